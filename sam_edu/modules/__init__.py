@@ -1,0 +1,27 @@
+"""The verified modules: Meta's mask decoder and prompt encoder, written anew to be read."""
+
+from sam_edu.modules.attention import Attention
+from sam_edu.modules.hypernetwork import HypernetworkMLPs, mask_product
+from sam_edu.modules.layer_norm import LayerNorm2d
+from sam_edu.modules.mask_decoder import MaskDecoder
+from sam_edu.modules.mlp import MLP, MLPBlock
+from sam_edu.modules.output_upscaling import OutputUpscaling
+from sam_edu.modules.point import Point
+from sam_edu.modules.prompt_encoder import PositionEmbeddingRandom, PromptEncoder
+from sam_edu.modules.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
+
+__all__ = [
+    "MLP",
+    "Attention",
+    "HypernetworkMLPs",
+    "LayerNorm2d",
+    "MLPBlock",
+    "MaskDecoder",
+    "OutputUpscaling",
+    "Point",
+    "PositionEmbeddingRandom",
+    "PromptEncoder",
+    "TwoWayAttentionBlock",
+    "TwoWayTransformer",
+    "mask_product",
+]

@@ -1,0 +1,94 @@
+"""Attention: multi-head attention whose inner width can be smaller than its outer one."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sam_edu.modules.checks import check_batches, check_shape
+from sam_edu.modules.point import Point
+
+
+class Attention(nn.Module):
+    """Each query gathers what the keys that it matches have to say: steps (1), (2), (4) and (6-1).
+
+    Three separate projections, because queries and keys may come from different places. In SAM: 8 heads; width 256,
+    32 a head, for self-attention (1); width 128, 16 a head (`downsample_rate=2`), for the cross-attentions
+    between tokens and image (2), (4), (6-1).
+
+    Args:
+        embedding_dim: width of the inputs and of the output.
+        num_heads: number of heads; must divide the internal width.
+        downsample_rate: the internal width is `embedding_dim // downsample_rate`.
+
+    Raises:
+        ValueError: `num_heads` does not divide the internal width.
+
+    Source: `segment_anything/modeling/transformer.py`; paper, appendix A ("Lightweight mask decoder").
+    """
+
+    def __init__(self, embedding_dim: int, num_heads: int, downsample_rate: int = 1) -> None:
+        super().__init__()
+        self.embedding_dim = embedding_dim
+        self.internal_dim = embedding_dim // downsample_rate
+        self.num_heads = num_heads
+        if self.internal_dim % num_heads != 0:
+            raise ValueError(
+                f"num_heads: must divide the internal width, embedding_dim // downsample_rate = "
+                f"{self.internal_dim}, got {num_heads}"
+            )
+        self.q_proj = nn.Linear(embedding_dim, self.internal_dim)
+        self.k_proj = nn.Linear(embedding_dim, self.internal_dim)
+        self.v_proj = nn.Linear(embedding_dim, self.internal_dim)
+        self.out_proj = nn.Linear(self.internal_dim, embedding_dim)
+
+        self.q = Point("batch heads queries head_dim")
+        self.k = Point("batch heads keys head_dim")
+        self.v = Point("batch heads keys head_dim")
+        self.scores = Point("batch heads queries keys")
+        self.weights = Point("batch heads queries keys")
+        self.heads = Point("batch heads queries head_dim")
+        self.out = Point("batch queries dim")
+
+    def forward(
+        self,
+        q: Float[Tensor, "#batch queries dim"],
+        k: Float[Tensor, "#batch keys dim"],
+        v: Float[Tensor, "#batch keys dim"],
+    ) -> Float[Tensor, "_ queries dim"]:
+        """Attend from `q` to `k`, and gather from `v`.
+
+        Args:
+            q: queries.
+            k: keys.
+            v: values, as many as keys.
+
+        Returns:
+            one vector per query. An input of batch 1 serves the whole batch.
+
+        Raises:
+            ValueError: a width that is not `embedding_dim`, batches that do not fit, or other than one value per key.
+        """
+        check_shape("q", q, ("batch", "queries", self.embedding_dim))
+        check_shape("k", k, ("batch", "keys", self.embedding_dim))
+        check_shape("v", v, ("batch", k.shape[1], self.embedding_dim))
+        check_batches(q=q.shape[0], k=k.shape[0], v=v.shape[0])
+
+        qh = self.q(self._separate_heads(self.q_proj(q)))
+        kh = self.k(self._separate_heads(self.k_proj(k)))
+        vh = self.v(self._separate_heads(self.v_proj(v)))
+
+        scores = self.scores(qh @ kh.transpose(-2, -1) / math.sqrt(qh.shape[-1]))
+        weights = self.weights(torch.softmax(scores, dim=-1))  # each query's weights over the keys sum to 1
+        heads = self.heads(weights @ vh)
+        return self.out(self.out_proj(self._recombine_heads(heads)))
+
+    def _separate_heads(self, x: Tensor) -> Tensor:
+        batch, length, _ = x.shape
+        # (batch, length, heads * head_dim) -> (batch, heads, length, head_dim)
+        return x.reshape(batch, length, self.num_heads, -1).transpose(1, 2)
+
+    def _recombine_heads(self, x: Tensor) -> Tensor:
+        # (batch, heads, length, head_dim) -> (batch, length, heads * head_dim)
+        return x.transpose(1, 2).flatten(2)

@@ -1,0 +1,48 @@
+"""check_shape: one clear message for a tensor of the wrong type or shape."""
+
+from torch import Tensor
+
+
+def check_shape(name: str, tensor: Tensor, wanted: tuple[int | str, ...]) -> None:
+    """Refuse `tensor` unless it has the rank and the fixed sizes of `wanted`.
+
+    Args:
+        name: the argument's name, for the message.
+        tensor: what was given.
+        wanted: per axis an int (this size exactly) or a str (any size; the axis' name for the message).
+
+    Raises:
+        TypeError: not a tensor.
+        ValueError: another rank, or another size where `wanted` has an int.
+    """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name}: expected a torch.Tensor of shape {describe(wanted)}, got {type(tensor).__name__}")
+    fits = len(tensor.shape) == len(wanted) and all(
+        isinstance(want, str) or size == want for size, want in zip(tensor.shape, wanted, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{name}: expected shape {describe(wanted)}, got {describe(tuple(tensor.shape))}")
+
+
+def check_batches(**batches: int) -> int:
+    """The common batch of several tensors, each of batch 1 or of that size.
+
+    Args:
+        batches: per argument name the size of its batch axis.
+
+    Returns:
+        the largest of them, to which those of batch 1 broadcast.
+
+    Raises:
+        ValueError: two different sizes, neither of them 1.
+    """
+    largest = max(batches.values()) if 0 not in batches.values() else 0
+    if any(size not in (1, largest) for size in batches.values()):
+        given = ", ".join(f"{name} has {size}" for name, size in batches.items())
+        raise ValueError(f"batch sizes do not fit together (each must be 1 or the same number): {given}")
+    return largest
+
+
+def describe(shape: tuple[int | str, ...]) -> str:
+    """`(batch, tokens, 256)` as text."""
+    return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"

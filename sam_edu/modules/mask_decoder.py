@@ -1,0 +1,137 @@
+"""MaskDecoder: image embedding and prompts in, mask logits and IoU predictions out."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sam_edu.modules.checks import check_batches, check_shape
+from sam_edu.modules.hypernetwork import HypernetworkMLPs, mask_product
+from sam_edu.modules.mlp import MLP
+from sam_edu.modules.output_upscaling import OutputUpscaling
+from sam_edu.modules.point import Point
+
+
+class MaskDecoder(nn.Module):
+    """SAM's mask decoder, steps (0) to (8).
+
+    Args:
+        transformer_dim: width of tokens and image tokens, 256 in SAM.
+        transformer: a `TwoWayTransformer` of that width.
+        num_multimask_outputs: masks for an ambiguous prompt, 3 in SAM; one more is made for clear prompts.
+        activation: class of the upscaling's activations.
+        iou_head_depth: layers of the IoU head.
+        iou_head_hidden_dim: inner width of the IoU head.
+
+    Source: `segment_anything/modeling/mask_decoder.py`; paper, appendix A and figure 14.
+    """
+
+    def __init__(
+        self,
+        *,
+        transformer_dim: int,
+        transformer: nn.Module,
+        num_multimask_outputs: int = 3,
+        activation: type[nn.Module] = nn.GELU,
+        iou_head_depth: int = 3,
+        iou_head_hidden_dim: int = 256,
+    ) -> None:
+        super().__init__()
+        self.transformer_dim = transformer_dim
+        self.transformer = transformer
+        self.num_multimask_outputs = num_multimask_outputs
+        self.num_mask_tokens = num_multimask_outputs + 1
+        self.iou_token = nn.Embedding(1, transformer_dim)
+        self.mask_tokens = nn.Embedding(self.num_mask_tokens, transformer_dim)
+        self.output_upscaling = OutputUpscaling(transformer_dim, activation)
+        self.output_hypernetworks_mlps = HypernetworkMLPs(self.num_mask_tokens, transformer_dim)
+        self.iou_prediction_head = MLP(transformer_dim, iou_head_hidden_dim, self.num_mask_tokens, iou_head_depth)
+
+        self.tokens = Point("batch tokens dim")
+        self.src = Point("batch dim height width")
+        self.pos_src = Point("batch dim height width")
+        self.hs = Point("batch tokens dim")
+        self.keys = Point("batch pixels dim")
+        self.hyper_in = Point("batch masks channels")
+        self.masks = Point("batch masks height width")
+        self.iou_pred = Point("batch masks")
+
+    def forward(
+        self,
+        image_embeddings: Float[Tensor, "images dim height width"],
+        image_pe: Float[Tensor, "_ dim height width"],
+        sparse_prompt_embeddings: Float[Tensor, "_ prompt_tokens dim"],
+        dense_prompt_embeddings: Float[Tensor, "_ dim height width"],
+        multimask_output: bool,
+    ) -> tuple[Float[Tensor, "batch masks 4*height 4*width"], Float[Tensor, "batch masks"]]:
+        """Decode prompt sets, then choose which masks to return: step (8).
+
+        Args:
+            image_embeddings: of one image, which then serves all prompt sets, or of one image per prompt set.
+            image_pe: the grid's positional codes (`PromptEncoder.get_dense_pe`).
+            sparse_prompt_embeddings: the tokens of clicks and boxes, a row per prompt set; there may be none.
+            dense_prompt_embeddings: the embedded mask prompt, or the no-mask embedding at every place.
+            multimask_output: True returns masks 1, 2, 3, for an ambiguous prompt; False mask 0 alone.
+
+        Returns:
+            mask logits, and the predicted IoU of each (without a sigmoid, so it can exceed 1).
+
+        Raises:
+            ValueError: widths, grids or batches that do not fit together.
+        """
+        masks, iou_pred = self.predict_masks(
+            image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings
+        )
+        chosen = slice(1, None) if multimask_output else slice(0, 1)
+        return masks[:, chosen], iou_pred[:, chosen]
+
+    def predict_masks(
+        self,
+        image_embeddings: Float[Tensor, "images dim height width"],
+        image_pe: Float[Tensor, "_ dim height width"],
+        sparse_prompt_embeddings: Float[Tensor, "_ prompt_tokens dim"],
+        dense_prompt_embeddings: Float[Tensor, "_ dim height width"],
+    ) -> tuple[Float[Tensor, "batch masks 4*height 4*width"], Float[Tensor, "batch masks"]]:
+        """All masks of each prompt set, steps (0) to (7). Arguments as for `forward`."""
+        batch = self._check(image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
+        height, width = image_embeddings.shape[2:]
+
+        # Step (0): [IoU token, mask tokens, prompt tokens], and the image with its dense prompt.
+        output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        sparse = sparse_prompt_embeddings.expand(batch, -1, -1)
+        tokens = self.tokens(torch.cat([output_tokens.expand(batch, -1, -1), sparse], dim=1))
+        # An image embedding of batch 1 is broadcast here: nothing is repeated by hand.
+        src = self.src((image_embeddings + dense_prompt_embeddings).expand(batch, -1, -1, -1))
+        pos_src = self.pos_src(image_pe)
+
+        # Steps (1) to (4) in each block, then (6-1).
+        queries, keys = self.transformer(src, pos_src, tokens)
+        hs = self.hs(queries)
+        keys = self.keys(keys)
+        iou_token_out = hs[:, 0]
+        mask_tokens_out = hs[:, 1 : 1 + self.num_mask_tokens]
+
+        # Steps (5), (6-2), (6-3): a picture of channels, a weight per channel, their product at every pixel.
+        # (batch, pixels, dim) -> (batch, dim, height, width)
+        upscaled_embedding = self.output_upscaling(keys.transpose(1, 2).unflatten(2, (height, width)))
+        hyper_in = self.hyper_in(self.output_hypernetworks_mlps(mask_tokens_out))
+        masks = self.masks(mask_product(hyper_in, upscaled_embedding))
+
+        # Step (7): how good each mask is.
+        return masks, self.iou_pred(self.iou_prediction_head(iou_token_out))
+
+    def _check(self, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> int:
+        """Check every shape; return the number of prompt sets."""
+        dim = self.transformer_dim
+        check_shape("image_embeddings", image, ("1 or prompt sets", dim, "height", "width"))
+        check_shape("image_pe", image_pe, ("1 or prompt sets", dim, *image.shape[2:]))
+        check_shape("sparse_prompt_embeddings", sparse, ("prompt sets", "tokens", dim))
+        check_shape("dense_prompt_embeddings", dense, ("prompt sets", dim, *image.shape[2:]))
+        batch = check_batches(sparse_prompt_embeddings=sparse.shape[0], dense_prompt_embeddings=dense.shape[0])
+        for name, tensor in (("image_embeddings", image), ("image_pe", image_pe)):
+            if tensor.shape[0] not in (1, batch):
+                raise ValueError(
+                    f"{name}: expected batch 1 (one image for all prompt sets) or {batch} (one per prompt set), got "
+                    f"{tensor.shape[0]}. For several prompt sets on each of several images, give every prompt set "
+                    f"its image: image_embeddings[image_index], with one index per prompt set."
+                )
+        return batch

@@ -1,0 +1,88 @@
+"""MLP and MLPBlock: the decoder's two kinds of multi-layer perceptron."""
+
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sam_edu.modules.checks import check_shape
+from sam_edu.modules.point import Point
+
+
+class MLP(nn.Module):
+    """Linear layers with a ReLU between them: steps (6-2) and (7).
+
+    In SAM: four of 256 -> 256 -> 256 -> 32, one per mask token, write the weights of the hypernetwork product
+    (6-2), and one of 256 -> 256 -> 256 -> 4 predicts each mask's IoU (7).
+
+    Args:
+        input_dim: width of the input.
+        hidden_dim: width of every layer but the last.
+        output_dim: width of the output.
+        num_layers: number of linear layers, at least 1.
+        sigmoid_output: squash the output into (0, 1). SAM leaves this off, so a predicted IoU can exceed 1.
+
+    Source: `segment_anything/modeling/mask_decoder.py`.
+    """
+
+    def __init__(
+        self, input_dim: int, hidden_dim: int, output_dim: int, num_layers: int, sigmoid_output: bool = False
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers: expected at least 1, got {num_layers}")
+        self.num_layers = num_layers
+        self.sigmoid_output = sigmoid_output
+        widths = [input_dim] + [hidden_dim] * (num_layers - 1) + [output_dim]
+        self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(widths))
+
+    def forward(self, x: Float[Tensor, "*rest input_dim"]) -> Float[Tensor, "*rest output_dim"]:
+        """Apply the layers to the last axis.
+
+        Raises:
+            ValueError: the last axis of `x` is not `input_dim` wide.
+        """
+        check_last_axis(x, self.layers[0])
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = F.relu(layer(x))
+        x = last(x)
+        return F.sigmoid(x) if self.sigmoid_output else x
+
+
+class MLPBlock(nn.Module):
+    """Widen, bend, narrow, each token for itself: step (3).
+
+    In SAM's decoder 256 -> 2048 -> 256 with ReLU. The default activation is GELU, as in Meta's class, because the
+    image encoder shares it; the two-way transformer passes ReLU.
+
+    Args:
+        embedding_dim: width of the input and the output.
+        mlp_dim: width in between.
+        act: class of the activation.
+
+    Source: `segment_anything/modeling/common.py`; paper, appendix A ("MLP block").
+    """
+
+    def __init__(self, embedding_dim: int, mlp_dim: int, act: type[nn.Module] = nn.GELU) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(embedding_dim, mlp_dim)
+        self.lin2 = nn.Linear(mlp_dim, embedding_dim)
+        self.act = act()
+        self.hidden = Point("batch tokens mlp_dim")
+
+    def forward(self, x: Float[Tensor, "*rest embedding_dim"]) -> Float[Tensor, "*rest embedding_dim"]:
+        """Apply the block to the last axis.
+
+        Raises:
+            ValueError: the last axis of `x` is not `embedding_dim` wide.
+        """
+        check_last_axis(x, self.lin1)
+        return self.lin2(self.hidden(self.act(self.lin1(x))))
+
+
+def check_last_axis(x: Tensor, layer: nn.Module) -> None:
+    """Refuse `x` unless its last axis is as wide as the linear `layer` wants it."""
+    rest = tuple(str(size) for size in x.shape[:-1]) if isinstance(x, Tensor) else ("...",)
+    check_shape("x", x, (*rest, layer.get_parameter("weight").shape[1]))
