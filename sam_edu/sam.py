@@ -1,0 +1,136 @@
+"""Sam: image encoder, prompt encoder and mask decoder in one model, and load()."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+class Sam(nn.Module):
+    """A whole Segment Anything model.
+
+    Args:
+        image_encoder: normalised pictures (batch, 3, size, size) to image embeddings (batch, 256, grid, grid).
+        prompt_encoder: prompts to tokens and a dense map.
+        mask_decoder: embeddings to mask logits and IoU predictions.
+        image_size: height and width in pixels to which pictures are padded; 1024 in Meta's models.
+        pixel_mean: mean of each colour, 0 to 255.
+        pixel_std: standard deviation of each colour, 0 to 255.
+
+    Source: `segment_anything/modeling/sam.py`.
+    """
+
+    mask_threshold: float = 0.0
+    image_format: str = "RGB"
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        image_encoder: nn.Module,
+        prompt_encoder: PromptEncoder,
+        mask_decoder: MaskDecoder,
+        image_size: int,
+        pixel_mean: tuple[float, float, float] = PIXEL_MEAN,
+        pixel_std: tuple[float, float, float] = PIXEL_STD,
+    ) -> None:
+        super().__init__()
+        self.image_encoder = image_encoder
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
+        self.image_size = image_size
+        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self.pixel_mean.device
+
+    def preprocess(
+        self, x: Float[Tensor, "*batch 3 height width"] | UInt8[Tensor, "*batch 3 height width"]
+    ) -> Float[Tensor, "*batch 3 size size"]:
+        """Normalise the colours, then pad with zeros on the right and at the bottom.
+
+        Args:
+            x: pictures with colours from 0 to 255, neither side longer than `image_size`.
+
+        Raises:
+            ValueError: a picture that is too large.
+        """
+        height, width = x.shape[-2:]
+        if max(height, width) > self.image_size:
+            raise ValueError(f"x: expected at most {self.image_size} pixels a side, got {height} x {width}")
+        x = (x - self.pixel_mean) / self.pixel_std
+        return F.pad(x, (0, self.image_size - width, 0, self.image_size - height))
+
+    def postprocess_masks(
+        self, masks: Float[Tensor, "batch masks low low"], input_size: tuple[int, int], original_size: tuple[int, int]
+    ) -> Float[Tensor, "batch masks height width"]:
+        """Enlarge the logits to the padded picture, cut the padding off, resize to the original picture.
+
+        Args:
+            masks: logits as the decoder gives them.
+            input_size: height and width of the resized picture before padding.
+            original_size: height and width of the picture as it came.
+        """
+        masks = F.interpolate(masks, (self.image_size, self.image_size), mode="bilinear", align_corners=False)
+        masks = masks[..., : input_size[0], : input_size[1]]
+        return F.interpolate(masks, original_size, mode="bilinear", align_corners=False)
+
+
+def build_mask_decoder() -> MaskDecoder:
+    """A mask decoder of the official configuration, the same in vit_b, vit_l and vit_h; random weights."""
+    return MaskDecoder(
+        transformer_dim=256,
+        transformer=TwoWayTransformer(depth=2, embedding_dim=256, num_heads=8, mlp_dim=2048),
+        num_multimask_outputs=3,
+        iou_head_depth=3,
+        iou_head_hidden_dim=256,
+    )
+
+
+def build_tiny() -> Sam:
+    """The tiny model's architecture with random weights: official decoder, 64 x 64 grid, pictures of 256 pixels."""
+    from sam_edu.tiny import TinyImageEncoder
+
+    prompt_encoder = PromptEncoder(
+        embed_dim=256, image_embedding_size=(64, 64), input_image_size=(256, 256), mask_in_chans=16
+    )
+    return Sam(TinyImageEncoder(), prompt_encoder, build_mask_decoder(), image_size=256)
+
+
+def tiny_weights() -> Path:
+    """Where the package keeps the tiny model's weights."""
+    return Path(str(files("sam_edu") / "tiny" / "tiny.safetensors"))
+
+
+def load(name: str = "tiny", *, device: str | torch.device = "cpu") -> Sam:
+    """Load a trained model, ready for inference (float32, eval mode, no gradients).
+
+    Args:
+        name: "tiny", the model that comes with the package.
+        device: where to put it.
+
+    Raises:
+        ValueError: an unknown name.
+        FileNotFoundError: the weights are not where the package keeps them.
+    """
+    if name != "tiny":
+        raise ValueError(f"name: expected 'tiny', got {name!r}")
+    path = tiny_weights()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: install sam_edu again (pip install --force-reinstall sam-edu)")
+    model = build_tiny()
+    # Stored as float16 to be small, computed in float32.
+    model.load_state_dict({key: value.float() for key, value in load_file(path).items()}, strict=True)
+    return model.to(device).eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Training the tiny model: scenes, prompts, losses, the loop, baselines and evaluation."""

@@ -1,0 +1,15 @@
+"""What all tests share: one profile for hypothesis, and the way to the helper modules beside the tests."""
+
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+# `parity` is imported by tests in more than one folder.
+sys.path.insert(0, str(Path(__file__).parent / "modules"))
+
+# The same examples on every run, however busy the machine is.
+settings.register_profile(
+    "sam_edu", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("sam_edu")
