@@ -1,1 +1,101 @@
-"""sam_edu: the mask decoder of Segment Anything, taught tensor by tensor."""
+"""sam_edu: the mask decoder of Segment Anything, taught tensor by tensor.
+
+The names below are loaded when they are first used, so that `import sam_edu` costs little more than nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sam_edu import figures, modules, official
+    from sam_edu.example import Example, example
+    from sam_edu.fast_mask_decoder import FastMaskDecoder
+    from sam_edu.modules import (
+        MLP,
+        Attention,
+        HypernetworkMLPs,
+        LayerNorm2d,
+        MaskDecoder,
+        MLPBlock,
+        OutputUpscaling,
+        Point,
+        PositionEmbeddingRandom,
+        PromptEncoder,
+        TwoWayAttentionBlock,
+        TwoWayTransformer,
+        mask_product,
+    )
+    from sam_edu.predictor import Predictor
+    from sam_edu.sam import Sam, load
+    from sam_edu.tracing import Ledger, Trace, intervene, trace
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "sam_edu.modules": (
+        "MLP",
+        "Attention",
+        "HypernetworkMLPs",
+        "LayerNorm2d",
+        "MLPBlock",
+        "MaskDecoder",
+        "OutputUpscaling",
+        "Point",
+        "PositionEmbeddingRandom",
+        "PromptEncoder",
+        "TwoWayAttentionBlock",
+        "TwoWayTransformer",
+        "mask_product",
+    ),
+    "sam_edu.example": ("Example", "example"),
+    "sam_edu.fast_mask_decoder": ("FastMaskDecoder",),
+    "sam_edu.predictor": ("Predictor",),
+    "sam_edu.sam": ("Sam", "load"),
+    "sam_edu.tracing": ("Ledger", "Trace", "intervene", "trace"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+_SUBMODULES = ("figures", "modules", "official")
+
+__all__ = [
+    "MLP",
+    "Attention",
+    "Example",
+    "FastMaskDecoder",
+    "HypernetworkMLPs",
+    "LayerNorm2d",
+    "Ledger",
+    "MLPBlock",
+    "MaskDecoder",
+    "OutputUpscaling",
+    "Point",
+    "PositionEmbeddingRandom",
+    "Predictor",
+    "PromptEncoder",
+    "Sam",
+    "Trace",
+    "TwoWayAttentionBlock",
+    "TwoWayTransformer",
+    "example",
+    "figures",
+    "intervene",
+    "load",
+    "mask_product",
+    "modules",
+    "official",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    elif name in _SUBMODULES:
+        value = import_module(f"sam_edu.{name}")
+    else:
+        raise AttributeError(f"module 'sam_edu' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

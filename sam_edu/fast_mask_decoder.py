@@ -172,8 +172,8 @@ def image_to_tokens(
     """Step (4) and its residual without projecting a single image token.
 
     A score is (W_q,h x + b_q,h) . k_h = x . (W_q,h^T k_h) + b_q,h . k_h: fold W_q onto the keys, here the few tokens.
-    The output is sum_t a_t W_o,h v_t,h + b_o: fold W_o onto the values. The softmax over the few tokens is laid out with
-    the pixels as the last axis, along which the processor can work on many at a time.
+    The output is sum_t a_t W_o,h v_t,h + b_o: fold W_o onto the values. The softmax over the few tokens is laid out
+    with the pixels as the last axis, along which the processor can work on many at a time.
 
     Args:
         attention: whose weights to use.
@@ -213,15 +213,8 @@ def _upscale_and_multiply(
     plain one, and the pixels are put in their places after the product, when 32 channels have become a few masks.
     """
     first, norm, act1, second, act2 = list(upscaling)[:5]
-    x = act1(
-        F.layer_norm(
-            _double(first, keys),
-            (int(norm.weight.shape[0]),),
-            norm.weight,
-            norm.bias,
-            eps=norm.eps,  # type: ignore
-        )
-    )
+    weight, bias = norm.get_parameter("weight"), norm.get_parameter("bias")
+    x = act1(F.layer_norm(_double(first, keys), tuple(weight.shape), weight, bias, norm.eps))  # type: ignore[arg-type]
     x = act2(_double(second, x)).flatten(1, 3)  # (batch, pixels * 16, channels)
     masks = hyper_in @ x.transpose(1, 2)
     grid = masks.view(*masks.shape[:2], height, width, 2, 2, 2, 2)

@@ -7,8 +7,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -298,8 +299,8 @@ def export(model: Sam, path: Path) -> None:
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The same batch with its tensors elsewhere."""
-    moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(batch).items()}
-    return Batch(**moved)
+    moved: dict[str, Any] = {k: v.to(device) for k, v in vars(batch).items() if isinstance(v, Tensor)}
+    return replace(batch, **moved)
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
