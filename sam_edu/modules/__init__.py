@@ -9,19 +9,3 @@ from sam_edu.modules.output_upscaling import OutputUpscaling
 from sam_edu.modules.point import Point
 from sam_edu.modules.prompt_encoder import PositionEmbeddingRandom, PromptEncoder
 from sam_edu.modules.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer
-
-__all__ = [
-    "MLP",
-    "Attention",
-    "HypernetworkMLPs",
-    "LayerNorm2d",
-    "MLPBlock",
-    "MaskDecoder",
-    "OutputUpscaling",
-    "Point",
-    "PositionEmbeddingRandom",
-    "PromptEncoder",
-    "TwoWayAttentionBlock",
-    "TwoWayTransformer",
-    "mask_product",
-]

@@ -9,6 +9,10 @@ from torch import Tensor, nn
 from sam_edu.modules.checks import check_batches, check_shape
 from sam_edu.modules.point import Point
 
+# "#": a batch of 1 serves all prompt sets.
+Queries = Float[Tensor, "#batch queries dim"]
+Keys = Float[Tensor, "#batch keys dim"]
+
 
 class Attention(nn.Module):
     """Each query gathers what the keys that it matches have to say: steps (1), (2), (4) and (6-1).
@@ -30,14 +34,10 @@ class Attention(nn.Module):
 
     def __init__(self, embedding_dim: int, num_heads: int, downsample_rate: int = 1) -> None:
         super().__init__()
-        self.embedding_dim = embedding_dim
+        self.embedding_dim, self.num_heads = embedding_dim, num_heads
         self.internal_dim = embedding_dim // downsample_rate
-        self.num_heads = num_heads
         if self.internal_dim % num_heads != 0:
-            raise ValueError(
-                f"num_heads: must divide the internal width, embedding_dim // downsample_rate = "
-                f"{self.internal_dim}, got {num_heads}"
-            )
+            raise ValueError(f"num_heads: must divide the internal width, {self.internal_dim}, got {num_heads}")
         self.q_proj = nn.Linear(embedding_dim, self.internal_dim)
         self.k_proj = nn.Linear(embedding_dim, self.internal_dim)
         self.v_proj = nn.Linear(embedding_dim, self.internal_dim)
@@ -51,12 +51,7 @@ class Attention(nn.Module):
         self.heads = Point("batch heads queries head_dim")
         self.out = Point("batch queries dim")
 
-    def forward(
-        self,
-        q: Float[Tensor, "#batch queries dim"],
-        k: Float[Tensor, "#batch keys dim"],
-        v: Float[Tensor, "#batch keys dim"],
-    ) -> Float[Tensor, "_ queries dim"]:
+    def forward(self, q: Queries, k: Keys, v: Keys) -> Queries:
         """Attend from `q` to `k`, and gather from `v`.
 
         Args:
@@ -82,13 +77,9 @@ class Attention(nn.Module):
         scores = self.scores(qh @ kh.transpose(-2, -1) / math.sqrt(qh.shape[-1]))
         weights = self.weights(torch.softmax(scores, dim=-1))  # each query's weights over the keys sum to 1
         heads = self.heads(weights @ vh)
-        return self.out(self.out_proj(self._recombine_heads(heads)))
+        # (batch, heads, queries, head_dim) -> (batch, queries, heads * head_dim)
+        return self.out(self.out_proj(heads.transpose(1, 2).flatten(2)))
 
     def _separate_heads(self, x: Tensor) -> Tensor:
-        batch, length, _ = x.shape
         # (batch, length, heads * head_dim) -> (batch, heads, length, head_dim)
-        return x.reshape(batch, length, self.num_heads, -1).transpose(1, 2)
-
-    def _recombine_heads(self, x: Tensor) -> Tensor:
-        # (batch, heads, length, head_dim) -> (batch, length, heads * head_dim)
-        return x.transpose(1, 2).flatten(2)
+        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)

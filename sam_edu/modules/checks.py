@@ -9,7 +9,8 @@ def check_shape(name: str, tensor: Tensor, wanted: tuple[int | str, ...]) -> Non
     Args:
         name: the argument's name, for the message.
         tensor: what was given.
-        wanted: per axis an int (this size exactly) or a str (any size; the axis' name for the message).
+        wanted: per axis an int (this size exactly) or a str (any size; the axis' name for the message). A first
+            "..." stands for any number of axes.
 
     Raises:
         TypeError: not a tensor.
@@ -17,9 +18,10 @@ def check_shape(name: str, tensor: Tensor, wanted: tuple[int | str, ...]) -> Non
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: expected a torch.Tensor of shape {describe(wanted)}, got {type(tensor).__name__}")
-    fits = len(tensor.shape) == len(wanted) and all(
-        isinstance(want, str) or size == want for size, want in zip(tensor.shape, wanted, strict=True)
-    )
+    sizes, wants = tensor.shape, wanted
+    if wanted[0] == "...":
+        sizes, wants = tensor.shape[1 - len(wanted) :], wanted[1:]
+    fits = len(sizes) == len(wants) and all(isinstance(w, str) or n == w for n, w in zip(sizes, wants, strict=True))
     if not fits:
         raise ValueError(f"{name}: expected shape {describe(wanted)}, got {describe(tuple(tensor.shape))}")
 
@@ -37,7 +39,7 @@ def check_batches(**batches: int) -> int:
         ValueError: two different sizes, neither of them 1.
     """
     largest = max(batches.values()) if 0 not in batches.values() else 0
-    if any(size not in (1, largest) for size in batches.values()):
+    if not all(size == 1 or size == largest for size in batches.values()):
         given = ", ".join(f"{name} has {size}" for name, size in batches.items())
         raise ValueError(f"batch sizes do not fit together (each must be 1 or the same number): {given}")
     return largest

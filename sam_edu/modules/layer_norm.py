@@ -33,7 +33,7 @@ class LayerNorm2d(nn.Module):
             ValueError: `x` is not (batch, num_channels, height, width).
         """
         check_shape("x", x, ("batch", self.weight.shape[0], "height", "width"))
-        centred = x - x.mean(dim=1, keepdim=True)
-        variance = centred.pow(2).mean(dim=1, keepdim=True)  # biased: divided by the number of channels
-        normed = centred / torch.sqrt(variance + self.eps)
+        mean = x.mean(dim=1, keepdim=True)
+        variance = (x - mean).pow(2).mean(dim=1, keepdim=True)  # biased: divided by the number of channels
+        normed = (x - mean) / torch.sqrt(variance + self.eps)
         return self.weight[:, None, None] * normed + self.bias[:, None, None]

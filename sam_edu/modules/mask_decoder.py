@@ -36,10 +36,8 @@ class MaskDecoder(nn.Module):
         iou_head_hidden_dim: int = 256,
     ) -> None:
         super().__init__()
-        self.transformer_dim = transformer_dim
-        self.transformer = transformer
-        self.num_multimask_outputs = num_multimask_outputs
-        self.num_mask_tokens = num_multimask_outputs + 1
+        self.transformer_dim, self.transformer = transformer_dim, transformer
+        self.num_multimask_outputs, self.num_mask_tokens = num_multimask_outputs, num_multimask_outputs + 1
         self.iou_token = nn.Embedding(1, transformer_dim)
         self.mask_tokens = nn.Embedding(self.num_mask_tokens, transformer_dim)
         self.output_upscaling = OutputUpscaling(transformer_dim, activation)
@@ -86,33 +84,27 @@ class MaskDecoder(nn.Module):
 
     def predict_masks(
         self,
-        image_embeddings: Float[Tensor, "images dim height width"],
-        image_pe: Float[Tensor, "_ dim height width"],
-        sparse_prompt_embeddings: Float[Tensor, "_ prompt_tokens dim"],
-        dense_prompt_embeddings: Float[Tensor, "_ dim height width"],
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
     ) -> tuple[Float[Tensor, "batch masks 4*height 4*width"], Float[Tensor, "batch masks"]]:
-        """All masks of each prompt set, steps (0) to (7). Arguments as for `forward`."""
+        """All masks of each prompt set, steps (0) to (7). Arguments, their shapes and errors as for `forward`."""
         batch = self._check(image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
-        height, width = image_embeddings.shape[2:]
-
         # Step (0): [IoU token, mask tokens, prompt tokens], and the image with its dense prompt.
-        output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        sparse = sparse_prompt_embeddings.expand(batch, -1, -1)
-        tokens = self.tokens(torch.cat([output_tokens.expand(batch, -1, -1), sparse], dim=1))
+        output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight]).expand(batch, -1, -1)
+        tokens = self.tokens(torch.cat([output_tokens, sparse_prompt_embeddings.expand(batch, -1, -1)], dim=1))
         # An image embedding of batch 1 is broadcast here: nothing is repeated by hand.
         src = self.src((image_embeddings + dense_prompt_embeddings).expand(batch, -1, -1, -1))
-        pos_src = self.pos_src(image_pe)
 
         # Steps (1) to (4) in each block, then (6-1).
-        queries, keys = self.transformer(src, pos_src, tokens)
-        hs = self.hs(queries)
-        keys = self.keys(keys)
-        iou_token_out = hs[:, 0]
-        mask_tokens_out = hs[:, 1 : 1 + self.num_mask_tokens]
+        queries, keys = self.transformer(src, self.pos_src(image_pe), tokens)
+        hs, keys = self.hs(queries), self.keys(keys)
+        iou_token_out, mask_tokens_out = hs[:, 0], hs[:, 1 : 1 + self.num_mask_tokens]
 
         # Steps (5), (6-2), (6-3): a picture of channels, a weight per channel, their product at every pixel.
         # (batch, pixels, dim) -> (batch, dim, height, width)
-        upscaled_embedding = self.output_upscaling(keys.transpose(1, 2).unflatten(2, (height, width)))
+        upscaled_embedding = self.output_upscaling(keys.transpose(1, 2).unflatten(2, src.shape[2:]))
         hyper_in = self.hyper_in(self.output_hypernetworks_mlps(mask_tokens_out))
         masks = self.masks(mask_product(hyper_in, upscaled_embedding))
 
@@ -130,8 +122,7 @@ class MaskDecoder(nn.Module):
         for name, tensor in (("image_embeddings", image), ("image_pe", image_pe)):
             if tensor.shape[0] not in (1, batch):
                 raise ValueError(
-                    f"{name}: expected batch 1 (one image for all prompt sets) or {batch} (one per prompt set), got "
-                    f"{tensor.shape[0]}. For several prompt sets on each of several images, give every prompt set "
-                    f"its image: image_embeddings[image_index], with one index per prompt set."
+                    f"{name}: expected batch 1 (shared) or {batch} (one per prompt set), got {tensor.shape[0]}. "
+                    f"For several prompt sets on each of several images: image_embeddings[image_of_each_prompt_set]"
                 )
         return batch

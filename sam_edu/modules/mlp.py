@@ -32,8 +32,7 @@ class MLP(nn.Module):
         super().__init__()
         if num_layers < 1:
             raise ValueError(f"num_layers: expected at least 1, got {num_layers}")
-        self.num_layers = num_layers
-        self.sigmoid_output = sigmoid_output
+        self.num_layers, self.sigmoid_output = num_layers, sigmoid_output
         widths = [input_dim] + [hidden_dim] * (num_layers - 1) + [output_dim]
         self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(widths))
 
@@ -43,7 +42,7 @@ class MLP(nn.Module):
         Raises:
             ValueError: the last axis of `x` is not `input_dim` wide.
         """
-        check_last_axis(x, self.layers[0])
+        check_shape("x", x, ("...", self.layers[0].get_parameter("weight").shape[1]))
         *hidden, last = self.layers
         for layer in hidden:
             x = F.relu(layer(x))
@@ -78,11 +77,5 @@ class MLPBlock(nn.Module):
         Raises:
             ValueError: the last axis of `x` is not `embedding_dim` wide.
         """
-        check_last_axis(x, self.lin1)
+        check_shape("x", x, ("...", self.lin1.in_features))
         return self.lin2(self.hidden(self.act(self.lin1(x))))
-
-
-def check_last_axis(x: Tensor, layer: nn.Module) -> None:
-    """Refuse `x` unless its last axis is as wide as the linear `layer` wants it."""
-    rest = tuple(str(size) for size in x.shape[:-1]) if isinstance(x, Tensor) else ("...",)
-    check_shape("x", x, (*rest, layer.get_parameter("weight").shape[1]))

@@ -26,8 +26,7 @@ class PositionEmbeddingRandom(nn.Module):
 
     def __init__(self, num_pos_feats: int = 64, scale: float | None = None) -> None:
         super().__init__()
-        if scale is None or scale <= 0.0:
-            scale = 1.0
+        scale = scale if scale is not None and scale > 0.0 else 1.0
         self.register_buffer("positional_encoding_gaussian_matrix", scale * torch.randn(2, num_pos_feats))
 
     def _pe_encoding(self, coords: Float[Tensor, "*rest 2"]) -> Float[Tensor, "*rest code"]:
@@ -44,12 +43,9 @@ class PositionEmbeddingRandom(nn.Module):
         Args:
             size: height and width of the grid.
         """
-        height, width = size
-        matrix = self.positional_encoding_gaussian_matrix
-        wide = torch.promote_types(matrix.dtype, torch.float32)
-        y = (torch.arange(height, device=matrix.device, dtype=wide) + 0.5) / height
-        x = (torch.arange(width, device=matrix.device, dtype=wide) + 0.5) / width
-        grid = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=-1)
+        device = self.positional_encoding_gaussian_matrix.device
+        y, x = ((torch.arange(n, dtype=torch.float32, device=device) + 0.5) / n for n in size)
+        grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (height, width, 2)
         return self._pe_encoding(grid).permute(2, 0, 1)
 
     def forward_with_coords(
@@ -92,8 +88,7 @@ class PromptEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.embed_dim = embed_dim
-        self.input_image_size = input_image_size
-        self.image_embedding_size = image_embedding_size
+        self.input_image_size, self.image_embedding_size = input_image_size, image_embedding_size
         self.pe_layer = PositionEmbeddingRandom(embed_dim // 2)
         self.num_point_embeddings = 4  # negative click, positive click, a box's first corner, its second
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(self.num_point_embeddings))
@@ -145,10 +140,9 @@ class PromptEncoder(nn.Module):
             tokens.append(self._embed_points(*points, pad=boxes is None))
         if boxes is not None:
             tokens.append(self._embed_boxes(boxes))
+        dense = weight.reshape(1, -1, 1, 1).expand(batch, -1, *self.image_embedding_size)
         if masks is not None:
-            dense = self._embed_masks(masks)
-        else:
-            dense = weight.reshape(1, -1, 1, 1).expand(batch, -1, *self.image_embedding_size)
+            dense = self.mask_downscaling(masks)
         return self.sparse_embeddings(torch.cat(tokens, dim=1)), self.dense_embeddings(dense)
 
     def _embed_points(self, points: Tensor, labels: Tensor, pad: bool) -> Tensor:
@@ -156,7 +150,8 @@ class PromptEncoder(nn.Module):
         points = points + 0.5  # a pixel's centre
         if pad:
             points = torch.cat([points, points.new_zeros(points.shape[0], 1, 2)], dim=1)
-            labels = torch.cat([labels, -labels.new_ones(labels.shape[0], 1)], dim=1)
+            # Float, as -1 exists neither in bool nor in unsigned integers.
+            labels = torch.cat([labels, labels.new_full((labels.shape[0], 1), -1, dtype=torch.float32)], dim=1)
         code = self.pe_layer.forward_with_coords(points, self.input_image_size)
         label = labels.unsqueeze(-1)
         code = torch.where(label == -1, self.not_a_point_embed.weight, code)
@@ -170,10 +165,6 @@ class PromptEncoder(nn.Module):
         code = self.pe_layer.forward_with_coords(corners, self.input_image_size)
         return code + torch.stack([self.point_embeddings[i].get_parameter("weight") for i in (2, 3)], dim=1)
 
-    def _embed_masks(self, masks: Tensor) -> Tensor:
-        """Three convolutions bring a mask prompt to the grid of image tokens."""
-        return self.mask_downscaling(masks)
-
     def _check(self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None) -> int:
         """Check every shape; return the number of prompt sets that the tokens have."""
         sparse: dict[str, int] = {}
@@ -184,11 +175,11 @@ class PromptEncoder(nn.Module):
             check_shape("points[1]", points[1], tuple(points[0].shape[:2]))
             sparse["points"] = points[0].shape[0]
         if boxes is not None:
-            if not isinstance(boxes, Tensor) or boxes.ndim == 0 or boxes.numel() != 4 * boxes.shape[0]:
-                got = tuple(boxes.shape) if isinstance(boxes, Tensor) else type(boxes).__name__
-                raise ValueError(f"boxes: expected shape (prompt sets, 4), got {got}")
+            # Meta's code reshapes boxes, so that (prompt sets, 2, 2) is as good.
+            flat = boxes.flatten(1) if isinstance(boxes, Tensor) and boxes.ndim > 1 else boxes
+            check_shape("boxes", flat, ("prompt sets", 4))
             sparse["boxes"] = boxes.shape[0]
-        if len(set(sparse.values())) > 1:
+        if points is not None and boxes is not None and sparse["points"] != sparse["boxes"]:
             raise ValueError(f"points and boxes: expected as many boxes as prompt sets with clicks, got {sparse}")
         if masks is not None:
             check_shape("masks", masks, ("prompt sets", 1, *self.mask_input_size))

@@ -8,6 +8,11 @@ from sam_edu.modules.checks import check_batches, check_shape
 from sam_edu.modules.mlp import MLPBlock
 from sam_edu.modules.point import Point
 
+# What the two classes hand to each other. "#": a batch of 1 serves all prompt sets.
+Tokens = Float[Tensor, "#batch tokens dim"]
+Pixels = Float[Tensor, "#batch pixels dim"]
+Picture = Float[Tensor, "#batch dim height width"]
+
 
 class TwoWayAttentionBlock(nn.Module):
     """Steps (1) to (4): self-attention, tokens to image, MLP, image to tokens.
@@ -52,13 +57,7 @@ class TwoWayAttentionBlock(nn.Module):
         self.queries_3 = Point("batch tokens dim")
         self.keys_4 = Point("batch pixels dim")
 
-    def forward(
-        self,
-        queries: Float[Tensor, "#batch tokens dim"],
-        keys: Float[Tensor, "#batch pixels dim"],
-        query_pe: Float[Tensor, "#batch tokens dim"],
-        key_pe: Float[Tensor, "#batch pixels dim"],
-    ) -> tuple[Float[Tensor, "_ tokens dim"], Float[Tensor, "_ pixels dim"]]:
+    def forward(self, queries: Tokens, keys: Pixels, query_pe: Tokens, key_pe: Pixels) -> tuple[Tokens, Pixels]:
         """Update tokens and image tokens once.
 
         Args:
@@ -81,12 +80,9 @@ class TwoWayAttentionBlock(nn.Module):
         check_batches(queries=queries.shape[0], keys=keys.shape[0], query_pe=query_pe.shape[0], key_pe=key_pe.shape[0])
 
         # Step (1): the tokens read each other.
-        if self.skip_first_layer_pe:
-            queries = self.self_attn(q=queries, k=queries, v=queries)
-        else:
-            q = queries + query_pe
-            queries = queries + self.self_attn(q=q, k=q, v=queries)
-        queries = self.queries_1(self.norm1(queries))
+        q = queries if self.skip_first_layer_pe else queries + query_pe
+        attended = self.self_attn(q=q, k=q, v=queries)
+        queries = self.queries_1(self.norm1(attended if self.skip_first_layer_pe else queries + attended))
 
         # Step (2): the tokens read the image.
         attended = self.cross_attn_token_to_image(q=queries + query_pe, k=keys + key_pe, v=keys)
@@ -97,8 +93,7 @@ class TwoWayAttentionBlock(nn.Module):
 
         # Step (4): the image reads the tokens; queries and keys change places.
         attended = self.cross_attn_image_to_token(q=keys + key_pe, k=queries + query_pe, v=queries)
-        keys = self.keys_4(self.norm4(keys + attended))
-        return queries, keys
+        return queries, self.keys_4(self.norm4(keys + attended))
 
 
 class TwoWayTransformer(nn.Module):
@@ -125,30 +120,18 @@ class TwoWayTransformer(nn.Module):
         attention_downsample_rate: int = 2,
     ) -> None:
         super().__init__()
-        self.depth = depth
-        self.embedding_dim = embedding_dim
-        self.num_heads = num_heads
-        self.mlp_dim = mlp_dim
+        self.depth, self.embedding_dim = depth, embedding_dim
+        self.num_heads, self.mlp_dim = num_heads, mlp_dim
         self.layers = nn.ModuleList(
             TwoWayAttentionBlock(
-                embedding_dim=embedding_dim,
-                num_heads=num_heads,
-                mlp_dim=mlp_dim,
-                activation=activation,
-                attention_downsample_rate=attention_downsample_rate,
-                skip_first_layer_pe=(i == 0),
+                embedding_dim, num_heads, mlp_dim, activation, attention_downsample_rate, skip_first_layer_pe=(i == 0)
             )
             for i in range(depth)
         )
         self.final_attn_token_to_image = Attention(embedding_dim, num_heads, attention_downsample_rate)
         self.norm_final_attn = nn.LayerNorm(embedding_dim)
 
-    def forward(
-        self,
-        image_embedding: Float[Tensor, "#batch dim height width"],
-        image_pe: Float[Tensor, "#batch dim height width"],
-        point_embedding: Float[Tensor, "#batch tokens dim"],
-    ) -> tuple[Float[Tensor, "_ tokens dim"], Float[Tensor, "_ pixels dim"]]:
+    def forward(self, image_embedding: Picture, image_pe: Picture, point_embedding: Tokens) -> tuple[Tokens, Pixels]:
         """Let the tokens and the image read each other, `depth` times.
 
         Args:
@@ -169,8 +152,7 @@ class TwoWayTransformer(nn.Module):
         check_shape("point_embedding", point_embedding, ("batch", "tokens", dim))
 
         # (batch, dim, height, width) -> (batch, pixels, dim): a grid cell becomes an image token
-        keys = image_embedding.flatten(2).transpose(1, 2)
-        key_pe = image_pe.flatten(2).transpose(1, 2)
+        keys, key_pe = (x.flatten(2).transpose(1, 2) for x in (image_embedding, image_pe))
         queries = point_embedding
         for layer in self.layers:
             queries, keys = layer(queries=queries, keys=keys, query_pe=point_embedding, key_pe=key_pe)

@@ -1,0 +1,25 @@
+"""Everything that draws: tensors and pictures in, a `Picture` with alt text out. Knows arrays, never a model."""
+
+from sam_edu.figures.attention import attention_over_picture, token_matrix, who_is_heard
+from sam_edu.figures.diagram import STEPS, decoder_map
+from sam_edu.figures.features import channels, embeddings
+from sam_edu.figures.masks import logits_and_mask, masks_row, prompts_and_masks
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.tokens import token_names, token_strip, vector_bars
+
+__all__ = [
+    "STEPS",
+    "Picture",
+    "attention_over_picture",
+    "channels",
+    "decoder_map",
+    "embeddings",
+    "logits_and_mask",
+    "masks_row",
+    "prompts_and_masks",
+    "token_matrix",
+    "token_names",
+    "token_strip",
+    "vector_bars",
+    "who_is_heard",
+]

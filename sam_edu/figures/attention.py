@@ -1,0 +1,238 @@
+"""Pictures of attention weights: over tokens, and over the picture."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import ListedColormap
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import as_array, as_image, as_maps, as_names
+from sam_edu.figures.marks import as_clicks, draw_image, draw_outline, draw_prompts, listed, prompts_in_words
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import HEAT, PLAIN, WIDTH, bare, blank, heading, theme
+from sam_edu.figures.tokens import token_colour
+
+
+def token_matrix(
+    values: ArrayLike | Any,
+    rows: Sequence[str],
+    columns: Sequence[str] | None = None,
+    *,
+    titles: Sequence[str] | None = None,
+    title: str = "",
+    row_label: str = "this token reads ...",
+    column_label: str = "... this token",
+    label: str = "weight",
+    digits: int | None = None,
+) -> Picture:
+    """Labelled matrices, one panel each: who reads whom, or any table of positive numbers.
+
+    Args:
+        values: (panels, rows, columns).
+        rows: one name per row.
+        columns: one per column; the rows' names by default.
+        titles: one per panel; "head 0", "head 1" by default.
+        title: what this is.
+        row_label: the name of the vertical axis.
+        column_label: the name of the horizontal one.
+        label: the name of what the colours show.
+        digits: write each value into its cell, with so many digits after the point.
+    """
+    columns = rows if columns is None else columns
+    values = as_array("values", values, ("panels", len(rows), len(columns)))
+    count = len(values)
+    rows, columns = as_names("rows", rows, values.shape[1]), as_names("columns", columns, values.shape[2])
+    titles = as_names("titles", titles if titles is not None else [f"head {i}" for i in range(count)], count)
+    across = min(count, 4)
+    down = math.ceil(count / across)
+    top = float(values.max()) or 1.0
+    with theme():
+        cell = (WIDTH - 160) / across / len(columns)
+        cell = min(cell, 44.0 if count == 1 else 30.0)
+        figure = blank(
+            down * (max(cell, 24.0) * len(rows) + 30) + 70 + (28 if title else 0),
+            min(WIDTH, across * max(cell * (1.9 if count == 1 else 1.0) * len(columns), 90.0) + 220),
+        )
+        heading(figure, title)
+        grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+        for i, axes in enumerate(grid.flat):
+            if i >= count:
+                axes.set_axis_off()
+                continue
+            drawn = axes.imshow(values[i], cmap=PLAIN, vmin=0.0, vmax=top, aspect="auto")
+            if count > 1 or titles[i]:
+                axes.set_title(titles[i])
+            axes.set_yticks(range(len(rows)), rows)
+            upright = max(len(name) for name in columns) > 5 and count > 1
+            axes.set_xticks(range(len(columns)), columns, rotation=90 if upright else 0)
+            axes.tick_params(length=0)
+            axes.spines[:].set_visible(False)
+            if digits is not None:
+                for y, x in np.ndindex(values[i].shape):
+                    dark = values[i, y, x] < 0.6 * top
+                    axes.text(
+                        x,
+                        y,
+                        f"{values[i, y, x]:.{digits}f}",
+                        ha="center",
+                        va="center",
+                        fontsize=8.5,
+                        color="white" if dark else "black",
+                    )
+        figure.supylabel(row_label, fontsize=9.5)
+        figure.supxlabel(column_label, fontsize=9.5)
+        figure.colorbar(drawn, ax=list(grid.flat), shrink=0.9, aspect=22, pad=0.02, label=label)
+    said = []
+    for name, one in zip(titles, values, strict=True):
+        y, x = np.unravel_index(int(one.argmax()), one.shape)
+        said.append(f"{name} {rows[y]} / {columns[x]} {one[y, x]:.{2 if digits is None else digits}f}".strip())
+    return Picture(
+        figure,
+        f"{title or 'Matrices'}: {count} {'matrix' if count == 1 else 'matrices'} of {len(rows)} rows"
+        f" ({', '.join(rows)}) by {len(columns)} columns ({', '.join(columns)}). Largest {label}: {'; '.join(said)}.",
+    )
+
+
+def attention_over_picture(
+    weights: ArrayLike | Any,
+    image: ArrayLike | Any,
+    *,
+    titles: Sequence[str] | None = None,
+    points: ArrayLike | Any | None = None,
+    labels: ArrayLike | Any | None = None,
+    outlines: ArrayLike | Any | None = None,
+    title: str = "",
+) -> Picture:
+    """Where each map looks: the picture, then one panel per map, each from zero to its own maximum.
+
+    Args:
+        weights: (maps, height, width), or (maps, pixels) of a square grid: one attention map per head or token.
+        image: (height, width, 3).
+        titles: one per map; "head 0", "head 1" by default.
+        points: clicks (clicks, 2) as (x, y) in the picture's pixels.
+        labels: (clicks,): 1 positive, 0 negative; all positive by default.
+        outlines: masks (masks, height, width) of the picture's size whose edges help to find one's way.
+        title: what this is.
+    """
+    image, clicks, maps = as_image(image), as_clicks(points, labels), as_maps("weights", weights)
+    height, width = image.shape[:2]
+    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", height, width)))
+    count = len(maps)
+    titles = as_names("titles", titles if titles is not None else [f"head {i}" for i in range(count)], count)
+    with theme():
+        across = 4 if count != 5 else 5
+        down = math.ceil(count / across)
+        panel = (WIDTH - 110) / (across + (1.0 if down == 1 else 2.0))
+        figure = blank(down * (panel * height / width + 38) + 8 + (28 if title else 0))
+        heading(figure, title)
+        grid = figure.add_gridspec(down, across + (1 if down == 1 else 2))
+        first = figure.add_subplot(grid[:, : (1 if down == 1 else 2)])
+        draw_image(first, image, panel * (1 if down == 1 else 2))
+        first.set_title("the picture")
+        shown = [first]
+        for i in range(count):
+            axes = figure.add_subplot(grid[i // across, i % across + (1 if down == 1 else 2)])
+            peak = float(maps[i].max())
+            drawn = axes.imshow(
+                maps[i] / (peak or 1.0),
+                cmap=HEAT,
+                vmin=0.0,
+                vmax=1.0,
+                extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+                interpolation="nearest",
+            )
+            axes.set_title(f"{titles[i]}\nmax {peak:.2g}")
+            shown.append(axes)
+        for axes in shown:
+            for edge in edges:
+                if axes is first:
+                    draw_outline(axes, edge > 0, "white", width=1.2 if down > 1 else 0.6)
+                elif edge.any():
+                    axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.8, alpha=0.75)
+            bare(axes)
+        draw_prompts(first, clicks)
+        for axes in shown[1:]:
+            for x, y, _ in clicks:
+                axes.plot([x], [y], marker="o", markersize=6, markerfacecolor="none", markeredgecolor="#35E0B0")
+        bar = figure.colorbar(drawn, ax=shown[1:], shrink=0.8, aspect=20, pad=0.015, ticks=[0.0, 0.5, 1.0])
+        bar.set_label("weight / the panel's max")
+    said = []
+    for name, one in zip(titles, maps, strict=True):
+        row, column = np.unravel_index(int(one.argmax()), one.shape)
+        at = (column + 0.5) * width / one.shape[1], (row + 0.5) * height / one.shape[0]
+        said.append(f"{name} at ({at[0]:.0f}, {at[1]:.0f})")
+    where = f" with {prompts_in_words(clicks)}" if clicks else ""
+    return Picture(
+        figure,
+        f"{title or 'Attention'}: the picture{where}, and {count} heat maps of where the attention"
+        f" goes. Brightest places as (x, y): {listed(said)}.",
+    )
+
+
+def who_is_heard(
+    weights: ArrayLike | Any,
+    names: Sequence[str],
+    *,
+    outlines: ArrayLike | Any | None = None,
+    title: str = "",
+) -> Picture:
+    """For each place of the picture, how its attention is shared among the tokens, and who gets most.
+
+    Args:
+        weights: (tokens, height, width), or (tokens, pixels) of a square grid.
+        names: one per token.
+        outlines: masks (masks, height, width) whose edges help to find one's way.
+        title: what this is.
+    """
+    maps = as_maps("weights", weights)
+    count = len(maps)
+    names = as_names("names", names, count)
+    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", "height", "width")))
+    height, width = edges[0].shape if edges else maps.shape[1:]
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    top = float(maps.max()) or 1.0
+    winner = maps.argmax(0)
+    shares = [float((winner == i).mean()) for i in range(count)]
+    with theme():
+        across = 4
+        down = math.ceil((count + 1) / across)
+        panel = (WIDTH - 100) / across
+        figure = blank(down * (panel * height / width + 26) + 8 + (28 if title else 0))
+        heading(figure, title)
+        grid = figure.subplots(down, across, squeeze=False)
+        for i, axes in enumerate(grid.flat):
+            if i > count:
+                axes.set_axis_off()
+                continue
+            if i < count:
+                drawn = axes.imshow(maps[i], cmap=HEAT, vmin=0.0, vmax=top, extent=extent, interpolation="nearest")
+                axes.set_title(names[i])
+            else:
+                colours = ListedColormap([token_colour(name) for name in names])
+                axes.imshow(winner, cmap=colours, vmin=-0.5, vmax=count - 0.5, extent=extent, interpolation="nearest")
+                axes.set_title("who is heard most")
+                for j, name in enumerate(names):
+                    if shares[j] > 0:
+                        axes.plot([], [], "s", color=token_colour(name), markersize=7, label=name)
+                axes.legend(
+                    loc="lower right",
+                    frameon=True,
+                    framealpha=0.92,
+                    fontsize=7.5,
+                    handletextpad=0.1,
+                    borderpad=0.3,
+                    labelspacing=0.25,
+                )
+            for edge in edges:
+                if edge.any():
+                    axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.8, alpha=0.8)
+            bare(axes)
+        figure.colorbar(drawn, ax=list(grid.flat), shrink=0.8, aspect=26, pad=0.015, label="share of the attention")
+    said = [f"{name} on {100 * part:.0f} %" for name, part in zip(names, shares, strict=True) if part > 0]
+    return Picture(
+        figure,
+        f"{title or 'Who is heard'}: one heat map per token of the share of each place's attention that it gets, and a"
+        f" map of the token with the largest share: {listed(said)} of the places.",
+    )

@@ -1,0 +1,252 @@
+"""The map of the decoder: its steps, their addresses, and the shapes that travel between them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
+
+from sam_edu.figures.arrays import Number
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import INK, SOFT, blank, theme
+
+STEPS = {
+    "0": "put the tokens together",
+    "1": "tokens read each other",
+    "2": "tokens read the image",
+    "3": "an MLP on each token",
+    "4": "the image reads the tokens",
+    "5": "upscale the image 4 times",
+    "6-1": "tokens read the image, a last time",
+    "6-2": "an MLP per mask token writes weights",
+    "6-3": "the product of both, at every pixel",
+    "7": "predict each mask's IoU",
+    "8": "choose which masks to return",
+}
+
+_TOKEN, _IMAGE, _OUT = ("#DCEBF7", "#0072B2"), ("#DDF1E9", "#00805D"), ("#FBEBD0", "#B86E00")
+_DARK = ("#F4F4F4", "#9A9A9A")
+_HIGH, _WIDE = 420, 1000
+
+
+class _Box(NamedTuple):
+    """A box: its centre, its width, its two lines, and its colours."""
+
+    x: int
+    y: int
+    width: int
+    text: str
+    colours: tuple[str, str]
+
+
+_TOP, _TOKENS, _IMAGE_LANE, _TALL = 62, 168, 316, 66
+_BOXES = {
+    "0": _Box(164, _TOKENS, 84, "all tokens\nin a row", _TOKEN),
+    "1": _Box(310, _TOKENS, 84, "tokens read\neach other", _TOKEN),
+    "2": _Box(412, _TOKENS, 84, "tokens read\nthe image", _TOKEN),
+    "3": _Box(514, _TOKENS, 84, "MLP on\neach token", _TOKEN),
+    "4": _Box(586, _IMAGE_LANE, 84, "image reads\nthe tokens", _IMAGE),
+    "6-1": _Box(716, _TOKENS, 84, "tokens read\nthe image", _TOKEN),
+    "5": _Box(752, _IMAGE_LANE, 84, "upscaling\n× 4", _IMAGE),
+    "7": _Box(846, _TOP, 84, "IoU head:\none MLP", _OUT),
+    "6-2": _Box(846, _TOKENS, 84, "one MLP per\nmask token", _OUT),
+    "6-3": _Box(898, _IMAGE_LANE, 84, "product at\nevery pixel", _OUT),
+    "8": _Box(955, 190, 70, "choose\nmasks", _OUT),
+}
+
+
+def decoder_map(lit: Iterable[str] | None = None) -> Picture:
+    """The whole decoder on one page.
+
+    Args:
+        lit: the steps to show in colour, by their addresses without brackets ("0", "6-1"); all by default.
+
+    Raises:
+        ValueError: a step that there is not.
+    """
+    if isinstance(lit, str):
+        lit = (lit,)
+    chosen = set(STEPS) if lit is None else {str(step).strip("()") for step in lit}
+    if unknown := sorted(chosen - set(STEPS)):
+        raise ValueError(f"lit: there is no step {', '.join(unknown)}; the steps are {', '.join(STEPS)}")
+    with theme():
+        figure = blank(_HIGH, _WIDE)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, _WIDE)
+        axes.set_ylim(_HIGH, 0)
+        axes.set_axis_off()
+        _frame(axes)
+        _inputs(axes, bool({"0"} & chosen))
+        _arrows(axes)
+        for step, box in _BOXES.items():
+            _draw(axes, step, box, step in chosen)
+    return Picture(figure, _in_words(chosen))
+
+
+def _frame(axes: Axes) -> None:
+    """The lanes' names, the frame around the block, and the line at the bottom."""
+    axes.add_patch(
+        FancyBboxPatch(
+            (256, 116),
+            380,
+            254,
+            boxstyle="round,pad=0,rounding_size=12",
+            facecolor="#FAFAFA",
+            edgecolor="#B5B5B5",
+            linestyle=(0, (5, 3)),
+            linewidth=1.2,
+        )
+    )
+    _text(axes, 446, 102, "a block, twice: layers.0, then layers.1", 9.5, SOFT)
+    axes.text(8, 26, "The mask decoder of Segment Anything", fontsize=13, fontweight="bold", va="center")
+    axes.text(8, 50, "one click in, masks out", fontsize=10, color=SOFT, va="center")
+    for at, name, (face, edge) in ((200, "tokens", _TOKEN), (278, "image tokens", _IMAGE), (394, "outputs", _OUT)):
+        axes.scatter([at], [50], s=75, marker="s", c=face, edgecolors=edge, linewidths=1.2)
+        axes.text(at + 10, 50, name, fontsize=9, color=SOFT, va="center")
+    notes = "Every tensor has one more axis in front: the prompt sets. 7 tokens: those of one click.    "
+    notes += "⊕: positional codes are added to queries and keys, never to values (block 0 skips it in step (1))."
+    _text(axes, _WIDE / 2, 402, notes, 8.5, SOFT)
+
+
+def _inputs(axes: Axes, lit: bool) -> None:
+    """What comes in: tokens above, image and dense prompt below."""
+    for x, y, width, high, text, colours in (
+        (54, 142, 92, 40, "IoU token,\n4 mask tokens", _TOKEN),
+        (54, 194, 92, 40, "click or box\ntokens", _TOKEN),
+        (54, 290, 92, 40, "image\nembedding", _IMAGE),
+        (54, 342, 92, 40, "mask prompt\nor “no mask”", _IMAGE),
+    ):
+        axes.add_patch(
+            FancyBboxPatch(
+                (x - width / 2, y - high / 2),
+                width,
+                high,
+                boxstyle="round,pad=0,rounding_size=5",
+                facecolor="white",
+                edgecolor=colours[1] if lit else _DARK[1],
+                linewidth=1.0,
+            )
+        )
+        _text(axes, x, y, text, 8.5, INK if lit else SOFT)
+    edge = _IMAGE[1] if lit else _DARK[1]
+    axes.scatter([150], [_IMAGE_LANE], s=190, c="white", edgecolors=edge, linewidths=1.2, zorder=3)
+    _text(axes, 150, _IMAGE_LANE, "+", 12, edge)
+    for y, shape in ((113, "5 × 256"), (223, "2 × 256"), (261, "256 × 64 × 64"), (371, "256 × 64 × 64")):
+        _text(axes, 54, y, shape, 8, SOFT)
+
+
+def _arrows(axes: Axes) -> None:
+    """All connections, with the shapes that travel on them."""
+    x = {step: box.x for step, box in _BOXES.items()}
+    half, tall = 42, _TALL / 2
+    _arrow(axes, [(100, 142), (111, 142), (111, _TOKENS - 8), (122, _TOKENS - 8)])
+    _arrow(axes, [(100, 194), (111, 194), (111, _TOKENS + 8), (122, _TOKENS + 8)])
+    _arrow(axes, [(100, 290), (150, 290), (150, _IMAGE_LANE - 9)])
+    _arrow(axes, [(100, 342), (150, 342), (150, _IMAGE_LANE + 9)])
+    # The tokens' lane.
+    for one, other, shape, at in (
+        ("0", "1", "7 × 256", 231),
+        ("1", "2", "", 0),
+        ("2", "3", "", 0),
+        ("3", "6-1", "7 × 256", 612),
+        ("6-1", "6-2", "4 × 256", 781),
+    ):
+        _arrow(axes, [(x[one] + half, _TOKENS), (x[other] - half, _TOKENS)], shape, (at, _TOKENS - 9))
+    _arrow(axes, [(x["6-1"], _TOKENS - tall), (x["6-1"], _TOP), (x["7"] - half, _TOP)], "1 × 256", (762, _TOP - 9))
+    # The image's lane.
+    _arrow(axes, [(160, _IMAGE_LANE), (x["4"] - half, _IMAGE_LANE)], "4096 × 256", (212, _IMAGE_LANE - 9))
+    _arrow(axes, [(x["4"] + half, _IMAGE_LANE), (x["5"] - half, _IMAGE_LANE)], "4096 × 256", (674, _IMAGE_LANE + 12))
+    _arrow(axes, [(x["5"] + half, _IMAGE_LANE), (x["6-3"] - half, _IMAGE_LANE)], "32 ×\n256 × 256", (824, 333))
+    # From lane to lane.
+    up = [(x["2"], _IMAGE_LANE), (x["2"], _TOKENS + tall)]
+    _arrow(axes, up, "attention\n7 × 4096\nper head", (x["2"] + 7, 252), "left")
+    down = [(x["4"], _TOKENS), (x["4"], _IMAGE_LANE - tall)]
+    _arrow(axes, down, "attention\n4096 × 7\nper head", (x["4"] - 7, 246), "right")
+    _arrow(axes, [(674, _IMAGE_LANE), (674, 246), (x["6-1"], 246), (x["6-1"], _TOKENS + tall)])
+    weights = [(862, _TOKENS + tall), (862, 246), (x["6-3"], 246), (x["6-3"], _IMAGE_LANE - tall)]
+    _arrow(axes, weights, "4 × 32", (x["6-3"] + 7, 264), "left")
+    for dot in ((x["2"], _IMAGE_LANE), (x["4"], _TOKENS), (674, _IMAGE_LANE)):
+        axes.plot(*dot, "o", color=SOFT, markersize=4, zorder=4)
+    # Out.
+    _arrow(axes, [(x["7"] + half, _TOP), (x["8"], _TOP), (x["8"], 190 - tall)], "4", (918, _TOP - 9))
+    masks = [(x["6-3"] + half, _IMAGE_LANE), (968, _IMAGE_LANE), (968, 190 + tall)]
+    _arrow(axes, masks, "4 ×\n256 × 256", (970, 335))
+
+
+def _draw(axes: Axes, step: str, box: _Box, lit: bool) -> None:
+    face, edge = box.colours if lit else _DARK
+    axes.add_patch(
+        FancyBboxPatch(
+            (box.x - box.width / 2, box.y - _TALL / 2),
+            box.width,
+            _TALL,
+            boxstyle="round,pad=0,rounding_size=7",
+            facecolor=face,
+            edgecolor=edge,
+            linewidth=1.8 if lit else 1.0,
+            zorder=3,
+        )
+    )
+    sign = "  ⊕" if step in ("1", "2", "4", "6-1") else ""
+    _text(axes, box.x, box.y - 19, f"({step}){sign}", 10.5, edge if lit else SOFT, bold=lit)
+    _text(axes, box.x, box.y + 10, box.text, 8.8, INK if lit else SOFT)
+
+
+def _arrow(
+    axes: Axes,
+    corners: Sequence[tuple[Number, Number]],
+    shape: str = "",
+    at: tuple[Number, Number] = (0, 0),
+    side: Literal["left", "center", "right"] = "center",
+) -> None:
+    """A path with an arrow head, and its tensor's shape beside it."""
+    axes.add_patch(
+        FancyArrowPatch(
+            path=Path(corners),
+            arrowstyle="-|>",
+            mutation_scale=11,
+            color=SOFT,
+            linewidth=1.2,
+            shrinkA=0,
+            shrinkB=0,
+            joinstyle="round",
+            zorder=2,
+        )
+    )
+    if shape:
+        axes.text(*at, shape, fontsize=8, color=SOFT, ha=side, va="center", linespacing=1.15, zorder=4)
+
+
+def _text(axes: Axes, x: Number, y: Number, text: str, size: Number, colour: str, bold: bool = False) -> None:
+    axes.text(
+        x,
+        y,
+        text,
+        fontsize=size,
+        color=colour,
+        ha="center",
+        va="center",
+        linespacing=1.2,
+        zorder=4,
+        fontweight="bold" if bold else "normal",
+    )
+
+
+def _in_words(chosen: set[str]) -> str:
+    """The map for those who do not see it."""
+    which = (
+        "all steps"
+        if chosen == set(STEPS)
+        else ", ".join(f"({step}) {STEPS[step]}" for step in STEPS if step in chosen)
+    )
+    return (
+        "Map of the mask decoder. The IoU token, 4 mask tokens and the prompt's tokens become one row (0); the image"
+        " embedding plus the mask prompt is a second stream of 4096 image tokens. A block, run twice: (1) tokens read"
+        " each other, (2) tokens read the image, (3) an MLP on each token, (4) the image reads the tokens. Then two"
+        " independent branches: (6-1) the tokens read the image a last time, and (5) the image is upscaled 4 times."
+        " The mask tokens go through (6-2), one MLP each, and meet the upscaled image in (6-3), a product at every"
+        " pixel, which gives 4 masks; the IoU token goes to (7), the IoU head; (8) chooses what to return."
+        f" In colour: {which or 'none'}."
+    )

@@ -1,0 +1,123 @@
+"""Pictures of feature maps: single channels, and all channels as colours."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import TwoSlopeNorm
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import Array, as_array, as_names
+from sam_edu.figures.marks import draw_image
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import SIGNED, WIDTH, bare, blank, heading, theme
+
+
+def channels(
+    maps: ArrayLike | Any,
+    *,
+    order: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+    columns: int = 8,
+    title: str = "",
+    label: str = "value",
+) -> Picture:
+    """A contact sheet of channels, all on one scale: red above zero, blue below.
+
+    Args:
+        maps: (channels, height, width).
+        order: which channels to draw, in which order; all by default.
+        names: one per drawn channel; its number by default.
+        columns: panels in a row.
+        title: what this is.
+        label: the name of what the colours show.
+    """
+    maps = as_array("maps", maps, ("channels", "height", "width"))
+    places = list(range(len(maps))) if order is None else [int(i) for i in order]
+    if not places or min(places) < 0 or max(places) >= len(maps):
+        raise ValueError(f"order: expected numbers from 0 to {len(maps) - 1}, got {places}")
+    names = as_names("names", names if names is not None else [str(i) for i in places], len(places))
+    limit = float(np.quantile(np.abs(maps[places]), 0.995)) or 1.0
+    with theme():
+        columns = min(columns, len(places))
+        down = math.ceil(len(places) / columns)
+        panel = (WIDTH - 110) / max(columns, 4)
+        figure = blank(down * (panel * maps.shape[1] / maps.shape[2] + 20) + (28 if title else 0), panel * columns + 90)
+        heading(figure, title)
+        grid = figure.subplots(down, columns, squeeze=False)
+        for i, axes in enumerate(grid.flat):
+            if i >= len(places):
+                axes.set_axis_off()
+                continue
+            drawn = axes.imshow(maps[places[i]], cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+            axes.set_title(names[i], fontsize=8.5, pad=3)
+            bare(axes)
+        figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=24, pad=0.015, label=label, extend="both")
+    spread = maps[places].std(axis=(1, 2))
+    return Picture(
+        figure,
+        f"{title or 'Channels'}: {len(places)} maps of {maps.shape[1]} by {maps.shape[2]} on one colour scale;"
+        f" {names[int(spread.argmax())]} varies most over the picture, {names[int(spread.argmin())]} least.",
+    )
+
+
+def embeddings(
+    maps: ArrayLike | Any,
+    names: Sequence[str],
+    *,
+    image: ArrayLike | Any | None = None,
+    title: str = "",
+) -> Picture:
+    """Many channels as three: each place's vector projected on the three directions in which the maps vary most.
+
+    Places of like colour hold like vectors. The maps share the directions; each is centred and scaled by itself first,
+    so that what is seen is how a map differs from place to place.
+
+    Args:
+        maps: (maps, channels, height, width).
+        names: one per map.
+        image: (height, width, 3), drawn first.
+        title: what this is.
+    """
+    maps = as_array("maps", maps, ("maps", "channels", "height", "width")).astype(np.float64)
+    if maps.shape[1] < 3:
+        raise ValueError(f"maps: expected at least 3 channels, got {maps.shape[1]}")
+    names = as_names("names", names, len(maps))
+    colours, kept = _three(maps)
+    shown = list(zip(names, colours, strict=True))
+    if image is not None:
+        shown.insert(0, ("the picture", as_array("image", image, ("height", "width", 3))))
+    with theme():
+        panel = (WIDTH - 36) / max(len(shown), 3)
+        high = panel * maps.shape[2] / maps.shape[3] + 28 + (24 if title else 0)
+        figure = blank(high, panel * len(shown) + 6 * len(shown) + 2)
+        heading(figure, title)
+        for axes, (name, drawn) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+            axes.set_title(name)
+            draw_image(axes, drawn, panel)
+            bare(axes)
+    return Picture(
+        figure,
+        f"{title or 'Embeddings'}: {' and '.join(names)} as colour pictures of {maps.shape[2]} by {maps.shape[3]}"
+        f" places, where like colours mean like vectors. The three directions shown hold {100 * kept:.0f} % of the"
+        " variance.",
+    )
+
+
+def _three(maps: Array) -> tuple[Array, float]:
+    """The maps as (maps, height, width, 3) from 0 to 1, and the share of the variance that is left."""
+    count, width, high, wide = maps.shape
+    vectors = maps.transpose(0, 2, 3, 1).reshape(count, -1, width)
+    vectors = vectors - vectors.mean(1, keepdims=True)
+    scale = np.sqrt((vectors**2).sum(2).mean(1))
+    vectors = (vectors / np.maximum(scale, 1e-12)[:, None, None]).reshape(-1, width)
+    variances, directions = np.linalg.eigh(vectors.T @ vectors)
+    first = directions[:, ::-1][:, :3]
+    # An eigenvector's sign is arbitrary: the largest component is made positive, so that colours do not flip.
+    first = first * np.sign(first[np.abs(first).argmax(0), range(3)])
+    three = vectors @ first
+    low, high_value = np.quantile(three, [0.01, 0.99], axis=0)
+    three = np.clip((three - low) / np.maximum(high_value - low, 1e-12), 0.0, 1.0)
+    kept = float(variances[::-1][:3].sum() / max(float(variances.sum()), 1e-12))
+    return three.reshape(count, high, wide, 3), kept

@@ -1,0 +1,100 @@
+"""What is drawn on a picture: clicks, boxes, masks; and the words for them."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import Array, Number, as_array
+from sam_edu.figures.theme import BOX_COLOUR, INK, NEGATIVE, POSITIVE
+
+Click = tuple[float, float, int]
+Box = tuple[float, float, float, float]
+
+
+def as_clicks(points: ArrayLike | Any | None, labels: ArrayLike | Any | None) -> list[Click]:
+    """Clicks as (x, y, label); all positive where no labels are given."""
+    if points is None:
+        return []
+    points = as_array("points", points, ("clicks", 2))
+    labels = np.ones(len(points), int) if labels is None else as_array("labels", labels, (len(points),))
+    return [(float(x), float(y), int(label)) for (x, y), label in zip(points, labels, strict=True)]
+
+
+def as_box(box: ArrayLike | Any | None) -> Box | None:
+    """A box as (x0, y0, x1, y1)."""
+    if box is None:
+        return None
+    x0, y0, x1, y1 = as_array("box", box, (4,)).astype(float).tolist()
+    return x0, y0, x1, y1
+
+
+def draw_image(axes: Axes, image: Array, width: Number) -> None:
+    """A picture, about `width` pixels wide. If that enlarges it, its pixels stay sharp; else they are averaged."""
+    axes.imshow(image, interpolation="nearest" if width >= image.shape[1] else "auto")
+
+
+def draw_prompts(
+    axes: Axes,
+    clicks: list[Click],
+    box: Box | None = None,
+    size: Number = 130,
+) -> None:
+    """Clicks as discs with a plus or a minus, the box as a frame."""
+    if box is not None:
+        x0, y0, x1, y1 = box
+        for width, colour in ((4.0, INK), (2.0, BOX_COLOUR)):
+            axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=width))
+    for x, y, label in clicks:
+        colour, sign = (POSITIVE, "+") if label == 1 else (NEGATIVE, "_")
+        axes.scatter([x], [y], s=size, c=colour, edgecolors="white", linewidths=1.6, zorder=5)
+        axes.scatter([x], [y], s=size * 0.42, c="white", marker=sign, linewidths=1.8, zorder=6)
+
+
+def draw_mask(axes: Axes, mask: Array, colour: str, fill: Number = 0.42) -> None:
+    """A mask as a tint and an outline."""
+    if fill > 0:
+        layer = np.zeros((*mask.shape, 4))
+        layer[..., :3] = to_rgb(colour)
+        layer[..., 3] = fill * mask
+        axes.imshow(layer, interpolation="nearest")
+    draw_outline(axes, mask, colour)
+
+
+def draw_outline(axes: Axes, mask: Array, colour: str, width: Number = 1.6, dashed: bool = False) -> None:
+    """The edge of a mask, with a light halo so that it shows on any ground."""
+    if not mask.any():
+        return
+    height, wide = mask.shape
+    padded = np.pad(mask.astype(float), 1)
+    x, y = np.arange(-1, wide + 1), np.arange(-1, height + 1)
+    drawn = axes.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=width)
+    halo = patheffects.Stroke(linewidth=width + 1.6, foreground="white", alpha=0.9)
+    drawn.set_path_effects([halo, patheffects.Normal()])
+    if dashed:
+        drawn.set_linestyle("dashed")
+    axes.set_xlim(-0.5, wide - 0.5)
+    axes.set_ylim(height - 0.5, -0.5)
+
+
+def prompts_in_words(clicks: list[Click], box: Box | None = None) -> str:
+    """For example "a positive click at (120, 88) and a box from (20, 30) to (90, 100)"."""
+    words = [f"a {'positive' if label == 1 else 'negative'} click at ({x:.0f}, {y:.0f})" for x, y, label in clicks]
+    if box is not None:
+        words.append(f"a box from ({box[0]:.0f}, {box[1]:.0f}) to ({box[2]:.0f}, {box[3]:.0f})")
+    return listed(words)
+
+
+def listed(words: list[str]) -> str:
+    """For example "a, b and c"."""
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else ""
+
+
+def share(mask: Array) -> str:
+    """For example "12 % of the picture"."""
+    percent = 100 * float(mask.mean())
+    return f"{percent:.0f} % of the picture" if percent >= 1 or percent == 0 else "less than 1 % of the picture"

@@ -1,0 +1,190 @@
+"""Pictures with prompts and masks on them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import TwoSlopeNorm
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.marks import (
+    as_box,
+    as_clicks,
+    draw_image,
+    draw_mask,
+    draw_outline,
+    draw_prompts,
+    prompts_in_words,
+    share,
+)
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import INK, MASK_COLOURS, SIGNED, WIDTH, bare, blank, heading, theme
+
+
+def prompts_and_masks(
+    image: ArrayLike | Any,
+    masks: ArrayLike | Any | None = None,
+    *,
+    points: ArrayLike | Any | None = None,
+    labels: ArrayLike | Any | None = None,
+    box: ArrayLike | Any | None = None,
+    names: Sequence[str] | None = None,
+    title: str = "",
+) -> Picture:
+    """One picture with its pixel axes, the prompts and any number of masks on it, and a legend of the masks.
+
+    Args:
+        image: (height, width, 3).
+        masks: (masks, height, width), of zeros and ones.
+        points: clicks (clicks, 2) as (x, y).
+        labels: (clicks,): 1 positive, 0 negative; all positive by default.
+        box: (x0, y0, x1, y1).
+        names: one per mask.
+        title: what this is.
+    """
+    image, clicks, frame = as_image(image), as_clicks(points, labels), as_box(box)
+    layers = np.zeros((0, *image.shape[:2])) if masks is None else _on_picture("masks", masks, image)
+    names = as_names("names", names if names is not None else _numbered(len(layers)), len(layers))
+    height, width = image.shape[:2]
+    high = min(380.0, 0.5 * WIDTH * height / width)
+    with theme():
+        figure = blank(54 + high, min(WIDTH, 66 + high * width / height + (120 if names else 0)))
+        heading(figure, title)
+        axes = figure.subplots()
+        draw_image(axes, image, high * width / height)
+        for i, layer in enumerate(layers):
+            draw_mask(axes, layer > 0, MASK_COLOURS[(i + 1) % 4])
+            axes.plot([], [], color=MASK_COLOURS[(i + 1) % 4], linewidth=3, label=names[i])
+        draw_prompts(axes, clicks, frame, size=190)
+        axes.set(xlabel="x (pixels)", ylabel="y (pixels)")
+        if names:
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+    said = [f"{name} covers {share(layer > 0)}" for name, layer in zip(names, layers, strict=True)]
+    alt = f"{title or 'A picture'}, {width} by {height} pixels"
+    alt += f", with {prompts_in_words(clicks, frame)}" if clicks or frame else ""
+    return Picture(figure, alt + (f"; outlined on it: {'; '.join(said)}." if said else "."))
+
+
+def masks_row(
+    image: ArrayLike | Any,
+    masks: ArrayLike | Any,
+    *,
+    names: Sequence[str] | None = None,
+    predicted: ArrayLike | Any | None = None,
+    true: ArrayLike | Any | None = None,
+    truth: ArrayLike | Any | None = None,
+    points: ArrayLike | Any | None = None,
+    labels: ArrayLike | Any | None = None,
+    box: ArrayLike | Any | None = None,
+    numbers: Sequence[int] | None = None,
+    title: str = "",
+) -> Picture:
+    """A panel per mask, with its predicted and its true IoU above it.
+
+    Args:
+        image: (height, width, 3).
+        masks: (masks, height, width), of zeros and ones.
+        names: one per mask.
+        predicted: (masks,), what the model believes.
+        true: (masks,), what it is.
+        truth: (masks, height, width): the mask that each is held against, as a dashed outline.
+        points: clicks (clicks, 2) as (x, y).
+        labels: (clicks,): 1 positive, 0 negative; all positive by default.
+        box: (x0, y0, x1, y1).
+        numbers: per mask the number of its mask token, which has its own colour; 1, 2, 3 by default.
+        title: what this is.
+    """
+    image, clicks, frame = as_image(image), as_clicks(points, labels), as_box(box)
+    layers = _on_picture("masks", masks, image)
+    count = len(layers)
+    names = as_names("names", names if names is not None else _numbered(count), count)
+    tokens = [1 + i for i in range(count)] if numbers is None else list(numbers)
+    if len(tokens) != count:
+        raise ValueError(f"numbers: expected {count}, one each, got {len(tokens)}")
+    held = None if truth is None else as_array("truth", truth, layers.shape)
+    scores = {
+        word: as_array(word, given, (count,))
+        for word, given in (("predicted", predicted), ("true", true))
+        if given is not None
+    }
+    lines = [", ".join(f"{word} IoU {values[i]:.2f}" for word, values in scores.items()) for i in range(count)]
+    short = [", ".join(f"{word} {values[i]:.2f}" for word, values in scores.items()) for i in range(count)]
+    with theme():
+        panel = (WIDTH - 36) / max(count, 3)
+        if 0.8 * panel < image.shape[1] < panel:
+            panel = image.shape[1] + 2  # pixel for pixel
+        high = panel * image.shape[0] / image.shape[1]
+        figure = blank(high + 18 + (24 if title else 0) + (14 if scores else 0), panel * count + 6 * count + 2)
+        heading(figure, title)
+        for i, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
+            draw_image(axes, image, panel)
+            draw_mask(axes, layers[i] > 0, MASK_COLOURS[tokens[i] % 4])
+            if held is not None:
+                draw_outline(axes, held[i] > 0, INK, width=1.3, dashed=True)
+            draw_prompts(axes, clicks, frame)
+            axes.set_title(f"{names[i]}\nIoU {short[i]}" if scores else names[i])
+            bare(axes)
+    said = [f"{names[i]} covers {share(layers[i] > 0)}" + (f", {lines[i]}" if lines[i] else "") for i in range(count)]
+    alt = f"{title or 'Masks'}: " + (f"the picture with {prompts_in_words(clicks, frame)}. " if clicks or frame else "")
+    alt += f"{'; '.join(said)}." + (" Dashed: the true mask." if held is not None else "")
+    return Picture(figure, alt)
+
+
+def logits_and_mask(
+    logits: ArrayLike | Any,
+    image: ArrayLike | Any,
+    *,
+    names: Sequence[str] | None = None,
+    points: ArrayLike | Any | None = None,
+    labels: ArrayLike | Any | None = None,
+    limit: Number = 6,
+    title: str = "",
+) -> Picture:
+    """Per mask: the logits with the line where they are zero, and below it the mask that the threshold leaves.
+
+    Args:
+        logits: (masks, height, width).
+        image: (height, width, 3), as high and wide.
+        names: one per mask.
+        points: clicks (clicks, 2) as (x, y).
+        labels: (clicks,): 1 positive, 0 negative; all positive by default.
+        limit: the colours end here; at 6 the sigmoid is within 0.0025 of 0 or 1.
+        title: what this is.
+    """
+    if limit <= 0:
+        raise ValueError(f"limit: expected a positive number, got {limit}")
+    image, clicks = as_image(image), as_clicks(points, labels)
+    logits = _on_picture("logits", logits, image)
+    count = len(logits)
+    names = as_names("names", names if names is not None else _numbered(count), count)
+    with theme():
+        panel = (WIDTH - 110) / count
+        figure = blank(2 * panel + 24 + (28 if title else 0))
+        heading(figure, title)
+        grid = figure.subplots(2, count, squeeze=False)
+        for i, (above, below) in enumerate(grid.T):
+            drawn = above.imshow(logits[i], cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+            draw_outline(above, logits[i] > 0, INK, width=0.9)
+            above.set_title(names[i])
+            draw_image(below, image, panel)
+            draw_mask(below, logits[i] > 0, MASK_COLOURS[i % 4])
+            for axes in (above, below):
+                draw_prompts(axes, clicks, size=90)
+                bare(axes)
+        grid[0, 0].set_ylabel("logits, line at 0")
+        grid[1, 0].set_ylabel("mask: logits > 0")
+        figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=24, pad=0.015, label="logit", extend="both")
+    said = [
+        f"{name} from {one.min():.1f} to {one.max():.1f}, above 0 on {share(one > 0)}"
+        for name, one in zip(names, logits, strict=True)
+    ]
+    return Picture(figure, f"{title or 'Logits and masks'}: logits of {'; '.join(said)}. Below, the masks.")
+
+
+def _on_picture(name: str, given: ArrayLike | Any, image: Array) -> Array:
+    return as_array(name, given, ("masks", *image.shape[:2]))
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"mask {i}" for i in range(count)]

@@ -1,0 +1,94 @@
+"""The one theme: sizes, colours, and the frame that every figure is drawn in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from sam_edu.figures.arrays import Number
+
+DPI = 80
+WIDTH = 900  # pixels: a notebook's column
+
+# Perceptual maps. SIGNED is always centred at zero.
+HEAT = "magma"
+PLAIN = "viridis"
+SIGNED = "RdBu_r"
+
+INK = "#222222"
+SOFT = "#6B6B6B"
+FAINT = "#C9C9C9"
+
+# Okabe and Ito's colours, told apart by people who do not see all colours.
+MASK_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
+IOU_COLOUR = "#3B3B3B"
+POSITIVE = "#009E73"
+NEGATIVE = "#D55E00"
+BOX_COLOUR = "#F0E442"
+PADDING = "#B8B8B8"
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
+    "axes.titlepad": 5.0,
+    "axes.labelsize": 9.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "text.color": INK,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "image.interpolation": "auto",
+    "svg.hashsalt": "sam_edu",
+}
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """Draw, or write to a file, under the theme, whatever the reader's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)  # type: ignore[arg-type]
+        yield
+
+
+def blank(height: Number, width: Number = WIDTH) -> Figure:
+    """An empty figure, in pixels. No pyplot: nothing is shown twice, nothing is kept open."""
+    layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05, wspace=0.02, hspace=0.03)
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def heading(figure: Figure, title: str) -> None:
+    """A title at the top left."""
+    if title:
+        figure.suptitle(title, x=0.008, ha="left", fontsize=11, fontweight="bold")
+
+
+def bare(axes: Axes) -> None:
+    """No ticks; a thin frame."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set_color(FAINT)

@@ -1,0 +1,146 @@
+"""Pictures of tokens: their values, and one number per token."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import TwoSlopeNorm
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import as_array, as_names
+from sam_edu.figures.marks import listed
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import (
+    IOU_COLOUR,
+    MASK_COLOURS,
+    NEGATIVE,
+    PADDING,
+    POSITIVE,
+    SIGNED,
+    SOFT,
+    WIDTH,
+    blank,
+    heading,
+    theme,
+)
+
+
+def token_names(labels: Sequence[int] | Any = (), box: bool = False, masks: int = 4) -> list[str]:
+    """The names of a decode's tokens, in their order.
+
+    Args:
+        labels: of the clicks: 1 positive, 0 negative.
+        box: whether the prompt set has a box. Clicks without one are followed by a padding token.
+        masks: number of mask tokens.
+    """
+    clicks = [f"click {'+' if int(label) == 1 else '−'}" for label in labels]
+    prompts = clicks + (["corner 1", "corner 2"] if box else ["padding"] if clicks else [])
+    return ["IoU", *(f"mask {i}" for i in range(masks)), *prompts]
+
+
+def token_colour(name: str) -> str:
+    """The colour of a token, by its name; grey where it is none."""
+    if name.startswith("mask ") and name[5:].isdigit():
+        return MASK_COLOURS[int(name[5:]) % 4]
+    known = {"IoU": IOU_COLOUR, "click +": POSITIVE, "click −": NEGATIVE, "padding": PADDING}
+    return known.get(name, "#9A7B1C" if name.startswith("corner") else SOFT)
+
+
+def token_strip(
+    vectors: ArrayLike | Any,
+    names: Sequence[str],
+    *,
+    title: str = "",
+    along: str = "channel",
+    label: str = "value",
+    order: Sequence[int] | None = None,
+) -> Picture:
+    """A row per vector, a cell per number: red above zero, blue below.
+
+    Args:
+        vectors: (rows, channels).
+        names: one per row.
+        title: what this is.
+        along: the name of the horizontal axis.
+        label: the name of what the colours show.
+        order: the channels' numbers in the order to draw them in.
+    """
+    vectors = as_array("vectors", vectors, ("rows", "channels"))
+    names = as_names("names", names, len(vectors))
+    width = vectors.shape[1]
+    places = list(range(width)) if order is None else [int(i) for i in order]
+    if sorted(places) != list(range(width)):
+        raise ValueError(f"order: expected each number from 0 to {width - 1} once")
+    limit = float(np.quantile(np.abs(vectors), 0.99)) or 1.0
+    with theme():
+        figure = blank(70 + 28 * len(vectors) + (28 if title else 0))
+        heading(figure, title)
+        axes = figure.subplots()
+        drawn = axes.imshow(vectors[:, places], cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit), aspect="auto")
+        axes.set_yticks(range(len(names)), names)
+        for tick, name in zip(axes.get_yticklabels(), names, strict=True):
+            tick.set_color(token_colour(name))
+            tick.set_fontweight("bold")
+        axes.hlines(np.arange(1, len(names)) - 0.5, -0.5, width - 0.5, color="white", linewidth=2)
+        if width <= 40:
+            axes.set_xticks(range(width), [str(i) for i in places], fontsize=7.5)
+        axes.set_xlabel(along)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        figure.colorbar(drawn, ax=axes, aspect=12, pad=0.01, label=label, extend="both")
+    sizes = [f"{name} {float(np.abs(row).mean()):.2g}" for name, row in zip(names, vectors, strict=True)]
+    return Picture(
+        figure,
+        f"{title or 'Vectors'}: {len(vectors)} rows of {width} numbers each, as colours, blue below zero and red above."
+        f" Mean absolute value: {listed(sizes)}.",
+    )
+
+
+def vector_bars(
+    values: ArrayLike | Any | Mapping[str, Any],
+    names: Sequence[str],
+    *,
+    title: str = "",
+    label: str = "value",
+    digits: int = 2,
+) -> Picture:
+    """One bar per name with its number; or one per name and series.
+
+    Args:
+        values: (names,), or several of them under their series' names.
+        names: one per bar.
+        title: what this is.
+        label: the name of the horizontal axis.
+        digits: how many stand after the decimal point.
+    """
+    given = dict(values) if isinstance(values, Mapping) else {"": values}
+    if not given:
+        raise ValueError("values: expected at least one series")
+    names = as_names("names", names, len(names))
+    series = {key: as_array(f"values {key}".strip(), one, (len(names),)).astype(float) for key, one in given.items()}
+    thick = 0.8 / len(series)
+    low = min(0.0, *(float(one.min()) for one in series.values()))
+    high = max(0.0, *(float(one.max()) for one in series.values())) or 1.0
+    with theme():
+        figure = blank(60 + 26 * len(names) * (0.6 + 0.4 * len(series)) + (28 if title else 0), WIDTH * 0.7)
+        heading(figure, title)
+        axes = figure.subplots()
+        for j, (key, one) in enumerate(series.items()):
+            at = np.arange(len(names)) + (j - (len(series) - 1) / 2) * thick
+            colours = [token_colour(name) for name in names]
+            faces = colours if j == 0 else ["white"] * len(names)
+            axes.barh(at, one, height=thick * 0.9, color=faces, edgecolor=colours, linewidth=1.4)
+            for y, value in zip(at, one, strict=True):
+                text = f"{value:.{digits}f}" + (f"  {key}" if key else "")
+                axes.annotate(text, (max(value, 0.0), y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set_xlim(low * 1.05, high * (1.12 if "" in series else 1.25))
+        axes.axvline(0.0, color=SOFT, linewidth=0.8)
+        axes.set_xlabel(label)
+        axes.tick_params(axis="y", length=0)
+    said = [
+        f"{name} " + ", ".join(f"{key} {one[i]:.{digits}f}".strip() for key, one in series.items())
+        for i, name in enumerate(names)
+    ]
+    return Picture(figure, f"{title or label}: bars of {label}: {'; '.join(said)}.")

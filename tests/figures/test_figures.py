@@ -1,0 +1,193 @@
+"""Every public drawing function: a picture, words, the same bytes twice, and a clear refusal."""
+
+import base64
+import io
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sam_edu import figures
+from sam_edu.figures import Picture
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 255, (32, 48, 3), dtype=np.uint8)
+MASKS = np.zeros((3, 32, 48), bool)
+MASKS[0, 4:20, 5:30] = True
+MASKS[1, 8:12, 8:14] = True  # the third stays empty: that must draw too
+SQUARE = RNG.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+NAMES = figures.token_names([1])
+CLICK = [[10, 9]]
+
+
+def softmax(*shape: int) -> torch.Tensor:
+    return torch.from_numpy(RNG.normal(size=shape)).softmax(-1)
+
+
+WEIGHTS = softmax(8, 256)
+SELF = softmax(8, 7, 7)
+SHARES = softmax(256, 7).T
+STATES = torch.from_numpy(RNG.normal(size=(7, 256)))
+MAPS = torch.from_numpy(RNG.normal(size=(32, 16, 16)))
+
+DRAWINGS: dict[str, Callable[[], Picture]] = {
+    "decoder_map": lambda: figures.decoder_map(),
+    "decoder_map lit": lambda: figures.decoder_map(lit=("2", "(6-1)")),
+    "prompts_and_masks": lambda: figures.prompts_and_masks(
+        IMAGE, MASKS, points=[[3, 4], [30, 20]], labels=[1, 0], box=[2, 3, 30, 25], title="A picture"
+    ),
+    "prompts_and_masks bare": lambda: figures.prompts_and_masks(IMAGE / 255.0),
+    "masks_row": lambda: figures.masks_row(
+        IMAGE, MASKS, predicted=[0.5, 1.02, 0.1], true=[0.4, 0.3, 0.0], truth=MASKS, points=CLICK, numbers=[0, 0, 3]
+    ),
+    "masks_row single": lambda: figures.masks_row(IMAGE, MASKS[:1]),
+    "logits_and_mask": lambda: figures.logits_and_mask(RNG.normal(size=(4, 32, 48)), IMAGE, points=CLICK),
+    "logits_and_mask zero": lambda: figures.logits_and_mask(np.zeros((2, 32, 48)), IMAGE),
+    "token_strip": lambda: figures.token_strip(STATES, NAMES, title="Tokens"),
+    "token_strip ordered": lambda: figures.token_strip(STATES[:4, :32], NAMES[1:5], order=range(31, -1, -1)),
+    "vector_bars": lambda: figures.vector_bars([0.1, -0.2], ["a", "mask 1"], label="IoU"),
+    "vector_bars series": lambda: figures.vector_bars({"predicted": [0.1, 0.2], "true": [0.3, 0.4]}, NAMES[1:3]),
+    "token_matrix": lambda: figures.token_matrix(SELF, NAMES),
+    "token_matrix table": lambda: figures.token_matrix(SELF[:1, :, :2], NAMES, ["(1)", "(2)"], titles=[""], digits=1),
+    "attention_over_picture": lambda: figures.attention_over_picture(WEIGHTS, SQUARE, points=CLICK),
+    "attention_over_picture outlined": lambda: figures.attention_over_picture(
+        WEIGHTS.unflatten(1, (8, 32))[:5], IMAGE, titles=NAMES[:5], outlines=MASKS
+    ),
+    "who_is_heard": lambda: figures.who_is_heard(SHARES, NAMES, outlines=MASKS),
+    "channels": lambda: figures.channels(MAPS),
+    "channels chosen": lambda: figures.channels(MAPS, order=[3, 1], names=["three", "one"]),
+    "embeddings": lambda: figures.embeddings(MAPS[None].expand(2, -1, -1, -1), ["a", "b"], image=SQUARE),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_gives_a_picture_with_words(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = DRAWINGS[name]()
+        data, metadata = picture._repr_mimebundle_()
+    drawn = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    drawn.load()
+    assert drawn.mode == "RGB"  # opaque
+    assert 100 <= drawn.width <= 1000
+    assert 60 <= drawn.height <= 900
+    assert drawn.getpixel((drawn.width - 1, drawn.height - 1)) == (255, 255, 255)
+    assert len(metadata["image/png"]["alt"]) > 20
+    assert metadata["image/png"]["alt"] == picture.alt
+    assert "text/plain" in data
+
+
+def test_every_public_function_is_drawn_here() -> None:
+    functions = set(figures.__all__) - {"Picture", "STEPS", "token_names"}
+    assert {name.split()[0] for name in DRAWINGS} == functions
+
+
+@pytest.mark.parametrize("name", [name for name in DRAWINGS if " " not in name])
+def test_same_bytes_twice(name: str) -> None:
+    if name == "logits_and_mask":
+        logits = RNG.normal(size=(4, 32, 48))
+        first, second = (figures.logits_and_mask(logits, IMAGE) for _ in range(2))
+    else:
+        first, second = DRAWINGS[name](), DRAWINGS[name]()
+    assert first.png == second.png
+    assert first.alt == second.alt
+
+
+def test_png_holds_no_notes() -> None:
+    drawn = Image.open(io.BytesIO(figures.decoder_map().png))
+    drawn.load()
+    assert set(drawn.info) == {"dpi"}
+
+
+def test_the_readers_own_settings_do_not_matter() -> None:
+    import matplotlib as mpl
+
+    before = DRAWINGS["vector_bars"]().png
+    with mpl.rc_context({"font.size": 20, "figure.facecolor": "black"}):
+        picture = DRAWINGS["vector_bars"]()
+        assert picture.png == before
+        assert mpl.rcParams["font.size"] == 20
+
+
+def test_values_change_the_picture() -> None:
+    changed = SELF.clone()
+    changed[0, 0] = changed[0, 0].flip(0)
+    assert figures.token_matrix(changed, NAMES).png != figures.token_matrix(SELF, NAMES).png
+
+
+def test_lit_steps_change_the_map() -> None:
+    pictures = {step: figures.decoder_map(lit=(step,)) for step in figures.STEPS}
+    assert len({picture.png for picture in pictures.values()}) == len(figures.STEPS)
+    assert figures.decoder_map(lit="6-1").png == pictures["6-1"].png == figures.decoder_map(lit=("(6-1)",)).png
+    assert "In colour: (6-1) tokens read the image, a last time." in pictures["6-1"].alt
+    assert figures.decoder_map(lit=()).png not in {picture.png for picture in pictures.values()}
+
+
+def test_unknown_step_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"lit: there is no step 6; the steps are 0, 1, .*6-1.* 8"):
+        figures.decoder_map(lit=("6",))
+
+
+@pytest.mark.parametrize(
+    ("labels", "box", "expected"),
+    [
+        ((), False, []),
+        ([1], False, ["click +", "padding"]),
+        ([1, 0, 1], False, ["click +", "click −", "click +", "padding"]),
+        ((), True, ["corner 1", "corner 2"]),
+        ([0], True, ["click −", "corner 1", "corner 2"]),
+    ],
+)
+def test_token_names(labels: list[int], box: bool, expected: list[str]) -> None:
+    assert figures.token_names(labels, box) == ["IoU", "mask 0", "mask 1", "mask 2", "mask 3", *expected]
+
+
+WRONG: list[tuple[Callable[[], object], str]] = [
+    (lambda: figures.prompts_and_masks(IMAGE[..., 0]), r"image: expected shape \(height, width, 3\), got \(32, 48\)"),
+    (lambda: figures.prompts_and_masks(IMAGE * 2.0), "image: expected bytes, or floats from 0 to 1"),
+    (lambda: figures.prompts_and_masks(IMAGE, MASKS[:, 1:]), r"masks: expected shape \(masks, 32, 48\)"),
+    (lambda: figures.prompts_and_masks(IMAGE, MASKS, names=["one"]), "names: expected 3, one each, got 1"),
+    (lambda: figures.prompts_and_masks(IMAGE, points=[1, 2]), r"points: expected shape \(clicks, 2\)"),
+    (lambda: figures.prompts_and_masks(IMAGE, points=CLICK, labels=[1, 0]), r"labels: expected shape \(1,\)"),
+    (lambda: figures.prompts_and_masks(IMAGE, box=[[1, 2, 3, 4]]), r"box: expected shape \(4,\), got \(1, 4\)"),
+    (lambda: figures.masks_row(IMAGE, MASKS, true=[0.5]), r"true: expected shape \(3,\)"),
+    (lambda: figures.masks_row(IMAGE, MASKS, truth=MASKS[:2]), "truth: expected shape"),
+    (lambda: figures.masks_row(IMAGE, MASKS, numbers=[1]), "numbers: expected 3"),
+    (lambda: figures.masks_row(IMAGE, MASKS[:0]), "masks: expected shape"),
+    (lambda: figures.logits_and_mask(np.zeros((4, 8, 8)), IMAGE), "logits: expected shape"),
+    (lambda: figures.logits_and_mask(np.full((1, 32, 48), np.nan), IMAGE), "logits: expected shape|not finite"),
+    (lambda: figures.token_strip(STATES, NAMES[:3]), "names: expected 7, one each, got 3"),
+    (lambda: figures.token_strip(STATES[0], NAMES), r"vectors: expected shape \(rows, channels\), got \(256,\)"),
+    (lambda: figures.token_strip(STATES, NAMES, order=[0, 1]), "order: expected each number from 0 to 255 once"),
+    (lambda: figures.vector_bars([1.0], ["a", "b"]), r"values: expected shape \(2,\)"),
+    (lambda: figures.vector_bars({}, ["a"]), "values: expected at least one series"),
+    (lambda: figures.token_matrix(SELF, NAMES[:6]), r"values: expected shape \(panels, 6, 6\)"),
+    (lambda: figures.token_matrix(SELF, NAMES, titles=["one"]), "titles: expected 8"),
+    (lambda: figures.attention_over_picture(WEIGHTS[:, :255], SQUARE), "weights: 255 pixels are no square grid"),
+    (lambda: figures.attention_over_picture(WEIGHTS, SQUARE, outlines=MASKS), "outlines: expected shape"),
+    (lambda: figures.who_is_heard(SHARES, NAMES[:2]), "names: expected 7"),
+    (lambda: figures.channels(MAPS, order=[32]), "order: expected numbers from 0 to 31"),
+    (lambda: figures.channels(MAPS[0]), r"maps: expected shape \(channels, height, width\)"),
+    (lambda: figures.embeddings(MAPS[None, :2], ["a"]), "maps: expected at least 3 channels, got 2"),
+    (lambda: Picture(figures.decoder_map().figure, " "), "alt: expected a description"),
+    (lambda: figures.decoder_map().save("map.jpg"), "path: expected a name that ends in .png or .svg"),
+]
+
+
+@pytest.mark.no_shape_check
+@pytest.mark.parametrize(("draw", "message"), WRONG, ids=[str(i) for i in range(len(WRONG))])
+def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
+def test_saves_png_and_svg(tmp_path) -> None:
+    picture = figures.decoder_map()
+    assert picture.save(tmp_path / "map.png").read_bytes() == picture.png
+    first = picture.save(tmp_path / "map.svg").read_text()
+    assert first == figures.decoder_map().save(tmp_path / "again.svg").read_text()
+    assert "<svg" in first
+    assert "<dc:date>" not in first

@@ -1,0 +1,167 @@
+"""When the environment is made, updated or left alone. Nothing is installed here: pip is replaced by a note of it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tools import setup_environment
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project folder of its own, and a list of what was done in it."""
+    venv = tmp_path / ".venv"
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    (tmp_path / "constraints.txt").write_text("# pins\ntorch==1.2.3\nnumpy==4\n")
+    for name, value in {
+        "PROJECT": tmp_path,
+        "VENV": venv,
+        "STAMP": venv / "complete.stamp",
+        "CONSTRAINTS": tmp_path / "constraints.txt",
+    }.items():
+        monkeypatch.setattr(setup_environment, name, value)
+    done = []
+
+    def make_venv(base):
+        done.append("made")
+        setup_environment.venv_python().parent.mkdir(parents=True, exist_ok=True)
+        setup_environment.venv_python().touch()
+
+    monkeypatch.setattr(setup_environment, "make_venv", make_venv)
+    monkeypatch.setattr(setup_environment, "install", lambda: done.append("installed"))
+    return tmp_path, done
+
+
+def test_made_once_and_then_left_alone(project, capsys):
+    _, done = project
+    assert setup_environment.main([]) == 0
+    assert done == ["made", "installed"]
+    capsys.readouterr()
+    assert setup_environment.main([]) == 0
+    assert done == ["made", "installed"]
+    assert capsys.readouterr().out == ""
+
+
+def test_interrupted_set_up_is_made_anew(project, monkeypatch, capsys):
+    _, done = project
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(setup_environment, "install", interrupted)
+        assert setup_environment.main([]) == 130
+    assert "Run the same command again" in capsys.readouterr().err
+    assert not setup_environment.STAMP.exists()
+    assert setup_environment.main([]) == 0
+    assert done == ["made", "made", "installed"]
+    assert "unfinished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_changed_requirements_update_it(name, project):
+    folder, done = project
+    setup_environment.main([])
+    (folder / name).write_text((folder / name).read_text() + "# changed\n")
+    assert setup_environment.main([]) == 0
+    assert done == ["made", "installed", "installed"]
+    setup_environment.main([])
+    assert done == ["made", "installed", "installed"]
+
+
+def test_lost_python_or_moved_folder_makes_it_anew(project):
+    _, done = project
+    setup_environment.main([])
+    setup_environment.venv_python().unlink()
+    setup_environment.main([])
+    assert done == ["made", "installed"] * 2
+    stamp = setup_environment.STAMP
+    stamp.write_text(stamp.read_text().replace(str(setup_environment.VENV), "/elsewhere/.venv"))
+    setup_environment.main([])
+    assert done == ["made", "installed"] * 3
+
+
+def test_rebuild_on_demand(project):
+    _, done = project
+    setup_environment.main([])
+    setup_environment.main(["--rebuild"])
+    assert done == ["made", "installed"] * 2
+
+
+def test_another_python_is_found_where_this_one_will_not_do(monkeypatch):
+    monkeypatch.setattr(setup_environment, "probe", lambda command: (3, 12) if "12" in command[0] else (3, 8))
+    assert setup_environment.find_python() == (["python3.12"], (3, 12))
+
+
+def test_without_a_usable_python_the_message_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr(setup_environment, "probe", lambda command: None)
+    with pytest.raises(setup_environment.SetupError, match=r"needs Python 3\.11 to 3\.13.*Install one from"):
+        setup_environment.find_python()
+
+
+def test_probe_knows_this_python_and_no_other():
+    assert setup_environment.probe([sys.executable]) == sys.version_info[:2]
+    assert setup_environment.probe(["no-such-python"]) is None
+    assert setup_environment.probe([sys.executable, "-c", "raise SystemExit(1)"]) is None
+
+
+def test_offline_there_is_no_waiting_for_cpu_wheels(monkeypatch):
+    def unreachable(url, timeout):
+        assert timeout <= 3
+        raise OSError("no network")
+
+    monkeypatch.setattr(setup_environment, "has_nvidia_gpu", lambda: False)
+    monkeypatch.setattr(setup_environment.urllib.request, "urlopen", unreachable)
+    assert not setup_environment.wants_cpu_wheels()
+
+
+@pytest.mark.parametrize(
+    ("platform", "gpu", "wanted"),
+    [("linux", False, True), ("linux", True, False), ("darwin", False, False), ("win32", False, False)],
+)
+def test_cpu_wheels_are_for_linux_without_a_gpu(platform, gpu, wanted, monkeypatch, tmp_path):
+    page = tmp_path / "index.html"
+    page.touch()
+    monkeypatch.setattr(setup_environment.sys, "platform", platform)
+    monkeypatch.setattr(setup_environment, "has_nvidia_gpu", lambda: gpu)
+    monkeypatch.setattr(setup_environment.urllib.request, "urlopen", lambda url, timeout: page.open())
+    assert setup_environment.wants_cpu_wheels() is wanted
+
+
+def test_cpu_wheels_come_first_and_may_fail(project, monkeypatch):
+    commands = []
+
+    def run(command):
+        commands.append(command)
+        return (1, ["no"]) if "--index-url" in command else (0, [])
+
+    monkeypatch.undo()  # the replaced install of the fixture; what follows replaces what it calls
+    folder, _ = project
+    monkeypatch.setattr(setup_environment, "PROJECT", folder)
+    monkeypatch.setattr(setup_environment, "CONSTRAINTS", folder / "constraints.txt")
+    monkeypatch.setattr(setup_environment, "wants_cpu_wheels", lambda: True)
+    monkeypatch.setattr(setup_environment, "run", run)
+    setup_environment.install()
+    first, second = commands
+    assert first[-1] == "torch==1.2.3"
+    assert first[first.index("--retries") + 1] == "0"
+    assert second[-2:] == ["--editable", f"{folder}[dev]"]
+    assert "--index-url" not in second
+
+
+def test_failing_command_is_shown(capfd):
+    script = "print('the reason'); raise SystemExit(3)"
+    with pytest.raises(setup_environment.SetupError, match="while trying"):
+        setup_environment.run_shown_on_failure([sys.executable, "-c", script], "trying")
+    assert "the reason" in capfd.readouterr().err
+    setup_environment.run_shown_on_failure([sys.executable, "-c", "print('quiet')"], "trying")
+    assert "quiet" not in "".join(capfd.readouterr())
+
+
+def test_it_starts_with_the_standard_library_alone():
+    script = os.path.abspath(setup_environment.__file__)
+    result = subprocess.run([sys.executable, "-I", "-S", script, "--help"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "--rebuild" in result.stdout

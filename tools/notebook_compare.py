@@ -1,0 +1,165 @@
+"""Whether a notebook's committed outputs are what its cells give when they run again.
+
+The last bits of a result depend on the processor, so numbers and figures are compared within tolerances. They are
+small enough that a changed result is found: see `tests/tools/test_notebook_compare.py`, which shows both sides.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from typing import Any
+
+import numpy as np
+from nbformat import NotebookNode
+from PIL import Image
+
+from tools.notebook_format import is_machine_dependent, label, normalise, source_hash, to_text
+
+RELATIVE_TOLERANCE = 1e-3
+ABSOLUTE_TOLERANCE = 1e-6  # for differences printed in full, such as 2.4e-07, which are rounding noise themselves
+
+# A pixel differs if a channel is off by more than this, of 255. Another processor shifts a smooth colour by 1 or 2 and
+# tips over a pixel here and there on an edge; one changed digit in a title makes some thirty pixels differ.
+PIXEL_TOLERANCE = 16
+PIXELS_ALLOWED = 20  # how many pixels may differ
+MEAN_TOLERANCE = 0.5  # the mean difference over all pixels and channels, of 255: finds a shift of all colours
+
+REFRESH = "run `make refresh`, look at the difference and commit it"
+
+_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?(?![\w])")
+_SPACES = re.compile(r"[ \t]+")
+
+
+def staleness(committed: NotebookNode, executed: NotebookNode) -> list[str]:
+    """Where committed outputs are not those of a fresh run, a sentence each; empty if they are.
+
+    Both are compared cell by cell; `executed` is normalised. Cells tagged `machine-dependent` are left out.
+    """
+    stamped = committed.metadata.get("sam_edu", {}).get("source_hash")
+    if stamped is None:
+        return [f"It was never executed by the runner: {REFRESH}."]
+    if stamped != source_hash(committed):
+        return [f"Its cells have changed since its outputs were made: {REFRESH}."]
+    if to_text(normalise(committed)) != to_text(committed):
+        return [f"Something else than the runner wrote its outputs: {REFRESH}."]
+    found = []
+    for index, (old, new) in enumerate(zip(committed.cells, executed.cells, strict=True)):
+        if old.cell_type == "code" and not is_machine_dependent(old):
+            difference = outputs_differ(old.outputs, new.outputs)
+            if difference:
+                found.append(f"{label(committed, index)}: {difference} If that is meant, {REFRESH}.")
+    return found
+
+
+def keep_fresh_outputs(committed: NotebookNode, executed: NotebookNode) -> NotebookNode:
+    """The executed notebook, with the committed outputs wherever those still hold, so that little changes."""
+    known = {cell.get("id"): cell for cell in committed.cells if cell.cell_type == "code"}
+    for cell in executed.cells:
+        old = known.get(cell.get("id"))
+        if cell.cell_type != "code" or old is None or old.source != cell.source or is_machine_dependent(cell):
+            continue
+        if not outputs_differ(old.outputs, cell.outputs):
+            cell.outputs = old.outputs
+    return normalise(executed)
+
+
+def outputs_differ(old: list[NotebookNode], new: list[NotebookNode]) -> str | None:
+    """The first difference between two cells' outputs as a sentence, or None."""
+    if [_kind(output) for output in old] != [_kind(output) for output in new]:
+        kinds = [", ".join(_kind(output) for output in outputs) or "nothing" for outputs in (old, new)]
+        return f"its outputs were {kinds[0]} and are now {kinds[1]}."
+    for before, after in zip(old, new, strict=True):
+        for mime, one in _contents(before).items():
+            other = _contents(after)[mime]
+            differ = _pictures_differ if mime in ("image/png", "image/jpeg") else texts_differ
+            difference = differ(one, other)
+            if difference:
+                return f"{mime}: {difference}"
+    return None
+
+
+def _kind(output: NotebookNode) -> str:
+    """What an output is made of: the type, and the stream's name or the MIME types."""
+    return f"{output.output_type} ({', '.join(sorted(_contents(output)))})"
+
+
+def _contents(output: NotebookNode) -> dict[str, str]:
+    """The parts of an output, as text by name; a picture's alt text is a part."""
+    if output.output_type == "stream":
+        return {output.name: output.text}
+    if output.output_type == "error":
+        return {"error": f"{output.ename}: {output.evalue}"}
+    parts = {mime: _as_text(data) for mime, data in output.data.items()}
+    for mime, metadata in output.metadata.items():
+        if isinstance(metadata, dict) and "alt" in metadata:
+            parts[f"alt text of {mime}"] = str(metadata["alt"])
+    return parts
+
+
+def _as_text(data: Any) -> str:
+    return data if isinstance(data, str) else json.dumps(data, sort_keys=True)
+
+
+def texts_differ(old: str, new: str) -> str | None:
+    """The first difference between two texts, numbers compared within the tolerance, or None.
+
+    A number without a point or an exponent is a count, a size or a name, and has to be the same.
+    """
+    for before, after in zip(_tokens(old), _tokens(new), strict=False):
+        if before != after and not _numbers_agree(before, after):
+            return f"`{_shown(before)}` was expected, and `{_shown(after)}` came out."
+    difference = len(_tokens(new)) - len(_tokens(old))
+    if difference:
+        return f"the text has become {'longer' if difference > 0 else 'shorter'}."
+    return None
+
+
+def _tokens(text: str) -> list[str]:
+    """The text cut into numbers and what stands between them.
+
+    Runs of spaces count as one and none beside a number, because a changed sign in an array moves the columns.
+    """
+    tokens = []
+    end = 0
+    for number in _NUMBER.finditer(text):
+        tokens += [_SPACES.sub(" ", text[end : number.start()]).strip(" "), number[0]]
+        end = number.end()
+    return [*tokens, _SPACES.sub(" ", text[end:]).strip(" ")]
+
+
+def _numbers_agree(old: str, new: str) -> bool:
+    if not (_NUMBER.fullmatch(old) and _NUMBER.fullmatch(new)) or (_is_whole(old) and _is_whole(new)):
+        return False
+    a, b = float(old), float(new)
+    return abs(a - b) <= ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * max(abs(a), abs(b))
+
+
+def _is_whole(number: str) -> bool:
+    return number.lstrip("+-").isdigit()
+
+
+def _shown(token: str) -> str:
+    """A token short enough for a message."""
+    token = token.strip()
+    return token if len(token) <= 80 else token[:77] + "..."
+
+
+def _pictures_differ(old: str, new: str) -> str | None:
+    before, after = _pixels(old), _pixels(new)
+    if before.shape != after.shape:
+        sizes = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (before, after)]
+        return f"the figure had {sizes[0]} pixels and now has {sizes[1]}."
+    difference = np.abs(before - after)
+    changed = int((difference.max(axis=-1) > PIXEL_TOLERANCE).sum())
+    mean = float(difference.mean())
+    if changed > PIXELS_ALLOWED or mean > MEAN_TOLERANCE:
+        return f"the figure has changed: {changed} pixels clearly, all by {mean:.2f} of 255 on average."
+    return None
+
+
+def _pixels(data: str) -> np.ndarray:
+    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+        return np.asarray(picture.convert("RGBA"), dtype=np.int16)
