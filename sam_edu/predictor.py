@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from sam_edu.fast_mask_decoder import FastMaskDecoder
 from sam_edu.modules.checks import check_shape
 from sam_edu.sam import Sam
 
@@ -74,6 +75,7 @@ class Predictor:
     Args:
         model: a `Sam`.
         device: where to move the model; None leaves it where it is.
+        fast: decode with a `FastMaskDecoder`: the same masks up to rounding, sooner, and nothing to trace.
 
     Attributes:
         features: the picture's embedding (1, dim, height, width), or None.
@@ -82,15 +84,16 @@ class Predictor:
         transform: the way from the picture's pixels to the model's frame, for `predict_torch`.
 
     Raises:
-        TypeError: `model` is no module.
+        TypeError: `model` is no module; or `fast` with a mask decoder that is not `sam_edu.MaskDecoder`.
 
     Source: `segment_anything/predictor.py`.
     """
 
-    def __init__(self, model: Sam, *, device: torch.device | str | None = None) -> None:
+    def __init__(self, model: Sam, *, device: torch.device | str | None = None, fast: bool = False) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"model: expected a Sam, such as sam_edu.load() gives, got {type(model).__name__}")
         self.model = model if device is None else model.to(device)
+        self.fast_mask_decoder = FastMaskDecoder.from_decoder(model.mask_decoder) if fast else None
         self.transform = ResizeLongestSide(model.image_size)
         self.reset_image()
 
@@ -277,7 +280,7 @@ class Predictor:
         features, original_size, input_size = self._require_image()
         points = None if point_coords is None or point_labels is None else (point_coords, point_labels)
         sparse, dense = self.model.prompt_encoder(points=points, boxes=boxes, masks=mask_input)
-        low_res, iou = self.model.mask_decoder(
+        low_res, iou = (self.fast_mask_decoder or self.model.mask_decoder)(
             image_embeddings=features,
             image_pe=self.model.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,

@@ -1,14 +1,15 @@
 """Sam: image encoder, prompt encoder and mask decoder in one model, and load()."""
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sam_edu import checkpoints
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -114,23 +115,80 @@ def tiny_weights() -> Path:
     return Path(str(files("sam_edu") / "tiny" / "tiny.safetensors"))
 
 
-def load(name: str = "tiny", *, device: str | torch.device = "cpu") -> Sam:
+def build_official(name: str) -> Sam:
+    """One of Meta's architectures with random weights: Meta's image encoder, our prompt encoder and mask decoder.
+
+    Args:
+        name: "vit_b", "vit_l" or "vit_h".
+
+    Raises:
+        ValueError: another name.
+        OfficialPackageMissingError: Meta's package segment-anything, which has the image encoder, is not installed.
+    """
+    from sam_edu import official
+
+    try:
+        image_encoder = official.build_image_encoder(name)
+    except official.OfficialPackageMissingError as error:
+        raise official.OfficialPackageMissingError(
+            f"the model {name} needs the image encoder of Meta's package segment-anything, which is not installed. "
+            "Get it with: pip install segment-anything"
+        ) from error
+    prompt_encoder = PromptEncoder(
+        embed_dim=256, image_embedding_size=(64, 64), input_image_size=(1024, 1024), mask_in_chans=16
+    )
+    return Sam(image_encoder, prompt_encoder, build_mask_decoder(), image_size=1024)
+
+
+def build_empty(name: str) -> Sam:
+    """One of the four models with shapes and no values (on PyTorch's meta device), which costs next to nothing.
+
+    Args:
+        name: "tiny", "vit_b", "vit_l" or "vit_h".
+
+    Raises:
+        ValueError: another name.
+        OfficialPackageMissingError: one of Meta's models, and the package segment-anything is not installed.
+    """
+    with torch.device("meta"):
+        model = build_tiny() if name == "tiny" else build_official(name)
+    # Once more outside, for the two buffers that no checkpoint holds.
+    return Sam(model.image_encoder, model.prompt_encoder, model.mask_decoder, model.image_size)
+
+
+def load(
+    name: str = "tiny", *, checkpoint: str | os.PathLike[str] | None = None, device: str | torch.device = "cpu"
+) -> Sam:
     """Load a trained model, ready for inference (float32, eval mode, no gradients).
 
     Args:
-        name: "tiny", the model that comes with the package.
+        name: "tiny", the model that comes with the package; or one of Meta's, "vit_b", "vit_l" or "vit_h".
+        checkpoint: the file with the weights. For "tiny" None stands for those that come with the package, and a path
+            for those of one's own training. Meta's models need Meta's files, which `sam_edu.checkpoints.OFFICIAL`
+            lists. No code that a file may hold is run.
         device: where to put it.
 
     Raises:
-        ValueError: an unknown name.
-        FileNotFoundError: the weights are not where the package keeps them.
+        ValueError: an unknown name; one of Meta's models without a checkpoint; or a file that is not what it should
+            be: empty, cut short, damaged, a web page, a Git LFS pointer, one that holds code, or the weights of
+            another architecture.
+        TypeError: `checkpoint` is no path.
+        FileNotFoundError: there is no such file.
+        OfficialPackageMissingError: one of Meta's models, whose image encoder needs the package segment-anything.
     """
-    if name != "tiny":
-        raise ValueError(f"name: expected 'tiny', got {name!r}")
-    path = tiny_weights()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: install sam_edu again (pip install --force-reinstall sam-edu)")
-    model = build_tiny()
-    # Stored as float16 to be small, computed in float32.
-    model.load_state_dict({key: value.float() for key, value in load_file(path).items()}, strict=True)
-    return model.to(device).eval().requires_grad_(False)
+    if name != "tiny" and name not in checkpoints.OFFICIAL:
+        known = ", ".join(map(repr, ("tiny", *checkpoints.OFFICIAL)))
+        raise ValueError(f"name: expected one of {known}, got {name!r}")
+    where = torch.device(device)
+    if checkpoint is None:
+        if name != "tiny":
+            raise ValueError(f"checkpoint: load({name!r}) needs the path of {checkpoints.advice(name)}, got None")
+        checkpoint = tiny_weights()
+        if not checkpoint.is_file():
+            raise FileNotFoundError(
+                f"{checkpoint} is missing: install sam_edu again (pip install --force-reinstall sam-edu)"
+            )
+    model = build_empty(name)
+    # Whatever the file stores, such as float16 to be small, is computed in float32.
+    checkpoints.fill(model, checkpoints.read(checkpoint, name=name), name)
+    return model.to(where)

@@ -314,6 +314,8 @@ def _find_points(model: Any) -> list[tuple[nn.Module, dict[str, Point]]]:
     root = model if isinstance(model, nn.Module) else getattr(model, "model", None)
     if not isinstance(root, nn.Module):
         raise TypeError(f"model: expected a module, a Sam or a Predictor, got {type(model).__name__}")
+    if getattr(model, "fast_mask_decoder", None) is not None:
+        raise ValueError("model: a fast Predictor passes no point of the decoder; make one without fast=True to look")
     for path, module in root.named_modules():
         # torch.compile(module) wraps it, module.compile() marks it; either way hooks on inner modules stay unseen.
         if hasattr(module, "_orig_mod") or module._compiled_call_impl is not None:

@@ -21,6 +21,14 @@ SIDE, GRID, DIM = 64, 8, 32
 SIZES = [(48, 64), (64, 64), (97, 31), (200, 333), (7, 5), (1, 300), (300, 1), (1, 1)]
 
 
+class OtherModel(nn.Module):
+    """A model whose mask decoder is none of ours."""
+
+    def __init__(self, sam: Sam) -> None:
+        super().__init__()
+        self.image_size, self.mask_decoder = sam.image_size, nn.Identity()
+
+
 class SmallEncoder(nn.Conv2d):
     """One convolution from pictures to the grid, with the attribute that Meta's Sam reads."""
 
@@ -206,6 +214,20 @@ def test_a_predictor_is_traced_and_changed_through_its_model(predictor: Predicto
     with intervene(predictor, "prompt_encoder.sparse_embeddings", "zero"):
         assert not np.array_equal(predictor.predict(**CLICK)[2], low_res)
     assert np.array_equal(predictor.predict(**CLICK)[2], low_res)
+
+
+def test_fast_gives_the_same_and_is_not_traced(sam: Sam) -> None:
+    slow, fast = Predictor(sam), Predictor(sam, fast=True)
+    for predictor in (slow, fast):
+        predictor.set_image(picture(40, 60))
+    for prompt in ({"point_coords": [[5, 6], [20, 9]], "point_labels": [1, 0]}, {"box": [3, 4, 30, 20]}):
+        for ours, theirs in zip(fast.predict(**prompt), slow.predict(**prompt), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=2e-6 * max(1, np.abs(theirs).max()))
+    with pytest.raises(ValueError, match="fast Predictor passes no point"):
+        trace(fast)
+    # A model with another decoder has nothing to make fast.
+    with pytest.raises(TypeError, match=r"expected a sam_edu\.MaskDecoder"):
+        Predictor(OtherModel(sam), fast=True)
 
 
 def test_float64_model(sam: Sam) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import torch
 
-from sam_edu.sam import build_tiny
+from sam_edu.sam import load
+from sam_edu.training.attention_share import attention_shares, share_table
 from sam_edu.training.baselines import DISC_RADII, FLOOD_TOLERANCES
-from sam_edu.training.evaluate import area_table, evaluate, head_table, table
+from sam_edu.training.evaluate import TEST_STREAM, area_table, evaluate, head_table, table
+from sam_edu.training.photo_scores import photo_table
 from sam_edu.training.scenes import UNSEEN_FAMILIES, UNSEEN_TEXTURES
 
 TINY = Path(__file__).resolve().parent.parent / "sam_edu" / "tiny"
@@ -42,7 +44,8 @@ def main() -> None:
     torch.set_num_threads(1)
     held_out = evaluate(weights, args.scenes, unseen=False, processes=args.processes)
     unseen = evaluate(weights, args.scenes, unseen=True, processes=args.processes)
-    model = build_tiny()
+    model = load()
+    shares = attention_shares(model, args.scenes // 2, TEST_STREAM)
     parts = {
         name: sum(p.numel() for p in part.parameters())
         for name, part in [
@@ -74,6 +77,8 @@ def main() -> None:
         areas=area_table(held_out),
         head=head_table(held_out),
         unseen=table(unseen),
+        shares=share_table(shares),
+        photographs=photo_table(model, TINY.parent.parent / "images"),
         **parts,
     )
     (TINY / "MODEL_CARD.md").write_text(card)

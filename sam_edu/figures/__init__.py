@@ -1,6 +1,7 @@
 """Everything that draws: tensors and pictures in, a `Picture` with alt text out. Knows arrays, never a model."""
 
 from sam_edu.figures.attention import attention_over_picture, token_matrix, who_is_heard
+from sam_edu.figures.curves import training_curves
 from sam_edu.figures.diagram import STEPS, decoder_map
 from sam_edu.figures.features import channels, embeddings
 from sam_edu.figures.masks import logits_and_mask, masks_row, prompts_and_masks
@@ -20,6 +21,7 @@ __all__ = [
     "token_matrix",
     "token_names",
     "token_strip",
+    "training_curves",
     "vector_bars",
     "who_is_heard",
 ]

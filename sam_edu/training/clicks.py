@@ -50,7 +50,7 @@ def sample_prompt_sets(scene: Scene, count: int, box_share: float, rng: np.rando
     box = np.stack([noisy_box(scene.masks[i], rng) for i in target])
     valid = np.full((count, MAX_VALID), -1)
     for row, (i, (x, y)) in enumerate(zip(target, click, strict=True)):
-        right = [i] if is_box[row] else masks_at(scene, int(x), int(y), i)
+        right = [i] if is_box[row] else masks_at(scene, int(x), int(y), int(i))
         valid[row, : len(right)] = right
     return PromptSets(target, valid, click, box, is_box)
 

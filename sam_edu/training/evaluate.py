@@ -74,7 +74,7 @@ class Target:
 
 
 @torch.no_grad()
-def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> Iterator[Target]:
+def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Target]:
     """Measure one mask of each level that a scene has.
 
     Args:
@@ -86,7 +86,7 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> Iterator
     rng = np.random.default_rng((seed, number))
     chosen = [int(rng.choice(np.flatnonzero(scene.level == level))) for level in np.unique(scene.level)]
     if not chosen:
-        return
+        return []
     shape = scene.masks.shape[1:]
     masks = scene.masks[chosen]
     centres = np.stack([centre_click(mask) for mask in masks])
@@ -116,6 +116,7 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> Iterator
         now, now_quality = decode(model, fast, embedding, prompts)
         corrected.append((now[:, 0] > 0).cpu().numpy())
 
+    rows = []
     for i, index in enumerate(chosen):
         target = masks[i]
         by_click, by_box = drawn[n + i], drawn[2 * n + i]
@@ -123,7 +124,7 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> Iterator
         pick = int(predicted[n + i, 1:].argmax())
         true = np.stack([iou(by_click[1:], mask) for mask in right]).max(axis=0)
         pairs = [iou(by_click[a][None], by_click[b])[0] for a, b in ((1, 2), (1, 3), (2, 3))]
-        yield Target(
+        row = Target(
             scene=number,
             level=int(scene.level[index]),
             area=int(target.sum()),
@@ -144,6 +145,8 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> Iterator
             filled_box=float(iou(filled_box(boxes[i], shape)[None], target)[0]),
             ellipse=float(iou(ellipse(boxes[i], shape)[None], target)[0]),
         )
+        rows.append(row)
+    return rows
 
 
 def evaluate(weights: Path, scenes: int, unseen: bool, processes: int = 1, progress: bool = True) -> list[Target]:
@@ -183,7 +186,7 @@ def _evaluate_job(job: tuple[Path, bool, int]) -> list[Target]:
         _models[weights] = model.eval()
     stream = UNSEEN_STREAM if unseen else TEST_STREAM
     scene = draw_scene((stream, number), unseen=unseen)
-    return list(evaluate_scene(_models[weights], scene, number, stream))
+    return evaluate_scene(_models[weights], scene, number, stream)
 
 
 def interval(rows: list[Target], value: Callable[[Target], float], draws: int = 1000) -> tuple[float, float, float]:

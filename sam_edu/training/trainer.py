@@ -5,8 +5,11 @@ import csv
 import json
 import os
 import shutil
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sam_edu.fast_mask_decoder import FastMaskDecoder
+from sam_edu.figures import Picture, training_curves
 from sam_edu.modules import Attention
 from sam_edu.sam import Sam, build_tiny
 from sam_edu.training.batches import Batch, draw_batch
@@ -104,10 +108,14 @@ class Trainer:
             self._restore()
 
     def run(self) -> None:
-        """Train to the end; an interruption (Ctrl-C) saves a checkpoint first."""
+        """Train to the end. Ctrl-C finishes the step that is under way and saves; a second one stops at once.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, once everything is saved.
+        """
         bar = tqdm(disable=self.rank != 0, unit="step", initial=self.step, total=self.settings.steps, smoothing=0.05)
-        try:
-            while (fraction := self._fraction()) < 1.0:
+        with self._until_interrupted() as interrupted, bar:
+            while (fraction := self._fraction()) < 1.0 and not self._in_any_process(interrupted.is_set()):
                 begin = time.perf_counter()
                 row = self._train_step(fraction)
                 self.step += 1
@@ -119,12 +127,9 @@ class Trainer:
                 self.log.append(row)
                 if self.step % self.settings.validate_every == 0:
                     self.save()
-        except KeyboardInterrupt:
             self.save()
-            raise
-        finally:
-            bar.close()
-        self.save()
+            if fraction < 1.0:
+                raise KeyboardInterrupt
 
     def save(self) -> None:
         """Write checkpoint, log and float16 weights; each appears whole or not at all."""
@@ -147,6 +152,8 @@ class Trainer:
             write_whole(self.out / "level.pt", lambda path: shutil.copyfile(self.out / "checkpoint.pt", path))
         write_whole(self.out / "tiny.safetensors", lambda path: export(self.average, path))
         write_whole(self.out / "log.csv", self._write_log)
+        if self.log:
+            write_whole(self.out / "curves.png", lambda path: path.write_bytes(self._curves().png))
 
     def _restore(self) -> None:
         path = self.out / "checkpoint.pt"
@@ -252,6 +259,34 @@ class Trainer:
         if self.world > 1:
             dist.barrier()
 
+    @contextmanager
+    def _until_interrupted(self) -> Iterator[threading.Event]:
+        """Turn Ctrl-C into an event, as a step that is cut off halfway leaves weights that no other run would have."""
+        interrupted = threading.Event()
+
+        def stop(number: int, frame: object) -> None:
+            # torchrun hands on a Ctrl-C that the terminal has given its processes already.
+            if interrupted.is_set() and self.world == 1:
+                raise KeyboardInterrupt
+            interrupted.set()
+
+        if threading.current_thread() is not threading.main_thread():  # which alone may listen
+            yield interrupted
+            return
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            yield interrupted
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _in_any_process(self, here: bool) -> bool:
+        """Whether something is so in one of the processes: they stop at the same step."""
+        if self.world == 1:
+            return here
+        anywhere = torch.tensor(float(here), device=self.device)
+        dist.all_reduce(anywhere, dist.ReduceOp.MAX)
+        return bool(anywhere)
+
     def _fraction(self) -> float:
         """How much of the run is done; the first process' clock counts."""
         if self.world > 1 and self.settings.hours is not None:
@@ -276,6 +311,21 @@ class Trainer:
             {"params": decayed, "weight_decay": self.settings.weight_decay},
             {"params": plain, "weight_decay": 0.0},
         ]
+
+    def _curves(self) -> Picture:
+        """Losses and scores so far."""
+
+        def column(name: str) -> tuple[list[float], list[float]]:
+            rows = [row for row in self.log if name in row]
+            return [row["step"] for row in rows], [row[name] for row in rows]
+
+        losses = {name: column(name) for name in ("mask", "later_mask", "iou", "grouping")}
+        scores = {name: column(name) for name in ("whole", "part", "sub", "picked", "box")}
+        return training_curves(
+            {name: curve for name, curve in losses.items() if curve[0]},
+            {name: curve for name, curve in scores.items() if curve[0]},
+            title=f"{self.step} steps",
+        )
 
     def _write_log(self, path: Path) -> None:
         names = list(dict.fromkeys(name for row in self.log for name in row))
@@ -306,5 +356,8 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write beside `path`, then move into place, so that a kill leaves the old file or the new one."""
     beside = path.with_name(path.name + f".{os.getpid()}.tmp")
-    write(beside)
-    os.replace(beside, path)
+    try:
+        write(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -191,3 +191,13 @@ def test_saves_png_and_svg(tmp_path) -> None:
     assert first == figures.decoder_map().save(tmp_path / "again.svg").read_text()
     assert "<svg" in first
     assert "<dc:date>" not in first
+
+
+def test_training_curves_refuse_what_does_not_fit():
+    steps = list(range(60))
+    picture = figures.training_curves({"mask": (steps, [1 / (1 + s) for s in steps])}, {"box": ([50], [0.75])})
+    assert "box 0.75" in picture.alt
+    with pytest.raises(ValueError, match="at least one curve"):
+        figures.training_curves({}, {})
+    with pytest.raises(ValueError, match="mask: expected as many values as steps"):
+        figures.training_curves({"mask": ([1, 2], [0.5])}, {})
