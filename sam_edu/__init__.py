@@ -88,7 +88,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
+        module = import_module(_HOME[name])
+        # All of the module's names at once: importing sam_edu.example puts the module where the function belongs.
+        globals().update({other: getattr(module, other) for other in _MODULES[_HOME[name]]})
+        value = globals()[name]
     elif name in _SUBMODULES:
         value = import_module(f"sam_edu.{name}")
     else:

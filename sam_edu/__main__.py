@@ -34,8 +34,12 @@ def weights() -> str:
     from sam_edu.sam import tiny_weights
 
     path = tiny_weights()
+    noted = path.with_suffix(".sha256")
+    for file in (path, noted):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is missing: install sam_edu again")
     got = hashlib.sha256(path.read_bytes()).hexdigest()
-    wanted = path.with_suffix(".sha256").read_text().split()[0]
+    wanted = noted.read_text().split()[0]
     if got != wanted:
         raise ValueError(f"{path} has SHA-256 {got}, expected {wanted}: install sam_edu again")
     return f"tiny.safetensors, {path.stat().st_size / 1e6:.1f} MB, SHA-256 {got[:12]}..."

@@ -30,7 +30,7 @@ class Example:
     negative_click: np.ndarray
     box: np.ndarray
 
-    def at(self, x: float, y: float) -> list[int]:
+    def at(self, x: float | np.floating, y: float | np.floating) -> list[int]:
         """Indices of the masks that hold a pixel, the largest first."""
         inside = np.flatnonzero(self.masks[:, int(y), int(x)])
         return [int(i) for i in inside[np.argsort(-self.masks[inside].sum(axis=(1, 2)))]]

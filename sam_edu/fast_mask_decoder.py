@@ -58,10 +58,16 @@ class FastMaskDecoder(nn.Module):
         """
         decoder = self.decoder
         batch = decoder._check(image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
+        if batch == 0:  # nothing to make fast
+            return decoder(
+                image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings, multimask_output
+            )
         if dense_prompt_embeddings.stride(0) == 0:
             dense_prompt_embeddings = dense_prompt_embeddings[:1]
         chosen = slice(1, None) if multimask_output else slice(0, 1)
         src = image_embeddings + dense_prompt_embeddings
+        if image_pe.shape[0] > 1:  # the image side is no longer the same for all
+            src = src.expand(batch, -1, -1, -1)
         return self.decode(src, image_pe, sparse_prompt_embeddings.expand(batch, -1, -1), chosen)
 
     def decode(
@@ -205,7 +211,7 @@ def image_to_tokens(
 
 def _upscale_and_multiply(
     upscaling: nn.Sequential, keys: Tensor, hyper_in: Tensor, height: int, width: int
-) -> Float[Tensor, "batch masks 4*height 4*width"]:
+) -> Float[Tensor, "batch masks {4*height} {4*width}"]:
     """Steps (5) and (6-3) as three matrix products and one final shuffle of the masks.
 
     A transposed convolution with kernel 2 and stride 2 turns each place into 2 x 2 new ones, each by a matrix of its

@@ -7,13 +7,16 @@ import numpy as np
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import MASK_COLOURS, NEGATIVE, POSITIVE, blank, heading, theme
 
+Curve = tuple[Sequence[float | int], Sequence[float | int]]
+"""Steps, and a value at each."""
+
 COLOURS = (*MASK_COLOURS, POSITIVE, NEGATIVE)
 DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))
 
 
 def training_curves(
-    losses: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    scores: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    losses: Mapping[str, Curve],
+    scores: Mapping[str, Curve],
     *,
     title: str = "Training",
 ) -> Picture:
@@ -48,7 +51,8 @@ def training_curves(
                 axes.plot(x, y, color=colour, linestyle=dash, label=name, linewidth=1.4)
             axes.set_xlabel("step")
             axes.grid(alpha=0.25)
-            axes.legend(ncols=2)
+            if curves:
+                axes.legend(ncols=2)
         left.set_ylabel("loss")
         left.set_ylim(bottom=0)
         right.set_ylabel("mean IoU")

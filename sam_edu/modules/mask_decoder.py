@@ -88,7 +88,7 @@ class MaskDecoder(nn.Module):
         image_pe: Tensor,
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
-    ) -> tuple[Float[Tensor, "batch masks 4*height 4*width"], Float[Tensor, "batch masks"]]:
+    ) -> tuple[Float[Tensor, "batch masks large_height large_width"], Float[Tensor, "batch masks"]]:
         """All masks of each prompt set, steps (0) to (7). Arguments, their shapes and errors as for `forward`."""
         batch = self._check(image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
         # Step (0): [IoU token, mask tokens, prompt tokens], and the image with its dense prompt.

@@ -43,8 +43,9 @@ class PositionEmbeddingRandom(nn.Module):
         Args:
             size: height and width of the grid.
         """
-        device = self.positional_encoding_gaussian_matrix.device
-        y, x = ((torch.arange(n, dtype=torch.float32, device=device) + 0.5) / n for n in size)
+        matrix = self.positional_encoding_gaussian_matrix
+        wide = torch.promote_types(matrix.dtype, torch.float32)
+        y, x = ((torch.arange(n, dtype=wide, device=matrix.device) + 0.5) / n for n in size)
         grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (height, width, 2)
         return self._pe_encoding(grid).permute(2, 0, 1)
 

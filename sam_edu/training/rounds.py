@@ -1,5 +1,6 @@
 """Interactive rounds: a first prompt, then clicks into the error, with the last logits as mask prompt."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,7 +156,7 @@ def training_losses(
     *,
     balanced: float,
     followed: int,
-    rounds: int,
+    still: Sequence[bool],
 ) -> dict[str, Tensor]:
     """The losses of one step: the first round of all prompt sets, then rounds of corrections for a few of them.
 
@@ -166,7 +167,8 @@ def training_losses(
         embedding: of the batch's pictures.
         balanced: see `pairwise_mask_loss`.
         followed: how many prompt sets of each picture go on after the first round.
-        rounds: number of later rounds; all but the first and the last of them run without gradients.
+        still: per later round whether it brings the last logits without a new click, the same in all processes; all
+            rounds but the first and the last of them run without gradients.
 
     Returns:
         "mask", "iou": first round; "later_mask", "later_iou": mean over the later rounds that were trained.
@@ -186,10 +188,9 @@ def training_losses(
     prompts = Prompts(prompts.clicks[rows], ones[rows], batch.boxes[rows], batch.is_box[rows])
     masks, iou = masks[rows].detach(), iou[rows].detach()
     later: list[tuple[Tensor, Tensor]] = []
-    for number in range(1, rounds + 1):
-        still = number > 1 and batch.rngs[0].random() < STILL_ROUND_SHARE
-        prompts = next_prompts(prompts, masks, iou, meant, rngs, still)
-        trained = number in (1, rounds)
+    for number, without_click in enumerate(still, start=1):
+        prompts = next_prompts(prompts, masks, iou, meant, rngs, without_click)
+        trained = number in (1, len(still))
         with torch.set_grad_enabled(trained):
             masks, iou = decode(model, fast, embedding, prompts)
         if trained:

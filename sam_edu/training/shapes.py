@@ -10,6 +10,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+Number = float | int
+"""A coordinate or a length: whole ones are as good."""
+
 Rng = np.random.Generator
 
 
@@ -47,7 +50,14 @@ class Thing:
 
 
 def oval(
-    cx: float, cy: float, rx: float, ry: float | None = None, *, power: float = 2.0, turn: float = 0.0, n: int = 32
+    cx: Number,
+    cy: Number,
+    rx: Number,
+    ry: Number | None = None,
+    *,
+    power: Number = 2.0,
+    turn: Number = 0.0,
+    n: int = 32,
 ) -> np.ndarray:
     """Superellipse (n, 2): power 2 is an ellipse, larger ones approach a rectangle with rounded corners."""
     t = np.arange(n) * (2.0 * np.pi / n)
@@ -58,12 +68,12 @@ def oval(
     return np.stack([cx + c * x - s * y, cy + s * x + c * y], axis=1)
 
 
-def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
+def box(x0: Number, y0: Number, x1: Number, y1: Number) -> np.ndarray:
     """Axis-parallel rectangle (n, 2) with points along its sides, so that it can be bent."""
     return path((x0, y0), (x1, y0), (x1, y1), (x0, y1))
 
 
-def path(*corners: tuple[float, float], step: float = 0.25) -> np.ndarray:
+def path(*corners: tuple[Number, Number], step: Number = 0.25) -> np.ndarray:
     """Closed polygon (n, 2) through the corners with a point at least every `step`."""
     points = np.array(corners, float)
     runs = []
@@ -73,14 +83,14 @@ def path(*corners: tuple[float, float], step: float = 0.25) -> np.ndarray:
     return np.concatenate(runs)
 
 
-def star(cx: float, cy: float, outer: float, inner: float, points: int, turn: float = 0.0) -> np.ndarray:
+def star(cx: Number, cy: Number, outer: Number, inner: Number, points: int, turn: Number = 0.0) -> np.ndarray:
     """Star (2 * points, 2); with inner = outer * cos(pi / points) it is a regular polygon."""
     t = turn + np.arange(2 * points) * (np.pi / points)
     r = np.where(np.arange(2 * points) % 2 == 0, outer, inner)
     return np.stack([cx + r * np.cos(t), cy + r * np.sin(t)], axis=1)
 
 
-def blob(rng: Rng, cx: float, cy: float, radius: float, wobble: float = 0.18, n: int = 40) -> np.ndarray:
+def blob(rng: Rng, cx: Number, cy: Number, radius: Number, wobble: Number = 0.18, n: int = 40) -> np.ndarray:
     """Smooth random closed curve (n, 2)."""
     t = np.arange(n) * (2.0 * np.pi / n)
     r = np.full(n, float(radius))
@@ -90,7 +100,7 @@ def blob(rng: Rng, cx: float, cy: float, radius: float, wobble: float = 0.18, n:
     return np.stack([cx + r * np.cos(t), cy + r * np.sin(t)], axis=1)
 
 
-def leaf(x0: float, y0: float, x1: float, y1: float, width: float, n: int = 14) -> np.ndarray:
+def leaf(x0: Number, y0: Number, x1: Number, y1: Number, width: Number, n: int = 14) -> np.ndarray:
     """Lens (2n, 2) from one point to another; width is its half-width over its length."""
     t = np.linspace(0.0, 1.0, n)
     side = width * np.sin(np.pi * t) ** 0.8
@@ -101,7 +111,7 @@ def leaf(x0: float, y0: float, x1: float, y1: float, width: float, n: int = 14) 
     return np.concatenate([upper, (start + t[:, None] * along - side[:, None] * across)[::-1]])
 
 
-def tube(x0: float, y0: float, x1: float, y1: float, r0: float, r1: float | None = None) -> np.ndarray:
+def tube(x0: Number, y0: Number, x1: Number, y1: Number, r0: Number, r1: Number | None = None) -> np.ndarray:
     """Capsule (16, 2) around a segment with end radii r0 and r1: limbs, stems, handles."""
     angle = np.arctan2(y1 - y0, x1 - x0)
     t = np.linspace(-np.pi / 2, np.pi / 2, 8)
@@ -111,14 +121,14 @@ def tube(x0: float, y0: float, x1: float, y1: float, r0: float, r1: float | None
     return np.concatenate([end, start])
 
 
-def arc(cx: float, cy: float, outer: float, inner: float, start: float, stop: float, n: int = 20) -> np.ndarray:
+def arc(cx: Number, cy: Number, outer: Number, inner: Number, start: Number, stop: Number, n: int = 20) -> np.ndarray:
     """Piece of a ring (2n, 2) between two angles in radians."""
     t = np.linspace(start, stop, n)
     ray = np.stack([np.cos(t), np.sin(t)], axis=1)
     return np.array([cx, cy]) + np.concatenate([outer * ray, inner * ray[::-1]])
 
 
-def _eye(rng: Rng, thing: Thing, parent: int, x: float, y: float, r: float, share: float) -> None:
+def _eye(rng: Rng, thing: Thing, parent: int, x: Number, y: Number, r: Number, share: Number) -> None:
     """Eye with an iris: a part with a sub-part when its parent is the object."""
     eye = thing.add(parent, "white", oval(x, y, r, r * share))
     thing.add(eye, "dark", oval(x + 0.15 * r, y, 0.62 * r, 0.62 * r * min(1.0, share + 0.2)))
@@ -678,8 +688,8 @@ def simplified(thing: Thing, depth: int) -> Thing:
 class Placement:
     """Where a thing stands: centre and radius in pixels, and the bend and affine map of its coordinates."""
 
-    centre: tuple[float, float]
-    radius: float
+    centre: tuple[Number, Number]
+    radius: Number
     affine: np.ndarray
     bend: np.ndarray
 
@@ -692,7 +702,7 @@ class Placement:
         return pixels
 
 
-def random_placement(rng: Rng, centre: tuple[float, float], radius: float) -> Placement:
+def random_placement(rng: Rng, centre: tuple[Number, Number], radius: Number) -> Placement:
     """Draw rotation (mostly small), mirror image, stretch, shear, perspective and smooth bending."""
     angle = rng.uniform(-np.pi, np.pi) if rng.random() < 0.2 else rng.normal(0.0, 0.15)
     cos, sin = np.cos(angle), np.sin(angle)

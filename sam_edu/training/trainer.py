@@ -27,10 +27,13 @@ from sam_edu.modules import Attention
 from sam_edu.sam import Sam, build_tiny
 from sam_edu.training.batches import Batch, draw_batch
 from sam_edu.training.losses import grouping_loss
-from sam_edu.training.rounds import embed_image, set_grid, training_losses
+from sam_edu.training.rounds import STILL_ROUND_SHARE, embed_image, set_grid, training_losses
 from sam_edu.training.validation import validate
 
 GROUPING_WIDTH, GROUPING_PIXELS, GROUPING_GRID = 16, 128, 32
+
+Row = dict[str, float | int]
+"""What the log keeps of a step, by name."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Trainer:
         self.parameters = [*self.model.parameters(), *self.grouping.parameters()]
         self.optimizer = torch.optim.AdamW(self._groups(), lr=settings.learning_rate, betas=(0.9, 0.98))
         self.step, self.seconds = 0, 0.0
-        self.log: list[dict[str, float]] = []
+        self.log: list[Row] = []
         if resume:
             self._restore()
 
@@ -166,13 +169,14 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.log = state["step"], state["seconds"], state["log"]
 
-    def _train_step(self, fraction: float) -> dict[str, float]:
+    def _train_step(self, fraction: float) -> Row:
         settings = self.settings
         grid = settings.grid(fraction)
         set_grid(self.model, grid)
-        # Chance that all processes share: how many rounds of corrections.
+        # Chance that all processes share: how many rounds of corrections, and which of them bring no new click.
         shared = np.random.default_rng((settings.seed, self.step))
         rounds = int(shared.choice([1, 2, 3, 5], p=[0.4, 0.3, 0.2, 0.1]))
+        still = [number > 0 and bool(shared.random() < STILL_ROUND_SHARE) for number in range(rounds)]
         share = settings.images // self.world
         indices = range(self.rank * share, (self.rank + 1) * share)
         batch = draw_batch(settings.seed, self.step, indices, settings.prompt_sets, settings.box_share)
@@ -190,7 +194,7 @@ class Trainer:
                 coarse,
                 balanced=balanced,
                 followed=settings.followed,
-                rounds=rounds,
+                still=still,
             )
         losses["grouping"] = self._grouping_loss(embedding, batch)
         total = losses["mask"] + settings.iou_weight * losses["iou"]
@@ -250,7 +254,7 @@ class Trainer:
         for mean, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(current, 1 - decay)
 
-    def _validate(self, row: dict[str, float]) -> None:
+    def _validate(self, row: Row) -> None:
         if self.rank == 0:
             scores = validate(self.average, int(row["grid"]), self.settings.validation_scenes, self.settings.precision)
             row.update(scores)
@@ -315,7 +319,7 @@ class Trainer:
     def _curves(self) -> Picture:
         """Losses and scores so far."""
 
-        def column(name: str) -> tuple[list[float], list[float]]:
+        def column(name: str) -> tuple[list[float | int], list[float | int]]:
             rows = [row for row in self.log if name in row]
             return [row["step"] for row in rows], [row[name] for row in rows]
 

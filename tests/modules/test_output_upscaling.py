@@ -1,0 +1,51 @@
+"""OutputUpscaling against the five layers in Meta's decoder."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parity import (
+    DTYPES,
+    EXAMPLES,
+    FULL_SIZE,
+    TINY,
+    activations,
+    assert_parity,
+    assert_parity_points,
+    batches,
+    grids,
+    make_pair,
+    randoms,
+    seeds,
+)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=EXAMPLES)
+@given(factor=st.integers(1, 3), activation=activations, batch=batches, grid=grids, seed=seeds)
+def test_output_upscaling(dtype, factor, activation, batch, grid, seed):
+    # 20 = 2 * 8 + 4 is not a multiple of 8: channels are cut off, as in Meta's.
+    dim = {1: 8, 2: 16, 3: 20}[factor]
+    transformer = {**TINY["transformer"], "embedding_dim": dim}
+    pair = make_pair("MaskDecoder", seed, dtype, transformer_dim=dim, transformer=transformer, activation=activation)
+    ours, theirs = (decoder.output_upscaling for decoder in pair)
+    inputs = {"input": randoms(seed, dtype)(batch, dim, *grid)}
+    assert_parity(ours, theirs, inputs)
+    assert_parity_points(ours, theirs, inputs)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_at_full_size(dtype):
+    ours, theirs = (decoder.output_upscaling for decoder in make_pair("MaskDecoder", 0, dtype, **FULL_SIZE))
+    assert_parity(ours, theirs, {"input": randoms(1, dtype)(1, 256, 64, 64)})
+    assert sum(p.numel() for p in ours.parameters()) == 73_952
+
+
+def test_each_token_paints_its_own_square():
+    ours, _ = (decoder.output_upscaling for decoder in make_pair("MaskDecoder", **TINY))
+    tokens = randoms(0)(1, 16, 2, 3)
+    changed = tokens.clone()
+    changed[0, :, 1, 2] += 1
+    difference = (ours(changed) - ours(tokens)).abs().amax(dim=(0, 1)) > 0
+    assert difference[4:8, 8:12].any()
+    difference[4:8, 8:12] = False
+    assert not difference.any()

@@ -1,0 +1,111 @@
+"""Batches: the same for a step whoever asks, and true to the scenes."""
+
+import numpy as np
+import pytest
+import torch
+
+from sam_edu.training import batches
+from sam_edu.training.batches import TRAINING_STREAM, Batch, draw_batch, label_map, shrink
+from sam_edu.training.scenes import Scene, draw_scene
+
+SETS = 5
+
+
+@pytest.fixture(scope="module")
+def whole() -> Batch:
+    return draw_batch(3, 11, range(4), SETS, 0.4)
+
+
+def rows(batch: Batch, images: slice) -> dict[str, torch.Tensor]:
+    """The tensors of some pictures of a batch and of their prompt sets."""
+    sets = slice(images.start * SETS, images.stop * SETS)
+    per_image = {"image", "labels"}
+    tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    return {name: value[images if name in per_image else sets] for name, value in tensors.items()}
+
+
+def test_shapes_and_types(whole: Batch) -> None:
+    shapes = {name: tuple(value.shape) for name, value in rows(whole, slice(0, 4)).items()}
+    assert shapes == {
+        "image": (4, 3, 256, 256),
+        "targets": (20, 3, 256, 256),
+        "valid": (20, 3),
+        "clicks": (20, 2),
+        "boxes": (20, 4),
+        "is_box": (20,),
+        "labels": (4, 3, 256, 256),
+    }
+    assert whole.image.dtype == whole.targets.dtype == torch.uint8
+    assert whole.clicks.dtype == whole.boxes.dtype == torch.float32
+    assert whole.valid.dtype == whole.is_box.dtype == torch.bool
+    assert len(whole.rngs) == 4
+
+
+def test_a_part_of_the_indices_gives_the_same_rows(whole: Batch) -> None:
+    part = draw_batch(3, 11, range(1, 3), SETS, 0.4)
+    expected = rows(whole, slice(1, 3))
+    for name, value in rows(part, slice(0, 2)).items():
+        assert torch.equal(value, expected[name]), name
+    for ours, theirs in zip(part.rngs, whole.rngs[1:3], strict=True):
+        assert ours.bit_generator.state == theirs.bit_generator.state
+
+
+@pytest.mark.parametrize("arguments", [(4, 11), (3, 12)])
+def test_another_seed_or_step_gives_another_batch(whole: Batch, arguments: tuple[int, int]) -> None:
+    other = draw_batch(*arguments, range(1), SETS, 0.4)
+    assert not torch.equal(other.image[0], whole.image[0])
+
+
+def test_a_batch_holds_what_its_scenes_and_prompts_say(whole: Batch) -> None:
+    scene = draw_scene((TRAINING_STREAM, 3, 11, 2, 0))
+    np.testing.assert_array_equal(whole.image[2].permute(1, 2, 0).numpy(), scene.image)
+    masks = torch.from_numpy(scene.masks)
+    assert whole.valid[:, 0].all()
+    for row in range(2 * SETS, 3 * SETS):
+        x, y = whole.clicks[row].long().tolist()
+        assert not whole.targets[row][~whole.valid[row]].any()
+        held = whole.targets[row][whole.valid[row]].bool()
+        assert held[:, y, x].all()
+        assert all(any(torch.equal(target, mask) for mask in masks) for target in held)
+        expected = 1 if whole.is_box[row] else min(3, int(masks[:, y, x].sum()))
+        assert len(held) == expected
+
+
+def test_scenes_without_masks_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def sometimes_empty(seed: tuple[int, ...]) -> Scene:
+        asked.append(seed)
+        scene = draw_scene(seed)
+        empty = Scene(scene.image, scene.masks[:0], scene.level[:0], scene.parent[:0], ())
+        return empty if seed[-1] < 2 else scene
+
+    monkeypatch.setattr(batches, "draw_scene", sometimes_empty)
+    batch = draw_batch(0, 5, range(7, 8), 2, 0.0)
+    assert asked == [(TRAINING_STREAM, 0, 5, 7, attempt) for attempt in range(3)]
+    assert batch.valid[:, 0].all()
+
+
+def test_label_map_numbers_the_masks_of_each_level() -> None:
+    masks = np.zeros((4, 6, 6), bool)
+    masks[0, :4, :4] = masks[1, 1:3, 1:3] = masks[2, 1, 1] = masks[3, 5] = True
+    scene = Scene(
+        np.zeros((6, 6, 3), np.uint8), masks, np.array([0, 1, 2, 0], np.int8), np.array([-1, 0, 1, -1], np.int16), ()
+    )
+    labels = label_map(scene)
+    assert labels.shape == (3, 6, 6)
+    assert labels.dtype == np.int64
+    np.testing.assert_array_equal(labels[0], 1 * masks[0] + 4 * masks[3])
+    np.testing.assert_array_equal(labels[1], 2 * masks[1])
+    np.testing.assert_array_equal(labels[2], 3 * masks[2])
+
+
+def test_shrink_keeps_what_fills_at_least_half_of_a_cell() -> None:
+    masks = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
+    masks[0, 0, 0, :2] = 1  # half of the first cell
+    masks[0, 0, 0, 2] = 1  # a quarter of the second
+    masks[0, 0, 2:, 2:] = 1  # all of the last
+    small = shrink(masks, 2)
+    assert small.dtype == torch.float32
+    assert small[0, 0].tolist() == [[1, 0], [0, 1]]
+    assert torch.equal(shrink(masks, 4), masks.float())

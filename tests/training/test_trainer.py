@@ -1,0 +1,350 @@
+"""The trainer: the same curve with and without interruptions and on one process or two, and files that are whole.
+
+Run as a script, this file trains the same small model, so that torchrun can start it on several processes.
+"""
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file
+
+from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
+from sam_edu.sam import Sam
+from sam_edu.tiny import TinyImageEncoder
+from sam_edu.training import trainer
+from sam_edu.training.batches import draw_batch
+from sam_edu.training.trainer import Settings, Trainer, export, to_device, write_whole
+from sam_edu.training.validation import validate
+
+PROJECT = Path(__file__).resolve().parents[2]
+CPU = torch.device("cpu")
+STEPS = 5
+SMALL = Settings(
+    steps=STEPS,
+    seed=4,
+    images=2,
+    prompt_sets=2,
+    followed=1,
+    warm_up=2,
+    grids=((0.0, 16),),
+    precision="float32",
+    validate_every=2,
+    validation_scenes=1,
+)
+SHARED = replace(SMALL, seed=4, steps=2)
+
+
+def small_model() -> Sam:
+    """The tiny model's shapes with far fewer weights."""
+    decoder = MaskDecoder(
+        transformer_dim=256, transformer=TwoWayTransformer(2, 256, 8, mlp_dim=32), iou_head_hidden_dim=32
+    )
+    return Sam(
+        TinyImageEncoder(widths=(16, 16, 32), depth=1), PromptEncoder(256, (64, 64), (256, 256), 16), decoder, 256
+    )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "build_tiny", small_model)
+        yield
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(small: object, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    run = Trainer(SMALL, tmp_path_factory.mktemp("uninterrupted"), CPU)
+    run.run()
+    return run
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    with (folder / "log.csv").open() as file:
+        return [{k: float(v) if v else math.nan for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def assert_same_curve(folder: Path, other: Path) -> None:
+    got, expected = read_log(folder), read_log(other)
+    assert [row["step"] for row in got] == [row["step"] for row in expected] == list(range(len(expected)))
+    for a, b in zip(got, expected, strict=True):
+        assert list(a) == list(b)
+        np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-4, atol=1e-6)
+
+
+def assert_same_weights(folder: Path, other: Path) -> None:
+    got, expected = (torch.load(f / "checkpoint.pt", weights_only=True) for f in (folder, other))
+    assert got["step"] == expected["step"]
+    for part in ("model", "average", "grouping"):
+        for key, value in expected[part].items():
+            torch.testing.assert_close(got[part][key], value, rtol=1e-4, atol=1e-6, msg=f"{part} {key}")
+
+
+def during_step(monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], object]) -> None:
+    """Do something while a step is under way."""
+
+    def draw(seed: int, number: int, *rest: object) -> object:
+        if number == step:
+            action()
+        return draw_batch(seed, number, *rest)
+
+    monkeypatch.setattr(trainer, "draw_batch", draw)
+
+
+# --- Resuming ---
+
+
+def test_ctrl_c_finishes_the_step_and_saves_and_resume_gives_the_same_curve(
+    uninterrupted: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        during_step(patch, 2, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(SMALL, tmp_path, CPU).run()
+    assert len(read_log(tmp_path)) == 3
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 3
+    resumed = Trainer(SMALL, tmp_path, CPU, resume=True)
+    assert resumed.step == 3
+    resumed.run()
+    assert_same_curve(tmp_path, uninterrupted.out)
+    assert_same_weights(tmp_path, uninterrupted.out)
+
+
+def test_a_kill_loses_the_steps_since_the_checkpoint_and_no_row_is_doubled(
+    uninterrupted: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Kill(BaseException):
+        pass
+
+    def kill() -> None:
+        raise Kill
+
+    with monkeypatch.context() as patch:
+        during_step(patch, 3, kill)
+        with pytest.raises(Kill):
+            Trainer(SMALL, tmp_path, CPU).run()
+    resumed = Trainer(SMALL, tmp_path, CPU, resume=True)
+    assert resumed.step == 2
+    resumed.run()
+    assert_same_curve(tmp_path, uninterrupted.out)
+    assert_same_weights(tmp_path, uninterrupted.out)
+
+
+def test_a_second_ctrl_c_stops_at_once_and_python_s_own_handler_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is not before
+        signal.raise_signal(signal.SIGINT)
+
+    during_step(monkeypatch, 0, twice)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(SMALL, tmp_path, CPU).run()
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_finished_run_has_nothing_left_to_do(uninterrupted: Trainer) -> None:
+    before = read_log(uninterrupted.out)
+    resumed = Trainer(SMALL, uninterrupted.out, CPU, resume=True)
+    resumed.run()
+    assert resumed.step == STEPS
+    assert read_log(uninterrupted.out) == before
+
+
+def test_resume_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nothing to resume: .*checkpoint\.pt does not exist"):
+        Trainer(SMALL, tmp_path, CPU, resume=True)
+
+
+# --- Several processes ---
+
+
+def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    Trainer(SHARED, one, CPU).run()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    result = subprocess.run([*command, str(two)], env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert_same_curve(two, one)
+
+
+def test_pictures_must_be_shared_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 3)
+    with pytest.raises(ValueError, match="images: expected a multiple of the 3 processes, got 2"):
+        Trainer(SMALL, tmp_path, CPU)
+
+
+# --- Files ---
+
+
+def test_files_of_a_run(uninterrupted: Trainer) -> None:
+    names = {path.name for path in uninterrupted.out.iterdir()}
+    assert names == {"checkpoint.pt", "level.pt", "tiny.safetensors", "log.csv", "curves.png"}
+    level = torch.load(uninterrupted.out / "level.pt", weights_only=True)
+    assert level["step"] == 2  # the last checkpoint before the learning rate comes down
+
+
+def test_log_has_a_row_per_step_and_scores_where_it_was_validated(uninterrupted: Trainer) -> None:
+    rows = read_log(uninterrupted.out)
+    assert len(rows) == STEPS
+    names = {"step", "grid", "rate", "norm", "loss", "mask", "iou", "later_mask", "later_iou", "grouping"}
+    assert names < set(rows[0])
+    assert all(math.isfinite(row[name]) for row in rows for name in names)
+    assert [math.isfinite(row["click"]) for row in rows] == [False, True, False, True, False]
+
+
+def test_exported_weights_are_float16_of_the_average_and_load_again(uninterrupted: Trainer, tmp_path: Path) -> None:
+    stored = load_file(uninterrupted.out / "tiny.safetensors")
+    average = uninterrupted.average.state_dict()
+    assert set(stored) == set(average)
+    assert {value.dtype for value in stored.values()} == {torch.float16}
+    model = small_model()
+    model.load_state_dict({key: value.float() for key, value in stored.items()}, strict=True)
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(value, average[key], rtol=1e-3, atol=1e-6, msg=key)
+    export(model, tmp_path / "again.safetensors")
+    assert all(torch.equal(value, stored[key]) for key, value in load_file(tmp_path / "again.safetensors").items())
+
+
+def test_write_whole_leaves_the_old_file_where_writing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, lambda beside: beside.write_text("old"))
+
+    def fail(beside: Path) -> None:
+        assert beside.parent == path.parent
+        beside.write_text("half of the ne")
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        write_whole(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    write_whole(path, lambda beside: beside.write_text("new"))
+    assert path.read_text() == "new"
+
+
+# --- Settings and the steps ---
+
+
+@pytest.mark.parametrize("both", [{"steps": 3, "hours": 1.0}, {}])
+def test_steps_or_hours(both: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="give steps or hours, one of the two"):
+        Settings(**both)
+
+
+def test_learning_rate_warms_up_stays_level_and_decays() -> None:
+    settings = Settings(steps=1000, learning_rate=1.0, warm_up=10, decay_share=0.4)
+    assert [settings.rate(step, 0.0) for step in (0, 4, 9, 50)] == [0.1, 0.5, 1.0, 1.0]
+    assert settings.rate(600, 0.6) == pytest.approx(1.0)
+    assert settings.rate(800, 0.8) == pytest.approx(0.5)
+    assert settings.rate(999, 0.9999) == pytest.approx(0.01)
+    rates = [settings.rate(step, step / 1000) for step in range(600, 1000)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_grid_follows_the_fraction() -> None:
+    settings = Settings(steps=1, grids=((0.0, 16), (0.1, 32), (0.9, 64)))
+    assert [settings.grid(fraction) for fraction in (0.0, 0.09, 0.1, 0.89, 0.9, 1.0)] == [16, 16, 32, 32, 64, 64]
+    assert Settings(steps=1).grid(0.99) == 64  # the official one at the end
+
+
+def test_hours_bound_a_run(tmp_path: Path) -> None:
+    run = Trainer(replace(SMALL, steps=None, hours=1e-9, validate_every=100), tmp_path, CPU)
+    run.run()
+    assert run.step == 1
+    assert run.seconds > 0
+
+
+def test_grid_changes_during_a_run_and_the_optimizer_has_the_rate_of_the_schedule(tmp_path: Path) -> None:
+    settings = replace(SMALL, steps=2, grids=((0.0, 8), (0.5, 32)), validate_every=100)
+    run = Trainer(settings, tmp_path, CPU)
+    run.run()
+    assert [row["grid"] for row in run.log] == [8, 32]
+    assert [row["rate"] for row in run.log] == [settings.rate(0, 0.0), settings.rate(1, 0.5)]
+    assert {group["lr"] for group in run.optimizer.param_groups} == {settings.rate(1, 0.5)}
+
+
+def test_a_step_moves_every_part_and_the_average_follows(uninterrupted: Trainer, tmp_path: Path) -> None:
+    start = Trainer(SMALL, tmp_path, CPU)
+    before = dict(start.model.named_parameters())
+    average = dict(uninterrupted.average.named_parameters())
+    still = {name for name, p in uninterrupted.model.named_parameters() if torch.equal(p, before[name])}
+    # A key's bias adds the same to all scores of a query, which the softmax takes out again: no gradient.
+    assert all(name.endswith("token_to_image.k_proj.bias") for name in still)
+    assert len(still) == 3
+    for name, parameter in uninterrupted.model.named_parameters():
+        assert torch.equal(parameter, average[name]) == (name in still), name
+    assert not any(p.requires_grad for p in uninterrupted.average.parameters())
+
+
+def test_loss_goes_down_on_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "draw_batch", lambda seed, step, *rest: draw_batch(seed, 0, *rest))
+    settings = replace(SMALL, steps=8, learning_rate=1e-3, validate_every=100, balanced_until=1e9)
+    run = Trainer(settings, tmp_path, CPU)
+    run.run()
+    losses = [row["mask"] for row in run.log]
+    assert np.mean(losses[-3:]) < 0.9 * losses[0]
+
+
+def test_a_seed_decides_the_weights_and_nothing_else_is_touched(tmp_path: Path) -> None:
+    torch.manual_seed(99)
+    np.random.seed(99)  # noqa: NPY002  (the global state must not matter)
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = Trainer(SMALL, tmp_path, CPU)
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+    torch.manual_seed(1)
+    again, other = Trainer(SMALL, tmp_path, CPU), Trainer(replace(SMALL, seed=1), tmp_path, CPU)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters, again.parameters, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first.parameters, other.parameters, strict=True))
+
+
+def test_cross_attention_begins_aligned_and_self_attention_does_not(tmp_path: Path) -> None:
+    transformer = Trainer(SMALL, tmp_path, CPU).model.mask_decoder.transformer
+    names = [name.removesuffix(".q_proj") for name, _ in transformer.named_modules() if name.endswith("q_proj")]
+    assert len(names) == 7
+    for name in names:
+        attention = transformer.get_submodule(name)
+        assert torch.equal(attention.q_proj.weight, attention.k_proj.weight) == ("self_attn" not in name)
+
+
+def test_to_device_moves_the_tensors_and_keeps_the_generators() -> None:
+    batch = draw_batch(0, 0, range(1), 1, 0.0)
+    moved = to_device(batch, torch.device("meta"))
+    assert {value.device.type for value in vars(moved).values() if isinstance(value, torch.Tensor)} == {"meta"}
+    assert moved.rngs is batch.rngs
+
+
+def test_validate_repeats_itself_and_leaves_the_grid_as_it_was() -> None:
+    model = small_model().eval()
+    first, again = (validate(model, 16, 2, "float32") for _ in range(2))
+    assert first == again
+    assert set(first) == {"click", "whole", "part", "sub", "picked", "box"}
+    assert all(0 <= value <= 1 for value in first.values())
+    assert first["click"] >= first["picked"]
+    assert model.prompt_encoder.image_embedding_size == (64, 64)
+
+
+if __name__ == "__main__":
+    trainer.build_tiny = small_model
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    Trainer(SHARED, Path(sys.argv[1]), CPU).run()
+    dist.destroy_process_group()
