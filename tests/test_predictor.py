@@ -225,7 +225,10 @@ def test_fast_gives_the_same_and_is_not_traced(sam: Sam) -> None:
             np.testing.assert_allclose(ours, theirs, atol=2e-6 * max(1, np.abs(theirs).max()))
     with pytest.raises(ValueError, match="fast Predictor passes no point"):
         trace(fast)
-    # A model with another decoder has nothing to make fast.
+
+
+@pytest.mark.no_shape_check
+def test_another_decoder_is_not_made_fast(sam: Sam) -> None:
     with pytest.raises(TypeError, match=r"expected a sam_edu\.MaskDecoder"):
         Predictor(OtherModel(sam), fast=True)
 

@@ -14,7 +14,7 @@ from sam_edu.training.clicks import centre_click, tight_box
 OUTLINES = "photographs.json"
 """The file of the outlines, in the folder of the pictures."""
 
-Ring = list[tuple[float, float]]
+Ring = list[tuple[float | int, float | int]]
 
 
 @dataclass(frozen=True)
