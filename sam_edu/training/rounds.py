@@ -22,6 +22,28 @@ THREE_MASKS_SHARE = 0.5
 """Weight of the best of masks 1 to 3 after a box or several clicks, where mask 0 is what one asks for."""
 STILL_ROUND_SHARE = 0.15
 """How often a later round brings the last logits without a new click (paper, appendix A: 2 rounds of 11)."""
+BARE_ROUND_SHARE = 0.3
+"""How often a later round brings its clicks without the last logits, as people click. The paper always gives them."""
+
+
+@dataclass(frozen=True)
+class LaterRound:
+    """What a later round brings, the same for all prompt sets and processes.
+
+    Attributes:
+        still: no new click.
+        bare: no mask prompt.
+    """
+
+    still: bool = False
+    bare: bool = False
+
+
+def plan_later_rounds(rng: np.random.Generator) -> list[LaterRound]:
+    """How many later rounds a step has, and what each brings; the first always has a new click."""
+    number = int(rng.choice([1, 2, 3, 5], p=[0.4, 0.3, 0.2, 0.1]))
+    still = [i > 0 and bool(rng.random() < STILL_ROUND_SHARE) for i in range(number)]
+    return [LaterRound(s, not s and bool(rng.random() < BARE_ROUND_SHARE)) for s in still]
 
 
 @dataclass
@@ -156,7 +178,7 @@ def training_losses(
     *,
     balanced: float,
     followed: int,
-    still: Sequence[bool],
+    plan: Sequence[LaterRound],
 ) -> dict[str, Tensor]:
     """The losses of one step: the first round of all prompt sets, then rounds of corrections for a few of them.
 
@@ -167,8 +189,7 @@ def training_losses(
         embedding: of the batch's pictures.
         balanced: see `pairwise_mask_loss`.
         followed: how many prompt sets of each picture go on after the first round.
-        still: per later round whether it brings the last logits without a new click, the same in all processes; all
-            rounds but the first and the last of them run without gradients.
+        plan: the later rounds; all but the first and the last of them run without gradients.
 
     Returns:
         "mask", "iou": first round; "later_mask", "later_iou": mean over the later rounds that were trained.
@@ -188,9 +209,11 @@ def training_losses(
     prompts = Prompts(prompts.clicks[rows], ones[rows], batch.boxes[rows], batch.is_box[rows])
     masks, iou = masks[rows].detach(), iou[rows].detach()
     later: list[tuple[Tensor, Tensor]] = []
-    for number, without_click in enumerate(still, start=1):
-        prompts = next_prompts(prompts, masks, iou, meant, rngs, without_click)
-        trained = number in (1, len(still))
+    for number, later_round in enumerate(plan, start=1):
+        prompts = next_prompts(prompts, masks, iou, meant, rngs, later_round.still)
+        if later_round.bare:
+            prompts.mask = None
+        trained = number in (1, len(plan))
         with torch.set_grad_enabled(trained):
             masks, iou = decode(model, fast, embedding, prompts)
         if trained:

@@ -27,7 +27,7 @@ from sam_edu.modules import Attention
 from sam_edu.sam import Sam, build_tiny
 from sam_edu.training.batches import Batch, draw_batch
 from sam_edu.training.losses import grouping_loss
-from sam_edu.training.rounds import STILL_ROUND_SHARE, embed_image, set_grid, training_losses
+from sam_edu.training.rounds import embed_image, plan_later_rounds, set_grid, training_losses
 from sam_edu.training.validation import validate
 
 GROUPING_WIDTH, GROUPING_PIXELS, GROUPING_GRID = 16, 128, 32
@@ -175,8 +175,7 @@ class Trainer:
         set_grid(self.model, grid)
         # Chance that all processes share: how many rounds of corrections, and which of them bring no new click.
         shared = np.random.default_rng((settings.seed, self.step))
-        rounds = int(shared.choice([1, 2, 3, 5], p=[0.4, 0.3, 0.2, 0.1]))
-        still = [number > 0 and bool(shared.random() < STILL_ROUND_SHARE) for number in range(rounds)]
+        plan = plan_later_rounds(shared)
         share = settings.images // self.world
         indices = range(self.rank * share, (self.rank + 1) * share)
         batch = draw_batch(settings.seed, self.step, indices, settings.prompt_sets, settings.box_share)
@@ -194,7 +193,7 @@ class Trainer:
                 coarse,
                 balanced=balanced,
                 followed=settings.followed,
-                still=still,
+                plan=plan,
             )
         losses["grouping"] = self._grouping_loss(embedding, batch)
         total = losses["mask"] + settings.iou_weight * losses["iou"]

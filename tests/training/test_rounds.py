@@ -14,12 +14,14 @@ from sam_edu.training import rounds
 from sam_edu.training.batches import Batch, draw_batch
 from sam_edu.training.losses import best_assignment, pairwise_iou, pairwise_mask_loss
 from sam_edu.training.rounds import (
+    LaterRound,
     Prompts,
     decode,
     embed_image,
     first_round_loss,
     later_round_loss,
     next_prompts,
+    plan_later_rounds,
     set_grid,
     sparse_tokens,
     training_losses,
@@ -228,7 +230,9 @@ def test_training_losses_train_every_part_of_the_model(model: Sam, batch: Batch,
     model.zero_grad()
     embedding = embed_image(model, batch.image, GRID)
     fast = FastMaskDecoder(model.mask_decoder)
-    losses = training_losses(model, fast, fresh(batch), embedding, balanced=0.5, followed=2, still=[False] * later)
+    losses = training_losses(
+        model, fast, fresh(batch), embedding, balanced=0.5, followed=2, plan=[LaterRound()] * later
+    )
     names = {"mask", "iou"} | ({"later_mask", "later_iou"} if later else set())
     assert set(losses) == names
     assert all(torch.isfinite(loss) and loss.requires_grad for loss in losses.values())
@@ -253,5 +257,19 @@ def test_only_the_first_and_the_last_later_round_have_gradients(
     set_grid(model, GRID)
     embedding = embed_image(model, batch.image, GRID)
     fast = FastMaskDecoder(model.mask_decoder)
-    training_losses(model, fast, fresh(batch), embedding, balanced=0.0, followed=1, still=[False] * 4)
+    training_losses(model, fast, fresh(batch), embedding, balanced=0.0, followed=1, plan=[LaterRound()] * 4)
     assert seen == [(True, 6, False), (True, 2, True), (False, 2, True), (False, 2, True), (True, 2, True)]
+    seen.clear()
+    plan = [LaterRound(bare=True), LaterRound(still=True)]
+    training_losses(model, fast, fresh(batch), embedding, balanced=0.0, followed=1, plan=plan)
+    assert seen == [(True, 6, False), (True, 2, False), (True, 2, True)]
+
+
+def test_plans_begin_with_a_click_and_bring_the_logits_where_there_is_none() -> None:
+    plans = [plan_later_rounds(np.random.default_rng(seed)) for seed in range(400)]
+    assert {len(plan) for plan in plans} == {1, 2, 3, 5}
+    assert not any(plan[0].still for plan in plans)
+    later = [later_round for plan in plans for later_round in plan]
+    assert not any(later_round.still and later_round.bare for later_round in later)
+    assert 0.2 < np.mean([later_round.bare for later_round in later]) < 0.4
+    assert 0.02 < np.mean([later_round.still for later_round in later]) < 0.15
