@@ -10,7 +10,7 @@ from sam_edu.training.scenes import Scene
 MAX_VALID = 3
 """At most this many masks are right for one click: object, part, sub-part."""
 
-LEVEL_SHARE = (0.45, 0.35, 0.20)
+LEVEL_SHARE = (0.38, 0.34, 0.28)
 """How often a training prompt means an object, a part, a sub-part, where the scene has one."""
 
 

@@ -45,7 +45,7 @@ class Settings:
     seed: int = 0
     images: int = 12
     prompt_sets: int = 8
-    followed: int = 2
+    followed: int = 3
     box_share: float = 0.4
     learning_rate: float = 6e-4
     weight_decay: float = 0.05

@@ -162,7 +162,7 @@ def test_sampling_respects_the_levels_and_the_share_of_boxes(nested: Scene) -> N
 def test_levels_that_a_scene_does_not_have_leave_their_share_to_the_others() -> None:
     scene = make_scene([rectangle(2, 2, 30, 30), rectangle(5, 5, 20, 20)], [0, 1], [-1, 0])
     prompts = sample_prompt_sets(scene, 1000, 0.0, np.random.default_rng(0))
-    assert (prompts.target == 0).mean() == pytest.approx(0.45 / 0.80, abs=0.05)
+    assert (prompts.target == 0).mean() == pytest.approx(LEVEL_SHARE[0] / (LEVEL_SHARE[0] + LEVEL_SHARE[1]), abs=0.05)
 
 
 def test_prompts_mean_what_they_say(nested: Scene) -> None:
