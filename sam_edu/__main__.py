@@ -23,10 +23,11 @@ def versions() -> str:
 
 def optional() -> str:
     """What is missing of the packages that only some things need, and how to get it."""
-    missing = [f"{name} (for {use})" for name, use in OPTIONAL.items() if not _installed(name)]
+    missing = [name for name in OPTIONAL if not _installed(name)]
     if not missing:
         return "all there"
-    return f"missing {', '.join(missing)}: pip install 'sam-edu[notebooks]'"
+    uses = ", ".join(f"{name} (for {OPTIONAL[name]})" for name in missing)
+    return f"missing {uses}: pip install {' '.join(missing)}"
 
 
 def weights() -> str:

@@ -12,7 +12,7 @@ import torch
 from sam_edu.sam import load
 from sam_edu.training.attention_share import attention_shares, share_table
 from sam_edu.training.baselines import DISC_RADII, FLOOD_TOLERANCES
-from sam_edu.training.evaluate import TEST_STREAM, area_table, evaluate, head_table, table
+from sam_edu.training.evaluate import TEST_STREAM, area_table, calibration_table, evaluate, head_table, table
 from sam_edu.training.photo_scores import photo_table
 from sam_edu.training.scenes import UNSEEN_FAMILIES, UNSEEN_TEXTURES
 
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a training run")
     parser.add_argument("--command", required=True, help="the command that made the run, for the card")
     parser.add_argument("--cores", type=int, required=True, help="how many cores it had")
+    parser.add_argument("--machine", required=True, help="what kind of machine that was, for the card")
     parser.add_argument("--scenes", type=int, default=500)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
@@ -63,6 +64,7 @@ def main() -> None:
         steps=state["step"],
         images=settings["images"],
         sets=settings["prompt_sets"],
+        machine=args.machine,
         core_hours=state["seconds"] * args.cores / 3600,
         rate=settings["learning_rate"],
         decay=settings["decay_share"],
@@ -76,6 +78,7 @@ def main() -> None:
         held_out=table(held_out),
         areas=area_table(held_out),
         head=head_table(held_out),
+        calibration=calibration_table(held_out),
         unseen=table(unseen),
         shares=share_table(shares),
         photographs=photo_table(model, TINY.parent.parent / "images"),

@@ -23,13 +23,16 @@ RING = (12.0, 48.0)
 
 
 @torch.no_grad()
-def attention_shares(model: Sam, scenes: int, stream: int, progress: bool = True) -> dict[str, np.ndarray]:
+def attention_shares(
+    model: Sam, scenes: int, stream: int, unseen: bool = False, progress: bool = True
+) -> dict[str, np.ndarray]:
     """Measure the shares at a random click on a random object of each scene.
 
     Args:
         model: in eval mode.
         scenes: how many test scenes.
         stream: first number of their seeds.
+        unseen: scenes of the families and textures that training never shows.
         progress: show a progress bar.
 
     Returns:
@@ -40,7 +43,7 @@ def attention_shares(model: Sam, scenes: int, stream: int, progress: bool = True
     set_grid(model, 64)
     ys, xs = np.mgrid[2:256:4, 2:256:4]  # centres of the grid's cells, in pixels
     for number in tqdm(range(scenes), disable=not progress, unit="scene"):
-        scene = draw_scene((stream, number))
+        scene = draw_scene((stream, number), unseen=unseen)
         rng = np.random.default_rng((stream, number, 2))
         objects = np.flatnonzero(scene.level == 0)
         if len(objects) == 0:

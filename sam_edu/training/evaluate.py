@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from tqdm import tqdm
 
 from sam_edu.fast_mask_decoder import FastMaskDecoder
-from sam_edu.sam import Sam, build_tiny, tiny_weights
+from sam_edu.sam import Sam, build_tiny, load, tiny_weights
+from sam_edu.training.attention_share import attention_shares, share_table
 from sam_edu.training.baselines import discs, ellipse, filled_box, flood_fills, iou
 from sam_edu.training.clicks import centre_click, masks_at, random_click, tight_box
 from sam_edu.training.rounds import Prompts, decode, embed_image, next_prompts, set_grid
@@ -27,6 +28,7 @@ TEST_STREAM, UNSEEN_STREAM = 3, 4
 LEVELS = ("object", "part", "sub-part")
 CORRECTIONS = 5
 AREAS = (0, 300, 1000, 3000, 10000, 65536)
+CALIBRATION_BINS = (-np.inf, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, np.inf)
 
 
 @dataclass(frozen=True)
@@ -272,6 +274,17 @@ def head_table(rows: list[Target]) -> str:
     return "\n".join(lines)
 
 
+def calibration_table(rows: list[Target]) -> str:
+    """Predicted IoU in bins, against the true IoU there, for all three masks together, as Markdown."""
+    predicted, true = np.array([row.predicted for row in rows]).ravel(), np.array([row.true for row in rows]).ravel()
+    lines = ["| predicted IoU | masks | mean predicted | mean true |", "|---|---|---|---|"]
+    for low, high in pairwise(CALIBRATION_BINS):
+        inside = (predicted >= low) & (predicted < high)
+        means = f"{predicted[inside].mean():.3f} | {true[inside].mean():.3f}" if inside.any() else "- | -"
+        lines.append(f"| {low:g} to {high:g} | {inside.sum()} | {means} |")
+    return "\n".join(lines)
+
+
 def _mean(values: list[float]) -> str:
     return f"{np.mean(values):.3f}" if values else "-"
 
@@ -283,12 +296,17 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=500)
     parser.add_argument("--unseen", action="store_true", help="the families and textures that are never trained on")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--attention-scenes", type=int, default=100, help="for where the heads look; 0 leaves it out")
     parser.add_argument("--json", type=Path, help="write a row per mask to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = evaluate(args.weights, args.scenes, args.unseen, args.processes)
     print(f"{args.scenes} scenes, {'unseen families' if args.unseen else 'held-out'}\n")
-    print("\n\n".join([table(rows), area_table(rows), head_table(rows)]))
+    print("\n\n".join([table(rows), area_table(rows), head_table(rows), calibration_table(rows)]))
+    if args.attention_scenes:
+        stream = UNSEEN_STREAM if args.unseen else TEST_STREAM
+        shares = attention_shares(load("tiny", checkpoint=args.weights), args.attention_scenes, stream, args.unseen)
+        print(f"\n{share_table(shares)}")
     if args.json:
         args.json.write_text(json.dumps([asdict(row) for row in rows]))
 

@@ -11,6 +11,7 @@ import torch
 
 from sam_edu.sam import build_tiny
 from sam_edu.training import evaluate as module
+from sam_edu.training.attention_share import attention_shares, share_table
 from sam_edu.training.baselines import discs, ellipse, filled_box, iou
 from sam_edu.training.batches import TRAINING_STREAM
 from sam_edu.training.clicks import centre_click, tight_box
@@ -21,6 +22,7 @@ from sam_edu.training.evaluate import (
     UNSEEN_STREAM,
     Target,
     area_table,
+    calibration_table,
     evaluate,
     head_table,
     interval,
@@ -184,11 +186,43 @@ def test_command_prints_the_tables_and_writes_the_rows(
     monkeypatch.setattr(module, "evaluate", lambda *arguments: asked.append(arguments) or rows)
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
     path = tmp_path / "rows.json"
-    options = ["--weights", str(weights), "--scenes", "2", "--processes", "1", "--json", str(path)]
+    options = [
+        "--weights",
+        str(weights),
+        "--scenes",
+        "2",
+        "--processes",
+        "1",
+        "--json",
+        str(path),
+        "--attention-scenes",
+        "1",
+    ]
     monkeypatch.setattr(sys, "argv", ["evaluate", *options])
     module.main()
     assert asked == [(weights, 2, False, 1)]
     said = capsys.readouterr().out
-    assert all(text in said for text in ("2 scenes, held-out", table(rows), area_table(rows), head_table(rows)))
+    tables = (table(rows), area_table(rows), head_table(rows), calibration_table(rows))
+    assert all(text in said for text in ("2 scenes, held-out", *tables, "share on the clicked object"))
     stored = json.loads(path.read_text())
     assert [row["click"] for row in stored] == [row.click for row in rows]
+
+
+def test_calibration_puts_each_mask_into_one_bin(rows: list[Target]) -> None:
+    lines = calibration_table(rows).splitlines()
+    counts = [int(line.split("|")[2]) for line in lines[2:]]
+    assert len(counts) == 8
+    assert sum(counts) == 3 * len(rows)
+
+
+def test_attention_shares_are_shares_and_chance_is_the_area() -> None:
+    set_up = build_tiny().eval()
+    shares = attention_shares(set_up, 2, TEST_STREAM, progress=False)
+    assert list(shares) == ["layer 0", "layer 1", "last"]
+    for values in shares.values():
+        assert values.shape == (2, 9, 2)
+        assert ((values >= 0) & (values <= 1)).all()
+    number, scene = 0, draw_scene((TEST_STREAM, 0))
+    areas = scene.masks[scene.level == 0][:, 2::4, 2::4].mean(axis=(1, 2))
+    assert np.isclose(areas, shares["layer 0"][number, 8, 0]).any()
+    assert len(share_table(shares).splitlines()) == 8
