@@ -5,11 +5,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from numpy.typing import ArrayLike
 
 from sam_edu.figures.arrays import as_array, as_image, as_maps, as_names
-from sam_edu.figures.marks import as_clicks, draw_image, draw_outline, draw_prompts, listed, prompts_in_words
+from sam_edu.figures.marks import (
+    as_clicks,
+    draw_image,
+    draw_outline,
+    draw_prompts,
+    draw_rings,
+    listed,
+    prompts_in_words,
+)
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import HEAT, PLAIN, WIDTH, bare, blank, heading, theme
 from sam_edu.figures.tokens import token_colour
@@ -105,7 +114,7 @@ def attention_over_picture(
     outlines: ArrayLike | Any | None = None,
     title: str = "",
 ) -> Picture:
-    """Where each map looks: the picture, then one panel per map, each from zero to its own maximum.
+    """Where each map looks: the picture, then one panel per map, each from zero to its own maximum. A ring: the click.
 
     Args:
         weights: (maps, height, width), or (maps, pixels) of a square grid: one attention map per head or token.
@@ -122,18 +131,19 @@ def attention_over_picture(
     count = len(maps)
     titles = as_names("titles", titles if titles is not None else [f"head {i}" for i in range(count)], count)
     with theme():
-        across = 4 if count != 5 else 5
-        down = math.ceil(count / across)
-        panel = (WIDTH - 110) / (across + (1.0 if down == 1 else 2.0))
-        figure = blank(down * (panel * height / width + 38) + 8 + (28 if title else 0))
+        across = count + 1 if count < 4 else math.ceil((count + 1) / 2) if count < 10 else 5
+        down = math.ceil((count + 1) / across)
+        panel = min((WIDTH - 110) / across, 200.0)
+        figure = blank(down * (panel * height / width + 38) + 8 + (28 if title else 0), panel * across + 110)
         heading(figure, title)
-        grid = figure.add_gridspec(down, across + (1 if down == 1 else 2))
-        first = figure.add_subplot(grid[:, : (1 if down == 1 else 2)])
-        draw_image(first, image, panel * (1 if down == 1 else 2))
-        first.set_title("the picture")
-        shown = [first]
+        grid = list(figure.subplots(down, across, squeeze=False).flat)
+        first, shown = grid[0], grid[: count + 1]
+        draw_image(first, image, panel)
+        first.set_title("the picture\n")
+        for axes in grid[count + 1 :]:
+            axes.set_axis_off()
         for i in range(count):
-            axes = figure.add_subplot(grid[i // across, i % across + (1 if down == 1 else 2)])
+            axes = shown[i + 1]
             peak = float(maps[i].max())
             drawn = axes.imshow(
                 maps[i] / (peak or 1.0),
@@ -144,18 +154,16 @@ def attention_over_picture(
                 interpolation="nearest",
             )
             axes.set_title(f"{titles[i]}\nmax {peak:.2g}")
-            shown.append(axes)
         for axes in shown:
             for edge in edges:
                 if axes is first:
-                    draw_outline(axes, edge > 0, "white", width=1.2 if down > 1 else 0.6)
+                    draw_outline(axes, edge > 0, "white", width=0.6)
                 elif edge.any():
-                    axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.8, alpha=0.75)
+                    axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.6, alpha=0.6)
             bare(axes)
-        draw_prompts(first, clicks)
+        draw_prompts(first, clicks, size=70)
         for axes in shown[1:]:
-            for x, y, _ in clicks:
-                axes.plot([x], [y], marker="o", markersize=6, markerfacecolor="none", markeredgecolor="#35E0B0")
+            draw_rings(axes, clicks)
         bar = figure.colorbar(drawn, ax=shown[1:], shrink=0.8, aspect=20, pad=0.015, ticks=[0.0, 0.5, 1.0])
         bar.set_label("weight / the panel's max")
     said = []
@@ -176,6 +184,7 @@ def who_is_heard(
     names: Sequence[str],
     *,
     outlines: ArrayLike | Any | None = None,
+    points: ArrayLike | Any | None = None,
     title: str = "",
 ) -> Picture:
     """For each place of the picture, how its attention is shared among the tokens, and who gets most.
@@ -184,9 +193,10 @@ def who_is_heard(
         weights: (tokens, height, width), or (tokens, pixels) of a square grid.
         names: one per token.
         outlines: masks (masks, height, width) whose edges help to find one's way.
+        points: clicks (clicks, 2) as (x, y) in the outlines' pixels.
         title: what this is.
     """
-    maps = as_maps("weights", weights)
+    maps, clicks = as_maps("weights", weights), as_clicks(points, None)
     count = len(maps)
     names = as_names("names", names, count)
     edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", "height", "width")))
@@ -208,26 +218,15 @@ def who_is_heard(
                 continue
             if i < count:
                 drawn = axes.imshow(maps[i], cmap=HEAT, vmin=0.0, vmax=top, extent=extent, interpolation="nearest")
-                axes.set_title(names[i])
+                _named(axes, names[i], token_colour(names[i]))
             else:
                 colours = ListedColormap([token_colour(name) for name in names])
                 axes.imshow(winner, cmap=colours, vmin=-0.5, vmax=count - 0.5, extent=extent, interpolation="nearest")
                 axes.set_title("who is heard most")
-                for j, name in enumerate(names):
-                    if shares[j] > 0:
-                        axes.plot([], [], "s", color=token_colour(name), markersize=7, label=name)
-                axes.legend(
-                    loc="lower right",
-                    frameon=True,
-                    framealpha=0.92,
-                    fontsize=7.5,
-                    handletextpad=0.1,
-                    borderpad=0.3,
-                    labelspacing=0.25,
-                )
             for edge in edges:
                 if edge.any():
                     axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.8, alpha=0.8)
+            draw_rings(axes, clicks)
             bare(axes)
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.8, aspect=26, pad=0.015, label="share of the attention")
     said = [f"{name} on {100 * part:.0f} %" for name, part in zip(names, shares, strict=True) if part > 0]
@@ -235,4 +234,18 @@ def who_is_heard(
         figure,
         f"{title or 'Who is heard'}: one heat map per token of the share of each place's attention that it gets, and a"
         f" map of the token with the largest share: {listed(said)} of the places.",
+    )
+
+
+def _named(axes: Axes, name: str, colour: str) -> None:
+    """A title with a square of the token's colour before it."""
+    axes.set_title(" ")  # keeps the room
+    axes.plot([], [], "s", color=colour, markersize=8, label=name)
+    axes.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, 0.985),
+        fontsize=9.5,
+        handletextpad=0.1,
+        borderpad=0.0,
+        borderaxespad=0.2,
     )

@@ -106,7 +106,7 @@ def _frame(axes: Axes) -> None:
         axes.scatter([at], [50], s=75, marker="s", c=face, edgecolors=edge, linewidths=1.2)
         axes.text(at + 10, 50, name, fontsize=9, color=SOFT, va="center")
     notes = "Every tensor has one more axis in front: the prompt sets. 7 tokens: those of one click.    "
-    notes += "⊕: positional codes are added to queries and keys, never to values (block 0 skips it in step (1))."
+    notes += "◎: positional codes are added to queries and keys, not to values (block 0 skips it in step (1))."
     _text(axes, _WIDE / 2, 402, notes, 8.5, SOFT)
 
 
@@ -157,6 +157,7 @@ def _arrows(axes: Axes) -> None:
     _arrow(axes, [(x["6-1"], _TOKENS - tall), (x["6-1"], _TOP), (x["7"] - half, _TOP)], "1 × 256", (762, _TOP - 9))
     # The image's lane.
     _arrow(axes, [(160, _IMAGE_LANE), (x["4"] - half, _IMAGE_LANE)], "4096 × 256", (212, _IMAGE_LANE - 9))
+    _text(axes, 212, _IMAGE_LANE + 11, "(0) src", 8.5, _IMAGE[1], bold=True)
     _arrow(axes, [(x["4"] + half, _IMAGE_LANE), (x["5"] - half, _IMAGE_LANE)], "4096 × 256", (674, _IMAGE_LANE + 12))
     _arrow(axes, [(x["5"] + half, _IMAGE_LANE), (x["6-3"] - half, _IMAGE_LANE)], "32 ×\n256 × 256", (824, 333))
     # From lane to lane.
@@ -189,7 +190,7 @@ def _draw(axes: Axes, step: str, box: _Box, lit: bool) -> None:
             zorder=3,
         )
     )
-    sign = "  ⊕" if step in ("1", "2", "4", "6-1") else ""
+    sign = "  ◎" if step in ("1", "2", "4", "6-1") else ""
     _text(axes, box.x, box.y - 19, f"({step}){sign}", 10.5, edge if lit else SOFT, bold=lit)
     _text(axes, box.x, box.y + 10, box.text, 8.8, INK if lit else SOFT)
 
@@ -243,9 +244,9 @@ def _in_words(chosen: set[str]) -> str:
     )
     return (
         "Map of the mask decoder. The IoU token, 4 mask tokens and the prompt's tokens become one row (0); the image"
-        " embedding plus the mask prompt is a second stream of 4096 image tokens. A block, run twice: (1) tokens read"
-        " each other, (2) tokens read the image, (3) an MLP on each token, (4) the image reads the tokens. Then two"
-        " independent branches: (6-1) the tokens read the image a last time, and (5) the image is upscaled 4 times."
+        " embedding plus the mask prompt is src, a second stream of 4096 image tokens. A block, run twice: (1) tokens"
+        " read each other, (2) tokens read the image, (3) an MLP on each token, (4) the image reads the tokens. Then"
+        " two independent branches: (6-1) the tokens read the image a last time, and (5) the image is upscaled 4 times."
         " The mask tokens go through (6-2), one MLP each, and meet the upscaled image in (6-3), a product at every"
         " pixel, which gives 4 masks; the IoU token goes to (7), the IoU head; (8) chooses what to return."
         f" In colour: {which or 'none'}."

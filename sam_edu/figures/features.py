@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import Array, as_array, as_names
+from sam_edu.figures.arrays import Array, as_array, as_image, as_names
 from sam_edu.figures.marks import draw_image
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import SIGNED, WIDTH, bare, blank, heading, theme
@@ -20,16 +20,22 @@ def channels(
     order: Sequence[int] | None = None,
     names: Sequence[str] | None = None,
     columns: int = 8,
+    per_channel: bool = False,
+    image: ArrayLike | Any | None = None,
+    cell: int | None = None,
     title: str = "",
     label: str = "value",
 ) -> Picture:
-    """A contact sheet of channels, all on one scale: red above zero, blue below.
+    """A contact sheet of channels: red above zero, blue below.
 
     Args:
         maps: (channels, height, width).
         order: which channels to draw, in which order; all by default.
         names: one per drawn channel; its number by default.
         columns: panels in a row.
+        per_channel: scale each to its own largest absolute value, which stands above it; else one scale for all.
+        image: (height, width, 3), drawn first.
+        cell: draw a line after every so many pixels.
         title: what this is.
         label: the name of what the colours show.
     """
@@ -39,25 +45,41 @@ def channels(
         raise ValueError(f"order: expected numbers from 0 to {len(maps) - 1}, got {places}")
     names = as_names("names", names if names is not None else [str(i) for i in places], len(places))
     limit = float(np.quantile(np.abs(maps[places]), 0.995)) or 1.0
+    tops = [float(np.abs(maps[i]).max()) or 1.0 for i in places]
+    first = 0 if image is None else 1
+    height, width = maps.shape[1:]
     with theme():
-        columns = min(columns, len(places))
-        down = math.ceil(len(places) / columns)
+        columns = min(columns, len(places) + first)
+        down = math.ceil((len(places) + first) / columns)
         panel = (WIDTH - 110) / max(columns, 4)
-        figure = blank(down * (panel * maps.shape[1] / maps.shape[2] + 20) + (28 if title else 0), panel * columns + 90)
+        figure = blank(down * (panel * height / width + 20) + (28 if title else 0), panel * columns + 90)
         heading(figure, title)
         grid = figure.subplots(down, columns, squeeze=False)
         for i, axes in enumerate(grid.flat):
-            if i >= len(places):
+            one = i - first
+            if one >= len(places):
                 axes.set_axis_off()
                 continue
-            drawn = axes.imshow(maps[places[i]], cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
-            axes.set_title(names[i], fontsize=8.5, pad=3)
+            if one < 0:
+                axes.imshow(as_image(image), extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest")
+                axes.set_title("the picture", fontsize=8.5, pad=3)
+            else:
+                top = tops[one] if per_channel else limit
+                drawn = axes.imshow(maps[places[one]] / top, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -1.0, 1.0))
+                axes.set_title(f"{names[one]}: {top:.2g}" if per_channel else names[one], fontsize=8.5, pad=3)
+            if cell is not None:
+                axes.vlines(np.arange(cell, width, cell) - 0.5, -0.5, height - 0.5, color="#000000BB", linewidth=0.9)
+                axes.hlines(np.arange(cell, height, cell) - 0.5, -0.5, width - 0.5, color="#000000BB", linewidth=0.9)
             bare(axes)
-        figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=24, pad=0.015, label=label, extend="both")
+        bar = figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=24, pad=0.015, ticks=[-1.0, 0.0, 1.0])
+        bar.set_label(f"{label} / the channel's max" if per_channel else label)
+        if not per_channel:
+            bar.set_ticklabels([f"{sign * limit:.2g}" for sign in (-1, 0, 1)])
     spread = maps[places].std(axis=(1, 2))
     return Picture(
         figure,
-        f"{title or 'Channels'}: {len(places)} maps of {maps.shape[1]} by {maps.shape[2]} on one colour scale;"
+        f"{title or 'Channels'}: {len(places)} maps of {height} by {width}"
+        f" {'each scaled to its own maximum' if per_channel else 'on one colour scale'};"
         f" {names[int(spread.argmax())]} varies most over the picture, {names[int(spread.argmin())]} least.",
     )
 

@@ -55,6 +55,12 @@ def draw_prompts(
         axes.scatter([x], [y], s=size * 0.42, c="white", marker=sign, linewidths=1.8, zorder=6)
 
 
+def draw_rings(axes: Axes, clicks: list[Click]) -> None:
+    """Clicks as rings, through which a map can be seen."""
+    for x, y, _ in clicks:
+        axes.plot([x], [y], marker="o", markersize=13, markerfacecolor="none", markeredgecolor="#35E0B0")
+
+
 def draw_mask(axes: Axes, mask: Array, colour: str, fill: Number = 0.42) -> None:
     """A mask as a tint and an outline."""
     if fill > 0:

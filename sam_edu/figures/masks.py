@@ -30,6 +30,7 @@ def prompts_and_masks(
     labels: ArrayLike | Any | None = None,
     box: ArrayLike | Any | None = None,
     names: Sequence[str] | None = None,
+    truth: ArrayLike | Any | None = None,
     title: str = "",
 ) -> Picture:
     """One picture with its pixel axes, the prompts and any number of masks on it, and a legend of the masks.
@@ -41,13 +42,15 @@ def prompts_and_masks(
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
         box: (x0, y0, x1, y1).
         names: one per mask.
+        truth: true masks (masks, height, width), as dashed outlines.
         title: what this is.
     """
     image, clicks, frame = as_image(image), as_clicks(points, labels), as_box(box)
+    held = [] if truth is None else list(_on_picture("truth", truth, image))
     layers = np.zeros((0, *image.shape[:2])) if masks is None else _on_picture("masks", masks, image)
     names = as_names("names", names if names is not None else _numbered(len(layers)), len(layers))
     height, width = image.shape[:2]
-    high = min(380.0, 0.5 * WIDTH * height / width)
+    high = min(300.0, 0.5 * WIDTH * height / width)
     with theme():
         figure = blank(54 + high, min(WIDTH, 66 + high * width / height + (120 if names else 0)))
         heading(figure, title)
@@ -56,6 +59,8 @@ def prompts_and_masks(
         for i, layer in enumerate(layers):
             draw_mask(axes, layer > 0, MASK_COLOURS[(i + 1) % 4])
             axes.plot([], [], color=MASK_COLOURS[(i + 1) % 4], linewidth=3, label=names[i])
+        for one in held:
+            draw_outline(axes, one > 0, INK, width=1.3, dashed=True)
         draw_prompts(axes, clicks, frame, size=190)
         axes.set(xlabel="x (pixels)", ylabel="y (pixels)")
         if names:
@@ -63,6 +68,7 @@ def prompts_and_masks(
     said = [f"{name} covers {share(layer > 0)}" for name, layer in zip(names, layers, strict=True)]
     alt = f"{title or 'A picture'}, {width} by {height} pixels"
     alt += f", with {prompts_in_words(clicks, frame)}" if clicks or frame else ""
+    alt += f"; {len(held)} dashed outlines, the true masks" if held else ""
     return Picture(figure, alt + (f"; outlined on it: {'; '.join(said)}." if said else "."))
 
 
@@ -115,7 +121,8 @@ def masks_row(
         if 0.8 * panel < image.shape[1] < panel:
             panel = image.shape[1] + 2  # pixel for pixel
         high = panel * image.shape[0] / image.shape[1]
-        figure = blank(high + 18 + (24 if title else 0) + (14 if scores else 0), panel * count + 6 * count + 2)
+        lines_above = 1 + max(name.count("\n") for name in names) + (1 if scores else 0)
+        figure = blank(high + 8 + (32 if title else 0) + 14 * lines_above, panel * count + 6 * count + 2)
         heading(figure, title)
         for i, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
             draw_image(axes, image, panel)
@@ -159,8 +166,8 @@ def logits_and_mask(
     count = len(logits)
     names = as_names("names", names if names is not None else _numbered(count), count)
     with theme():
-        panel = (WIDTH - 110) / count
-        figure = blank(2 * panel + 24 + (28 if title else 0))
+        panel = min((WIDTH - 110) / count, 180.0)
+        figure = blank(2 * panel + 24 + (28 if title else 0), panel * count + 110)
         heading(figure, title)
         grid = figure.subplots(2, count, squeeze=False)
         for i, (above, below) in enumerate(grid.T):

@@ -54,6 +54,7 @@ def token_strip(
     along: str = "channel",
     label: str = "value",
     order: Sequence[int] | None = None,
+    per_row: bool = False,
 ) -> Picture:
     """A row per vector, a cell per number: red above zero, blue below.
 
@@ -64,6 +65,7 @@ def token_strip(
         along: the name of the horizontal axis.
         label: the name of what the colours show.
         order: the channels' numbers in the order to draw them in.
+        per_row: scale each row to its own largest absolute value, as one loud row would make the others pale.
     """
     vectors = as_array("vectors", vectors, ("rows", "channels"))
     names = as_names("names", names, len(vectors))
@@ -71,12 +73,17 @@ def token_strip(
     places = list(range(width)) if order is None else [int(i) for i in order]
     if sorted(places) != list(range(width)):
         raise ValueError(f"order: expected each number from 0 to {width - 1} once")
-    limit = float(np.quantile(np.abs(vectors), 0.99)) or 1.0
+    limit = 1.0 if per_row else float(np.quantile(np.abs(vectors), 0.99)) or 1.0
+    shown = vectors[:, places]
+    if per_row:
+        tops = np.abs(vectors).max(1)
+        shown = shown / np.where(tops > 0, tops, 1.0)[:, None]
+        label = f"{label} / the row's max"
     with theme():
         figure = blank(70 + 28 * len(vectors) + (28 if title else 0))
         heading(figure, title)
         axes = figure.subplots()
-        drawn = axes.imshow(vectors[:, places], cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit), aspect="auto")
+        drawn = axes.imshow(shown, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit), aspect="auto")
         axes.set_yticks(range(len(names)), names)
         for tick, name in zip(axes.get_yticklabels(), names, strict=True):
             tick.set_color(token_colour(name))
@@ -87,7 +94,7 @@ def token_strip(
         axes.set_xlabel(along)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        figure.colorbar(drawn, ax=axes, aspect=12, pad=0.01, label=label, extend="both")
+        figure.colorbar(drawn, ax=axes, aspect=12, pad=0.01, label=label, extend="neither" if per_row else "both")
     sizes = [f"{name} {float(np.abs(row).mean()):.2g}" for name, row in zip(names, vectors, strict=True)]
     return Picture(
         figure,

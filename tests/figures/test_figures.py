@@ -48,6 +48,7 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
     "logits_and_mask zero": lambda: figures.logits_and_mask(np.zeros((2, 32, 48)), IMAGE),
     "token_strip": lambda: figures.token_strip(STATES, NAMES, title="Tokens"),
     "token_strip ordered": lambda: figures.token_strip(STATES[:4, :32], NAMES[1:5], order=range(31, -1, -1)),
+    "token_strip per row": lambda: figures.token_strip(STATES[:4, :32] * 0, NAMES[1:5], per_row=True),
     "vector_bars": lambda: figures.vector_bars([0.1, -0.2], ["a", "mask 1"], label="IoU"),
     "vector_bars series": lambda: figures.vector_bars({"predicted": [0.1, 0.2], "true": [0.3, 0.4]}, NAMES[1:3]),
     "token_matrix": lambda: figures.token_matrix(SELF, NAMES),
@@ -56,11 +57,23 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
     "attention_over_picture outlined": lambda: figures.attention_over_picture(
         WEIGHTS.unflatten(1, (8, 32))[:5], IMAGE, titles=NAMES[:5], outlines=MASKS
     ),
+    "cases": lambda: figures.cases(
+        [figures.Case(IMAGE, MASKS[0], MASKS[1], np.array([3.0, 4.0]), f"case {i}") for i in range(3)], columns=3
+    ),
     "training_curves": lambda: figures.training_curves(
         {"mask": (range(60), [1 / (1 + step) for step in range(60)])}, {"box": ([50], [0.75])}
     ),
-    "who_is_heard": lambda: figures.who_is_heard(SHARES, NAMES, outlines=MASKS),
+    "who_is_heard": lambda: figures.who_is_heard(SHARES, NAMES, outlines=MASKS, points=CLICK),
+    "prompts_and_masks truth": lambda: figures.prompts_and_masks(IMAGE, truth=MASKS, points=CLICK),
+    "attention_diagram": lambda: figures.attention_diagram(),
+    "one_query": lambda: figures.one_query([1, 0.5], STATES[:4, :2], STATES[:4, 2:4], SELF[0, 0, :4], title="One"),
+    "matrix_product": lambda: figures.matrix_product(STATES[:3, :2], STATES[:2, :4]),
+    "distributions": lambda: figures.distributions({"with": SELF[0], "without": SELF[1]}, columns=NAMES),
+    "curves_over": lambda: figures.curves_over([4, 8], {"a": [1, 2]}, xlabel="width", ylabel="entropy", limit=2),
+    "head_split": lambda: figures.head_split(STATES[:5, :12], 3),
+    "target_and_yours": lambda: figures.target_and_yours(STATES[:4, :9], STATES[:4, 1:10]),
     "channels": lambda: figures.channels(MAPS),
+    "channels one by one": lambda: figures.channels(MAPS[:3], per_channel=True, image=SQUARE, cell=4),
     "channels chosen": lambda: figures.channels(MAPS, order=[3, 1], names=["three", "one"]),
     "embeddings": lambda: figures.embeddings(MAPS[None].expand(2, -1, -1, -1), ["a", "b"], image=SQUARE),
 }
@@ -84,7 +97,7 @@ def test_gives_a_picture_with_words(name: str) -> None:
 
 
 def test_every_public_function_is_drawn_here() -> None:
-    functions = set(figures.__all__) - {"Picture", "STEPS", "token_names"}
+    functions = set(figures.__all__) - {"Picture", "STEPS", "Case", "token_names"}
     assert {name.split()[0] for name in DRAWINGS} == functions
 
 
@@ -177,6 +190,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.embeddings(MAPS[None, :2], ["a"]), "maps: expected at least 3 channels, got 2"),
     (lambda: Picture(figures.decoder_map().figure, " "), "alt: expected a description"),
     (lambda: figures.decoder_map().save("map.jpg"), "path: expected a name that ends in .png or .svg"),
+    (lambda: figures.cases([]), "expected at least one of each"),
     (lambda: figures.training_curves({}, {}), "at least one curve"),
     (lambda: figures.training_curves({"mask": ([1, 2], [0.5])}, {}), "mask: expected as many values as steps"),
 ]

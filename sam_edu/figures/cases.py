@@ -1,0 +1,62 @@
+"""Many small cases side by side: a picture, a click, what was drawn and what was meant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sam_edu.figures.arrays import as_image
+from sam_edu.figures.marks import as_clicks, draw_image, draw_mask, draw_outline, draw_prompts
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import INK, MASK_COLOURS, WIDTH, bare, blank, heading, theme
+
+
+@dataclass(frozen=True)
+class Case:
+    """One panel.
+
+    Attributes:
+        image: (height, width, 3).
+        mask: (height, width), what was drawn.
+        truth: (height, width), what was meant.
+        click: (2,) as (x, y).
+        name: what stands above the panel.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    truth: np.ndarray
+    click: np.ndarray
+    name: str
+
+
+def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Picture:
+    """A grid of cases: the mask in colour, what was meant as a dashed line.
+
+    Args:
+        panels: the cases, row by row.
+        columns: panels in a row.
+        title: what they have in common.
+
+    Raises:
+        ValueError: no case, or fewer than one column.
+    """
+    if not panels or columns < 1:
+        raise ValueError(f"panels, columns: expected at least one of each, got {len(panels)} and {columns}")
+    rows = -(-len(panels) // columns)
+    side = (WIDTH - 10) / columns
+    with theme():
+        figure = blank(rows * (side + 14) + 30)
+        heading(figure, title)
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, case in zip(grid, panels, strict=False):
+            draw_image(axes, as_image(case.image), side)
+            draw_mask(axes, case.mask > 0, MASK_COLOURS[1], 0.3)
+            draw_outline(axes, case.truth > 0, INK, width=1.2, dashed=True)
+            draw_prompts(axes, as_clicks(case.click[None], None), size=60)
+            axes.set_title(case.name)
+            bare(axes)
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+    said = "; ".join(case.name for case in panels)
+    return Picture(figure, f"{title or 'Cases'}: {len(panels)} pictures, each with a click and a mask. {said}.")

@@ -1,0 +1,437 @@
+"""Pictures for the rungs of a notebook: structure diagrams, small products, distributions, target beside yours."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.patches import FancyBboxPatch, Rectangle
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import Array, Number, as_array, as_names
+from sam_edu.figures.diagram import _IMAGE, _OUT, _TOKEN, _arrow, _text
+from sam_edu.figures.marks import listed
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import (
+    FAINT,
+    INK,
+    MASK_COLOURS,
+    NEGATIVE,
+    POSITIVE,
+    SIGNED,
+    SOFT,
+    WIDTH,
+    bare,
+    blank,
+    heading,
+    theme,
+)
+
+COLOURS = (*MASK_COLOURS, POSITIVE, NEGATIVE, "#9A7B1C", SOFT)
+_GREY = ("#F4F4F4", SOFT)
+
+
+def attention_diagram(
+    queries: int = 7,
+    keys: int = 4096,
+    *,
+    dim: int = 256,
+    internal: int = 128,
+    heads: int = 8,
+) -> Picture:
+    """One attention from its three inputs to its output, with the shapes that travel.
+
+    Args:
+        queries: number of queries.
+        keys: number of keys, and of values.
+        dim: width of inputs and output.
+        internal: width inside, over all heads.
+        heads: number of heads; must divide `internal`.
+    """
+    if internal % heads:
+        raise ValueError(f"heads: must divide the internal width, {internal}, got {heads}")
+    each = internal // heads
+    with theme():
+        figure = blank(330, 1000)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, 1000)
+        axes.set_ylim(330, 0)
+        axes.set_axis_off()
+        axes.text(8, 22, "One attention", fontsize=13, fontweight="bold", va="center")
+        told = f"{queries} queries read {keys} keys, in {heads} heads of width {each}"
+        axes.text(140, 22, told, fontsize=10, color=SOFT, va="center")
+        q, k, v, high, low = 92, 172, 270, 132, 208
+        for y, name, count, colours, linear in (
+            (q, "queries", queries, _TOKEN, "q_proj"),
+            (k, "keys", keys, _IMAGE, "k_proj"),
+            (v, "values", keys, _IMAGE, "v_proj"),
+        ):
+            _box(axes, 46, y, 72, name, colours)
+            _box(axes, 196, y, 76, f"{linear}\n{dim} → {internal}", _GREY)
+            _box(axes, 346, y, 72, f"split into\n{heads} heads", _GREY)
+            _arrow(axes, [(82, y), (158, y)], f"{count} × {dim}", (119, y - 10))
+            _arrow(axes, [(234, y), (310, y)], f"{count} × {internal}", (271, y - 10))
+        _box(axes, 498, high, 92, f"q · k / √{each}\nscores", _OUT)
+        _box(axes, 648, high, 92, "softmax\nover the keys", _OUT)
+        _box(axes, 748, low, 92, "weighted sum\nof v", _OUT)
+        _box(axes, 858, low, 62, "merge\nheads", _GREY)
+        _box(axes, 954, low, 68, f"out_proj\n{internal} → {dim}", _GREY)
+        shape = f"{heads} × {queries} × {keys}"
+        _arrow(axes, [(382, q), (498, q), (498, high - 24)], f"{heads} × {queries} × {each}", (437, q - 10))
+        _arrow(axes, [(382, k), (498, k), (498, high + 24)], f"{heads} × {keys} × {each}", (437, k + 11))
+        _arrow(axes, [(544, high), (602, high)], shape, (573, high - 36))
+        _arrow(axes, [(694, high), (748, high), (748, low - 24)], f"weights\n{shape}", (755, high - 20))
+        _arrow(axes, [(382, v), (748, v), (748, low + 24)], f"{heads} × {keys} × {each}", (437, v - 10))
+        _arrow(axes, [(794, low), (827, low)], f"{heads} × {queries} × {each}", (826, low - 36))
+        _arrow(axes, [(889, low), (920, low)], f"{queries} × {internal}", (905, low - 36))
+        _arrow(axes, [(954, low + 24), (954, 292)], f"{queries} × {dim}", (954, 302))
+        note = "Every tensor has one more axis in front: the prompt sets. "
+        _text(
+            axes, 400, 314, f"{note}Nothing but the projections is learned; everything else is arithmetic.", 8.5, SOFT
+        )
+    return Picture(
+        figure,
+        f"Diagram of one attention. {queries} queries, {keys} keys and {keys} values of width {dim} go through q_proj,"
+        f" k_proj and v_proj, each {dim} to {internal}, and are split into {heads} heads of width {each}. Queries times"
+        f" keys, divided by the square root of {each}, give scores ({heads} by {queries} by {keys}); softmax over the"
+        f" keys makes weights of the same shape; the weighted sum of the values is {heads} by {queries} by {each}. The"
+        f" heads are merged and go through out_proj, {internal} to {dim}: one vector per query, {queries} in all.",
+    )
+
+
+def _box(axes: Axes, x: Number, y: Number, width: Number, text: str, colours: tuple[str, str]) -> None:
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - width / 2, y - 24),
+            width,
+            48,
+            boxstyle="round,pad=0,rounding_size=6",
+            facecolor=colours[0],
+            edgecolor=colours[1],
+            linewidth=1.4,
+            zorder=3,
+        )
+    )
+    _text(axes, x, y, text, 9, INK)
+
+
+def one_query(
+    query: ArrayLike | Any,
+    keys: ArrayLike | Any,
+    values: ArrayLike | Any,
+    weights: ArrayLike | Any,
+    *,
+    title: str = "",
+) -> Picture:
+    """A query among its keys as arrows, its weights as bars, and the values that are mixed.
+
+    Args:
+        query: (2,).
+        keys: (keys, 2).
+        values: (keys, 2).
+        weights: (keys,), one per key; they sum to 1.
+        title: what this is.
+    """
+    query, keys = as_array("query", query, (2,)), as_array("keys", keys, ("keys", 2))
+    values, weights = as_array("values", values, (len(keys), 2)), as_array("weights", weights, (len(keys),))
+    if len(keys) > len(COLOURS):
+        raise ValueError(f"keys: expected at most {len(COLOURS)}, one colour each, got {len(keys)}")
+    result = weights @ values
+    with theme():
+        figure = blank(310 + (28 if title else 0))
+        heading(figure, title)
+        left, middle, right = figure.subplots(1, 3)
+        for i, (key, value) in enumerate(zip(keys, values, strict=True)):
+            _vector(left, key, f"key {i}", COLOURS[i])
+            right.plot([result[0], value[0]], [result[1], value[1]], color=COLOURS[i], linewidth=6 * float(weights[i]))
+            right.plot(*value, "o", color=COLOURS[i], markersize=9)
+            right.annotate(f"value {i}", value, xytext=(7, 6), textcoords="offset points", color=COLOURS[i])
+        _vector(left, query, "query", INK)
+        _square(left, np.concatenate([keys, query[None], np.zeros((1, 2))]))
+        left.set_title("query and keys")
+        bars = middle.barh(range(len(keys)), weights, color=COLOURS[: len(keys)])
+        middle.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)
+        middle.set_yticks(range(len(keys)), [f"key {i}" for i in range(len(keys))])
+        middle.invert_yaxis()
+        middle.set_xlim(0, 1.15 * float(weights.max()))
+        middle.set_xlabel("weight")
+        middle.set_title("how much of each")
+        right.plot(*result, "X", color=INK, markersize=12, zorder=5)
+        right.annotate("result", result, xytext=(9, -13), textcoords="offset points", color=INK, fontweight="bold")
+        _square(right, values)
+        right.set_title("values, and their weighted sum")
+    said = [f"key {i} {weight:.2f}" for i, weight in enumerate(weights)]
+    return Picture(
+        figure,
+        f"{title or 'One query'}: arrows for the query and {len(keys)} keys; bars for the weights, {listed(said)}; and"
+        f" the values as points with their weighted sum at ({result[0]:.2f}, {result[1]:.2f}).",
+    )
+
+
+def _vector(axes: Axes, end: Array, name: str, colour: str) -> None:
+    arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.0, "shrinkA": 0, "shrinkB": 0}
+    tip = float(end[0]), float(end[1])
+    axes.annotate("", tip, (0, 0), arrowprops=arrow)
+    outwards = 10 * end / max(float(np.linalg.norm(end)), 1e-9)
+    axes.annotate(
+        name,
+        tip,
+        xytext=(float(outwards[0]), float(outwards[1])),
+        textcoords="offset points",
+        color=colour,
+        ha="left" if end[0] >= 0 else "right",
+        va="center",
+    )
+
+
+def _square(axes: Axes, points: Array) -> None:
+    low, high = points.min(0), points.max(0)
+    room = 0.32 * float((high - low).max() or 1.0)
+    middle, half = (low + high) / 2, 0.5 * float((high - low).max() or 1.0) + room
+    axes.set_xlim(middle[0] - half, middle[0] + half)
+    axes.set_ylim(middle[1] - half, middle[1] + half)
+    axes.set_aspect("equal", adjustable="box")
+    axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
+    axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
+
+
+def matrix_product(
+    left: ArrayLike | Any,
+    right: ArrayLike | Any,
+    *,
+    names: Sequence[str] = ("left", "right", "product"),
+    title: str = "",
+) -> Picture:
+    """A matrix times a matrix, drawn as cells of one size; one cell of the product is framed with its row and column.
+
+    Args:
+        left: (rows, inner).
+        right: (inner, columns).
+        names: of the two, and of the product.
+        title: what this is.
+    """
+    left = as_array("left", left, ("rows", "inner"))
+    right = as_array("right", right, (left.shape[1], "columns"))
+    names = as_names("names", names, 3)
+    product = left @ right
+    rows, inner, columns = *left.shape, right.shape[1]
+    row, column = 0, columns - 1
+    with theme():
+        cell = min(46.0, (WIDTH - 120) / (inner + 2 * columns + 2))
+        figure = blank(cell * max(rows, inner) + 62 + (28 if title else 0), cell * (inner + 2 * columns + 2) + 90)
+        heading(figure, title)
+        shown = figure.subplots(1, 3, gridspec_kw={"width_ratios": [inner, columns, columns]})
+        for axes, name, one, sign in zip(shown, names, (left, right, product), ("", "@", "="), strict=True):
+            limit = float(np.abs(one).max()) or 1.0
+            axes.imshow(one, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+            if cell >= 30:
+                for y, x in np.ndindex(one.shape):
+                    colour = "white" if abs(one[y, x]) > 0.65 * limit else INK
+                    axes.text(
+                        x,
+                        y,
+                        f"{round(float(one[y, x]), 1) + 0.0:.1f}",
+                        ha="center",
+                        va="center",
+                        fontsize=8.5,
+                        color=colour,
+                    )
+            axes.set_title(f"{name}\n{one.shape[0]} × {one.shape[1]}")
+            axes.set_ylabel(sign, rotation=0, fontsize=17, ha="right", va="center", color=INK)
+            bare(axes)
+        for axes, at, wide, high in (
+            (shown[0], (-0.5, row - 0.5), inner, 1),
+            (shown[1], (column - 0.5, -0.5), 1, inner),
+            (shown[2], (column - 0.5, row - 0.5), 1, 1),
+        ):
+            axes.add_patch(Rectangle(at, wide, high, fill=False, edgecolor="black", linewidth=2.4, clip_on=False))
+    return Picture(
+        figure,
+        f"{title or 'A product'}: {names[0]}, {rows} by {inner}, times {names[1]}, {inner} by {columns}, gives"
+        f" {names[2]}, {rows} by {columns}. Framed: row {row} times column {column} is one cell of the product.",
+    )
+
+
+def distributions(
+    rows: Mapping[str, ArrayLike | Any],
+    *,
+    columns: Sequence[str] | None = None,
+    row_label: str = "",
+    title: str = "",
+) -> Picture:
+    """Weights as bars, the largest first: one panel per distribution, its entropy above it.
+
+    Args:
+        rows: by the row's name (distributions, length), or (length,): what stands in one row of panels.
+        columns: one name per distribution of a row.
+        row_label: what the horizontal axis counts.
+        title: what this is.
+    """
+    if not rows:
+        raise ValueError("rows: expected at least one distribution, got none")
+    given = {name: np.atleast_2d(_one_or_several(name, row)) for name, row in rows.items()}
+    across = max(len(row) for row in given.values())
+    if any(len(row) != across for row in given.values()):
+        raise ValueError("rows: expected as many distributions in each row")
+    titles = as_names("columns", columns if columns is not None else [""] * across, across)
+    with theme():
+        figure = blank(128 * len(given) + 40 + (28 if title else 0))
+        heading(figure, title)
+        grid = figure.subplots(len(given), across, squeeze=False, sharex="col", sharey=True)
+        said = []
+        for y, (name, row) in enumerate(given.items()):
+            for x, weights in enumerate(row):
+                axes = grid[y, x]
+                found = _entropy(weights)
+                axes.bar(range(len(weights)), np.sort(weights)[::-1], color=COLOURS[y], width=0.85)
+                head = f"{titles[x]}\n" if y == 0 and titles[x] else ""
+                axes.set_title(f"{head}entropy {found:.2f}")
+                axes.set_ylim(0, 1.02)
+                axes.set_xticks([])
+                said.append(f"{name} {titles[x]} {found:.2f}".replace("  ", " "))
+            grid[y, 0].set_ylabel(f"{name}\nweight")
+        figure.supxlabel(row_label or "keys, the largest weight first", fontsize=9.5)
+    return Picture(figure, f"{title or 'Distributions'}: bars of weights, sorted. Entropy: {'; '.join(said)}.")
+
+
+def _one_or_several(name: str, given: ArrayLike | Any) -> Array:
+    """One distribution or several: (length,) or (distributions, length)."""
+    return as_array(name, given, ("length",) if np.ndim(given) == 1 else ("distributions", "length"))
+
+
+def _entropy(weights: Array) -> float:
+    return float(-(weights * np.log(np.maximum(weights, 1e-30))).sum()) + 0.0
+
+
+def curves_over(
+    places: Sequence[Number],
+    curves: Mapping[str, ArrayLike | Any],
+    *,
+    xlabel: str,
+    ylabel: str,
+    limit: Number | None = None,
+    limit_name: str = "",
+    title: str = "",
+) -> Picture:
+    """Curves over sizes that double, with a dashed line that they cannot or should not cross.
+
+    Args:
+        places: where the curves are known, in order.
+        curves: per name one value for each place.
+        xlabel: what changes from left to right.
+        ylabel: what is measured.
+        limit: where to draw the dashed line.
+        limit_name: what it stands for.
+        title: what this is.
+    """
+    if not curves:
+        raise ValueError("curves: expected at least one, got none")
+    given = {name: as_array(name, curve, (len(places),)) for name, curve in curves.items()}
+    with theme():
+        figure = blank(270 + (28 if title else 0), 620)
+        heading(figure, title)
+        axes = figure.subplots()
+        styles = zip(given.items(), COLOURS, ("o-", "s--", "^:", "D-."), strict=False)
+        for (name, curve), colour, style in styles:
+            axes.plot(places, curve, style, color=colour, label=name, markersize=5)
+        if limit is not None:
+            axes.axhline(limit, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.0)
+            axes.annotate(limit_name, (places[0], limit), xytext=(0, 4), textcoords="offset points", color=SOFT)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(list(places), [f"{place:g}" for place in places])
+        axes.minorticks_off()
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        axes.grid(alpha=0.25)
+        axes.legend()
+    said = [f"{name} from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in given.items()]
+    return Picture(
+        figure,
+        f"{title or ylabel}: {ylabel} over {xlabel} from {places[0]:g} to {places[-1]:g}; {listed(said)}."
+        + (f" Dashed: {limit_name}, {float(limit):.2f}." if limit is not None else ""),
+    )
+
+
+def head_split(vectors: ArrayLike | Any, heads: int, *, title: str = "") -> Picture:
+    """Vectors as one wide matrix whose channels are coloured by their head, and the same numbers, one matrix per head.
+
+    Args:
+        vectors: (length, channels).
+        heads: number of heads; must divide the channels.
+        title: what this is.
+    """
+    vectors = as_array("vectors", vectors, ("length", "channels"))
+    length, width = vectors.shape
+    if width % heads or heads > len(COLOURS):
+        raise ValueError(f"heads: must divide {width} and be at most {len(COLOURS)}, got {heads}")
+    each = width // heads
+    limit = float(np.abs(vectors).max()) or 1.0
+    cell = min(26.0, (WIDTH - 100) / width)
+    with theme():
+        figure = blank(2 * (cell * length + 54) + (28 if title else 0), cell * (width + 2 * heads) + 60)
+        heading(figure, title)
+        grid = figure.add_gridspec(2, heads)
+        wide = figure.add_subplot(grid[0, :])
+        panels = [(wide, vectors, 0)]
+        for i in range(heads):
+            first = i * each
+            panels.append((figure.add_subplot(grid[1, i]), vectors[:, first : first + each], first))
+        for axes, block, first in panels:
+            axes.imshow(block, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+            for x in range(block.shape[1]):
+                colour = COLOURS[(first + x) // each]
+                axes.add_patch(Rectangle((x - 0.5, length - 0.4), 1, 0.32, color=colour, clip_on=False))
+            bare(axes)
+            if axes is wide:
+                axes.set_title(f"before: {length} × {width}")
+                axes.set_ylabel("tokens")
+            else:
+                axes.set_title(f"head {first // each}: {length} × {each}", color=COLOURS[first // each])
+    return Picture(
+        figure,
+        f"{title or 'Heads'}: a matrix of {length} rows and {width} channels, cut into {heads} matrices of {each}"
+        f" neighbouring channels: head 0 has channels 0 to {each - 1}, head {heads - 1} the last {each}.",
+    )
+
+
+def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: str = "") -> Picture:
+    """What was wanted, what came, and the difference. What is not finite in yours stays grey.
+
+    Args:
+        target: a tensor; drawn as a matrix, all axes but the last as rows.
+        yours: one of the same shape.
+        title: what this is.
+    """
+    shape = tuple(np.shape(target)) or (1,)
+    wanted = as_array("target", target, np.shape(target)).reshape(-1, shape[-1]).astype(float)
+    if hasattr(yours, "detach"):
+        yours = yours.detach().cpu()
+    came = np.asarray(yours, dtype=float)
+    if came.shape != np.shape(target):
+        raise ValueError(f"yours: expected shape {tuple(np.shape(target))}, got {came.shape}")
+    came = came.reshape(wanted.shape)
+    came = np.where(np.isfinite(came), came, np.nan)
+    difference = came - wanted
+    largest = float(np.nanmax(np.abs(difference))) if np.isfinite(difference).any() else math.nan
+    with theme():
+        high = float(np.clip(250 * wanted.shape[0] / wanted.shape[1], 90, 320))
+        figure = blank(high + 50 + (28 if title else 0))
+        heading(figure, title)
+        for axes, name, one in zip(
+            figure.subplots(1, 3), ("target", "yours", "yours − target"), (wanted, came, difference), strict=True
+        ):
+            limit = float(np.abs(wanted).max()) or 1.0
+            axes.set_facecolor(FAINT)
+            drawn = axes.imshow(one, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit), aspect="auto")
+            axes.set_title(name)
+            bare(axes)
+        figure.colorbar(drawn, ax=list(figure.axes), shrink=0.9, aspect=18, pad=0.015, label="value", extend="both")
+    return Picture(
+        figure,
+        f"{title or 'Target and yours'}: three matrices of {wanted.shape[0]} rows and {wanted.shape[1]} columns, the"
+        f" target, yours and the difference, which is at most {largest:.2g}.",
+    )
