@@ -1,0 +1,274 @@
+"""Notebook 02's exercises: stubs, solutions, the usual mistakes by name, and others."""
+
+import math
+
+import pytest
+import torch
+
+from sam_edu import Attention
+from sam_edu.exercises import WrongAnswer, attention
+from sam_edu.exercises import attention_solutions as solutions
+from sam_edu.exercises.attention import _MISTAKES, _variant
+
+EXERCISES = (attention.shapes, attention.forward, attention.no_scale)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=str)
+def test_solution_passes(exercise, capsys):
+    exercise(exercise.solution)
+    assert capsys.readouterr().out == f"{exercise.name}: passed\n"
+
+
+class Untouched(Attention):
+    def forward(self, q, k, v): ...
+
+
+class Raises(Attention):
+    def forward(self, q, k, v):
+        raise NotImplementedError
+
+
+EMPTY = {case: dict.fromkeys(("q", "k", "scores", "weights", "output"), ...) for case in "abcd"}
+
+
+@pytest.mark.parametrize(
+    ("exercise", "stub"),
+    [
+        (attention.shapes, None),
+        (attention.shapes, ...),
+        (attention.shapes, {}),
+        (attention.shapes, EMPTY),
+        (attention.shapes, {"a": ..., "b": None}),
+        (attention.forward, None),
+        (attention.forward, Untouched),
+        (attention.forward, Raises),
+        (attention.no_scale, ...),
+        (attention.no_scale, lambda module, scores: None),
+        (attention.no_scale, lambda module, scores: ...),
+    ],
+)
+def test_untouched_stub_is_not_attempted(exercise, stub, capsys):
+    assert exercise(stub) is None
+    assert capsys.readouterr().out == f"{exercise.name}: not attempted\n"
+
+
+# --- 1: predict the shape ---
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "shape", "hint"),
+    [
+        ("a", "q", (8, 7, 32), "The first axis is missing: the prompt sets"),
+        ("a", "q", (1, 8, 6, 32), "Count the tokens again"),
+        ("a", "q", (1, 7, 8, 32), "Heads and length are exchanged"),
+        ("a", "output", (1, 8, 7, 32), "The output has three axes"),
+        ("b", "q", (1, 8, 8, 16), "where there is no box one for padding"),
+        ("b", "q", (3, 8, 9, 16), "How many prompt sets"),
+        ("b", "q", (1, 8, 9, 32), "How wide is one head"),
+        ("b", "k", (1, 8, 9, 16), "Who asks here, and who is read"),
+        ("b", "k", (1, 4096, 128), "four axes"),
+        ("b", "scores", (1, 8, 4096, 9), "Rows are queries"),
+        ("b", "scores", (1, 8, 9, 16), "summed over it"),
+        ("b", "weights", (1, 8, 9, 9), "never a shape"),
+        ("b", "output", (1, 4096, 256), "for everyone who asked"),
+        ("b", "output", (1, 9, 128), "out_proj leads back"),
+        ("c", "q", (3, 8, 7, 16), "Who asks here"),
+        ("d", "scores", (2, 1, 8, 4096), "Each head makes a matrix"),
+        ("d", "q", (2, 8, 6, 16), "A box is two tokens"),
+        ("d", "k", (2, 8, 4096, 17), "How wide"),
+        ("d", "k", (2, 8, 64, 16), "Ask for each axis"),  # two that are on no list
+        ("a", "scores", (1, 8, 70, 70), "Ask for each axis"),
+        ("a", "q", "1, 8, 7, 32", "expected a tuple of whole numbers"),
+        ("a", "q", (1.0, 8, 7, 32), "expected a tuple of whole numbers"),
+        ("a", "q", ..., "still empty: q in a"),
+    ],
+)
+def test_wrong_shape_fails_with_its_hint(case, name, shape, hint):
+    answer = {key: dict(row) for key, row in solutions.SHAPES.items()}
+    answer[case][name] = shape
+    with pytest.raises(WrongAnswer, match=hint):
+        attention.shapes(answer)
+
+
+def test_lists_are_taken_for_tuples_and_a_part_is_checked(capsys):
+    attention.shapes(
+        {case: {name: list(shape) for name, shape in row.items()} for case, row in solutions.SHAPES.items()}
+    )
+    assert "passed" in capsys.readouterr().out
+    with pytest.raises(WrongAnswer, match="right so far; still empty: q in b, k in b"):
+        attention.shapes({"a": solutions.SHAPES["a"]})
+
+
+@pytest.mark.parametrize("answer", [3, [1], {"e": {}}, {"a": 3}, {"a": {"x": (1,)}}])
+def test_something_else_than_shapes_fails(answer):
+    with pytest.raises(WrongAnswer, match="expected a dict"):
+        attention.shapes(answer)
+
+
+# --- 2: write Attention.forward ---
+
+
+def with_forward(function):
+    return type("Yours", (Attention,), {"forward": function})
+
+
+@pytest.mark.parametrize("mistake", _MISTAKES)
+def test_usual_mistake_is_recognised(mistake):
+    yours = with_forward(lambda self, q, k, v: _variant(self, q, k, v, mistake))
+    with pytest.raises(WrongAnswer) as caught:
+        attention.forward(yours)
+    expected = _MISTAKES[mistake]
+    if mistake == "no out projection":  # where the internal width is another, the shape shows it first
+        expected = "The out projection is forgotten"
+    assert expected in str(caught.value)
+
+
+def test_the_mistakes_that_people_make_each_have_a_hint():
+    hints = " ".join(_MISTAKES.values())
+    for said in (
+        "with no scale",
+        "The wrong scale",
+        "q and k are swapped",
+        "the wrong axis",
+        "split in the wrong order",
+        "out projection is forgotten",
+    ):
+        assert said in hints
+
+
+def heads_of(self, x):
+    return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+def projected(self, q, k, v):
+    return heads_of(self, self.q_proj(q)), heads_of(self, self.k_proj(k)), heads_of(self, self.v_proj(v))
+
+
+def finish(self, weights, vh):
+    return self.out_proj((weights @ vh).transpose(1, 2).flatten(2))
+
+
+def even_weights(self, q, k, v):
+    vh = projected(self, q, k, v)[2]
+    return finish(self, torch.full((len(q), self.num_heads, q.shape[1], k.shape[1]), 1 / k.shape[1]), vh)
+
+
+def negative_scores(self, q, k, v):
+    qh, kh, vh = projected(self, q, k, v)
+    return finish(self, (-qh @ kh.mT / math.sqrt(qh.shape[-1])).softmax(-1), vh)
+
+
+def naive_exp(self, q, k, v):
+    qh, kh, vh = projected(self, q, k, v)
+    weights = (qh @ kh.mT / math.sqrt(qh.shape[-1])).exp()
+    return finish(self, weights / weights.sum(-1, keepdim=True), vh)
+
+
+def clamped(self, q, k, v):
+    qh, kh, vh = projected(self, q, k, v)
+    return finish(self, (qh @ kh.mT / math.sqrt(qh.shape[-1])).clamp(-20, 20).softmax(-1), vh)
+
+
+def no_scale_in_cross(self, q, k, v):
+    qh, kh, vh = projected(self, q, k, v)
+    scores = qh @ kh.mT / (math.sqrt(qh.shape[-1]) if q.shape == k.shape else 1)
+    return finish(self, scores.softmax(-1), vh)
+
+
+def writes_into_inputs(self, q, k, v):
+    result = solutions.Solution.forward(self, q, k, v)
+    q *= 0
+    return result
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (even_weights, "none of the usual mistakes"),
+        (negative_scores, "none of the usual mistakes"),
+        (naive_exp, "subtract each row's maximum"),
+        (clamped, "with large scores"),
+        (no_scale_in_cross, "no scale"),
+        (writes_into_inputs, "written into"),
+        (lambda self, q, k, v: q, "none of the usual mistakes"),
+        (lambda self, q, k, v: self.out_proj(q), "it fails with RuntimeError"),
+        (lambda self, q, k, v: 3, "expected a tensor"),
+        (lambda self, q, k, v: projected(self, q, k, v)[0], "The heads are not merged yet"),
+        (
+            lambda self, q, k, v: projected(self, q, k, v)[0] @ projected(self, q, k, v)[1].mT,
+            "weighted sum of the values",
+        ),
+        (lambda self, q, k, v: self.out_proj(self.v_proj(v)), "A row per key came out"),
+        (lambda self, q, k, v: solutions.Solution.forward(self, q, k, v) * math.nan, "not finite"),
+    ],
+)
+def test_unlisted_mistake_fails(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        attention.forward(with_forward(function))
+
+
+def test_swap_that_fails_on_other_lengths_is_named():
+    def swapped(self, q, k, v):
+        qh, kh, vh = projected(self, q, k, v)
+        return finish(self, (kh @ qh.mT / math.sqrt(qh.shape[-1])).softmax(-1), vh)
+
+    with pytest.raises(WrongAnswer, match=r"RuntimeError.*q and k are swapped"):
+        attention.forward(with_forward(swapped))
+
+
+def test_other_parameters_and_an_instance_are_refused():
+    with pytest.raises(WrongAnswer, match="keep q_proj"):
+        attention.forward(lambda *sizes: torch.nn.Linear(2, 2))
+    with pytest.raises(WrongAnswer, match="It is made like this"):
+        attention.forward(Attention(8, 2))
+
+
+def test_nothing_is_drawn_from_the_readers_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.randn(3)
+    torch.manual_seed(0)
+    attention.forward(solutions.Solution)
+    attention.no_scale(solutions.no_scale)
+    attention.shapes(solutions.SHAPES)
+    assert torch.equal(torch.randn(3), expected)
+
+
+# --- 3: take the scale away ---
+
+
+def width(module):
+    return module.internal_dim // module.num_heads
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (lambda module, scores: scores, "still scaled"),
+        (lambda module, scores: scores / math.sqrt(width(module)), "divided once more"),
+        (lambda module, scores: scores / width(module), "divided again, by the width"),
+        (lambda module, scores: scores * width(module), "not by the width"),
+        (lambda module, scores: scores * math.sqrt(module.internal_dim), "not that of all heads"),
+        (lambda module, scores: scores * math.sqrt(module.embedding_dim), "not embedding_dim"),
+        (lambda module, scores: scores * 4, "the same factor in all attentions"),
+        (lambda module, scores: scores * module.num_heads, "the same factor in all attentions"),
+        (lambda module, scores: (scores * math.sqrt(width(module))).softmax(-1), "weights, not scores"),
+        (lambda module, scores: scores * math.sqrt(width(module)) + 1, "nothing is added"),
+        (lambda module, scores: (scores * math.sqrt(width(module))).clamp(-60, 60), "one factor for all scores"),
+        (lambda module, scores: scores[0], "expected shape"),
+        (lambda module, scores: 3, "expected a tensor"),
+        (lambda module: module, "it fails with TypeError"),
+        (lambda module, scores: scores * math.sqrt(width(module) + 1), "the wrong factor"),
+    ],
+)
+def test_wrong_scale_fails_with_its_hint(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        attention.no_scale(function)
+
+
+def test_writing_into_the_scores_is_allowed(capsys):
+    def in_place(module, scores):
+        scores *= math.sqrt(width(module))
+        return scores
+
+    attention.no_scale(in_place)
+    assert "passed" in capsys.readouterr().out
