@@ -104,7 +104,7 @@ def test_optional_packages_may_be_missing_and_are_listed(
     assert "segment-anything (for parity with Meta's package)" in said["optional"]
     assert "jupyterlab (for the notebooks)" in said["optional"]
     assert "matplotlib" not in said["optional"]
-    assert "pip install 'sam-edu[notebooks]'" in said["optional"]
+    assert "pip install segment-anything jupyterlab" in said["optional"]
     assert "not checked: segment-anything is not installed" in said["parity"]
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 
+from sam_edu.figures import cases
 from sam_edu.sam import load
 from sam_edu.training.attention_share import attention_shares, share_table
 from sam_edu.training.baselines import DISC_RADII, FLOOD_TOLERANCES
 from sam_edu.training.evaluate import TEST_STREAM, area_table, calibration_table, evaluate, head_table, table
+from sam_edu.training.failures import worst_clicks
 from sam_edu.training.photo_scores import photo_table
 from sam_edu.training.scenes import UNSEEN_FAMILIES, UNSEEN_TEXTURES
 
@@ -56,6 +58,8 @@ def main() -> None:
             ("decoder", model.mask_decoder),
         ]
     }
+    picture = cases(worst_clicks(model, held_out), title="Where the best of three masks after a random click is worst")
+    picture.save(TINY.parent.parent / "images" / "failures.png")
     card = CARD.read_text().format(
         megabytes=weights.stat().st_size / 1e6,
         sha=sha,

@@ -37,6 +37,8 @@ class Target:
 
     Attributes:
         scene: number of the scene.
+        mask: number of the mask in it.
+        place: (x, y) in pixels of the random click.
         level: 0 object, 1 part, 2 sub-part.
         area: in pixels.
         centre, click: best of three masks, one click at the deepest place, at a random place of the mask.
@@ -55,6 +57,8 @@ class Target:
     """
 
     scene: int
+    mask: int
+    place: tuple[float, float]
     level: int
     area: int
     centre: float
@@ -128,6 +132,8 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
         pairs = [iou(by_click[a][None], by_click[b])[0] for a, b in ((1, 2), (1, 3), (2, 3))]
         row = Target(
             scene=number,
+            mask=index,
+            place=(float(clicks[i, 0]), float(clicks[i, 1])),
             level=int(scene.level[index]),
             area=int(target.sum()),
             centre=float(iou(drawn[i, 1:], target).max()),

@@ -114,7 +114,7 @@ def test_no_test_scene_can_be_a_training_scene() -> None:
 def made_up(scene: int, click: float, level: int = 0, area: int = 500) -> Target:
     numbers = dict.fromkeys(Target.__dataclass_fields__, click)
     three, five = (click, click / 2, click / 3), (click,) * 5
-    special = {"scene": scene, "level": level, "area": area, "pick": scene % 3}
+    special = {"scene": scene, "mask": 0, "place": (1.0, 2.0), "level": level, "area": area, "pick": scene % 3}
     return Target(**numbers | special | {"corrected": five, "predicted": three, "true": three})
 
 
