@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help environment notebooks lab test refresh format clean
+.PHONY: help environment notebooks lab test refresh format benchmark clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ refresh: environment  ## run the notebooks and rewrite the committed outputs tha
 format: environment  ## let ruff put the code and the notebooks' cells in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+benchmark: environment  ## time FastMaskDecoder against Meta's decoder; results go to build/benchmark
+	@$(ONE_THREAD) $(BIN)/python -m tools.benchmark
 
 clean:  ## remove what the targets made, the environment included
 	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis

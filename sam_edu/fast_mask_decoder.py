@@ -1,11 +1,14 @@
 """FastMaskDecoder: the same masks as `MaskDecoder`, with far less work on the image side.
 
 A prompt set has about 7 tokens, an image 4096. Meta's decoder projects all 4096 for those few queries, and copies the
-image once per prompt set. Here the projections are moved to the side of the tokens, which changes nothing but the order
-of the products, and what the prompt sets of one image share is computed once.
+image once per prompt set. Here the projections move to the side of the tokens, which changes nothing but the order of
+the products, what the prompt sets of one image have in common is computed once, and many prompt sets are decoded a few
+at a time, so that what is written down on the way stays in the processor's cache.
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -14,12 +17,36 @@ from torch.nn import functional as F
 
 from sam_edu.modules import Attention, MaskDecoder, TwoWayAttentionBlock, TwoWayTransformer
 
+# How many image tokens, over all prompt sets, are worked on at a time: two prompt sets of SAM; and fewer where each
+# becomes 16 pixels, or many small steps follow one another, so that they stay in the cache (256 channels: 0.5 MB).
+CHUNK, TILE = 8192, 512
+
+Tokens = Float[Tensor, "batch tokens dim"]
+Pixels = Float[Tensor, "groups pixels dim"]
+Heads = Float[Tensor, "batch heads tokens head_dim"]
+Projected = Float[Tensor, "groups heads head_dim pixels"]
+Code = Float[Tensor, "_ heads head_dim pixels"]  # of batch 1 for all groups, or one per group
+Weight = Float[Tensor, "internal_dim dim"]
+Picture = Float[Tensor, "_ dim height width"]
+Prompts = Float[Tensor, "_ prompt_tokens dim"]
+Masks = Float[Tensor, "batch masks large_height large_width"]
+
+
+class Known(NamedTuple):
+    """The image tokens as layer 0 projects them: the same for every prompt set of an image."""
+
+    k: Projected  # for step (2), positional code included
+    v: Projected  # for step (2), without the bias
+    q: Projected  # for step (4), positional code and bias included
+
 
 class FastMaskDecoder(nn.Module):
     """A faster forward pass over the parameters of a `MaskDecoder`, which it shares and does not copy.
 
     Masks, IoU predictions and gradients equal the decoder's up to rounding. There are no trace points: to look inside,
-    trace the decoder itself.
+    trace the decoder itself. Without autograd, the projected positional codes and what layer 0 computes on the image
+    are kept for the next call. They are used again only where the weights and inputs that they were made from have
+    the same values as then, so no change of weights, however it is made, can leave them stale.
 
     Args:
         decoder: the decoder whose parameters are used.
@@ -30,13 +57,12 @@ class FastMaskDecoder(nn.Module):
 
     def __init__(self, decoder: MaskDecoder) -> None:
         super().__init__()
-        if not isinstance(decoder, MaskDecoder):
-            raise TypeError(f"decoder: expected a sam_edu.MaskDecoder, got {type(decoder).__name__}")
-        if not isinstance(decoder.transformer, TwoWayTransformer):
-            raise TypeError(
-                f"decoder.transformer: expected a sam_edu.TwoWayTransformer, got {type(decoder.transformer).__name__}"
-            )
+        for path, wanted in ("decoder", MaskDecoder), ("decoder.transformer", TwoWayTransformer):
+            part = decoder if wanted is MaskDecoder else decoder.transformer
+            if not isinstance(part, wanted):
+                raise TypeError(f"{path}: expected a sam_edu.{wanted.__name__}, got {type(part).__name__}")
         self.decoder = decoder
+        self._kept: dict[str, tuple[list[Tensor], Any]] = {}
 
     @classmethod
     def from_decoder(cls, decoder: MaskDecoder) -> "FastMaskDecoder":
@@ -57,11 +83,10 @@ class FastMaskDecoder(nn.Module):
         is without mask prompts (`dense_prompt_embeddings` of batch 1, or expanded from one).
         """
         decoder = self.decoder
-        batch = decoder._check(image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
+        inputs = (image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
+        batch = decoder._check(*inputs)
         if batch == 0:  # nothing to make fast
-            return decoder(
-                image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings, multimask_output
-            )
+            return decoder(*inputs, multimask_output)
         if dense_prompt_embeddings.stride(0) == 0:
             dense_prompt_embeddings = dense_prompt_embeddings[:1]
         chosen = slice(1, None) if multimask_output else slice(0, 1)
@@ -71,16 +96,15 @@ class FastMaskDecoder(nn.Module):
         return self.decode(src, image_pe, sparse_prompt_embeddings.expand(batch, -1, -1), chosen)
 
     def decode(
-        self,
-        src: Float[Tensor, "groups dim height width"],
-        image_pe: Float[Tensor, "_ dim height width"],
-        sparse_prompt_embeddings: Float[Tensor, "batch prompt_tokens dim"],
-        chosen: slice,
-    ) -> tuple[Float[Tensor, "batch masks 4*height 4*width"], Float[Tensor, "batch masks"]]:
+        self, src: Picture, image_pe: Picture, sparse_prompt_embeddings: Prompts, chosen: slice
+    ) -> tuple[Masks, Float[Tensor, "batch masks"]]:
         """Decode groups of prompt sets that share a picture.
 
+        Without autograd they are decoded a few at a time: the temporaries of many would leave the processor's cache,
+        and memory would grow with their number. (With autograd, memory has to keep them all anyway.)
+
         Args:
-            src: per group the image embedding plus dense prompt. Prompt set i belongs to group
+            src: per group of prompt sets the image embedding plus dense prompt. Prompt set i belongs to group
                 i // (batch // groups).
             image_pe: the grid's positional codes, of batch 1 or one per group.
             sparse_prompt_embeddings: the prompt tokens.
@@ -89,148 +113,301 @@ class FastMaskDecoder(nn.Module):
         Returns:
             mask logits and IoU predictions of the chosen masks.
         """
-        decoder = self.decoder
-        height, width = src.shape[2:]
-        batch = sparse_prompt_embeddings.shape[0]
+        decoder, grid = self.decoder, src.shape[2:]
+        batch, groups = len(sparse_prompt_embeddings), len(src)
+        sets, most = batch // groups, batch if torch.is_grad_enabled() else max(1, CHUNK // grid.numel())
         output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([output_tokens.expand(batch, -1, -1), sparse_prompt_embeddings], dim=1)
 
-        keys = src.flatten(2).transpose(1, 2).contiguous()
-        key_pe = image_pe.flatten(2).transpose(1, 2)
-        queries, keys = _transform(decoder.transformer, keys, key_pe, tokens)  # type: ignore[arg-type]
+        codes = self._codes(image_pe) if len(image_pe) == 1 else None
+        together = max(1, most // sets)  # groups, and below prompt sets of a group, at a time
+        parts: list[tuple[Tensor, Tensor]] = []
+        for group in range(0, groups, together):
+            here = slice(group, group + together)
+            part_codes = self._codes(image_pe[here]) if codes is None else codes
+            keys, known = self._image_side(src[here], part_codes, sets * tokens.shape[1])
+            of_groups = tokens[group * sets : (group + together) * sets]
+            for some in of_groups.split(max(1, most) if together == 1 else len(of_groups)):
+                parts.append(self._decode_some(some, keys, part_codes, known, chosen, grid))
+        return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))  # type: ignore[return-value]
 
-        mask_tokens = range(1, 1 + decoder.num_mask_tokens)[chosen]
+    def _decode_some(
+        self, tokens: Tensor, keys: Tensor, codes: list[Tensor], known: Known | None, chosen: slice, grid: torch.Size
+    ) -> tuple[Tensor, Tensor]:
+        """Steps (1) to (8). After the last block only the IoU token and the chosen mask tokens are read, so (6-1),
+        (6-2) and the IoU head leave the others out."""
+        decoder = self.decoder
+        transformer: TwoWayTransformer = decoder.transformer  # type: ignore[assignment]
+        queries = tokens
+        for i, layer in enumerate(transformer.layers):
+            queries, keys = _block(layer, queries, keys, tokens, codes[2 * i : 2 * i + 2], known)  # type: ignore[arg-type]
+            known = None  # from here on the image side differs between prompt sets
+        read = [0, *range(1, 1 + decoder.num_mask_tokens)[chosen]]
+        queries, tokens = queries[:, read], tokens[:, read]
+        attended = tokens_to_image(transformer.final_attn_token_to_image, queries + tokens, keys, codes[-1])
+        queries = transformer.norm_final_attn(queries + attended)
+
         mlps = list(decoder.output_hypernetworks_mlps)[chosen]
-        hyper_in = torch.stack([mlp(queries[:, i]) for mlp, i in zip(mlps, mask_tokens, strict=True)], dim=1)
-        masks = _upscale_and_multiply(decoder.output_upscaling, keys, hyper_in, height, width)
+        hyper_in = torch.stack([mlp(queries[:, i]) for i, mlp in enumerate(mlps, start=1)], dim=1)
+        masks = paint(decoder.output_upscaling, keys, hyper_in, grid)
         return masks, decoder.iou_prediction_head(queries[:, 0])[:, chosen]
 
+    def _codes(self, image_pe: Tensor) -> list[Tensor]:
+        """The positional codes in the space of every attention's heads: steps (2), (4) of each block, then (6-1).
 
-def _transform(transformer: TwoWayTransformer, keys: Tensor, key_pe: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Steps (1) to (4) in each block and (6-1): `keys` (groups, pixels, dim), `tokens` (batch, tokens, dim)."""
-    queries = tokens
-    placed = keys + key_pe
-    for layer in transformer.layers:
-        queries, keys = _block(layer, queries, keys, placed, tokens)  # type: ignore[arg-type]
-        placed = keys + key_pe
-    attended = tokens_to_image(transformer.final_attn_token_to_image, queries + tokens, placed, keys)
-    return transformer.norm_final_attn(queries + attended), keys
+        W (x + pe) = W x + W pe, and the second part depends on the model and the grid alone. With it at hand nobody
+        has to write down x + pe for each prompt set.
+        """
+        transformer: TwoWayTransformer = self.decoder.transformer  # type: ignore[assignment]
+        sides = [side for layer in transformer.layers for side in zip(_cross_attentions(layer), "kq", strict=True)]
+        sides.append((transformer.final_attn_token_to_image, "k"))
+        linears = [attention.q_proj if side == "q" else attention.k_proj for attention, side in sides]
+
+        def compute() -> list[Tensor]:
+            self._kept.pop("image", None)  # it was made with the codes before
+            pe, heads = image_pe.flatten(2).transpose(1, 2), transformer.num_heads
+            codes = [project(pe, linear.weight, heads) for linear in linears]
+            # A key's bias adds the same to every score of a query and cancels in the softmax; a query's does not.
+            codes[1::2] = [x + y.bias.view(heads, -1, 1) for x, y in zip(codes[1::2], linears[1::2], strict=True)]
+            return codes
+
+        return self._keep("codes", [image_pe, *(x for y in linears for x in (y.weight, y.bias))], compute)
+
+    def _image_side(self, src: Tensor, codes: list[Tensor], rows: int) -> tuple[Tensor, Known | None]:
+        """Image tokens (groups, pixels, dim), and what layer 0 makes of them where that is worth it.
+
+        Layer 0 sees the same image tokens in every prompt set of an image, so their projections serve all sets: an
+        ordinary attention, whose price is paid once. It is worth it from `internal_dim` rows (tokens x heads of all
+        prompt sets of the image) up, and from the second call with the same image on, as there may be a third.
+        """
+        transformer: TwoWayTransformer = self.decoder.transformer  # type: ignore[assignment]
+        if transformer.depth == 0:
+            return src.flatten(2).transpose(1, 2).contiguous(), None
+        t2i, i2t = _cross_attentions(transformer.layers[0])
+        heads, weights = t2i.num_heads, [t2i.k_proj.weight, t2i.v_proj.weight, i2t.q_proj.weight]
+
+        def compute(known: bool) -> tuple[Tensor, Known | None]:
+            keys = src.flatten(2).transpose(1, 2).contiguous()
+            each = zip(weights, (codes[0], None, codes[1]), strict=True)
+            return keys, Known(*(project(keys, weight, heads, code) for weight, code in each)) if known else None
+
+        worth = rows * heads >= t2i.internal_dim
+        if not _frugal() or len(src) > 1:
+            return compute(worth)
+        before = self._kept.get("image")
+        result = self._keep("image", [src, *weights], lambda: compute(worth))
+        if result[1] is None and before is self._kept["image"]:  # met again
+            result = compute(True)
+            self._kept["image"] = (before[0], result)
+        return result
+
+    def _keep(self, name: str, inputs: Sequence[Tensor], compute: Callable[[], Any]) -> Any:
+        """`compute()`, or its last result if `inputs` still have the values that they had then.
+
+        Values are compared, not identities or version counters, which `.data`, NumPy and inference mode get around. To
+        read an image embedding again takes a hundredth of the time of decoding it.
+        """
+        if not _frugal():
+            return compute()
+        before, result = self._kept.get(name, ([], None))
+        if len(before) != len(inputs) or not all(map(_same, before, inputs)):
+            result = compute()
+            self._kept[name] = ([x.detach().clone() for x in inputs], result)
+        return result
+
+
+def _frugal() -> bool:
+    """Whether memory may be used again and results kept: neither autograd, nor a precision that changes by the call."""
+    autocast = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+    return not (torch.is_grad_enabled() or autocast or torch.compiler.is_compiling())
+
+
+def _cross_attentions(layer: nn.Module) -> tuple[Attention, Attention]:
+    """Those of steps (2) and (4)."""
+    return layer.cross_attn_token_to_image, layer.cross_attn_image_to_token  # type: ignore[return-value]
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
 
 
 def _block(
-    layer: TwoWayAttentionBlock, queries: Tensor, keys: Tensor, placed: Tensor, tokens: Tensor
+    layer: TwoWayAttentionBlock, queries: Tensor, keys: Tensor, tokens: Tensor, codes: list[Tensor], known: Known | None
 ) -> tuple[Tensor, Tensor]:
-    """One two-way block; `placed` is keys + key_pe, which steps (2) and (4) have in common."""
-    if layer.skip_first_layer_pe:
-        queries = layer.self_attn(q=queries, k=queries, v=queries)
-    else:
-        q = queries + tokens
-        queries = queries + layer.self_attn(q=q, k=q, v=queries)
-    queries = layer.norm1(queries)
-    queries = layer.norm2(queries + tokens_to_image(layer.cross_attn_token_to_image, queries + tokens, placed, keys))
+    """Steps (1) to (4) of one two-way block."""
+    first = layer.skip_first_layer_pe  # in SAM block 0 does, and no other
+    q = queries if first else queries + tokens
+    attended = layer.self_attn(q=q, k=q, v=queries)
+    queries = layer.norm1(attended if first else queries + attended)
+    attended = tokens_to_image(layer.cross_attn_token_to_image, queries + tokens, keys, codes[0], known)
+    queries = layer.norm2(queries + attended)
     queries = layer.norm3(queries + layer.mlp(queries))
-    keys = layer.norm4(image_to_tokens(layer.cross_attn_image_to_token, keys, placed, queries + tokens, queries))
-    return queries, keys
+    weights, values = image_to_tokens(layer.cross_attn_image_to_token, keys, queries + tokens, queries, codes[1], known)
+    return queries, add_and_norm(layer.norm4, keys, weights, values, in_place=not first)
 
 
-def tokens_to_image(
-    attention: Attention,
-    q: Float[Tensor, "batch tokens dim"],
-    placed: Float[Tensor, "groups pixels dim"],
-    keys: Float[Tensor, "groups pixels dim"],
-) -> Float[Tensor, "batch tokens dim"]:
-    """Steps (2) and (6-1) without projecting a single image token.
+def project(x: Pixels, weight: Weight, heads: int, code: Code | None = None) -> Projected:
+    """An attention's projection of image tokens, split into heads, plus the projection of their positional codes.
 
-    A score is q_h . (W_k,h x + b_k,h). The first part is (q_h W_k,h) . x: fold W_k onto the query, once per token and
-    head, and multiply with the image tokens as they are. The second is the same for every key of a query, so it cancels
-    in the softmax. The output is sum_x a_x (W_v,h x + b_v,h) = W_v,h (sum_x a_x x) + b_v,h, as the weights sum to 1:
-    gather first, project after.
+    The pixels come last, as `per_head` wants them: one product and no copy to turn the result round.
+    """
+    weights, x = weight.expand(len(x), -1, -1), x.transpose(1, 2)
+    product = weights @ x if code is None else torch.baddbmm(code.flatten(1, 2), weights, x)
+    return product.unflatten(1, (heads, -1))
+
+
+def per_head(few: Tensor, many: Tensor) -> Tensor:
+    """few @ many, where all prompt sets of a group have `many` in common.
+
+    `few` (batch, heads, tokens, inner), `many` (groups, heads, inner, outer).
+
+    Their tokens lie side by side as the rows of one product, so that `many` is read once and never repeated.
+    """
+    rows = few.unflatten(0, (len(many), -1)).transpose(1, 2)  # (groups, heads, sets, tokens, inner)
+    product = rows.flatten(2, 3) @ many
+    return product.unflatten(2, rows.shape[2:4]).transpose(1, 2).flatten(0, 1)
+
+
+def absorbed_scores(few: Heads, keys: Pixels, weight: Weight, code: Code) -> Float[Tensor, "batch heads tokens pixels"]:
+    """Scores between tokens and image tokens, without projecting an image token.
+
+    A score is few_h . W_h (x + pe) = (W_h^T few_h) . x + few_h . (W_h pe). Folding W_h onto the token happens once per
+    token and head, and the image tokens are used as they are; the second part has its `code` ready (see `_codes`).
+    With P pixels the projection takes P x dim x internal_dim multiplications, the folded rows take P x dim x tokens x
+    heads: 128 against 56 in SAM with 7 tokens.
+    """
+    groups, pixels, dim = keys.shape
+    folded = torch.einsum("bhtd,hdc->bhtc", few, weight.unflatten(0, (few.shape[1], -1))).reshape(groups, -1, dim)
+    placed = per_head(few, code).reshape(groups, -1, pixels)
+    return torch.baddbmm(placed, folded, keys.transpose(1, 2)).view(*few.shape[:3], pixels)
+
+
+def tokens_to_image(attention: Attention, q: Tokens, keys: Pixels, code: Code, known: Known | None = None) -> Tokens:
+    """Steps (2) and (6-1) without projecting an image token.
+
+    Scores: see `absorbed_scores`. The output is sum_x a_x (W_v,h x + b_v,h) = W_v,h (sum_x a_x x) + b_v,h, as the
+    weights sum to 1: gather first, project after. Where the projections are known, or tokens x heads are so many that
+    projecting is cheaper, this is an ordinary attention.
 
     Args:
         attention: whose weights to use.
         q: queries, positional code included.
-        placed: image tokens plus their positional codes.
-        keys: image tokens, which are the values.
+        keys: image tokens, without their positional codes: the keys and the values.
+        code: the positional codes as projected by `attention.k_proj`.
+        known: the image tokens as projected for this attention.
 
     Returns:
         what each token gathered, after the output projection.
     """
-    batch, length, dim = q.shape
-    heads, groups = attention.num_heads, keys.shape[0]
-    w_k = attention.k_proj.weight.unflatten(0, (heads, -1))
-    w_v = attention.v_proj.weight.unflatten(0, (heads, -1))
-    qh = attention.q_proj(q).unflatten(2, (heads, -1))
-    folded = torch.einsum("bthd,hdc->bhtc", qh / math.sqrt(qh.shape[-1]), w_k)
-    # (batch, heads, tokens, dim) -> (groups, rows, dim): the prompt sets of a group lie side by side as rows
-    scores = folded.reshape(groups, -1, dim) @ placed.transpose(1, 2)
-    gathered = (torch.softmax(scores, dim=-1) @ keys).view(batch, heads, length, dim)
-    values = torch.einsum("bhtc,hdc->bthd", gathered, w_v).flatten(2) + attention.v_proj.bias
-    return attention.out_proj(values)
+    few = _scaled_heads(attention.q_proj(q), attention.num_heads)
+    heads, tokens = few.shape[1:3]
+    w_k, w_v = attention.k_proj.weight, attention.v_proj.weight
+    if known is not None or _rows(few, keys) >= attention.internal_dim:
+        k = known.k if known is not None else project(keys, w_k, heads, code)
+        v = known.v if known is not None else project(keys, w_v, heads)
+        values = per_head(torch.softmax(per_head(few, k), dim=-1), v.transpose(2, 3)).transpose(1, 2)
+    else:
+        weights = torch.softmax(absorbed_scores(few, keys, w_k, code), dim=-1)
+        gathered = (weights.view(len(keys), -1, keys.shape[1]) @ keys).view(-1, heads, tokens, keys.shape[2])
+        values = torch.einsum("bhtc,hdc->bthd", gathered, w_v.unflatten(0, (heads, -1)))
+    return attention.out_proj(values.flatten(2) + attention.v_proj.bias)
 
 
 def image_to_tokens(
-    attention: Attention,
-    keys: Float[Tensor, "groups pixels dim"],
-    placed: Float[Tensor, "groups pixels dim"],
-    k: Float[Tensor, "batch tokens dim"],
-    v: Float[Tensor, "batch tokens dim"],
-) -> Float[Tensor, "batch pixels dim"]:
-    """Step (4) and its residual without projecting a single image token.
+    attention: Attention, keys: Pixels, k: Tokens, v: Tokens, code: Code, known: Known | None = None
+) -> tuple[Float[Tensor, "batch rows pixels"], Float[Tensor, "batch rows dim"]]:
+    """Step (4) without projecting an image token.
 
-    A score is (W_q,h x + b_q,h) . k_h = x . (W_q,h^T k_h) + b_q,h . k_h: fold W_q onto the keys, here the few tokens.
-    The output is sum_t a_t W_o,h v_t,h + b_o: fold W_o onto the values. The softmax over the few tokens is laid out
-    with the pixels as the last axis, along which the processor can work on many at a time.
+    Scores: see `absorbed_scores`. The output is sum_t a_t W_o,h v_t,h + b_o: fold W_o onto the values of the few
+    tokens. The softmax over the tokens is laid out with the pixels as the last axis, along which the processor works
+    on many at a time; over a last axis of 7 it takes twenty times longer.
 
     Args:
         attention: whose weights to use.
-        keys: image tokens, to which the result is added.
-        placed: image tokens plus their positional codes: the queries.
+        keys: image tokens: the queries.
         k: tokens plus their positional codes.
         v: tokens.
+        code: the positional codes as projected by `attention.q_proj`, bias included.
+        known: the image tokens as projected for this attention.
 
     Returns:
-        the image tokens of every prompt set plus what they gathered, not yet normalised.
+        weights and values, a row per head and token. The product of the two is the attention's output.
     """
-    batch, length, dim = k.shape
-    heads, (groups, pixels, _) = attention.num_heads, keys.shape
-    w_q = attention.q_proj.weight.unflatten(0, (heads, -1))
-    b_q = attention.q_proj.bias.unflatten(0, (heads, -1))
-    w_o = attention.out_proj.weight.unflatten(1, (heads, -1))
-    kh = attention.k_proj(k).unflatten(2, (heads, -1))
-    kh = kh / math.sqrt(kh.shape[-1])
-    vh = attention.v_proj(v).unflatten(2, (heads, -1))
-    folded = torch.einsum("bthd,hdc->bhtc", kh, w_q).reshape(groups, -1, dim)
-    offset = torch.einsum("bthd,hd->bht", kh, b_q).reshape(groups, -1, 1)
-    scores = folded @ placed.transpose(1, 2) + offset
-    weights = torch.softmax(scores.view(batch, heads, length, pixels), dim=2).view(batch, -1, pixels)
+    heads = attention.num_heads
+    few = _scaled_heads(attention.k_proj(k), heads)
+    values = attention.v_proj(v).unflatten(2, (heads, -1))
+    w_q, out = attention.q_proj.weight, attention.out_proj
+    if known is not None or _rows(few, keys) >= attention.internal_dim:
+        scores = per_head(few, known.q if known is not None else project(keys, w_q, heads, code))
+    else:
+        scores = absorbed_scores(few, keys, w_q, code)
+    weights = torch.softmax(scores, dim=2).flatten(1, 2)
     # The weights of a head sum to 1, so b_o can ride on the values: a share of it on those of each head.
-    values = torch.einsum("bthd,chd->bhtc", vh, w_o) + attention.out_proj.bias / heads
-    gathered = (weights.transpose(1, 2) @ values.reshape(batch, -1, dim)).view(groups, -1, pixels, dim)
-    return (keys.unsqueeze(1) + gathered).view(batch, pixels, dim)
+    folded = torch.einsum("bthd,chd->bhtc", values, out.weight.unflatten(1, (heads, -1))) + out.bias / heads
+    return weights, folded.flatten(1, 2)
 
 
-def _upscale_and_multiply(
-    upscaling: nn.Sequential, keys: Tensor, hyper_in: Tensor, height: int, width: int
-) -> Float[Tensor, "batch masks {4*height} {4*width}"]:
+def add_and_norm(
+    norm: nn.LayerNorm, keys: Pixels, weights: Tensor, values: Tensor, in_place: bool
+) -> Float[Tensor, "batch pixels dim"]:
+    """The end of step (4): LayerNorm(x + sum_t a_t v_t), with the sum of `image_to_tokens`.
+
+    Each image token minds its own business, so without autograd a few at a time are finished, sum, residual and norm,
+    while they are in the cache. Fresh memory is what this saves: for every page of it that is touched for the first
+    time the system has to find and clear one, and a whole grid's worth takes longer than the products. `in_place`:
+    nobody else needs `keys`, they may be overwritten.
+    """
+    batch, (groups, pixels, _) = len(weights), keys.shape
+    step = max(1, TILE // batch) if _frugal() else pixels
+    result = keys if in_place or step >= pixels else keys.new_empty(batch, *keys.shape[1:])
+    for start in range(0, pixels, step):
+        here = slice(start, start + step)
+        gathered = weights[:, :, here].transpose(1, 2) @ values
+        x = (keys[:, here].unsqueeze(1) + gathered.unflatten(0, (groups, -1))).flatten(0, 1)
+        if step >= pixels:
+            return norm(x)
+        result[:, here] = norm(x)
+    return result
+
+
+def _scaled_heads(x: Tensor, heads: int) -> Heads:
+    x = x.unflatten(2, (heads, -1)).transpose(1, 2)
+    return x / math.sqrt(x.shape[-1])
+
+
+def _rows(few: Tensor, keys: Tensor) -> int:
+    """How many rows meet each image token: tokens x heads of all prompt sets of a group."""
+    return few.shape[0] // keys.shape[0] * few.shape[1] * few.shape[2]
+
+
+def paint(upscaling: nn.Sequential, keys: Tensor, hyper_in: Tensor, grid: torch.Size) -> Masks:
     """Steps (5) and (6-3) as three matrix products and one final shuffle of the masks.
 
     A transposed convolution with kernel 2 and stride 2 turns each place into 2 x 2 new ones, each by a matrix of its
     own, and no two overlap: it is one linear layer to 4 x channels. Channels stay last, which makes the layer norm a
-    plain one, and the pixels are put in their places after the product, when 32 channels have become a few masks.
+    plain one, and the pixels are put in their places after the product, when 32 channels have become a few masks. As
+    no image token's pixels depend on another's, a few rows of the grid at a time will do: they fit in the cache.
     """
     first, norm, act1, second, act2 = list(upscaling)[:5]
     weight, bias = norm.get_parameter("weight"), norm.get_parameter("bias")
-    x = act1(F.layer_norm(_double(first, keys), tuple(weight.shape), weight, bias, norm.eps))  # type: ignore[arg-type]
-    x = act2(_double(second, x)).flatten(1, 3)  # (batch, pixels * 16, channels)
-    masks = hyper_in @ x.transpose(1, 2)
-    grid = masks.view(*masks.shape[:2], height, width, 2, 2, 2, 2)
-    # (batch, masks, y, x, dy, dx, dy', dx') -> (batch, masks, y dy dy', x dx dx')
-    return grid.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(*masks.shape[:2], 4 * height, 4 * width)
+    doubled_once, doubled_twice = _doubling(first), _doubling(second)
+    rows = max(1, TILE // (grid[1] * len(keys))) if _frugal() else grid[0]
+    masks = keys.new_empty(*hyper_in.shape[:2], 4 * grid[0], 4 * grid[1])
+    for y in range(0, grid[0], rows):
+        tile = keys[:, y * grid[1] : (y + rows) * grid[1]]
+        x = F.linear(tile, *doubled_once).unflatten(-1, (4, -1))
+        x = act1(F.layer_norm(x, tuple(weight.shape), weight, bias, norm.eps))  # type: ignore[arg-type]
+        x = act2(F.linear(x, *doubled_twice).unflatten(-1, (4, -1))).flatten(1, 3)  # (batch, pixels * 16, channels)
+        painted = (hyper_in @ x.transpose(1, 2)).unflatten(2, (-1, grid[1], 2, 2, 2, 2))
+        # (batch, masks, y, x, dy, dx, dy', dx') -> (batch, masks, y dy dy', x dx dx')
+        painted = painted.permute(0, 1, 2, 4, 6, 3, 5, 7)
+        if rows >= grid[0]:
+            return painted.flatten(5, 7).flatten(2, 4)
+        masks.view(*masks.shape[:2], grid[0], 2, 2, grid[1], 2, 2)[:, :, y : y + rows] = painted
+    return masks
 
 
-def _double(conv: nn.Module, x: Tensor) -> Tensor:
-    """A transposed convolution of kernel and stride 2 on channels-last places: (..., dim) -> (..., 4, channels)."""
+def _doubling(conv: nn.Module) -> tuple[Tensor, Tensor]:
+    """A transposed convolution of kernel and stride 2 as a linear layer: dim -> (dy dx channels)."""
     weight, bias = conv.get_parameter("weight"), conv.get_parameter("bias")
-    # (dim, channels, dy, dx) -> (dy dx channels, dim)
-    matrix = weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0])
-    return F.linear(x, matrix, bias.repeat(4)).unflatten(-1, (4, -1))
+    return weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0]), bias.repeat(4)

@@ -7,7 +7,9 @@ import pytest
 import torch
 from parity import FULL_SIZE, TINY, assert_close, assert_parity_gradients, decoder_inputs, randoms
 from torch import nn, zeros
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from sam_edu import fast_mask_decoder
 from sam_edu.fast_mask_decoder import FastMaskDecoder
 from sam_edu.modules import MaskDecoder, TwoWayTransformer
 
@@ -167,6 +169,188 @@ def test_decode_of_groups_equals_a_loop_over_the_images():
         expected = decoder.predict_masks(images[i // 3 : i // 3 + 1], pe, sparse[i : i + 1], dense)
         assert_close(f"masks of {i}", masks[i : i + 1], expected[0])
         assert_close(f"IoU of {i}", iou[i : i + 1], expected[1])
+
+
+def call(fast, inputs):
+    with torch.no_grad():
+        return fast(**inputs)
+
+
+@pytest.mark.parametrize(("chunk", "tile"), [(1, 1), (12, 5), (24, 100), (60, 7)])
+@pytest.mark.parametrize("images", [1, 5])
+@pytest.mark.parametrize("pe_per_set", [True, False])
+def test_pieces_of_any_size_give_the_same(chunk, tile, images, pe_per_set, monkeypatch):
+    monkeypatch.setattr(fast_mask_decoder, "CHUNK", chunk)
+    monkeypatch.setattr(fast_mask_decoder, "TILE", tile)
+    inputs = decoder_inputs(16, 5, 3, (3, 4), images=images)
+    assert_same(make_decoder(), inputs)
+    inputs["dense_prompt_embeddings"] = inputs["dense_prompt_embeddings"][:1].expand(5, -1, -1, -1)
+    if pe_per_set:
+        inputs["image_pe"] = randoms(7)(5, 16, 3, 4)
+    assert_same(make_decoder(), inputs)
+
+
+@pytest.mark.parametrize("chunk", [12, 24, 48])
+def test_groups_are_decoded_in_pieces_too(chunk, monkeypatch):
+    fast, random = FastMaskDecoder(make_decoder()), randoms(3)
+    src, pe, sparse = random(3, 16, 3, 4), random(1, 16, 3, 4), random(6, 2, 16)
+    expected = fast.decode(src, pe, sparse, slice(0, None))
+    monkeypatch.setattr(fast_mask_decoder, "CHUNK", chunk)
+    with torch.no_grad():
+        got = fast.decode(src, pe, sparse, slice(0, None))
+    for name, a, b in zip(("masks", "IoU"), got, expected, strict=True):
+        assert_close(name, a, b.detach())
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("tokens", [12, 60])
+def test_equals_the_decoder_with_more_tokens_than_folding_is_worth(tokens, batch):
+    assert_same(make_decoder(FULL_SIZE), decoder_inputs(256, batch, tokens, (6, 6)))
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the size of the largest tensor that any operation makes."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.largest = max(self.largest, tensor.untyped_storage().nbytes())
+        return result
+
+
+def test_no_tensor_but_the_masks_grows_with_the_number_of_prompt_sets(monkeypatch):
+    monkeypatch.setattr(fast_mask_decoder, "CHUNK", 200)
+    fast, sizes = FastMaskDecoder(make_decoder()), {}
+    for batch in (2, 40):
+        inputs = decoder_inputs(16, batch, 2, (10, 10), multimask_output=False)
+        inputs["dense_prompt_embeddings"] = inputs["dense_prompt_embeddings"][:1].expand(batch, -1, -1, -1)
+        with LargestTensor() as record:
+            masks, _ = call(fast, inputs)
+        sizes[batch] = record.largest
+    assert sizes[40] <= max(sizes[2], masks.nbytes)
+
+
+@pytest.mark.parametrize("batch", [1, 6])
+def test_later_calls_with_the_same_image_find_it_again_and_equal_the_first(batch, monkeypatch):
+    decoder = make_decoder(FULL_SIZE)
+    fast = FastMaskDecoder(decoder)
+    inputs = decoder_inputs(256, batch, 2, (8, 8))
+    inputs["dense_prompt_embeddings"] = inputs["dense_prompt_embeddings"][:1].expand(batch, -1, -1, -1)
+    with torch.no_grad():
+        expected = decoder(**inputs)
+    for _ in range(2):
+        for name, a, b in zip(("masks", "IoU"), call(fast, inputs), expected, strict=True):
+            assert_close(name, a, b)
+
+    def refuse(*args):
+        raise AssertionError("projected again")
+
+    monkeypatch.setattr(fast_mask_decoder, "project", refuse)
+    for name, a, b in zip(("masks", "IoU"), call(fast, inputs), expected, strict=True):
+        assert_close(name, a, b)
+
+
+def parameter(name):
+    def change(decoder, inputs):
+        decoder.get_parameter(name).data.mul_(1.5)  # no version counter sees this
+
+    return change
+
+
+def argument(name):
+    def change(decoder, inputs):
+        inputs[name].numpy()[:] += 0.5  # nor this
+
+    return change
+
+
+BLOCK = "transformer.layers.{}.cross_attn_{}.{}"
+CHANGES = {
+    **{
+        name: parameter(name)
+        for name in (
+            BLOCK.format(0, "token_to_image", "k_proj.weight"),
+            BLOCK.format(0, "token_to_image", "v_proj.weight"),
+            BLOCK.format(1, "token_to_image", "k_proj.weight"),
+            BLOCK.format(0, "image_to_token", "q_proj.weight"),
+            BLOCK.format(0, "image_to_token", "q_proj.bias"),
+            BLOCK.format(1, "image_to_token", "q_proj.bias"),
+            "transformer.final_attn_token_to_image.k_proj.weight",
+        )
+    },
+    "image": argument("image_embeddings"),
+    "positional codes": argument("image_pe"),
+    "dense prompt": argument("dense_prompt_embeddings"),
+    "dtype": lambda decoder, inputs: (
+        decoder.double(),
+        inputs.update({k: v.double() for k, v in inputs.items() if isinstance(v, torch.Tensor)}),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_kept_is_made_again_after_a_change(change):
+    decoder = make_decoder()
+    fast, inputs = FastMaskDecoder(decoder), decoder_inputs(batch=1)
+    for _ in range(3):
+        before = call(fast, inputs)[0].clone()
+    CHANGES[change](decoder, inputs)
+    for _ in range(3):
+        got = call(fast, inputs)
+        with torch.no_grad():
+            expected = decoder(**inputs)
+        for name, a, b in zip(("masks", "IoU"), got, expected, strict=True):
+            assert_close(name, a, b)
+    if change != "dtype":
+        assert not torch.allclose(before, got[0])
+
+
+def test_nothing_is_kept_for_autograd_or_autocast():
+    fast, inputs = FastMaskDecoder(make_decoder()), decoder_inputs()
+    fast(**inputs)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        fast(**inputs)
+    assert fast._kept == {}
+    call(fast, inputs)
+    assert fast._kept
+    masks, _ = fast(**inputs)  # and what was kept is not used, it would have no gradient
+    masks.sum().backward()
+    k_proj = fast.decoder.transformer.layers[0].cross_attn_token_to_image.k_proj
+    assert k_proj.weight.grad.abs().sum() > 0
+
+
+def test_inference_mode_and_no_grad_take_turns():
+    decoder = make_decoder()
+    fast, inputs = FastMaskDecoder(decoder), decoder_inputs(batch=1)
+    with torch.inference_mode():
+        first = [fast(**inputs)[0].clone() for _ in range(3)][-1]
+    assert_close("masks", call(fast, inputs)[0], first.clone())
+    assert_close("masks with autograd", fast(**inputs)[0].detach(), call(fast, inputs)[0])
+
+
+def test_what_is_returned_belongs_to_the_caller():
+    fast, inputs = FastMaskDecoder(make_decoder()), decoder_inputs(batch=1)
+    for _ in range(3):
+        masks, _ = call(fast, inputs)
+    kept = masks.clone()
+    masks.zero_()
+    assert torch.equal(call(fast, inputs)[0], kept)
+
+
+def test_bfloat16_autocast_trains():
+    decoder = make_decoder()
+    fast, random = FastMaskDecoder(decoder), randoms(3)
+    src, pe, sparse = random(2, 16, 3, 4), random(1, 16, 3, 4), random(6, 2, 16)
+    exact = fast.decode(src, pe, sparse, slice(0, None))[0].detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        masks, iou = fast.decode(src, pe, sparse, slice(0, None))
+    assert (masks.float() - exact).norm() < 0.05 * exact.norm()
+    (masks.float().square().mean() + iou.float().square().mean()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in decoder.parameters() if p.grad is not None)
+    assert sum(p.grad is not None for p in decoder.parameters()) > 100
 
 
 def test_shares_the_parameters_and_does_not_copy_them():

@@ -1,0 +1,614 @@
+"""Times FastMaskDecoder against Meta's decoder: `make benchmark`, or `--quick` for two minutes.
+
+All variants have the same weights and take turns in one process, so that a busy moment meets them all; what is reported
+are medians of the ratios within a turn, with their quartiles. Writes build/benchmark/benchmark.md and benchmark.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import multiprocessing
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from sam_edu import FastMaskDecoder, MaskDecoder, official
+from sam_edu.modules import TwoWayTransformer
+
+OUT = Path(__file__).parents[1] / "build" / "benchmark"
+GRID, PROMPT_TOKENS = 64, 2
+BATCHES = (1, 16, 64)
+# The bar, and what we aim for, by batch; and against Meta's decoder called one prompt set at a time.
+BAR, AIM, KINDER_BAR, MEMORY_BAR, WORST_BAR = {1: 2.5, 16: 5.0, 64: 6.0}, {1: 4.0, 16: 9.0, 64: 10.0}, 2.5, 0.2, 0.95
+
+META, ONE_BY_ONE, OURS, FAST, HUGGING_FACE = "Meta", "Meta, one prompt set at a time", "ours", "fast", "Hugging Face"
+
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A decoder's sizes; SAM's by default."""
+
+    dim: int = 256
+    inner: int = 128
+    heads: int = 8
+    mlp: int = 2048
+    depth: int = 2
+    iou_hidden: int = 256
+    masks: int = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is decoded. `images`: one for all prompt sets, or one each. `dense`: one mask prompt for each prompt set."""
+
+    name: str
+    batch: int
+    tokens: int = PROMPT_TOKENS
+    grid: int = GRID
+    multimask: bool = True
+    dense: bool = False
+    images: int = 1
+    fresh: bool = False  # another image in every call, so that nothing is found again
+
+
+UNFAVOURABLE = (
+    Case("grid 16, batch 1", 1, grid=16),
+    Case("grid 16, batch 16", 16, grid=16),
+    Case("grid 16, batch 64", 64, grid=16),
+    Case("no prompt token, batch 1", 1, tokens=0),
+    Case("no prompt token, batch 16", 16, tokens=0),
+    Case("12 prompt tokens, batch 1", 1, tokens=12),
+    Case("12 prompt tokens, batch 16", 16, tokens=12),
+    Case("mask prompt, batch 1", 1, dense=True, fresh=True),
+    Case("mask prompts, batch 8", 8, dense=True),
+    Case("an image per prompt set, batch 8", 8, images=8),
+    Case("single mask, batch 1", 1, multimask=False),
+    Case("another image every time, batch 1", 1, fresh=True),
+)
+
+
+# --- What is compared ---
+
+
+def build_decoder(sizes: Sizes = Sizes(), seed: int = 0) -> MaskDecoder:
+    """Our decoder with noise on every parameter."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        transformer = TwoWayTransformer(
+            sizes.depth, sizes.dim, sizes.heads, sizes.mlp, attention_downsample_rate=sizes.dim // sizes.inner
+        )
+        decoder = MaskDecoder(
+            transformer_dim=sizes.dim,
+            transformer=transformer,
+            num_multimask_outputs=sizes.masks - 1,
+            iou_head_hidden_dim=sizes.iou_hidden,
+        )
+        with torch.no_grad():
+            for parameter in decoder.parameters():
+                parameter.add_(0.02 * torch.randn_like(parameter))
+    return decoder.eval()
+
+
+def make_inputs(case: Case, dim: int, device: torch.device, seed: int = 0) -> dict[str, Any]:
+    """Random arguments of a decoder, by name."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device)
+
+    grid = (case.grid, case.grid)
+    dense = random(case.batch, dim, *grid) if case.dense else random(1, dim, 1, 1).expand(case.batch, -1, *grid)
+    return {
+        "image_embeddings": random(case.images, dim, *grid),
+        "image_pe": random(1, dim, *grid),
+        "sparse_prompt_embeddings": random(case.batch, case.tokens, dim),
+        "dense_prompt_embeddings": dense,
+        "multimask_output": case.multimask,
+    }
+
+
+def one_by_one(decoder: nn.Module, inputs: dict[str, Any]) -> list[Any]:
+    """Call `decoder` for each prompt set on its own."""
+
+    def part(value: Any, i: int) -> Any:
+        return value[i : i + 1] if isinstance(value, Tensor) and len(value) > 1 else value
+
+    count = len(inputs["sparse_prompt_embeddings"])
+    return [decoder(**{name: part(value, i) for name, value in inputs.items()}) for i in range(count)]
+
+
+def hugging_face_call(inputs: dict[str, Any], device: torch.device) -> Call | None:
+    """Hugging Face's decoder with weights of its own, or None where `transformers` is not installed."""
+    try:
+        sam = importlib.import_module("transformers.models.sam.modeling_sam")
+        config = importlib.import_module("transformers").SamMaskDecoderConfig()
+    except ImportError:
+        return None
+    config._attn_implementation = "eager"
+    decoder = sam.SamMaskDecoder(config).eval().to(device)
+    arguments = {
+        "image_embeddings": inputs["image_embeddings"],
+        "image_positional_embeddings": inputs["image_pe"],
+        "sparse_prompt_embeddings": inputs["sparse_prompt_embeddings"].unsqueeze(0),
+        "dense_prompt_embeddings": inputs["dense_prompt_embeddings"][:1],
+        "multimask_output": inputs["multimask_output"],
+    }
+    return lambda: decoder(**arguments)
+
+
+class Decoders:
+    """Meta's, ours and the fast one, with the same weights."""
+
+    def __init__(self, sizes: Sizes, device: torch.device) -> None:
+        ours = build_decoder(sizes).to(device)
+        self.sizes, self.device, self.ours = sizes, device, ours
+        self.meta = official.to_official(ours).eval().to(device)
+        self.fast = FastMaskDecoder.from_decoder(ours)
+
+    def calls(self, case: Case, names: Sequence[str]) -> dict[str, Call]:
+        """Per name a function that decodes the case."""
+        inputs = make_inputs(case, self.sizes.dim, self.device)
+        sources = [inputs]
+        if case.fresh:
+            other = make_inputs(case, self.sizes.dim, self.device, seed=1)
+            sources.append(other | {"image_pe": inputs["image_pe"]})  # which is the same for every image
+        turn = [0]
+
+        def next_inputs() -> dict[str, Any]:
+            turn[0] += 1
+            return sources[turn[0] % len(sources)]
+
+        # Meta's decoder cannot take several images with several prompt sets.
+        alone = case.images > 1
+        calls: dict[str, Call | None] = {
+            META: (lambda: one_by_one(self.meta, inputs)) if alone else (lambda: self.meta(**inputs)),
+            ONE_BY_ONE: lambda: one_by_one(self.meta, inputs),
+            OURS: lambda: self.ours(**inputs),
+            FAST: lambda: self.fast(**next_inputs()),
+        }
+        if HUGGING_FACE in names:
+            calls[HUGGING_FACE] = hugging_face_call(inputs, self.device)
+        return {name: call for name in names if (call := calls[name]) is not None}
+
+
+# --- Time ---
+
+
+def seconds(call: Call, device: torch.device) -> float:
+    """How long one call takes: by CUDA events where there is CUDA, else by the clock."""
+    if device.type == "cuda":
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        call()
+        end.record()
+        torch.cuda.synchronize(device)
+        return float(begin.elapsed_time(end)) / 1e3
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def interleave(calls: dict[str, Call], rounds: int, device: torch.device, warm_up: int = 1) -> dict[str, np.ndarray]:
+    """Times in seconds by name, one per round. In every round each is called once, in an order that rotates."""
+    names = list(calls)
+    for name in names * warm_up + [name for name in names if name == FAST]:  # which keeps things from call two on
+        calls[name]()
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for i in range(rounds):
+        for j in range(len(names)):
+            name = names[(i + j) % len(names)]
+            times[name].append(seconds(calls[name], device))
+    return {name: np.array(values) for name, values in times.items()}
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Median and quartiles of the ratios within each round."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, slower: np.ndarray, faster: np.ndarray) -> Ratio:
+        """How many times longer `slower` takes."""
+        low, median, high = (float(q) for q in np.quantile(slower / faster, [0.25, 0.5, 0.75]))
+        return cls(median, low, high)
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def matrix_peak(device: torch.device, size: int = 1024, rounds: int = 9) -> float:
+    """Floating point operations a second that a square matrix product reaches here, at best."""
+    a, b = torch.randn(size, size, device=device), torch.randn(size, size, device=device)
+    times = interleave({"linear": lambda: F.linear(a, b), "matmul": lambda: a @ b}, rounds, device, warm_up=2)
+    return 2 * size**3 / min(float(values.min()) for values in times.values())
+
+
+def library_rates(device: torch.device, rounds: int = 9) -> dict[str, float]:
+    """FLOP/s of the largest product of the painting, by the function that asks for it: which library serves it."""
+    x, weight = torch.randn(1, 4096, 256, device=device), torch.randn(256, 256, device=device)
+    picture, kernel = x.transpose(1, 2).unflatten(2, (64, 64)), weight[:, :, None, None]
+    calls: dict[str, Call] = {
+        "F.linear": lambda: F.linear(x, weight),
+        "F.conv2d, kernel 1, channels last": lambda: F.conv2d(picture, kernel),
+    }
+    times = interleave(calls, rounds, device, warm_up=2)
+    return {name: 2 * 4096 * 256 * 256 / float(np.median(values)) for name, values in times.items()}
+
+
+# --- Operations, counted by hand: a multiplication and an addition are 2 ---
+
+
+def plain_flops(case: Case, s: Sizes = Sizes()) -> int:
+    """Of Meta's decoder and ours: per prompt set the same, whatever the prompt sets have in common."""
+    pixels, n = case.grid**2, 1 + s.masks + case.tokens
+    cross = 2 * n * s.dim * s.inner + 2 * pixels * s.dim * s.inner + 2 * n * pixels * s.inner
+    token_side = s.depth * _self_attention_and_mlp(n, s)
+    image_side = (2 * s.depth + 1) * cross
+    return 2 * case.batch * (token_side + image_side + _upscaling(pixels, s) + _heads(pixels, s.masks, s))
+
+
+def fast_flops(case: Case, s: Sizes = Sizes()) -> int:
+    """Of the fast decoder from its third call with the same image on, when it has kept all that it keeps.
+
+    With several images, or a mask prompt for each prompt set, layer 0 is as the others.
+    """
+    pixels, n, chosen = case.grid**2, 1 + s.masks + case.tokens, s.masks - 1 if case.multimask else 1
+    shared = not case.dense and case.images == 1
+    kept = case.batch == 1 or shared
+    project, meet = pixels * s.dim * s.inner, pixels * s.inner
+
+    def scores(tokens: int) -> int:
+        rows = tokens * s.heads
+        return meet * tokens + (project if rows >= s.inner else tokens * s.inner * s.dim + rows * pixels * s.dim)
+
+    def gather(tokens: int) -> int:
+        rows = tokens * s.heads
+        return meet * tokens + project if rows >= s.inner else rows * pixels * s.dim + tokens * s.inner * s.dim
+
+    total = 0
+    for layer in range(s.depth):
+        first = layer == 0 and kept
+        ends = 4 * n * s.dim * s.inner  # q and out of step (2), k and v of step (4)
+        spread = n * s.inner * s.dim + n * s.heads * pixels * s.dim
+        total += _self_attention_and_mlp(n, s) + ends + spread
+        total += 3 * meet * n if first else 2 * scores(n) + gather(n)
+    read = 1 + chosen
+    total += 2 * read * s.dim * s.inner + scores(read) + gather(read)
+    total += _upscaling(pixels, s) + _heads(pixels, chosen, s)
+    return 2 * case.batch * total
+
+
+def _self_attention_and_mlp(n: int, s: Sizes) -> int:
+    return 4 * n * s.dim**2 + 2 * n * n * s.dim + 2 * n * s.dim * s.mlp
+
+
+def _upscaling(pixels: int, s: Sizes) -> int:
+    return pixels * s.dim * s.dim + 4 * pixels * (s.dim // 4) * (s.dim // 2)
+
+
+def _heads(pixels: int, masks: int, s: Sizes) -> int:
+    """The hypernetworks of some masks, their product with the picture, and the IoU head."""
+    hypernetwork = 2 * s.dim**2 + s.dim * (s.dim // 8)
+    iou = s.dim * s.iou_hidden + s.iou_hidden**2 + s.iou_hidden * s.masks
+    return masks * (hypernetwork + 16 * pixels * (s.dim // 8)) + iou
+
+
+def counted_flops(call: Call) -> int:
+    """What torch counts in a call."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return int(counter.get_total_flops())
+
+
+# --- Memory ---
+
+
+def peak_extra_memory(name: str, case: Case, device_name: str) -> int:
+    """Bytes that one decode needs beyond model and inputs, results included. On a CPU, run it in a fresh process."""
+    device = torch.device(device_name)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    with torch.no_grad():
+        call = Decoders(Sizes(), device).calls(case, [name])[name]
+        before = _peak(device)
+        call()
+        return _peak(device, before) - before
+
+
+def _peak(device: torch.device, before: int | None = None) -> int:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return torch.cuda.memory_allocated(device) if before is None else torch.cuda.max_memory_allocated(device)
+    resource = importlib.import_module("resource")  # not on Windows
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+
+
+def memory_of(names: Sequence[str], case: Case, device: torch.device) -> dict[str, int]:
+    """`peak_extra_memory` by name, each in a process of its own; empty where it cannot be measured."""
+    if importlib.util.find_spec("resource") is None and device.type != "cuda":
+        return {}
+    found = {}
+    for name in names:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            found[name] = pool.apply(peak_extra_memory, (name, case, str(device)))
+    return found
+
+
+# --- Training ---
+
+
+def training_calls(decoders: Decoders, images: int, sets: int, grid: int) -> dict[str, Call]:
+    """A forward and backward pass of the decoder on a training batch, without and with the fast one."""
+    dim = decoders.sizes.dim
+    case = Case("training", images * sets, grid=grid, images=images)
+    inputs = make_inputs(case, dim, decoders.device)
+    embedding, dense = inputs["image_embeddings"], inputs["dense_prompt_embeddings"]
+    pe, sparse = inputs["image_pe"], inputs["sparse_prompt_embeddings"]
+
+    def step(decode: Callable[[], tuple[Tensor, Tensor]]) -> Call:
+        def run() -> None:
+            with torch.enable_grad():
+                masks, iou = decode()
+                decoders.ours.zero_grad()
+                (masks.square().mean() + iou.square().mean()).backward()
+
+        return run
+
+    everything = slice(0, None)
+    return {
+        OURS: step(lambda: decoders.ours.predict_masks(embedding.repeat_interleave(sets, 0), pe, sparse, dense)),
+        FAST: step(lambda: decoders.fast.decode(embedding + dense[:1], pe, sparse, everything)),
+    }
+
+
+# --- The machine ---
+
+
+def machine(device: torch.device) -> list[str]:
+    """What the machine is, as lines of Markdown."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    lines = [
+        f"- CPU: {model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+        f"- torch {torch.__version__}, {torch.get_num_threads()} thread(s), {torch.backends.cpu.get_cpu_capability()}",
+    ]
+    if device.type == "cuda":
+        lines.append(f"- GPU: {torch.cuda.get_device_name(device)}")
+    return lines
+
+
+class Busy:
+    """Tells whether others used the machine meanwhile: by the load at the start, and by the time we had to wait."""
+
+    def __init__(self) -> None:
+        self.load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def warnings(self, device: torch.device) -> list[str]:
+        """What speaks against trusting the times."""
+        found = []
+        cores = os.cpu_count() or 1
+        if self.load > cores - 0.5:
+            found.append(
+                f"The load was {self.load:.1f} on {cores} cores at the start: the times are not to be trusted."
+            )
+        share = (time.process_time() - self.cpu) / (time.perf_counter() - self.wall)
+        if device.type == "cpu" and share < 0.9:
+            found.append(f"We had a processor for only {share:.0%} of the time: the times are not to be trusted.")
+        return found
+
+
+# --- The report ---
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    batches: dict[int, int]  # rounds by batch
+    unfavourable: int  # rounds of each
+    training: int
+    growth: dict[str, tuple[int, ...]]
+    growth_rounds: int
+    memory: bool
+
+
+FULL = Plan(
+    {1: 25, 16: 9, 64: 5},
+    5,
+    9,
+    {"batch": (1, 2, 4, 8, 16, 32, 64), "prompt tokens": (0, 2, 4, 8, 12, 24), "grid": (16, 32, 48, 64)},
+    3,
+    True,
+)
+QUICK = Plan({1: 5, 16: 2, 64: 1}, 1, 3, {"batch": (1, 4), "prompt tokens": (0, 2, 8), "grid": (16, 32, 64)}, 1, False)
+
+
+def main_section(decoders: Decoders, plan: Plan, peak: float) -> Iterator[str]:
+    """Times, ratios, and fractions of the peak, by batch."""
+    rows = []
+    for batch, rounds in plan.batches.items():
+        case = Case(f"batch {batch}", batch)
+        names = [META, OURS, FAST, HUGGING_FACE] + ([ONE_BY_ONE] if batch > 1 else [])
+        calls = decoders.calls(case, names)
+        times = interleave(calls, rounds, decoders.device)
+        for name, values in times.items():
+            flops = fast_flops(case) if name == FAST else plain_flops(case)
+            median = float(np.median(values))
+            bars = {META: f"{BAR.get(batch, 0):g}, {AIM.get(batch, 0):g}", ONE_BY_ONE: f"{KINDER_BAR:g}"}
+            ratio = "1" if name == FAST else str(Ratio.of(values, times[FAST]))
+            limit = f"{flops / median / peak:.0%}"
+            cells = [
+                str(batch),
+                name,
+                f"{median / batch * 1e3:.1f}",
+                ratio,
+                bars.get(name, ""),
+                f"{flops / 1e9:.1f}",
+                limit,
+            ]
+            rows.append(cells)
+    yield "## Against Meta's decoder\n"
+    yield f"Grid {GRID} x {GRID}, {PROMPT_TOKENS} prompt tokens, three masks; fast has met the image before.\n"
+    head = ["batch", "decoder", "ms per prompt set", "times as long as fast", "bar, aim", "GFLOP", "of the peak"]
+    yield from table(head, rows)
+
+
+def unfavourable_section(decoders: Decoders, rounds: int) -> Iterator[str]:
+    """The points where the tricks help least."""
+    rows = []
+    for case in UNFAVOURABLE:
+        # Short calls are cheap to repeat, and single ones say little.
+        times = interleave(decoders.calls(case, [META, FAST]), rounds * (5 if case.grid < GRID else 1), decoders.device)
+        ratio = Ratio.of(times[META], times[FAST])
+        rows.append([case.name, str(ratio), "" if ratio.median >= WORST_BAR else "below the bar"])
+    yield f"\n## Where it is least of use (bar: {WORST_BAR:g})\n"
+    yield from table(["case", "Meta / fast", ""], rows)
+
+
+def flops_section(decoders: Decoders, grid: int = GRID) -> Iterator[str]:
+    """By hand and by torch."""
+    rows = []
+    for case in (Case("batch 1", 1, grid=grid), Case("batch 4", 4, grid=grid), Case("12 prompt tokens", 1, 12, grid)):
+        calls = decoders.calls(case, [META, OURS, FAST])
+        for _ in range(2):
+            calls[FAST]()  # so that what is kept is there
+        for name, call in calls.items():
+            hand = fast_flops(case, decoders.sizes) if name == FAST else plain_flops(case, decoders.sizes)
+            counted = counted_flops(call)
+            rows.append(
+                [case.name, name, f"{hand / 1e9:.3f}", f"{counted / 1e9:.3f}", "" if hand == counted else "differ"]
+            )
+    yield "\n## GFLOP\n"
+    yield from table(["case", "decoder", "by hand", "torch.utils.flop_counter", ""], rows)
+
+
+def training_section(decoders: Decoders, rounds: int) -> Iterator[str]:
+    """Forward and backward at the grid that the tiny model trains on for the most part."""
+    times = interleave(training_calls(decoders, 6, 8, 16), rounds, decoders.device)
+    rows = [[name, f"{1 / float(np.median(values)):.2f}"] for name, values in times.items()]
+    yield "\n## Training steps per second (forward and backward of the decoder, 6 images x 8 prompt sets, grid 16)\n"
+    yield from table(["decoder", "steps per second"], rows)
+    yield f"\nRatio: {Ratio.of(times[OURS], times[FAST])}"
+
+
+def memory_section(device: torch.device) -> Iterator[str]:
+    """Peak extra memory at the largest batch."""
+    batch = BATCHES[-1]
+    found = memory_of([META, OURS, FAST], Case(f"batch {batch}", batch), device)
+    yield f"\n## Peak extra memory at batch {batch} (bar: {MEMORY_BAR:g} of Meta's)\n"
+    rows = [[name, f"{size / 2**20:.0f}", f"{size / found[META]:.2f}"] for name, size in found.items()]
+    yield from table(["decoder", "MB", "of Meta's"], rows)
+
+
+def growth(decoders: Decoders, plan: Plan) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """Per axis and decoder: (size, median seconds)."""
+    found: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for axis, sizes in plan.growth.items():
+        for size in sizes:
+            batch, tokens, grid = (
+                size if axis == wanted else default
+                for wanted, default in (("batch", 1), ("prompt tokens", PROMPT_TOKENS), ("grid", GRID))
+            )
+            calls = decoders.calls(Case("", batch, tokens, grid), [META, OURS, FAST])
+            for name, values in interleave(calls, plan.growth_rounds, decoders.device).items():
+                found.setdefault(axis, {}).setdefault(name, []).append((size, float(np.median(values))))
+    return found
+
+
+def draw_growth(found: dict[str, dict[str, list[tuple[int, float]]]], path: Path) -> None:
+    """A panel per axis, time against size."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, len(found), figsize=(4 * len(found), 3.4), layout="constrained", squeeze=False)
+    for panel, (axis, lines) in zip(panels[0], found.items(), strict=True):
+        for name, points in lines.items():
+            panel.plot(*zip(*points, strict=True), marker="o", label=name)
+        panel.set(xlabel=axis, ylabel="seconds", ylim=(0, None))
+    panels[0][0].legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def growth_section(found: dict[str, dict[str, list[tuple[int, float]]]]) -> Iterator[str]:
+    """How time grows with batch, prompt tokens and grid."""
+    yield "\n## How time grows (milliseconds)\n"
+    rows = []
+    for axis, lines in found.items():
+        for i, (size, _) in enumerate(lines[META]):
+            rows.append([axis, str(size), *(f"{lines[name][i][1] * 1e3:.1f}" for name in (META, OURS, FAST))])
+    yield from table(["axis", "size", META, OURS, FAST], rows)
+    yield "\n![Time against batch, prompt tokens and grid](benchmark.png)"
+
+
+def report(plan: Plan, device: torch.device, out: Path) -> str:
+    """Measure everything; write table and plot to `out`; return the table."""
+    out.mkdir(parents=True, exist_ok=True)
+    busy = Busy()
+    with torch.no_grad():
+        decoders = Decoders(Sizes(), device)
+        peak = matrix_peak(device)
+        rates = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in library_rates(device).items())
+        lines = [
+            "# FastMaskDecoder: benchmark\n",
+            *machine(device),
+            f"- peak of a matrix product in this run: {peak / 1e9:.0f} GFLOP/s",
+            f"- 4096 x 256 by 256 x 256, GFLOP/s: {rates}",
+            "- ratios are medians of the rounds, with their quartiles\n",
+            *main_section(decoders, plan, peak),
+            *unfavourable_section(decoders, plan.unfavourable),
+            *flops_section(decoders),
+        ]
+        lines += training_section(decoders, plan.training)
+        found = growth(decoders, plan)
+    warnings = busy.warnings(device)  # before the memory section, where other processes work for us
+    if plan.memory:
+        lines += memory_section(device)
+    lines += growth_section(found)
+    draw_growth(found, out / "benchmark.png")
+    lines[1:1] = [f"**{warning}**\n" for warning in warnings]
+    text = "\n".join(lines) + "\n"
+    (out / "benchmark.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="about two minutes, with few rounds and no memory section")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args(argv)
+    print(report(QUICK if options.quick else FULL, torch.device(options.device), options.out))
+
+
+if __name__ == "__main__":
+    main()
