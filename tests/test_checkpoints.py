@@ -28,10 +28,6 @@ NAMES = ("vit_b", "vit_l", "vit_h")
 # Small image encoders in the place of the three, told apart in the same way; everything behind them is full size.
 SMALL = {"vit_b": (16, 1), "vit_l": (24, 2), "vit_h": (32, 3)}
 
-needs_meta = pytest.mark.skipif(
-    importlib.util.find_spec("segment_anything") is None, reason="Meta's package segment-anything is not installed"
-)
-
 
 @pytest.fixture(autouse=True)
 def no_variable(monkeypatch):
@@ -81,7 +77,6 @@ def states() -> Callable[[str], dict[str, Tensor]]:
 # --- The official files ---
 
 
-@needs_meta
 @pytest.mark.parametrize("name", NAMES)
 def test_full_size_layout_is_metas(name):
     with torch.device("meta"):
@@ -107,7 +102,6 @@ def test_official_files_are_described():
     assert len({file.sha256 for file in OFFICIAL.values()}) == 3
 
 
-@needs_meta
 def test_widths_and_blocks_are_those_that_are_built():
     assert {name: (file.width, file.blocks) for name, file in OFFICIAL.items()} == {
         name: (encoder["embed_dim"], encoder["depth"]) for name, encoder in official._IMAGE_ENCODERS.items()
@@ -117,7 +111,6 @@ def test_widths_and_blocks_are_those_that_are_built():
 # --- Loading ---
 
 
-@needs_meta
 def test_results_are_metas(small, states, tmp_path):
     path = tmp_path / OFFICIAL["vit_b"].file_name
     torch.save(states("vit_b"), path)
@@ -148,7 +141,6 @@ def test_results_are_metas(small, states, tmp_path):
     assert ((masks > ours.mask_threshold) == reference["masks"]).float().mean() > 0.9999
 
 
-@needs_meta
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("form", ["zip", "safetensors", "float16"])
 def test_every_model_loads_ready_for_inference(small, states, tmp_path, name, form):
@@ -214,7 +206,6 @@ def test_without_the_variable_there_is_no_model(monkeypatch):
     assert checkpoints.from_environment() is None
 
 
-@needs_meta
 @pytest.mark.parametrize("name", [*NAMES, "tiny"])
 def test_the_variable_names_a_file_whose_model_is_recognised(small, states, monkeypatch, tmp_path, name):
     path, state = tmp_path / "any name", states(name)
@@ -271,7 +262,6 @@ def test_metas_models_need_a_checkpoint(name):
         assert wanted in str(refusal.value)
 
 
-@needs_meta
 @pytest.mark.parametrize("name", ["tiny", "vit_b"])
 @pytest.mark.parametrize("path", ["gone.pth", "no/such/folder/gone.safetensors"])
 def test_missing_files(tmp_path, name, path):
@@ -471,7 +461,6 @@ def test_files_that_are_no_checkpoints(tmp_path, reason, make):
         sam_edu.load("tiny", checkpoint=path)
 
 
-@needs_meta
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "content",
@@ -613,7 +602,6 @@ ENTRIES: dict[str, tuple[str, Callable[[State], State]]] = {
 }
 
 
-@needs_meta
 @pytest.mark.parametrize("name", ["tiny", "vit_b"])
 @pytest.mark.parametrize("case", ENTRIES)
 def test_entries_that_do_not_fit_are_listed(small, states, tmp_path, name, case):
@@ -624,7 +612,6 @@ def test_entries_that_do_not_fit_are_listed(small, states, tmp_path, name, case)
         sam_edu.load(name, checkpoint=path)
 
 
-@needs_meta
 @pytest.mark.parametrize("form", ["zip", "safetensors"])
 @pytest.mark.parametrize(
     ("name", "other"),
@@ -637,7 +624,6 @@ def test_another_model_is_recognised(small, states, tmp_path, name, other, form)
         sam_edu.load(name, checkpoint=path)
 
 
-@needs_meta
 def test_an_unfit_checkpoint_leaves_a_model_as_it_was(small, states, tmp_path):
     model = sam_module.build_official("vit_b")
     before = {key: value.clone() for key, value in model.state_dict().items()}

@@ -59,10 +59,6 @@ def predictor(sam: Sam) -> Predictor:
 @pytest.fixture(scope="module")
 def theirs(sam: Sam) -> Any:
     """Meta's SamPredictor with the same weights."""
-    try:
-        official.package_folder()
-    except official.OfficialPackageMissingError as error:
-        pytest.skip(str(error))
     return official.sam_predictor(
         sam.image_encoder, official.to_official(sam.prompt_encoder), official.to_official(sam.mask_decoder)
     )
