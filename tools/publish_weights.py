@@ -16,7 +16,7 @@ from sam_edu.training.baselines import DISC_RADII, FLOOD_TOLERANCES
 from sam_edu.training.evaluate import TEST_STREAM, area_table, calibration_table, evaluate, head_table, table
 from sam_edu.training.failures import worst_clicks
 from sam_edu.training.photo_scores import photo_table
-from sam_edu.training.scenes import UNSEEN_FAMILIES, UNSEEN_TEXTURES
+from sam_edu.training.scenes import MIN_AREA, UNSEEN_FAMILIES, UNSEEN_TEXTURES
 
 TINY = Path(__file__).resolve().parent.parent / "sam_edu" / "tiny"
 LARGEST = 16_000_000
@@ -32,6 +32,9 @@ def main() -> None:
     parser.add_argument("--command", required=True, help="the command that made the run, for the card")
     parser.add_argument("--cores", type=int, required=True, help="how many cores it had")
     parser.add_argument("--machine", required=True, help="what kind of machine that was, for the card")
+    parser.add_argument(
+        "--begun-with", help="for a run from weights: what they were and what they had cost, for the card"
+    )
     parser.add_argument("--scenes", type=int, default=500)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
@@ -40,6 +43,10 @@ def main() -> None:
         raise SystemExit(f"{source} has {source.stat().st_size} bytes, more than {LARGEST}")
     state = torch.load(args.run / "checkpoint.pt", map_location="cpu", weights_only=True)
     settings = json.loads(state["settings"])
+    if (settings["start"] is None) != (args.begun_with is None):
+        raise SystemExit(
+            f"--begun-with: the run began with {settings['start']}; give it where that is a file, and only there"
+        )
     weights = TINY / "tiny.safetensors"
     shutil.copyfile(source, weights)
     sha = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -75,6 +82,8 @@ def main() -> None:
         ema=settings["ema"],
         grids=", then ".join(f"{grid} x {grid}" for _, grid in settings["grids"]),
         command=args.command,
+        begun_with=f"It began with {args.begun_with}. " if args.begun_with else "",
+        min_area=", ".join(map(str, MIN_AREA)),
         balanced=settings["balanced_until"],
         scenes=args.scenes,
         radii=", ".join(map(str, DISC_RADII)),

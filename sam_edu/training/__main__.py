@@ -18,6 +18,7 @@ def main() -> None:
     length.add_argument("--hours", type=float, help="train for this long")
     length.add_argument("--steps", type=int, help="train for this many steps")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--from-weights", help="a weights file (safetensors) of the tiny model to begin with")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=Settings.images, help="pictures a step, over all processes")
@@ -30,6 +31,7 @@ def main() -> None:
         seed=args.seed,
         images=args.images,
         precision=args.precision,
+        start=args.from_weights,
         validate_every=args.validate_every,
     )
     device = torch.device(args.device if args.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")

@@ -9,10 +9,10 @@ from sam_edu.training.batches import TRAINING_STREAM
 from sam_edu.training.clicks import random_click
 from sam_edu.training.scenes import draw_scene
 
-DISC_RADII = (13, 28, 74)
+DISC_RADII = (19, 49, 88)
 """Radii in pixels of the three discs that fit training clicks best: `python -m sam_edu.training.baselines`."""
 
-FLOOD_TOLERANCES = (24, 52, 84)
+FLOOD_TOLERANCES = (16, 40, 64)
 """Largest colour difference (0 to 255, largest of the three colours) of the three flood fills, found likewise."""
 
 
@@ -72,13 +72,13 @@ def iou(masks: np.ndarray, target: np.ndarray) -> np.ndarray:
     return both / np.maximum((masks | target).sum(axis=(1, 2)), 1)
 
 
-def tune(scenes: int = 150) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def tune(scenes: int = 300) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Find the three radii and the three tolerances with the best mean best-of-three IoU at random training clicks.
 
     Args:
         scenes: number of training scenes, a mask of each level from each.
     """
-    radii = tuple(int(r) for r in np.geomspace(5, 90, 16))
+    radii = tuple(int(r) for r in np.geomspace(5, 130, 18))
     tolerances = (8, 12, 16, 24, 32, 40, 52, 64, 84)
     by_radius, by_tolerance = [], []
     for number in range(scenes):

@@ -101,13 +101,15 @@ def noisy_box(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(box + noise, 0, [width - 1, height - 1] * 2).astype(np.float32)
 
 
-def corrective_click(predicted: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    """A click at a random place of the error: positive where the mask was missed, negative where it was overrun.
+def corrective_click(
+    predicted: np.ndarray, mask: np.ndarray, rng: np.random.Generator | None = None
+) -> tuple[np.ndarray, int]:
+    """A click into the error: positive where the mask was missed, negative where it was overrun.
 
     Args:
         predicted: (h, w) bool, what the model drew, perhaps on a coarser grid than the mask.
         mask: (height, width) bool, what is meant.
-        rng: where chance comes from.
+        rng: click at a random place of the error; or None: at its deepest place, as the paper evaluates.
 
     Returns:
         (x, y) in pixels of `mask`, float32, and the label, 1 or 0. Without an error: a positive click inside the mask.
@@ -116,5 +118,6 @@ def corrective_click(predicted: np.ndarray, mask: np.ndarray, rng: np.random.Gen
         size = (mask.shape[1], mask.shape[0])
         predicted = np.asarray(Image.fromarray(predicted).resize(size, Image.Resampling.NEAREST))
     error = predicted != mask
-    place = random_click(error if error.any() else mask, rng)
+    wrong = error if error.any() else mask
+    place = centre_click(wrong) if rng is None else random_click(wrong, rng)
     return place, int(mask[int(place[1]), int(place[0])])

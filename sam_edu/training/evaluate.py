@@ -46,7 +46,9 @@ class Target:
         picked_any: the same mask against the best of all masks that hold the pixel.
         single: after the random click, mask 0.
         box: mask 0, for the exact box.
-        corrected: mask 0 after 1 to 5 further clicks into the error, beginning with the random click.
+        corrected: mask 0 after 1 to 5 further clicks, each at the deepest place of the error (the paper's evaluation),
+            beginning with the random click.
+        corrected_at_random: the same with clicks at random places of the error.
         pick: which of masks 1 to 3 was picked after the random click (0, 1, 2).
         predicted, true: of masks 1 to 3 after the random click, IoU predicted, and IoU with the best mask that holds
             the pixel.
@@ -68,6 +70,7 @@ class Target:
     single: float
     box: float
     corrected: tuple[float, ...]
+    corrected_at_random: tuple[float, ...]
     pick: int
     predicted: tuple[float, ...]
     true: tuple[float, ...]
@@ -113,14 +116,18 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
     drawn = (logits > 0).cpu().numpy()
     predicted = quality.cpu().numpy()
 
-    # Corrections begin with the random clicks.
-    prompts = Prompts(first.clicks[n : 2 * n], first.labels[n : 2 * n], first.boxes[:n], first.is_box[:n])
-    now, now_quality = logits[n : 2 * n], quality[n : 2 * n]
-    corrected = []
-    for _ in range(CORRECTIONS):
-        prompts = next_prompts(prompts, now, now_quality, masks, [rng] * n)
-        now, now_quality = decode(model, fast, embedding, prompts)
-        corrected.append((now[:, 0] > 0).cpu().numpy())
+    def correct(place: np.random.Generator | None) -> list[np.ndarray]:
+        """Mask 0 after each correction, beginning with the random clicks."""
+        prompts = Prompts(first.clicks[n : 2 * n], first.labels[n : 2 * n], first.boxes[:n], first.is_box[:n])
+        now, now_quality = logits[n : 2 * n], quality[n : 2 * n]
+        corrected = []
+        for _ in range(CORRECTIONS):
+            prompts = next_prompts(prompts, now, now_quality, masks, [place] * n)
+            now, now_quality = decode(model, fast, embedding, prompts)
+            corrected.append((now[:, 0] > 0).cpu().numpy())
+        return corrected
+
+    corrected, corrected_at_random = correct(None), correct(rng)
 
     rows = []
     for i, index in enumerate(chosen):
@@ -143,6 +150,7 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
             single=float(iou(by_click[:1], target)[0]),
             box=float(iou(by_box[:1], target)[0]),
             corrected=tuple(float(iou(mask[i][None], target)[0]) for mask in corrected),
+            corrected_at_random=tuple(float(iou(mask[i][None], target)[0]) for mask in corrected_at_random),
             pick=pick,
             predicted=tuple(predicted[n + i, 1:].tolist()),
             true=tuple(true.tolist()),
@@ -170,6 +178,7 @@ def evaluate(weights: Path, scenes: int, unseen: bool, processes: int = 1, progr
     Returns:
         a row per mask.
     """
+    _models.clear()  # the file may have changed since
     jobs = [(weights, unseen, number) for number in range(scenes)]
     rows: list[Target] = []
     if processes == 1:
@@ -215,8 +224,11 @@ def interval(rows: list[Target], value: Callable[[Target], float], draws: int = 
     return float(values.mean()), float(low), float(high)
 
 
-def _correction(number: int) -> Callable[[Target], float]:
-    return lambda row: row.corrected[number]
+def _corrections(where: str, name: str) -> dict[str, Callable[[Target], float]]:
+    return {
+        f"{n} correction{'s' if n > 1 else ''} {where}": lambda row, n=n: getattr(row, name)[n - 1]  # type: ignore[misc]
+        for n in range(1, CORRECTIONS + 1)
+    }
 
 
 MEASURES: dict[str, Callable[[Target], float]] = {
@@ -231,7 +243,8 @@ MEASURES: dict[str, Callable[[Target], float]] = {
     "exact box, mask 0": lambda row: row.box,
     "  filled box": lambda row: row.filled_box,
     "  ellipse in the box": lambda row: row.ellipse,
-    **{f"{n + 1} click{'s' if n else ''} into the error": _correction(n) for n in range(CORRECTIONS)},
+    **_corrections("at the deepest error", "corrected"),
+    **_corrections("at a random error", "corrected_at_random"),
 }
 
 

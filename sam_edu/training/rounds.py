@@ -25,6 +25,9 @@ STILL_ROUND_SHARE = 0.15
 BARE_ROUND_SHARE = 0.3
 """How often a later round brings its clicks without the last logits, as people click. The paper always gives them."""
 
+DEEPEST_SHARE = 0.5
+"""How often the clicks of a later round go to the deepest place of the error, as people correct."""
+
 
 @dataclass(frozen=True)
 class LaterRound:
@@ -33,17 +36,22 @@ class LaterRound:
     Attributes:
         still: no new click.
         bare: no mask prompt.
+        deepest: the new click is at the deepest place of the error, not at a random one.
     """
 
     still: bool = False
     bare: bool = False
+    deepest: bool = False
 
 
 def plan_later_rounds(rng: np.random.Generator) -> list[LaterRound]:
     """How many later rounds a step has, and what each brings; the first always has a new click."""
     number = int(rng.choice([1, 2, 3, 5], p=[0.4, 0.3, 0.2, 0.1]))
     still = [i > 0 and bool(rng.random() < STILL_ROUND_SHARE) for i in range(number)]
-    return [LaterRound(s, not s and bool(rng.random() < BARE_ROUND_SHARE)) for s in still]
+    return [
+        LaterRound(s, not s and bool(rng.random() < BARE_ROUND_SHARE), bool(rng.random() < DEEPEST_SHARE))
+        for s in still
+    ]
 
 
 @dataclass
@@ -140,7 +148,7 @@ def next_prompts(
     masks: Float[Tensor, "sets masks low low"],
     iou: Float[Tensor, "sets masks"],
     targets: np.ndarray,
-    rngs: list[np.random.Generator],
+    rngs: Sequence[np.random.Generator | None],
     still: bool = False,
 ) -> Prompts:
     """Add a click into the error of the mask that the model would return, and its logits as mask prompt.
@@ -152,7 +160,7 @@ def next_prompts(
         masks: its logits.
         iou: its IoU predictions.
         targets: (sets, size, size) 0 or 1, what is meant.
-        rngs: a generator per prompt set.
+        rngs: a generator per prompt set, for a click at a random place of the error; or None, for its deepest place.
         still: pass on the logits without a new click.
     """
     rows = torch.arange(len(masks), device=masks.device)
@@ -210,7 +218,8 @@ def training_losses(
     masks, iou = masks[rows].detach(), iou[rows].detach()
     later: list[tuple[Tensor, Tensor]] = []
     for number, later_round in enumerate(plan, start=1):
-        prompts = next_prompts(prompts, masks, iou, meant, rngs, later_round.still)
+        places = [None] * len(rngs) if later_round.deepest else rngs
+        prompts = next_prompts(prompts, masks, iou, meant, places, later_round.still)
         if later_round.bare:
             prompts.mask = None
         trained = number in (1, len(plan))

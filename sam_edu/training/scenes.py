@@ -27,7 +27,7 @@ from sam_edu.training.textures import TRAINING_TEXTURES, UNSEEN_TEXTURES, Paint,
 
 __all__ = ["TRAINING_FAMILIES", "TRAINING_TEXTURES", "UNSEEN_FAMILIES", "UNSEEN_TEXTURES", "Scene", "draw_scene"]
 
-MIN_AREA = (280, 280, 150)
+MIN_AREA = (600, 450, 350)
 """Smallest visible mask by level, in pixels of a scene of 256 x 256."""
 MAX_SHARE_OF_PARENT = 0.85
 MIN_CORE = 0.45
@@ -371,7 +371,7 @@ def draw_scene(seed: int | Sequence[int], *, size: int = 256, unseen: bool = Fal
         plan = [(family, spot) for spot in _rows(rng, 5 if family == "coin" else 3)]
     else:
         weights = np.array([WEIGHTS.get(name, 1.0) for name in families])
-        spots = _spots(rng, int(rng.choice([1, 2, 2, 3, 3, 4, 5])))
+        spots = _spots(rng, int(rng.choice([1, 1, 2, 2, 3, 3, 4, 5])))
         plan = [(str(rng.choice(families, p=weights / weights.sum())), spot) for spot in spots]
     for family, (x, y, radius) in plan:
         thing = FAMILIES[family](rng)

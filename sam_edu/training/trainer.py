@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -32,29 +32,37 @@ from sam_edu.training.validation import validate
 
 GROUPING_WIDTH, GROUPING_PIXELS, GROUPING_GRID = 16, 128, 32
 
+CHANGEABLE = ("steps", "hours", "validate_every", "validation_scenes")
+"""Settings that may be others when a run is resumed: how long it is to be, and how often it is looked at."""
+
 Row = dict[str, float | int]
 """What the log keeps of a step, by name."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run does. `steps` or `hours` bounds it: exactly one of the two."""
+    """What a run does. `steps` or `hours` bounds it: exactly one of the two.
+
+    `start` names a weights file to begin with. Such a run leaves out what a fresh model needs at first: the coarsest
+    grid and the balanced loss.
+    """
 
     steps: int | None = None
     hours: float | None = None
     seed: int = 0
-    images: int = 12
+    images: int = 8
     prompt_sets: int = 8
     followed: int = 3
     box_share: float = 0.4
-    learning_rate: float = 6e-4
+    learning_rate: float = 5e-4
     weight_decay: float = 0.05
     iou_weight: float = 3.0
     warm_up: int = 200
-    decay_share: float = 0.35
+    decay_share: float = 0.5
     ema: float = 0.999
-    grids: tuple[tuple[float, int], ...] = ((0.0, 16), (0.08, 32), (0.9, 64))
+    grids: tuple[tuple[float, int], ...] = ((0.0, 16), (0.08, 32), (0.8, 64))
     balanced_until: float = 0.15
+    start: str | None = None
     precision: str = "bfloat16"
     validate_every: int = 250
     validation_scenes: int = 48
@@ -65,7 +73,12 @@ class Settings:
 
     def grid(self, fraction: float) -> int:
         """The grid of image tokens at a fraction of the run."""
-        return next(grid for start, grid in reversed(self.grids) if fraction >= start)
+        grids = [grid for start, grid in self.grids if fraction >= start]
+        return grids[-1] if self.start is None else max(grids[-1], self.grids[min(1, len(self.grids) - 1)][1])
+
+    def balanced(self, fraction: float) -> float:
+        """The share of the balanced loss at a fraction of the run: from 1 down to 0."""
+        return 0.0 if self.start is not None else max(0.0, 1.0 - fraction / self.balanced_until)
 
     def rate(self, step: int, fraction: float) -> float:
         """Learning rate: up, level, then down to nearly nothing over the last `decay_share`."""
@@ -83,8 +96,9 @@ class Trainer:
         resume: go on from the folder's checkpoint.
 
     Raises:
-        FileNotFoundError: `resume` without a checkpoint.
-        ValueError: the pictures of a step cannot be shared evenly among the processes.
+        FileNotFoundError: `resume` without a checkpoint; no file at `settings.start`.
+        ValueError: the pictures of a step cannot be shared evenly among the processes; the run to resume has other
+            settings.
     """
 
     def __init__(self, settings: Settings, out: Path, device: torch.device, resume: bool = False) -> None:
@@ -98,6 +112,8 @@ class Trainer:
             torch.manual_seed(settings.seed)
             self.model = build_tiny()
             align_cross_attention(self.model)
+            if settings.start is not None:
+                self._begin_with(Path(settings.start))
             self.grouping = nn.Conv2d(256, 3 * GROUPING_WIDTH, 1)
         self.model.to(device).train()
         self.grouping.to(device)
@@ -158,11 +174,28 @@ class Trainer:
         if self.log:
             write_whole(self.out / "curves.png", lambda path: path.write_bytes(self._curves().png))
 
+    def _begin_with(self, path: Path) -> None:
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"start: expected a weights file (safetensors) to begin with, got {path}: no such file"
+            )
+        self.model.load_state_dict({name: value.float() for name, value in load_file(path).items()}, strict=True)
+
     def _restore(self) -> None:
         path = self.out / "checkpoint.pt"
         if not path.is_file():
             raise FileNotFoundError(f"nothing to resume: {path} does not exist; start without --resume")
         state = torch.load(path, map_location=self.device, weights_only=True)
+        before, now = json.loads(state["settings"]), json.loads(json.dumps(asdict(self.settings)))
+        changed = {
+            name: f"{before.get(name)} then, {value} now"
+            for name, value in now.items()
+            if name not in CHANGEABLE and before.get(name) != value
+        }
+        if changed:
+            raise ValueError(
+                f"resume: {path} is of a run with other settings: {changed}; give its own, or another --out"
+            )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.grouping.load_state_dict(state["grouping"])
@@ -180,7 +213,6 @@ class Trainer:
         indices = range(self.rank * share, (self.rank + 1) * share)
         batch = draw_batch(settings.seed, self.step, indices, settings.prompt_sets, settings.box_share)
         batch = to_device(batch, self.device)
-        balanced = max(0.0, 1.0 - fraction / settings.balanced_until)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             embedding = embed_image(self.model, batch.image, max(grid, GROUPING_GRID))
             coarse = embedding
@@ -191,7 +223,7 @@ class Trainer:
                 self.fast,
                 batch,
                 coarse,
-                balanced=balanced,
+                balanced=settings.balanced(fraction),
                 followed=settings.followed,
                 plan=plan,
             )

@@ -61,9 +61,13 @@ def validate(model: Sam, grid: int, scenes: int, precision: str) -> dict[str, fl
     best = table[:, 1]
     return {
         "click": float(best.mean()),
-        "whole": float(best[table[:, 0] == 0].mean()),
-        "part": float(best[table[:, 0] == 1].mean()),
-        "sub": float(best[table[:, 0] == 2].mean()),
+        "whole": _mean(best[table[:, 0] == 0]),
+        "part": _mean(best[table[:, 0] == 1]),
+        "sub": _mean(best[table[:, 0] == 2]),
         "picked": float(table[:, 2].mean()),
         "box": float(table[:, 3].mean()),
     }
+
+
+def _mean(scores: np.ndarray) -> float:
+    return float(scores.mean()) if len(scores) else float("nan")

@@ -132,6 +132,15 @@ def test_corrective_click_goes_to_both_kinds_of_error_in_proportion() -> None:
     assert 60 <= sum(labels) <= 145
 
 
+def test_corrective_click_without_chance_goes_to_the_deepest_place_of_the_error() -> None:
+    mask, predicted = rectangle(10, 10, 30, 20, (64, 64)), rectangle(10, 10, 30, 17, (64, 64))  # missed: 21 x 3 pixels
+    predicted[40:49, 40:47] = True  # overrun: 7 x 9 pixels
+    (x, y), label = corrective_click(predicted, mask)
+    assert x == 43
+    assert 43 <= y <= 45  # as deep, all three
+    assert label == 0
+
+
 def test_corrective_click_compares_a_coarse_prediction_with_the_mask_itself() -> None:
     mask = rectangle(0, 0, 31, 31, (64, 64))
     coarse = np.zeros((16, 16), bool)

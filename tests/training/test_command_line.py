@@ -67,9 +67,11 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> type[Remembered]:
 def test_passes_on_what_was_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: type[Remembered]
 ) -> None:
-    options = "--hours 1.5 --seed 7 --images 4 --precision float32 --validate-every 9 --device cpu --resume"
+    options = (
+        "--hours 1.5 --seed 7 --images 4 --precision float32 --validate-every 9 --device cpu --resume --from-weights w"
+    )
     call(monkeypatch, "--out", str(tmp_path), *options.split())
-    settings = Settings(hours=1.5, seed=7, images=4, precision="float32", validate_every=9)
+    settings = Settings(hours=1.5, seed=7, images=4, precision="float32", validate_every=9, start="w")
     assert remembered.given == (settings, tmp_path, torch.device("cpu"), True)
 
 

@@ -61,7 +61,7 @@ def test_rows_have_sane_values(rows: list[Target]) -> None:
     assert rows
     for row in rows:
         scores = [value(row) for value in MEASURES.values()] + [*row.true, row.overlap]
-        assert len(row.corrected) == 5
+        assert len(row.corrected) == len(row.corrected_at_random) == 5
         assert all(0 <= score <= 1 for score in scores)
         assert row.click >= row.picked
         assert row.picked_any >= row.picked
@@ -115,7 +115,9 @@ def made_up(scene: int, click: float, level: int = 0, area: int = 500) -> Target
     numbers = dict.fromkeys(Target.__dataclass_fields__, click)
     three, five = (click, click / 2, click / 3), (click,) * 5
     special = {"scene": scene, "mask": 0, "place": (1.0, 2.0), "level": level, "area": area, "pick": scene % 3}
-    return Target(**numbers | special | {"corrected": five, "predicted": three, "true": three})
+    return Target(
+        **numbers | special | {"corrected": five, "corrected_at_random": five, "predicted": three, "true": three}
+    )
 
 
 def test_interval_holds_the_mean_and_is_wider_where_masks_of_a_scene_are_alike() -> None:

@@ -163,6 +163,14 @@ def test_next_prompts_correct_the_mask_that_the_model_would_return() -> None:
         assert (y >= 16) if label == 1 else (x < 16 and y < 16)
 
 
+def test_next_prompts_without_chance_click_into_the_middle_of_the_error() -> None:
+    masks, iou, targets, _ = toy_round()
+    after = next_prompts(first_prompts([False, False]), masks, iou, targets, [None, None])
+    # Mask 2 is the lower left quarter; the lower right one is missed: 16 x 16 pixels from (16, 16) on.
+    assert after.labels[:, 1].tolist() == [1, 1]
+    assert ((after.clicks[:, 1] - 23.5).abs() <= 1).all()
+
+
 def test_after_a_second_click_mask_0_is_corrected() -> None:
     masks, iou, targets, rngs = toy_round()
     after = next_prompts(first_prompts([False, False], clicks=2), masks, iou, targets, rngs)

@@ -40,7 +40,7 @@ SMALL = Settings(
     grids=((0.0, 16),),
     precision="float32",
     validate_every=2,
-    validation_scenes=1,
+    validation_scenes=3,  # the third has masks of all levels
 )
 SHARED = replace(SMALL, seed=4, steps=2)
 
@@ -265,6 +265,33 @@ def test_grid_follows_the_fraction() -> None:
     assert Settings(steps=1).grid(0.99) == 64  # the official one at the end
 
 
+def test_a_run_from_weights_begins_with_them_and_leaves_out_what_a_fresh_model_needs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    other = small_model()
+    export(other, tmp_path / "other.safetensors")
+    settings = replace(SMALL, start=str(tmp_path / "other.safetensors"), grids=((0.0, 16), (0.3, 32), (0.9, 64)))
+    run = Trainer(settings, tmp_path, CPU)
+    for model in (run.model, run.average):
+        for (name, got), wanted in zip(model.named_parameters(), other.parameters(), strict=True):
+            assert torch.equal(got, wanted.half().float()), name
+    assert [settings.grid(fraction) for fraction in (0.0, 0.5, 0.95)] == [32, 32, 64]
+    assert settings.balanced(0.0) == 0
+    fresh = replace(settings, start=None, balanced_until=0.2)
+    assert [fresh.grid(0.0), fresh.balanced(0.0), fresh.balanced(0.1), fresh.balanced(0.3)] == [16, 1.0, 0.5, 0.0]
+
+
+def test_no_weights_to_begin_with(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"start: expected a weights file .* nowhere: no such file"):
+        Trainer(replace(SMALL, start="nowhere"), tmp_path, CPU)
+
+
+def test_a_run_is_not_resumed_with_other_settings(uninterrupted: Trainer) -> None:
+    with pytest.raises(ValueError, match=r"other settings: \{'images': '2 then, 4 now'\}"):
+        Trainer(replace(SMALL, images=4), uninterrupted.out, CPU, resume=True)
+    longer = Trainer(replace(SMALL, steps=99, validate_every=7), uninterrupted.out, CPU, resume=True)
+    assert longer.step == STEPS
+
+
 def test_hours_bound_a_run(tmp_path: Path) -> None:
     run = Trainer(replace(SMALL, steps=None, hours=1e-9, validate_every=100), tmp_path, CPU)
     run.run()
@@ -334,7 +361,7 @@ def test_to_device_moves_the_tensors_and_keeps_the_generators() -> None:
 
 def test_validate_repeats_itself_and_leaves_the_grid_as_it_was() -> None:
     model = small_model().eval()
-    first, again = (validate(model, 16, 2, "float32") for _ in range(2))
+    first, again = (validate(model, 16, 3, "float32") for _ in range(2))
     assert first == again
     assert set(first) == {"click", "whole", "part", "sub", "picked", "box"}
     assert all(0 <= value <= 1 for value in first.values())
