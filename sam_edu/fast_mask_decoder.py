@@ -8,7 +8,8 @@ at a time, so that what is written down on the way stays in the processor's cach
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from itertools import repeat
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,27 +18,21 @@ from torch.nn import functional as F
 
 from sam_edu.modules import Attention, MaskDecoder, TwoWayAttentionBlock, TwoWayTransformer
 
-# How many image tokens, over all prompt sets, are worked on at a time: two prompt sets of SAM; and fewer where each
-# becomes 16 pixels, or many small steps follow one another, so that they stay in the cache (256 channels: 0.5 MB).
-CHUNK, TILE = 8192, 512
+# How many image tokens, over all prompt sets, are worked on at a time: four prompt sets of SAM; and fewer where each
+# becomes 16 pixels, or many small steps follow one another, so that they stay in the cache (256 channels: 1 MB).
+CHUNK, TILE = 16384, 1024
 
 Tokens = Float[Tensor, "batch tokens dim"]
 Pixels = Float[Tensor, "groups pixels dim"]
 Heads = Float[Tensor, "batch heads tokens head_dim"]
-Projected = Float[Tensor, "groups heads head_dim pixels"]
-Code = Float[Tensor, "_ heads head_dim pixels"]  # of batch 1 for all groups, or one per group
+Scores = Float[Tensor, "batch heads tokens pixels"]
+Projected = Float[Tensor, "_ heads head_dim pixels"]  # of batch 1 for all groups, or one per group
 Weight = Float[Tensor, "internal_dim dim"]
 Picture = Float[Tensor, "_ dim height width"]
-Prompts = Float[Tensor, "_ prompt_tokens dim"]
 Masks = Float[Tensor, "batch masks large_height large_width"]
-
-
-class Known(NamedTuple):
-    """The image tokens as layer 0 projects them: the same for every prompt set of an image."""
-
-    k: Projected  # for step (2), positional code included
-    v: Projected  # for step (2), without the bias
-    q: Projected  # for step (4), positional code and bias included
+# What layer 0 makes of the image tokens, the same for every prompt set of an image: k and v for step (2), and q for
+# step (4); k and q with positional code and bias, v without its bias.
+Known = tuple[Projected, Projected, Projected]
 
 
 class FastMaskDecoder(nn.Module):
@@ -82,21 +77,18 @@ class FastMaskDecoder(nn.Module):
         The image side of layer 0 is shared where all prompt sets have the same image and the same dense prompt, as it
         is without mask prompts (`dense_prompt_embeddings` of batch 1, or expanded from one).
         """
-        decoder = self.decoder
         inputs = (image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
-        batch = decoder._check(*inputs)
+        batch = self.decoder._check(*inputs)
         if batch == 0:  # nothing to make fast
-            return decoder(*inputs, multimask_output)
-        if dense_prompt_embeddings.stride(0) == 0:
-            dense_prompt_embeddings = dense_prompt_embeddings[:1]
+            return self.decoder(*inputs, multimask_output)
+        dense = dense_prompt_embeddings[: 1 if dense_prompt_embeddings.stride(0) == 0 else batch]
         chosen = slice(1, None) if multimask_output else slice(0, 1)
-        src = image_embeddings + dense_prompt_embeddings
-        if image_pe.shape[0] > 1:  # the image side is no longer the same for all
-            src = src.expand(batch, -1, -1, -1)
+        groups = batch if image_pe.shape[0] > 1 else -1  # with codes of its own, each prompt set is a group
+        src = (image_embeddings + dense).expand(groups, -1, -1, -1)
         return self.decode(src, image_pe, sparse_prompt_embeddings.expand(batch, -1, -1), chosen)
 
     def decode(
-        self, src: Picture, image_pe: Picture, sparse_prompt_embeddings: Prompts, chosen: slice
+        self, src: Picture, image_pe: Picture, sparse_prompt_embeddings: Tokens, chosen: slice
     ) -> tuple[Masks, Float[Tensor, "batch masks"]]:
         """Decode groups of prompt sets that share a picture.
 
@@ -113,22 +105,18 @@ class FastMaskDecoder(nn.Module):
         Returns:
             mask logits and IoU predictions of the chosen masks.
         """
-        decoder, grid = self.decoder, src.shape[2:]
-        batch, groups = len(sparse_prompt_embeddings), len(src)
-        sets, most = batch // groups, batch if torch.is_grad_enabled() else max(1, CHUNK // grid.numel())
+        decoder, grid, batch = self.decoder, src.shape[2:], len(sparse_prompt_embeddings)
+        sets, most = batch // len(src), batch if torch.is_grad_enabled() else max(1, CHUNK // grid.numel())
         output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([output_tokens.expand(batch, -1, -1), sparse_prompt_embeddings], dim=1)
 
-        codes = self._codes(image_pe) if len(image_pe) == 1 else None
-        together = max(1, most // sets)  # groups, and below prompt sets of a group, at a time
         parts: list[tuple[Tensor, Tensor]] = []
-        for group in range(0, groups, together):
-            here = slice(group, group + together)
-            part_codes = self._codes(image_pe[here]) if codes is None else codes
-            keys, known = self._image_side(src[here], part_codes, sets * tokens.shape[1])
-            of_groups = tokens[group * sets : (group + together) * sets]
-            for some in of_groups.split(max(1, most) if together == 1 else len(of_groups)):
-                parts.append(self._decode_some(some, keys, part_codes, known, chosen, grid))
+        n = max(1, most // sets)  # groups at a time; of one that is too large, some prompt sets at a time
+        pes = image_pe.split(n) if len(image_pe) > 1 else repeat(image_pe)
+        for some_src, pe, some_tokens in zip(src.split(n), pes, tokens.split(n * sets), strict=False):
+            codes = self._codes(pe)
+            keys, known = self._image_side(some_src, codes, sets * tokens.shape[1])
+            parts += [self._decode_some(few, keys, codes, known, chosen, grid) for few in some_tokens.split(most)]
         return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))  # type: ignore[return-value]
 
     def _decode_some(
@@ -144,13 +132,14 @@ class FastMaskDecoder(nn.Module):
             known = None  # from here on the image side differs between prompt sets
         read = [0, *range(1, 1 + decoder.num_mask_tokens)[chosen]]
         queries, tokens = queries[:, read], tokens[:, read]
-        attended = tokens_to_image(transformer.final_attn_token_to_image, queries + tokens, keys, codes[-1])
+        attended = tokens_to_image(transformer.final_attn_token_to_image, queries + tokens, keys, codes[-1], None)
         queries = transformer.norm_final_attn(queries + attended)
 
         mlps = list(decoder.output_hypernetworks_mlps)[chosen]
         hyper_in = torch.stack([mlp(queries[:, i]) for i, mlp in enumerate(mlps, start=1)], dim=1)
-        masks = paint(decoder.output_upscaling, keys, hyper_in, grid)
-        return masks, decoder.iou_prediction_head(queries[:, 0])[:, chosen]
+        return paint(decoder.output_upscaling, keys, hyper_in, grid), decoder.iou_prediction_head(queries[:, 0])[
+            :, chosen
+        ]
 
     def _codes(self, image_pe: Tensor) -> list[Tensor]:
         """The positional codes in the space of every attention's heads: steps (2), (4) of each block, then (6-1).
@@ -159,17 +148,13 @@ class FastMaskDecoder(nn.Module):
         has to write down x + pe for each prompt set.
         """
         transformer: TwoWayTransformer = self.decoder.transformer  # type: ignore[assignment]
-        sides = [side for layer in transformer.layers for side in zip(_cross_attentions(layer), "kq", strict=True)]
-        sides.append((transformer.final_attn_token_to_image, "k"))
-        linears = [attention.q_proj if side == "q" else attention.k_proj for attention, side in sides]
+        linears = [y for t2i, i2t in map(_cross_attentions, transformer.layers) for y in (t2i.k_proj, i2t.q_proj)]
+        linears.append(transformer.final_attn_token_to_image.k_proj)
 
         def compute() -> list[Tensor]:
             self._kept.pop("image", None)  # it was made with the codes before
             pe, heads = image_pe.flatten(2).transpose(1, 2), transformer.num_heads
-            codes = [project(pe, linear.weight, heads) for linear in linears]
-            # A key's bias adds the same to every score of a query and cancels in the softmax; a query's does not.
-            codes[1::2] = [x + y.bias.view(heads, -1, 1) for x, y in zip(codes[1::2], linears[1::2], strict=True)]
-            return codes
+            return [project(pe, y.weight, heads) + y.bias.view(heads, -1, 1) for y in linears]
 
         return self._keep("codes", [image_pe, *(x for y in linears for x in (y.weight, y.bias))], compute)
 
@@ -184,22 +169,17 @@ class FastMaskDecoder(nn.Module):
         if transformer.depth == 0:
             return src.flatten(2).transpose(1, 2).contiguous(), None
         t2i, i2t = _cross_attentions(transformer.layers[0])
-        heads, weights = t2i.num_heads, [t2i.k_proj.weight, t2i.v_proj.weight, i2t.q_proj.weight]
+        weights = [t2i.k_proj.weight, t2i.v_proj.weight, i2t.q_proj.weight]
 
-        def compute(known: bool) -> tuple[Tensor, Known | None]:
-            keys = src.flatten(2).transpose(1, 2).contiguous()
-            each = zip(weights, (codes[0], None, codes[1]), strict=True)
-            return keys, Known(*(project(keys, weight, heads, code) for weight, code in each)) if known else None
+        def flattened() -> dict[str, Any]:
+            return {"keys": src.flatten(2).transpose(1, 2).contiguous()}
 
-        worth = rows * heads >= t2i.internal_dim
-        if not _frugal() or len(src) > 1:
-            return compute(worth)
-        before = self._kept.get("image")
-        result = self._keep("image", [src, *weights], lambda: compute(worth))
-        if result[1] is None and before is self._kept["image"]:  # met again
-            result = compute(True)
-            self._kept["image"] = (before[0], result)
-        return result
+        image = self._keep("image", [src, *weights], flattened) if len(src) == 1 else flattened()
+        if "known" not in image and ("met" in image or rows * t2i.num_heads >= t2i.internal_dim):
+            added = (codes[0], None, codes[1])
+            image["known"] = tuple(map(project, repeat(image["keys"]), weights, repeat(t2i.num_heads), added))
+        image["met"] = True
+        return image["keys"], image.get("known")
 
     def _keep(self, name: str, inputs: Sequence[Tensor], compute: Callable[[], Any]) -> Any:
         """`compute()`, or its last result if `inputs` still have the values that they had then.
@@ -210,7 +190,7 @@ class FastMaskDecoder(nn.Module):
         if not _frugal():
             return compute()
         before, result = self._kept.get(name, ([], None))
-        if len(before) != len(inputs) or not all(map(_same, before, inputs)):
+        if not before or not all(map(_same, before, inputs)):
             result = compute()
             self._kept[name] = ([x.detach().clone() for x in inputs], result)
         return result
@@ -222,13 +202,13 @@ def _frugal() -> bool:
     return not (torch.is_grad_enabled() or autocast or torch.compiler.is_compiling())
 
 
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
+
+
 def _cross_attentions(layer: nn.Module) -> tuple[Attention, Attention]:
     """Those of steps (2) and (4)."""
     return layer.cross_attn_token_to_image, layer.cross_attn_image_to_token  # type: ignore[return-value]
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
 
 
 def _block(
@@ -246,7 +226,7 @@ def _block(
     return queries, add_and_norm(layer.norm4, keys, weights, values, in_place=not first)
 
 
-def project(x: Pixels, weight: Weight, heads: int, code: Code | None = None) -> Projected:
+def project(x: Pixels, weight: Weight, heads: int, code: Projected | None = None) -> Projected:
     """An attention's projection of image tokens, split into heads, plus the projection of their positional codes.
 
     The pixels come last, as `per_head` wants them: one product and no copy to turn the result round.
@@ -268,59 +248,69 @@ def per_head(few: Tensor, many: Tensor) -> Tensor:
     return product.unflatten(2, rows.shape[2:4]).transpose(1, 2).flatten(0, 1)
 
 
-def absorbed_scores(few: Heads, keys: Pixels, weight: Weight, code: Code) -> Float[Tensor, "batch heads tokens pixels"]:
-    """Scores between tokens and image tokens, without projecting an image token.
+def folding_pays(few: Heads, keys: Pixels, weight: Weight) -> bool:
+    """Whether a projection is cheaper on the side of the tokens.
+
+    With P pixels, to project them takes P x dim x internal_dim multiplications; a product of all pixels with one row
+    per token and head, of all prompt sets of a group, takes P x dim x rows: 128 against 56 in SAM with 7 tokens.
+    """
+    return few.shape[0] // keys.shape[0] * few.shape[1] * few.shape[2] < weight.shape[0]
+
+
+def scores(few: Heads, keys: Pixels, weight: Weight, code: Projected, known: Projected | None) -> Scores:
+    """Scores between tokens and image tokens, without projecting an image token where `folding_pays`.
 
     A score is few_h . W_h (x + pe) = (W_h^T few_h) . x + few_h . (W_h pe). Folding W_h onto the token happens once per
     token and head, and the image tokens are used as they are; the second part has its `code` ready (see `_codes`).
-    With P pixels the projection takes P x dim x internal_dim multiplications, the folded rows take P x dim x tokens x
-    heads: 128 against 56 in SAM with 7 tokens.
+    With `known`, the image tokens as W and code make them, it is an ordinary product.
     """
-    groups, pixels, dim = keys.shape
-    folded = torch.einsum("bhtd,hdc->bhtc", few, weight.unflatten(0, (few.shape[1], -1))).reshape(groups, -1, dim)
+    (groups, pixels, dim), heads = keys.shape, few.shape[1]
+    if known is not None or not folding_pays(few, keys, weight):
+        return per_head(few, project(keys, weight, heads, code) if known is None else known)
+    folded = torch.einsum("bhtd,hdc->bhtc", few, weight.unflatten(0, (heads, -1))).reshape(groups, -1, dim)
     placed = per_head(few, code).reshape(groups, -1, pixels)
     return torch.baddbmm(placed, folded, keys.transpose(1, 2)).view(*few.shape[:3], pixels)
 
 
-def tokens_to_image(attention: Attention, q: Tokens, keys: Pixels, code: Code, known: Known | None = None) -> Tokens:
-    """Steps (2) and (6-1) without projecting an image token.
+def gather(weights: Scores, keys: Pixels, weight: Weight, known: Projected | None) -> Heads:
+    """What each token and head gathers from the image, without projecting an image token where `folding_pays`.
 
-    Scores: see `absorbed_scores`. The output is sum_x a_x (W_v,h x + b_v,h) = W_v,h (sum_x a_x x) + b_v,h, as the
-    weights sum to 1: gather first, project after. Where the projections are known, or tokens x heads are so many that
-    projecting is cheaper, this is an ordinary attention.
+    sum_x a_x (W_h x) = W_h (sum_x a_x x): gather first, project after.
+    """
+    heads = weights.shape[1]
+    if known is not None or not folding_pays(weights, keys, weight):
+        return per_head(weights, (project(keys, weight, heads) if known is None else known).transpose(2, 3))
+    gathered = weights.view(len(keys), -1, keys.shape[1]) @ keys
+    return torch.einsum("bhtc,hdc->bhtd", gathered.view(*weights.shape[:3], -1), weight.unflatten(0, (heads, -1)))
+
+
+def tokens_to_image(attention: Attention, q: Tokens, keys: Pixels, code: Projected, known: Known | None) -> Tokens:
+    """Steps (2) and (6-1): see `scores` and `gather`. As a query's weights sum to 1, b_v is added once, at the end.
 
     Args:
         attention: whose weights to use.
         q: queries, positional code included.
         keys: image tokens, without their positional codes: the keys and the values.
         code: the positional codes as projected by `attention.k_proj`.
-        known: the image tokens as projected for this attention.
+        known: the image tokens as projected for this attention, where they are known.
 
     Returns:
         what each token gathered, after the output projection.
     """
     few = _scaled_heads(attention.q_proj(q), attention.num_heads)
-    heads, tokens = few.shape[1:3]
-    w_k, w_v = attention.k_proj.weight, attention.v_proj.weight
-    if known is not None or _rows(few, keys) >= attention.internal_dim:
-        k = known.k if known is not None else project(keys, w_k, heads, code)
-        v = known.v if known is not None else project(keys, w_v, heads)
-        values = per_head(torch.softmax(per_head(few, k), dim=-1), v.transpose(2, 3)).transpose(1, 2)
-    else:
-        weights = torch.softmax(absorbed_scores(few, keys, w_k, code), dim=-1)
-        gathered = (weights.view(len(keys), -1, keys.shape[1]) @ keys).view(-1, heads, tokens, keys.shape[2])
-        values = torch.einsum("bhtc,hdc->bthd", gathered, w_v.unflatten(0, (heads, -1)))
-    return attention.out_proj(values.flatten(2) + attention.v_proj.bias)
+    weights = torch.softmax(scores(few, keys, attention.k_proj.weight, code, known and known[0]), dim=-1)
+    values = gather(weights, keys, attention.v_proj.weight, known and known[1]).transpose(1, 2).flatten(2)
+    return attention.out_proj(values + attention.v_proj.bias)
 
 
 def image_to_tokens(
-    attention: Attention, keys: Pixels, k: Tokens, v: Tokens, code: Code, known: Known | None = None
+    attention: Attention, keys: Pixels, k: Tokens, v: Tokens, code: Projected, known: Known | None
 ) -> tuple[Float[Tensor, "batch rows pixels"], Float[Tensor, "batch rows dim"]]:
     """Step (4) without projecting an image token.
 
-    Scores: see `absorbed_scores`. The output is sum_t a_t W_o,h v_t,h + b_o: fold W_o onto the values of the few
-    tokens. The softmax over the tokens is laid out with the pixels as the last axis, along which the processor works
-    on many at a time; over a last axis of 7 it takes twenty times longer.
+    Scores: see `scores`. The output is sum_t a_t W_o,h v_t,h + b_o: fold W_o onto the values of the few tokens. The
+    softmax over the tokens is laid out with the pixels as the last axis, along which the processor works on many at a
+    time; over a last axis of 7 it takes twenty times longer.
 
     Args:
         attention: whose weights to use.
@@ -328,29 +318,21 @@ def image_to_tokens(
         k: tokens plus their positional codes.
         v: tokens.
         code: the positional codes as projected by `attention.q_proj`, bias included.
-        known: the image tokens as projected for this attention.
+        known: the image tokens as projected for this block, where they are known.
 
     Returns:
         weights and values, a row per head and token. The product of the two is the attention's output.
     """
-    heads = attention.num_heads
-    few = _scaled_heads(attention.k_proj(k), heads)
-    values = attention.v_proj(v).unflatten(2, (heads, -1))
-    w_q, out = attention.q_proj.weight, attention.out_proj
-    if known is not None or _rows(few, keys) >= attention.internal_dim:
-        scores = per_head(few, known.q if known is not None else project(keys, w_q, heads, code))
-    else:
-        scores = absorbed_scores(few, keys, w_q, code)
-    weights = torch.softmax(scores, dim=2).flatten(1, 2)
+    heads, out = attention.num_heads, attention.out_proj
+    few, values = _scaled_heads(attention.k_proj(k), heads), attention.v_proj(v).unflatten(2, (heads, -1))
+    weights = torch.softmax(scores(few, keys, attention.q_proj.weight, code, known and known[2]), dim=2)
     # The weights of a head sum to 1, so b_o can ride on the values: a share of it on those of each head.
     folded = torch.einsum("bthd,chd->bhtc", values, out.weight.unflatten(1, (heads, -1))) + out.bias / heads
-    return weights, folded.flatten(1, 2)
+    return weights.flatten(1, 2), folded.flatten(1, 2)
 
 
-def add_and_norm(
-    norm: nn.LayerNorm, keys: Pixels, weights: Tensor, values: Tensor, in_place: bool
-) -> Float[Tensor, "batch pixels dim"]:
-    """The end of step (4): LayerNorm(x + sum_t a_t v_t), with the sum of `image_to_tokens`.
+def add_and_norm(norm: nn.LayerNorm, keys: Pixels, weights: Tensor, values: Tensor, in_place: bool) -> Tensor:
+    """The end of step (4): LayerNorm(x + sum_t a_t v_t), with the sum of `image_to_tokens`: (batch, pixels, dim).
 
     Each image token minds its own business, so without autograd a few at a time are finished, sum, residual and norm,
     while they are in the cache. Fresh memory is what this saves: for every page of it that is touched for the first
@@ -362,49 +344,48 @@ def add_and_norm(
     result = keys if in_place or step >= pixels else keys.new_empty(batch, *keys.shape[1:])
     for start in range(0, pixels, step):
         here = slice(start, start + step)
-        gathered = weights[:, :, here].transpose(1, 2) @ values
-        x = (keys[:, here].unsqueeze(1) + gathered.unflatten(0, (groups, -1))).flatten(0, 1)
+        gathered = (weights[:, :, here].transpose(1, 2) @ values).unflatten(0, (groups, -1))
+        x = norm((keys[:, here].unsqueeze(1) + gathered).flatten(0, 1))
         if step >= pixels:
-            return norm(x)
-        result[:, here] = norm(x)
+            return x
+        result[:, here] = x
     return result
 
 
 def _scaled_heads(x: Tensor, heads: int) -> Heads:
-    x = x.unflatten(2, (heads, -1)).transpose(1, 2)
-    return x / math.sqrt(x.shape[-1])
-
-
-def _rows(few: Tensor, keys: Tensor) -> int:
-    """How many rows meet each image token: tokens x heads of all prompt sets of a group."""
-    return few.shape[0] // keys.shape[0] * few.shape[1] * few.shape[2]
+    return x.unflatten(2, (heads, -1)).transpose(1, 2) / math.sqrt(x.shape[2] // heads)
 
 
 def paint(upscaling: nn.Sequential, keys: Tensor, hyper_in: Tensor, grid: torch.Size) -> Masks:
-    """Steps (5) and (6-3) as three matrix products and one final shuffle of the masks.
+    """Steps (5) and (6-3) as matrix products, which write the rows of the masks one after the other.
 
     A transposed convolution with kernel 2 and stride 2 turns each place into 2 x 2 new ones, each by a matrix of its
     own, and no two overlap: it is one linear layer to 4 x channels. Channels stay last, which makes the layer norm a
-    plain one, and the pixels are put in their places after the product, when 32 channels have become a few masks. As
-    no image token's pixels depend on another's, a few rows of the grid at a time will do: they fit in the cache.
+    plain one, and the product with `hyper_in` comes before the new places are sorted, when 32 channels have become a
+    few masks. A row y of the grid becomes rows (y, dy, dy') of the masks. The second layer does one dy' at a time: then
+    its places (x, dx, dx') already lie in the order of a row, and only whole rows have to be moved. As no image
+    token's pixels depend on another's, a few rows of the grid at a time will do: they fit in the cache.
     """
     first, norm, act1, second, act2 = list(upscaling)[:5]
-    weight, bias = norm.get_parameter("weight"), norm.get_parameter("bias")
-    doubled_once, doubled_twice = _doubling(first), _doubling(second)
+    doubled, halves = _doubling(first), list(zip(*(x.chunk(2) for x in _doubling(second)), strict=True))
+    strips: list[Tensor] = []
     rows = max(1, TILE // (grid[1] * len(keys))) if _frugal() else grid[0]
-    masks = keys.new_empty(*hyper_in.shape[:2], 4 * grid[0], 4 * grid[1])
-    for y in range(0, grid[0], rows):
-        tile = keys[:, y * grid[1] : (y + rows) * grid[1]]
-        x = F.linear(tile, *doubled_once).unflatten(-1, (4, -1))
-        x = act1(F.layer_norm(x, tuple(weight.shape), weight, bias, norm.eps))  # type: ignore[arg-type]
-        x = act2(F.linear(x, *doubled_twice).unflatten(-1, (4, -1))).flatten(1, 3)  # (batch, pixels * 16, channels)
-        painted = (hyper_in @ x.transpose(1, 2)).unflatten(2, (-1, grid[1], 2, 2, 2, 2))
-        # (batch, masks, y, x, dy, dx, dy', dx') -> (batch, masks, y dy dy', x dx dx')
-        painted = painted.permute(0, 1, 2, 4, 6, 3, 5, 7)
-        if rows >= grid[0]:
-            return painted.flatten(5, 7).flatten(2, 4)
-        masks.view(*masks.shape[:2], grid[0], 2, 2, grid[1], 2, 2)[:, :, y : y + rows] = painted
-    return masks
+    for tile in keys.unflatten(1, grid).split(rows, dim=1):
+        x = F.linear(tile.contiguous(), *doubled).unflatten(-1, (2, 2, -1))
+        x = act1(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))  # type: ignore[arg-type]
+        x = x.transpose(2, 3).flatten(1, 4)  # (batch, y, x, dy, dx, channels) -> (batch, y dy x dx, channels)
+        painted = [_weigh(hyper_in, act2(F.linear(x, *half)).view(len(x), -1, hyper_in.shape[2])) for half in halves]
+        # of each dy' (batch, masks, y dy x dx dx') -> (batch, masks, y dy dy', x dx dx')
+        strips.append(torch.stack([p.unflatten(2, (-1, 4 * grid[1])) for p in painted], dim=3).flatten(2, 3))
+    return torch.cat(strips, dim=2)
+
+
+def _weigh(hyper_in: Tensor, x: Tensor) -> Tensor:
+    """hyper_in @ x^T. For autograd in the order in which the gradient of x is contiguous: GELU's backward would crawl
+    over the other."""
+    if torch.is_grad_enabled():
+        return (x @ hyper_in.transpose(1, 2)).transpose(1, 2)
+    return hyper_in @ x.transpose(1, 2)
 
 
 def _doubling(conv: nn.Module) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "sam_edu"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-MAX_MODULE_LINES = 450
+MAX_MODULE_LINES, MAX_FAST_LINES = 450, 200
 MADE_HERE = {"build", "dist", "runs"}  # ignored by git
 
 
@@ -95,6 +95,10 @@ def test_notebook_software_is_known_to_figures_and_exercises_alone():
 def test_modules_are_short():
     lines = {path.name: code_lines(path.read_text(encoding="utf-8")) for path in below("modules")}
     assert sum(lines.values()) <= MAX_MODULE_LINES, lines
+
+
+def test_the_fast_decoder_is_short():
+    assert code_lines((PACKAGE / "fast_mask_decoder.py").read_text(encoding="utf-8")) <= MAX_FAST_LINES
 
 
 def code_lines(source: str) -> int:
