@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sam_edu import figures, modules, official
+    from sam_edu import checkpoints, exercises, figures, modules, official, statistics
     from sam_edu.example import Example, example
     from sam_edu.fast_mask_decoder import FastMaskDecoder
     from sam_edu.modules import (
@@ -54,7 +54,7 @@ _MODULES = {
     "sam_edu.tracing": ("Ledger", "Trace", "intervene", "trace"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
-_SUBMODULES = ("figures", "modules", "official")
+_SUBMODULES = ("checkpoints", "exercises", "figures", "modules", "official", "statistics")
 
 __all__ = [
     "MLP",
@@ -75,13 +75,16 @@ __all__ = [
     "Trace",
     "TwoWayAttentionBlock",
     "TwoWayTransformer",
+    "checkpoints",
     "example",
+    "exercises",
     "figures",
     "intervene",
     "load",
     "mask_product",
     "modules",
     "official",
+    "statistics",
     "trace",
 ]
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sam_edu import statistics
-from sam_edu.fast_mask_decoder import Known, absorbed_scores, add_and_norm, image_to_tokens, paint, per_head, project
+from sam_edu.fast_mask_decoder import add_and_norm, paint
 from sam_edu.modules import Attention, MaskDecoder, TwoWayAttentionBlock, TwoWayTransformer, mask_product
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam, load
@@ -137,16 +137,14 @@ class SwitchedDecoder:
         if not quick or _touched_in(name, touched) - _TOKENS_ASK:
             return attention(q=q, k=keys + key_pe, v=keys)
         few = attention.q(_split(attention.q_proj(q), attention.num_heads))
-        scaled = few / math.sqrt(few.shape[-1])
+        scaled, w_v = few / math.sqrt(few.shape[-1]), _by_head(attention.v_proj.weight, attention)
         if _same(keys, before):
-            weights = torch.softmax(per_head(scaled, self.t[f"{name}.k"].transpose(2, 3)), dim=-1)
-            heads = per_head(attention.weights(weights), self.t[f"{name}.v"])
+            weights = attention.weights(torch.softmax(scaled @ self.t[f"{name}.k"].mT, dim=-1))
+            heads = weights @ self.t[f"{name}.v"]
         else:
-            scores = absorbed_scores(scaled, keys, attention.k_proj.weight, self.codes[name])
+            scores = _folded_scores(scaled, keys, attention.k_proj.weight, self.codes[name])
             weights = attention.weights(torch.softmax(scores, dim=-1))
-            gathered = (weights.flatten(1, 2) @ keys).unflatten(1, weights.shape[1:3])
-            w_v = attention.v_proj.weight.unflatten(0, (attention.num_heads, -1))
-            heads = gathered @ w_v.transpose(1, 2)
+            heads = (weights.flatten(1, 2) @ keys).unflatten(1, weights.shape[1:3]) @ w_v.mT
             # The weights need not sum to 1: they may have been changed.
             heads = heads + weights.sum(-1, keepdim=True) * attention.v_proj.bias.view(attention.num_heads, 1, -1)
         return attention.out(attention.out_proj(attention.heads(heads).transpose(1, 2).flatten(2)))
@@ -168,14 +166,21 @@ class SwitchedDecoder:
         if not quick or asked - _IMAGE_ASKS:
             attended = attention(q=keys + key_pe, k=queries + tokens, v=queries)
             return layer.norm4(keys + attended)
-        known = None
+        k = _split(attention.k_proj(queries + tokens), attention.num_heads)
+        v = _split(attention.v_proj(queries), attention.num_heads)
+        scaled = k / math.sqrt(k.shape[-1])
         if _same(keys, self._keys[number]):
-            known = Known(*[self.t[f"{name}.q"].transpose(2, 3)] * 3)  # only q is read
-        weights, values = image_to_tokens(attention, keys, queries + tokens, queries, self.codes[name], known)
+            scores = scaled @ self.t[f"{name}.q"].mT
+        else:
+            scores = _folded_scores(scaled, keys, attention.q_proj.weight, self.codes[name])
+        # (1, heads, tokens, pixels): over a last axis of 7 a softmax would take twenty times longer.
+        weights = torch.softmax(scores, dim=2)
         if not asked:
-            return add_and_norm(layer.norm4, keys, weights, values, in_place=False)
-        v = attention.v(_split(attention.v_proj(queries), attention.num_heads))
-        heads = attention.heads(weights.unflatten(1, (attention.num_heads, -1)).transpose(2, 3) @ v)
+            # The weights of a head sum to 1, so each head brings its share of the bias along.
+            share = attention.out_proj.bias / attention.num_heads
+            values = v @ _by_head(attention.out_proj.weight.T, attention) + share
+            return add_and_norm(layer.norm4, keys, weights.flatten(1, 2), values.flatten(1, 2), in_place=False)
+        heads = attention.heads(weights.mT @ attention.v(v))
         return layer.norm4(keys + attention.out(attention.out_proj(heads.transpose(1, 2).flatten(2))))
 
     def _out(self, hs: Tensor, keys: Tensor, touched: set[str]) -> tuple[Tensor, Tensor]:
@@ -194,18 +199,29 @@ class SwitchedDecoder:
 
 
 def position_codes(decoder: MaskDecoder, image_pe: Tensor) -> dict[str, Tensor]:
-    """The grid's positional codes in the space of each cross-attention's heads, as `fast_mask_decoder` wants them."""
+    """The grid's positional codes in the space of each cross-attention's heads, (1, heads, head_dim, pixels).
+
+    W (x + pe) + b = W x + (W pe + b), and the second part is the same for every prompt.
+    """
     codes = {}
     for name in ATTENTIONS:
         if "self_attn" in name:
             continue
         attention: Attention = decoder.get_submodule(name)  # type: ignore[assignment]
-        if "image_to_token" in name:
-            code = project(_as_row(image_pe), attention.q_proj.weight, attention.num_heads)
-            codes[name] = code + attention.q_proj.bias.view(attention.num_heads, -1, 1)
-        else:
-            codes[name] = project(_as_row(image_pe), attention.k_proj.weight, attention.num_heads)
+        linear = attention.q_proj if "image_to_token" in name else attention.k_proj
+        codes[name] = _split(linear(_as_row(image_pe)), attention.num_heads).mT
     return codes
+
+
+def _folded_scores(few: Tensor, keys: Tensor, weight: Tensor, code: Tensor) -> Tensor:
+    """few_h . (W_h x + code) = (W_h^T few_h) . x + few_h . code: the few are folded, and no image token projected."""
+    folded = few @ weight.unflatten(0, (few.shape[1], -1))
+    return (folded.flatten(1, 2) @ keys.mT).unflatten(1, few.shape[1:3]) + few @ code
+
+
+def _by_head(weight: Tensor, attention: Attention) -> Tensor:
+    # (internal_dim, dim) -> (heads, head_dim, dim)
+    return weight.unflatten(0, (attention.num_heads, -1))
 
 
 def _as_row(picture: Tensor) -> Tensor:
@@ -230,18 +246,19 @@ Row = dict[str, np.ndarray]
 
 
 @torch.no_grad()
-def measure_scene(model: Sam, number: int, names: Sequence[str] = tuple(SWITCHES)) -> list[Row]:
+def measure_scene(model: Sam, number: int, names: Sequence[str] | None = None) -> list[Row]:
     """Measure all clicks of a held-out scene.
 
     Args:
         model: in eval mode, with pictures of 256 pixels.
         number: of the scene.
-        names: which switches.
+        names: which switches; all by default.
 
     Returns:
         per click "prompt" (6,), "scores" (1 + switches, 2), "entropy" (7, heads), "distance" and "share", both
         (3, heads + 1).
     """
+    names = tuple(SWITCHES) if names is None else names
     image, masks, prompts = prompts_of(number)
     predictor, encoder, rows = Predictor(model), model.prompt_encoder, []
     if prompts:
@@ -285,26 +302,29 @@ def _looks(weights: dict[str, Tensor], prompt: statistics.Prompt, masks: np.ndar
     return {"entropy": np.stack(entropy), "distance": looks @ distance, "share": looks @ inside}
 
 
-def collect(weights: Path, rows: list[Row]) -> dict[str, Any]:
-    """The file's arrays."""
+def collect(weights: Path, rows: list[Row], names: Sequence[str]) -> dict[str, Any]:
+    """The file's arrays, from the rows of clicks with these switches."""
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     return {
         "weights": np.array(statistics.sha256(weights)),
-        "definitions": np.array(json.dumps({name: switch.definition for name, switch in SWITCHES.items()})),
+        "definitions": np.array(json.dumps({name: SWITCHES[name].definition for name in names})),
         "prompts": stacked["prompt"].astype(np.int32),
         "scores": stacked["scores"].transpose(1, 0, 2).astype(np.float16),
         **{name: stacked[name].astype(np.float16) for name in ("entropy", "distance", "share")},
     }
 
 
-def measure(weights: Path, scenes: int, processes: int = 1, progress: bool = True) -> dict[str, Any]:
-    """Measure everything on stored weights.
+def measure(
+    weights: Path, scenes: int, processes: int = 1, progress: bool = True, names: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Measure stored weights.
 
     Args:
         weights: a safetensors file of the tiny model.
         scenes: how many.
         processes: how many to share the scenes among.
         progress: show a progress bar.
+        names: which switches; all by default.
 
     Returns:
         the arrays of the file, the same however many processes there are.
@@ -312,7 +332,8 @@ def measure(weights: Path, scenes: int, processes: int = 1, progress: bool = Tru
     Raises:
         ValueError: scenes that hold nothing to click on.
     """
-    jobs = [(weights, statistics.FIRST_SCENE + i) for i in range(scenes)]
+    names = tuple(SWITCHES) if names is None else tuple(names)
+    jobs = [(weights, statistics.FIRST_SCENE + i, names) for i in range(scenes)]
     bar: Any = tqdm(total=scenes, disable=not progress, unit="scene")
     rows: list[Row] = []
     with ExitStack() as stack:
@@ -326,7 +347,31 @@ def measure(weights: Path, scenes: int, processes: int = 1, progress: bool = Tru
             bar.update()
     if not rows:
         raise ValueError(f"scenes: expected some with at least one mask, got {scenes} without")
-    return collect(weights, rows)
+    return collect(weights, rows, names)
+
+
+def missing(before: dict[str, Any]) -> list[str]:
+    """The switches that a file's arrays do not hold, or hold as something else than they are now."""
+    definitions = json.loads(str(before["definitions"]))
+    return [name for name, switch in SWITCHES.items() if definitions.get(name) != switch.definition]
+
+
+def merge(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The arrays with what was measured before and is still on the list, and what is new, in the list's order.
+
+    Raises:
+        ValueError: other weights, or other clicks.
+    """
+    if str(before["weights"]) != str(new["weights"]) or not np.array_equal(before["prompts"], new["prompts"]):
+        raise ValueError("the file was measured on other weights or other clicks: measure everything again")
+    found: dict[str, tuple[str, np.ndarray]] = {}
+    for data in (before, new):
+        names = json.loads(str(data["definitions"]))
+        found |= {name: (text, row) for (name, text), row in zip(names.items(), data["scores"][1:], strict=True)}
+    kept = {name: found[name] for name in SWITCHES if name in found}
+    definitions = json.dumps({name: text for name, (text, _) in kept.items()})
+    scores = np.stack([new["scores"][0], *(row for _, row in kept.values())])
+    return new | {"definitions": np.array(definitions), "scores": scores}
 
 
 def store(data: dict[str, Any], path: Path) -> None:
@@ -347,8 +392,8 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _job(job: tuple[Path, int]) -> list[Row]:
-    weights, number = job
+def _job(job: tuple[Path, int, tuple[str, ...]]) -> list[Row]:
+    weights, number, names = job
     if weights not in _models:
         _models[weights] = load("tiny", checkpoint=weights)
-    return measure_scene(_models[weights], number)
+    return measure_scene(_models[weights], number, names)

@@ -1,5 +1,6 @@
 """The quick way to switch things off gives what the plain decoder gives under `intervene`; and what is measured."""
 
+import json
 import math
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sam_edu.modules import MaskDecoder
 from sam_edu.sam import build_mask_decoder, build_tiny, load
 from sam_edu.statistics import ATTENTIONS, SWITCHES, TOKEN_TO_IMAGE, Change, Prompt, Switch, switched_off
 from sam_edu.training import switched
-from sam_edu.training.switched import SwitchedDecoder, collect, measure, measure_scene, position_codes, store
+from sam_edu.training.switched import SwitchedDecoder, collect, measure, merge, missing, position_codes, store
 from sam_edu.training.trainer import export
 
 GRID = 6
@@ -53,7 +54,7 @@ def recorded(decoder: MaskDecoder, inputs: dict[str, Tensor]) -> SwitchedDecoder
 OTHERS: dict[str, Switch] = {
     point: Switch("", (Change(point, "zero", select),))
     for point, select in {
-        "src": {"channels": [0, 1, 2]},
+        "src": {"dim": [0, 1, 2]},
         "pos_src": {},
         "tokens": {"tokens": 5},
         "transformer.layers.0.cross_attn_token_to_image.k": {"heads": 1},
@@ -66,7 +67,7 @@ OTHERS: dict[str, Switch] = {
         "transformer.layers.1.queries_3": {"tokens": 2},
         "transformer.layers.1.keys_4": {"dim": 7},
         "transformer.final_attn_token_to_image.k": {"heads": 1},
-        "hs": {"tokens": 1},
+        "hs": {"tokens": 2},
         "keys": {"dim": 7},
         "output_upscaling.activated_once": {"channels": 3},
         "hyper_in": {"masks": 2},
@@ -140,7 +141,6 @@ def few_switches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     chosen = {name: SWITCHES[name] for name in few}
     monkeypatch.setattr(statistics, "SWITCHES", chosen)
     monkeypatch.setattr(switched, "SWITCHES", chosen)
-    monkeypatch.setattr(measure_scene, "__defaults__", (tuple(few),))
     return few
 
 
@@ -156,6 +156,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_file_is_measured_stored_and_read(weights: Path, few_switches: list[str], tmp_path: Path) -> None:
     data = measure(weights, scenes=1, progress=False)
+    assert not missing(data)
     path = tmp_path / "statistics.npz"
     store(data, path)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
@@ -191,7 +192,29 @@ def test_rows_are_stacked_and_stamped(weights: Path) -> None:
         "distance": np.zeros((3, 9)),
         "share": np.zeros((3, 9)),
     }
-    data = collect(weights, [row, row])
+    data = collect(weights, [row, row], list(SWITCHES))
     assert str(data["weights"]) == statistics.sha256(weights)
     assert data["scores"].shape == (1 + len(SWITCHES), 2, 2)
     assert data["entropy"].shape == (2, 7, 8)
+
+
+def made_up(weights: str, names: list[str], value: float) -> dict[str, object]:
+    return {
+        "weights": np.array(weights),
+        "prompts": np.array([Prompt(1000, 0, 0, 5, 6, 7)]),
+        "definitions": np.array(json.dumps({name: SWITCHES[name].definition for name in names})),
+        "scores": np.full((1 + len(names), 1, 2), value),
+    }
+
+
+def test_what_is_new_joins_what_was_measured_before() -> None:
+    first, second, third, *_ = SWITCHES
+    before, new = made_up("a", [third, first], 0.5), made_up("a", [second], 0.25)
+    before["definitions"] = np.array(str(before["definitions"]).replace("}", ', "gone": "what it was"}'))
+    before["scores"] = np.full((4, 1, 2), 0.5)
+    assert missing(before) == [name for name in SWITCHES if name not in (first, third)]
+    merged = merge(before, new)
+    assert list(json.loads(str(merged["definitions"]))) == [first, second, third]
+    assert merged["scores"][:, 0, 0].tolist() == [0.25, 0.5, 0.25, 0.5]
+    with pytest.raises(ValueError, match="other weights or other clicks"):
+        merge(before, made_up("b", [second], 0.25))
