@@ -80,7 +80,7 @@ def main() -> None:
         rate=settings["learning_rate"],
         decay=settings["decay_share"],
         ema=settings["ema"],
-        grids=", then ".join(f"{grid} x {grid}" for _, grid in settings["grids"]),
+        grids=", then ".join(f"{grid} x {grid}" for _, grid in settings["grids"][bool(settings["start"]) :]),
         command=args.command,
         begun_with=f"It began with {args.begun_with}. " if args.begun_with else "",
         min_area=", ".join(map(str, MIN_AREA)),

@@ -27,7 +27,7 @@ TEST_STREAM, UNSEEN_STREAM = 3, 4
 
 LEVELS = ("object", "part", "sub-part")
 CORRECTIONS = 5
-AREAS = (0, 300, 1000, 3000, 10000, 65536)
+AREAS = (0, 1000, 3000, 10000, 65536)
 CALIBRATION_BINS = (-np.inf, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, np.inf)
 
 

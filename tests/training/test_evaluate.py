@@ -161,9 +161,9 @@ def test_area_table_counts_every_mask_once() -> None:
     rows = [made_up(i, 0.1 * (i + 1), area=area) for i, area in enumerate([0, 299, 300, 9999, 10000, 65535])]
     found = cells(area_table(rows))[2:]
     assert len(found) == len(AREAS) - 1
-    assert [int(row[1]) for row in found] == [2, 1, 0, 1, 2]
-    assert found[0][2:] == ["0.150"] * 4
-    assert found[2][2:] == ["-"] * 4
+    assert [int(row[1]) for row in found] == [3, 0, 1, 2]
+    assert found[0][2:] == ["0.200"] * 4
+    assert found[1][2:] == ["-"] * 4
 
 
 def test_head_table_by_hand() -> None:
