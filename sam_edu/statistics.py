@@ -243,7 +243,7 @@ def _without_strongest(count: int, weight: Tensor, hidden: Tensor) -> Tensor:
 
 
 def _codes_off() -> dict[str, Switch]:
-    """Positional codes, which every attention adds anew to what queries and keys are made from."""
+    """Positional codes: all attentions but step (1) of block 0 add them anew to what queries and keys are made from."""
     what = "the positional codes are not added again in any cross-attention"
     return {
         "positional codes of the image off": Switch(

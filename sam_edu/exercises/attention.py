@@ -30,7 +30,7 @@ _SITUATIONS: dict[str, tuple[str, int, int, int, int]] = {
     "a": ("step (1), one click", 1, 7, 7, 1),
     "b": ("step (2), three clicks that select one object", 1, 9, 4096, 2),
     "c": ("step (4), three boxes, one object each", 3, 7, 4096, 2),
-    "d": ("step (6-1), two objects, for each a click and a box", 2, 8, 4096, 2),
+    "d": ("step (6-1), two objects, for each two clicks and a box", 2, 9, 4096, 2),
 }
 _NAMES = ("q", "k", "scores", "weights", "output")
 
@@ -103,10 +103,13 @@ def _shape_hint(case: str, name: str, got: tuple[int, ...], true: Mapping[str, t
         return "Heads and length are exchanged: the heads come before the length."
     tokens = _SITUATIONS[case][2]
     differ = [(a, b) for a, b in zip(got, right, strict=True) if a != b]
-    if all(b == tokens and a - b == -1 for a, b in differ):
-        return "Count the tokens again: five, the clicks, and where there is no box one for padding."
+    if "box" not in _SITUATIONS[case][0] and all(b == tokens and a - b == -1 for a, b in differ):
+        return "Count the tokens again: five, the clicks, and one for padding where there are clicks and no box."
     if all(b == tokens and abs(a - b) <= 2 for a, b in differ):
-        return "Count the tokens again: five, then the prompt's. A box is two tokens, one per corner."
+        return (
+            "Count the tokens again: five, then the prompt's. A box is two tokens, one per corner, and with a box"
+            " there is no padding."
+        )
     if name in ("q", "k"):
         if got[2] != right[2] and got[2] in (queries, keys):
             return f"Who asks here, and who is read? The length of {name} is the other one."

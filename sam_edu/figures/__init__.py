@@ -1,10 +1,25 @@
 """Everything that draws: tensors and pictures in, a `Picture` with alt text out. Knows arrays, never a model."""
 
 from sam_edu.figures.attention import attention_over_picture, token_matrix, who_is_heard
+from sam_edu.figures.block import (
+    before_and_after,
+    block_diagram,
+    change_over_picture,
+    masks_by_way,
+    moves_in_the_plane,
+)
 from sam_edu.figures.cases import Case, cases
 from sam_edu.figures.curves import training_curves
 from sam_edu.figures.diagram import STEPS, decoder_map
+from sam_edu.figures.effects import effects, head_grid, head_spread
 from sam_edu.figures.features import channels, embeddings
+from sam_edu.figures.hypernetwork import (
+    channel_roles,
+    film_strip,
+    hypernetwork_diagram,
+    logit_cascade,
+    mask_grid,
+)
 from sam_edu.figures.ladder import (
     attention_diagram,
     curves_over,
@@ -15,32 +30,75 @@ from sam_edu.figures.ladder import (
     target_and_yours,
 )
 from sam_edu.figures.masks import logits_and_mask, masks_row, prompts_and_masks
+from sam_edu.figures.mlp import firing_units, line_panels, mlp_diagram
 from sam_edu.figures.picture import Picture
+from sam_edu.figures.positions import (
+    curves_along,
+    masks_by_prompt,
+    pictures,
+    pixel_centres,
+    position_maps,
+    prompt_diagram,
+    signed_matrix,
+    wave_and_circle,
+)
+from sam_edu.figures.stream import attention_grid, streams, two_way_transformer_diagram
 from sam_edu.figures.tokens import token_names, token_strip, vector_bars
+from sam_edu.figures.upscaling import jumps_by_place, patch_growing, upscaling_diagram
 
 __all__ = [
     "STEPS",
     "Case",
     "Picture",
     "attention_diagram",
+    "attention_grid",
     "attention_over_picture",
+    "before_and_after",
+    "block_diagram",
     "cases",
+    "change_over_picture",
+    "channel_roles",
     "channels",
+    "curves_along",
     "curves_over",
     "decoder_map",
     "distributions",
+    "effects",
     "embeddings",
+    "film_strip",
+    "firing_units",
+    "head_grid",
     "head_split",
+    "head_spread",
+    "hypernetwork_diagram",
+    "jumps_by_place",
+    "line_panels",
+    "logit_cascade",
     "logits_and_mask",
+    "mask_grid",
+    "masks_by_prompt",
+    "masks_by_way",
     "masks_row",
     "matrix_product",
+    "mlp_diagram",
+    "moves_in_the_plane",
     "one_query",
+    "patch_growing",
+    "pictures",
+    "pixel_centres",
+    "position_maps",
+    "prompt_diagram",
     "prompts_and_masks",
+    "signed_matrix",
+    "streams",
     "target_and_yours",
     "token_matrix",
     "token_names",
     "token_strip",
     "training_curves",
+    "two_way_transformer_diagram",
+    "upscaling_diagram",
     "vector_bars",
+    "wave_and_circle",
     "who_is_heard",
 ]

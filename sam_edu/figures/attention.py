@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, Normalize, TwoSlopeNorm
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import as_array, as_image, as_maps, as_names
+from sam_edu.figures.arrays import Number, as_array, as_image, as_maps, as_names
 from sam_edu.figures.marks import (
+    Click,
     as_clicks,
     draw_image,
     draw_outline,
@@ -20,7 +21,7 @@ from sam_edu.figures.marks import (
     prompts_in_words,
 )
 from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import HEAT, PLAIN, WIDTH, bare, blank, heading, theme
+from sam_edu.figures.theme import HEAT, PLAIN, SIGNED, WIDTH, bare, blank, heading, theme
 from sam_edu.figures.tokens import token_colour
 
 
@@ -35,6 +36,7 @@ def token_matrix(
     column_label: str = "... this token",
     label: str = "weight",
     digits: int | None = None,
+    middle: Number | None = None,
 ) -> Picture:
     """Labelled matrices, one panel each: who reads whom, or any table of positive numbers.
 
@@ -48,6 +50,7 @@ def token_matrix(
         column_label: the name of the horizontal one.
         label: the name of what the colours show.
         digits: write each value into its cell, with so many digits after the point.
+        middle: what is neither much nor little: white, what lies above it is red, what lies below it blue.
     """
     columns = rows if columns is None else columns
     values = as_array("values", values, ("panels", len(rows), len(columns)))
@@ -57,6 +60,11 @@ def token_matrix(
     across = min(count, 4)
     down = math.ceil(count / across)
     top = float(values.max()) or 1.0
+    if middle is None:
+        colours, norm = PLAIN, Normalize(0.0, top)
+    else:
+        top = max(top, 1.001 * float(middle))
+        colours, norm = SIGNED, TwoSlopeNorm(float(middle), min(0.0, float(middle) - 1e-6), top)
     with theme():
         cell = (WIDTH - 160) / across / len(columns)
         cell = min(cell, 44.0 if count == 1 else 30.0)
@@ -70,7 +78,7 @@ def token_matrix(
             if i >= count:
                 axes.set_axis_off()
                 continue
-            drawn = axes.imshow(values[i], cmap=PLAIN, vmin=0.0, vmax=top, aspect="auto")
+            drawn = axes.imshow(values[i], cmap=colours, norm=norm, aspect="auto")
             if count > 1 or titles[i]:
                 axes.set_title(titles[i])
             axes.set_yticks(range(len(rows)), rows)
@@ -80,7 +88,8 @@ def token_matrix(
             axes.spines[:].set_visible(False)
             if digits is not None:
                 for y, x in np.ndindex(values[i].shape):
-                    dark = values[i, y, x] < 0.6 * top
+                    place = float(norm(values[i, y, x]))
+                    dark = place < 0.6 if middle is None else abs(place - 0.5) > 0.33
                     axes.text(
                         x,
                         y,
@@ -112,6 +121,7 @@ def attention_over_picture(
     points: ArrayLike | Any | None = None,
     labels: ArrayLike | Any | None = None,
     outlines: ArrayLike | Any | None = None,
+    ticks: bool = False,
     title: str = "",
 ) -> Picture:
     """Where each map looks: the picture, then one panel per map, each from zero to its own maximum. A ring: the click.
@@ -123,6 +133,7 @@ def attention_over_picture(
         points: clicks (clicks, 2) as (x, y) in the picture's pixels.
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
         outlines: masks (masks, height, width) of the picture's size whose edges help to find one's way.
+        ticks: four ticks that point at the click, and leave the place itself free, in place of the ring.
         title: what this is.
     """
     image, clicks, maps = as_image(image), as_clicks(points, labels), as_maps("weights", weights)
@@ -163,7 +174,10 @@ def attention_over_picture(
             bare(axes)
         draw_prompts(first, clicks, size=70)
         for axes in shown[1:]:
-            draw_rings(axes, clicks)
+            if ticks:
+                _ticks(axes, clicks, 0.045 * width)
+            else:
+                draw_rings(axes, clicks)
         bar = figure.colorbar(drawn, ax=shown[1:], shrink=0.8, aspect=20, pad=0.015, ticks=[0.0, 0.5, 1.0])
         bar.set_label("weight / the panel's max")
     said = []
@@ -185,6 +199,7 @@ def who_is_heard(
     *,
     outlines: ArrayLike | Any | None = None,
     points: ArrayLike | Any | None = None,
+    limit: Number | None = None,
     title: str = "",
 ) -> Picture:
     """For each place of the picture, how its attention is shared among the tokens, and who gets most.
@@ -194,6 +209,7 @@ def who_is_heard(
         names: one per token.
         outlines: masks (masks, height, width) whose edges help to find one's way.
         points: clicks (clicks, 2) as (x, y) in the outlines' pixels.
+        limit: the colours end here; by default at the largest share. The same for two pictures that are compared.
         title: what this is.
     """
     maps, clicks = as_maps("weights", weights), as_clicks(points, None)
@@ -202,7 +218,7 @@ def who_is_heard(
     edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", "height", "width")))
     height, width = edges[0].shape if edges else maps.shape[1:]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    top = float(maps.max()) or 1.0
+    top = float(maps.max() if limit is None else limit) or 1.0
     winner = maps.argmax(0)
     shares = [float((winner == i).mean()) for i in range(count)]
     with theme():
@@ -235,6 +251,14 @@ def who_is_heard(
         f"{title or 'Who is heard'}: one heat map per token of the share of each place's attention that it gets, and a"
         f" map of the token with the largest share: {listed(said)} of the places.",
     )
+
+
+def _ticks(axes: Axes, clicks: list[Click], gap: Number) -> None:
+    """Four short lines towards each click, which end before it."""
+    for x, y, _ in clicks:
+        for to_x, to_y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            ends = [x + gap * to_x, x + 2.4 * gap * to_x], [y + gap * to_y, y + 2.4 * gap * to_y]
+            axes.plot(*ends, color="#35E0B0", linewidth=1.6, solid_capstyle="butt", scalex=False, scaley=False)
 
 
 def _named(axes: Axes, name: str, colour: str) -> None:

@@ -25,8 +25,9 @@ STEPS = {
     "8": "choose which masks to return",
 }
 
-_TOKEN, _IMAGE, _OUT = ("#DCEBF7", "#0072B2"), ("#DDF1E9", "#00805D"), ("#FBEBD0", "#B86E00")
-_DARK = ("#F4F4F4", "#9A9A9A")
+# Face and edge of the boxes of tokens, of the image, of what comes out; and of what is not lit.
+TOKEN, IMAGE, OUT = ("#DCEBF7", "#0072B2"), ("#DDF1E9", "#00805D"), ("#FBEBD0", "#B86E00")
+DARK = ("#F4F4F4", "#9A9A9A")
 _HIGH, _WIDE = 420, 1000
 
 
@@ -42,17 +43,17 @@ class _Box(NamedTuple):
 
 _TOP, _TOKENS, _IMAGE_LANE, _TALL = 62, 168, 316, 66
 _BOXES = {
-    "0": _Box(164, _TOKENS, 84, "all tokens\nin a row", _TOKEN),
-    "1": _Box(310, _TOKENS, 84, "tokens read\neach other", _TOKEN),
-    "2": _Box(412, _TOKENS, 84, "tokens read\nthe image", _TOKEN),
-    "3": _Box(514, _TOKENS, 84, "MLP on\neach token", _TOKEN),
-    "4": _Box(586, _IMAGE_LANE, 84, "image reads\nthe tokens", _IMAGE),
-    "6-1": _Box(716, _TOKENS, 84, "tokens read\nthe image", _TOKEN),
-    "5": _Box(752, _IMAGE_LANE, 84, "upscaling\n× 4", _IMAGE),
-    "7": _Box(846, _TOP, 84, "IoU head:\none MLP", _OUT),
-    "6-2": _Box(846, _TOKENS, 84, "one MLP per\nmask token", _OUT),
-    "6-3": _Box(898, _IMAGE_LANE, 84, "product at\nevery pixel", _OUT),
-    "8": _Box(955, 190, 70, "choose\nmasks", _OUT),
+    "0": _Box(164, _TOKENS, 84, "all tokens\nin a row", TOKEN),
+    "1": _Box(310, _TOKENS, 84, "tokens read\neach other", TOKEN),
+    "2": _Box(412, _TOKENS, 84, "tokens read\nthe image", TOKEN),
+    "3": _Box(514, _TOKENS, 84, "MLP on\neach token", TOKEN),
+    "4": _Box(586, _IMAGE_LANE, 84, "image reads\nthe tokens", IMAGE),
+    "6-1": _Box(716, _TOKENS, 84, "tokens read\nthe image", TOKEN),
+    "5": _Box(752, _IMAGE_LANE, 84, "upscaling\n× 4", IMAGE),
+    "7": _Box(846, _TOP, 84, "IoU head:\none MLP", OUT),
+    "6-2": _Box(846, _TOKENS, 84, "one MLP per\nmask token", OUT),
+    "6-3": _Box(898, _IMAGE_LANE, 84, "product at\nevery pixel", OUT),
+    "8": _Box(955, 190, 70, "choose\nmasks", OUT),
 }
 
 
@@ -99,24 +100,24 @@ def _frame(axes: Axes) -> None:
             linewidth=1.2,
         )
     )
-    _text(axes, 446, 102, "a block, twice: layers.0, then layers.1", 9.5, SOFT)
+    draw_text(axes, 446, 102, "a block, twice: layers.0, then layers.1", 9.5, SOFT)
     axes.text(8, 26, "The mask decoder of Segment Anything", fontsize=13, fontweight="bold", va="center")
     axes.text(8, 50, "one click in, masks out", fontsize=10, color=SOFT, va="center")
-    for at, name, (face, edge) in ((200, "tokens", _TOKEN), (278, "image tokens", _IMAGE), (394, "outputs", _OUT)):
+    for at, name, (face, edge) in ((200, "tokens", TOKEN), (278, "image tokens", IMAGE), (394, "outputs", OUT)):
         axes.scatter([at], [50], s=75, marker="s", c=face, edgecolors=edge, linewidths=1.2)
         axes.text(at + 10, 50, name, fontsize=9, color=SOFT, va="center")
     notes = "Every tensor has one more axis in front: the prompt sets. 7 tokens: those of one click.    "
     notes += "◎: positional codes are added to queries and keys, not to values (block 0 skips it in step (1))."
-    _text(axes, _WIDE / 2, 402, notes, 8.5, SOFT)
+    draw_text(axes, _WIDE / 2, 402, notes, 8.5, SOFT)
 
 
 def _inputs(axes: Axes, lit: bool) -> None:
     """What comes in: tokens above, image and dense prompt below."""
     for x, y, width, high, text, colours in (
-        (54, 142, 92, 40, "IoU token,\n4 mask tokens", _TOKEN),
-        (54, 194, 92, 40, "click or box\ntokens", _TOKEN),
-        (54, 290, 92, 40, "image\nembedding", _IMAGE),
-        (54, 342, 92, 40, "mask prompt\nor “no mask”", _IMAGE),
+        (54, 142, 92, 40, "IoU token,\n4 mask tokens", TOKEN),
+        (54, 194, 92, 40, "click or box\ntokens", TOKEN),
+        (54, 290, 92, 40, "image\nembedding", IMAGE),
+        (54, 342, 92, 40, "mask prompt\nor “no mask”", IMAGE),
     ):
         axes.add_patch(
             FancyBboxPatch(
@@ -125,26 +126,26 @@ def _inputs(axes: Axes, lit: bool) -> None:
                 high,
                 boxstyle="round,pad=0,rounding_size=5",
                 facecolor="white",
-                edgecolor=colours[1] if lit else _DARK[1],
+                edgecolor=colours[1] if lit else DARK[1],
                 linewidth=1.0,
             )
         )
-        _text(axes, x, y, text, 8.5, INK if lit else SOFT)
-    edge = _IMAGE[1] if lit else _DARK[1]
+        draw_text(axes, x, y, text, 8.5, INK if lit else SOFT)
+    edge = IMAGE[1] if lit else DARK[1]
     axes.scatter([150], [_IMAGE_LANE], s=190, c="white", edgecolors=edge, linewidths=1.2, zorder=3)
-    _text(axes, 150, _IMAGE_LANE, "+", 12, edge)
+    draw_text(axes, 150, _IMAGE_LANE, "+", 12, edge)
     for y, shape in ((113, "5 × 256"), (223, "2 × 256"), (261, "256 × 64 × 64"), (371, "256 × 64 × 64")):
-        _text(axes, 54, y, shape, 8, SOFT)
+        draw_text(axes, 54, y, shape, 8, SOFT)
 
 
 def _arrows(axes: Axes) -> None:
     """All connections, with the shapes that travel on them."""
     x = {step: box.x for step, box in _BOXES.items()}
     half, tall = 42, _TALL / 2
-    _arrow(axes, [(100, 142), (111, 142), (111, _TOKENS - 8), (122, _TOKENS - 8)])
-    _arrow(axes, [(100, 194), (111, 194), (111, _TOKENS + 8), (122, _TOKENS + 8)])
-    _arrow(axes, [(100, 290), (150, 290), (150, _IMAGE_LANE - 9)])
-    _arrow(axes, [(100, 342), (150, 342), (150, _IMAGE_LANE + 9)])
+    draw_arrow(axes, [(100, 142), (111, 142), (111, _TOKENS - 8), (122, _TOKENS - 8)])
+    draw_arrow(axes, [(100, 194), (111, 194), (111, _TOKENS + 8), (122, _TOKENS + 8)])
+    draw_arrow(axes, [(100, 290), (150, 290), (150, _IMAGE_LANE - 9)])
+    draw_arrow(axes, [(100, 342), (150, 342), (150, _IMAGE_LANE + 9)])
     # The tokens' lane.
     for one, other, shape, at in (
         ("0", "1", "7 × 256", 231),
@@ -153,31 +154,33 @@ def _arrows(axes: Axes) -> None:
         ("3", "6-1", "7 × 256", 612),
         ("6-1", "6-2", "4 × 256", 781),
     ):
-        _arrow(axes, [(x[one] + half, _TOKENS), (x[other] - half, _TOKENS)], shape, (at, _TOKENS - 9))
-    _arrow(axes, [(x["6-1"], _TOKENS - tall), (x["6-1"], _TOP), (x["7"] - half, _TOP)], "1 × 256", (762, _TOP - 9))
+        draw_arrow(axes, [(x[one] + half, _TOKENS), (x[other] - half, _TOKENS)], shape, (at, _TOKENS - 9))
+    draw_arrow(axes, [(x["6-1"], _TOKENS - tall), (x["6-1"], _TOP), (x["7"] - half, _TOP)], "1 × 256", (762, _TOP - 9))
     # The image's lane.
-    _arrow(axes, [(160, _IMAGE_LANE), (x["4"] - half, _IMAGE_LANE)], "4096 × 256", (212, _IMAGE_LANE - 9))
-    _text(axes, 212, _IMAGE_LANE + 11, "(0) src", 8.5, _IMAGE[1], bold=True)
-    _arrow(axes, [(x["4"] + half, _IMAGE_LANE), (x["5"] - half, _IMAGE_LANE)], "4096 × 256", (674, _IMAGE_LANE + 12))
-    _arrow(axes, [(x["5"] + half, _IMAGE_LANE), (x["6-3"] - half, _IMAGE_LANE)], "32 ×\n256 × 256", (824, 333))
+    draw_arrow(axes, [(160, _IMAGE_LANE), (x["4"] - half, _IMAGE_LANE)], "4096 × 256", (212, _IMAGE_LANE - 9))
+    draw_text(axes, 212, _IMAGE_LANE + 11, "(0) src", 8.5, IMAGE[1], bold=True)
+    draw_arrow(
+        axes, [(x["4"] + half, _IMAGE_LANE), (x["5"] - half, _IMAGE_LANE)], "4096 × 256", (674, _IMAGE_LANE + 12)
+    )
+    draw_arrow(axes, [(x["5"] + half, _IMAGE_LANE), (x["6-3"] - half, _IMAGE_LANE)], "32 ×\n256 × 256", (824, 333))
     # From lane to lane.
     up = [(x["2"], _IMAGE_LANE), (x["2"], _TOKENS + tall)]
-    _arrow(axes, up, "attention\n7 × 4096\nper head", (x["2"] + 7, 252), "left")
+    draw_arrow(axes, up, "attention\n7 × 4096\nper head", (x["2"] + 7, 252), "left")
     down = [(x["4"], _TOKENS), (x["4"], _IMAGE_LANE - tall)]
-    _arrow(axes, down, "attention\n4096 × 7\nper head", (x["4"] - 7, 246), "right")
-    _arrow(axes, [(674, _IMAGE_LANE), (674, 246), (x["6-1"], 246), (x["6-1"], _TOKENS + tall)])
+    draw_arrow(axes, down, "attention\n4096 × 7\nper head", (x["4"] - 7, 246), "right")
+    draw_arrow(axes, [(674, _IMAGE_LANE), (674, 246), (x["6-1"], 246), (x["6-1"], _TOKENS + tall)])
     weights = [(862, _TOKENS + tall), (862, 246), (x["6-3"], 246), (x["6-3"], _IMAGE_LANE - tall)]
-    _arrow(axes, weights, "4 × 32", (x["6-3"] + 7, 264), "left")
+    draw_arrow(axes, weights, "4 × 32", (x["6-3"] + 7, 264), "left")
     for dot in ((x["2"], _IMAGE_LANE), (x["4"], _TOKENS), (674, _IMAGE_LANE)):
         axes.plot(*dot, "o", color=SOFT, markersize=4, zorder=4)
     # Out.
-    _arrow(axes, [(x["7"] + half, _TOP), (x["8"], _TOP), (x["8"], 190 - tall)], "4", (918, _TOP - 9))
+    draw_arrow(axes, [(x["7"] + half, _TOP), (x["8"], _TOP), (x["8"], 190 - tall)], "4", (918, _TOP - 9))
     masks = [(x["6-3"] + half, _IMAGE_LANE), (968, _IMAGE_LANE), (968, 190 + tall)]
-    _arrow(axes, masks, "4 ×\n256 × 256", (970, 335))
+    draw_arrow(axes, masks, "4 ×\n256 × 256", (970, 335))
 
 
 def _draw(axes: Axes, step: str, box: _Box, lit: bool) -> None:
-    face, edge = box.colours if lit else _DARK
+    face, edge = box.colours if lit else DARK
     axes.add_patch(
         FancyBboxPatch(
             (box.x - box.width / 2, box.y - _TALL / 2),
@@ -191,11 +194,11 @@ def _draw(axes: Axes, step: str, box: _Box, lit: bool) -> None:
         )
     )
     sign = "  ◎" if step in ("1", "2", "4", "6-1") else ""
-    _text(axes, box.x, box.y - 19, f"({step}){sign}", 10.5, edge if lit else SOFT, bold=lit)
-    _text(axes, box.x, box.y + 10, box.text, 8.8, INK if lit else SOFT)
+    draw_text(axes, box.x, box.y - 19, f"({step}){sign}", 10.5, edge if lit else SOFT, bold=lit)
+    draw_text(axes, box.x, box.y + 10, box.text, 8.8, INK if lit else SOFT)
 
 
-def _arrow(
+def draw_arrow(
     axes: Axes,
     corners: Sequence[tuple[Number, Number]],
     shape: str = "",
@@ -220,7 +223,8 @@ def _arrow(
         axes.text(*at, shape, fontsize=8, color=SOFT, ha=side, va="center", linespacing=1.15, zorder=4)
 
 
-def _text(axes: Axes, x: Number, y: Number, text: str, size: Number, colour: str, bold: bool = False) -> None:
+def draw_text(axes: Axes, x: Number, y: Number, text: str, size: Number, colour: str, bold: bool = False) -> None:
+    """Centred text, of one line or more."""
     axes.text(
         x,
         y,
@@ -251,3 +255,7 @@ def _in_words(chosen: set[str]) -> str:
         " pixel, which gives 4 masks; the IoU token goes to (7), the IoU head; (8) chooses what to return."
         f" In colour: {which or 'none'}."
     )
+
+
+# The names from before these were public.
+_TOKEN, _IMAGE, _OUT, _DARK, _arrow, _text = TOKEN, IMAGE, OUT, DARK, draw_arrow, draw_text

@@ -1,7 +1,7 @@
 """Pictures for the rungs of a notebook: structure diagrams, small products, distributions, target beside yours."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from numpy.typing import ArrayLike
 
 from sam_edu.figures.arrays import Array, Number, as_array, as_names
-from sam_edu.figures.diagram import _IMAGE, _OUT, _TOKEN, _arrow, _text
+from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
 from sam_edu.figures.marks import listed
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import (
@@ -30,7 +30,13 @@ from sam_edu.figures.theme import (
 )
 
 COLOURS = (*MASK_COLOURS, POSITIVE, NEGATIVE, "#9A7B1C", SOFT)
-_GREY = ("#F4F4F4", SOFT)
+GREY = ("#F4F4F4", SOFT)
+LEARNED = ("#EADDF1", "#8A4F9E")
+PALE = ("#FBFBFB", "#CFCFCF")
+
+
+PARTS = ("projections", "heads", "scores", "softmax", "weighted sum")
+"""The parts of `attention_diagram` that can be lit: what is learned, how heads are made and joined, the formula."""
 
 
 def attention_diagram(
@@ -40,6 +46,8 @@ def attention_diagram(
     dim: int = 256,
     internal: int = 128,
     heads: int = 8,
+    inputs: Sequence[str] = ("tokens\n+ codes", "image tokens\n+ codes", "image tokens\nalone"),
+    lit: Iterable[str] | None = None,
 ) -> Picture:
     """One attention from its three inputs to its output, with the shapes that travel.
 
@@ -49,10 +57,21 @@ def attention_diagram(
         dim: width of inputs and output.
         internal: width inside, over all heads.
         heads: number of heads; must divide `internal`.
+        inputs: what queries, keys and values are made from.
+        lit: which of `PARTS` to show in colour; all by default.
+
+    Raises:
+        ValueError: heads that do not divide the inner width; a part that there is not.
     """
     if internal % heads:
         raise ValueError(f"heads: must divide the internal width, {internal}, got {heads}")
+    inputs = as_names("inputs", inputs, 3)
+    shown = set(PARTS) if lit is None else set(lit)
+    if unknown := sorted(shown - set(PARTS)):
+        raise ValueError(f"lit: there is no part {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
     each = internal // heads
+    colours = {part: {"projections": LEARNED, "heads": GREY}.get(part, OUT) for part in PARTS}
+    colours |= {part: PALE for part in PARTS if part not in shown}
     with theme():
         figure = blank(330, 1000)
         figure.set_layout_engine("none")
@@ -64,45 +83,53 @@ def attention_diagram(
         told = f"{queries} queries read {keys} keys, in {heads} heads of width {each}"
         axes.text(140, 22, told, fontsize=10, color=SOFT, va="center")
         q, k, v, high, low = 92, 172, 270, 132, 208
-        for y, name, count, colours, linear in (
-            (q, "queries", queries, _TOKEN, "q_proj"),
-            (k, "keys", keys, _IMAGE, "k_proj"),
-            (v, "values", keys, _IMAGE, "v_proj"),
+        for y, name, text, count, kind in (
+            (q, "q", inputs[0], queries, TOKEN),
+            (k, "k", inputs[1], keys, IMAGE),
+            (v, "v", inputs[2], keys, IMAGE),
         ):
-            _box(axes, 46, y, 72, name, colours)
-            _box(axes, 196, y, 76, f"{linear}\n{dim} → {internal}", _GREY)
-            _box(axes, 346, y, 72, f"split into\n{heads} heads", _GREY)
-            _arrow(axes, [(82, y), (158, y)], f"{count} × {dim}", (119, y - 10))
-            _arrow(axes, [(234, y), (310, y)], f"{count} × {internal}", (271, y - 10))
-        _box(axes, 498, high, 92, f"q · k / √{each}\nscores", _OUT)
-        _box(axes, 648, high, 92, "softmax\nover the keys", _OUT)
-        _box(axes, 748, low, 92, "weighted sum\nof v", _OUT)
-        _box(axes, 858, low, 62, "merge\nheads", _GREY)
-        _box(axes, 954, low, 68, f"out_proj\n{internal} → {dim}", _GREY)
+            draw_box(axes, 50, y, 84, text, kind)
+            draw_box(axes, 204, y, 76, f"{name}_proj\n{dim} → {internal}", colours["projections"])
+            draw_box(axes, 350, y, 72, f"split into\n{heads} heads", colours["heads"])
+            draw_arrow(axes, [(92, y), (166, y)], f"{count} × {dim}", (128, y - 10))
+            draw_arrow(axes, [(242, y), (314, y)], f"{count} × {internal}", (277, y - 10))
+            draw_text(axes, 400, y + (10 if name != "k" else -10), name, 11, INK, bold=True)
+        draw_box(axes, 498, high, 92, f"q · k / √{each}\nscores", colours["scores"])
+        draw_box(axes, 648, high, 92, "softmax\nover the keys", colours["softmax"])
+        draw_box(axes, 748, low, 92, "weighted sum\nof v", colours["weighted sum"])
+        draw_box(axes, 858, low, 62, "merge\nheads", colours["heads"])
+        draw_box(axes, 954, low, 68, f"out_proj\n{internal} → {dim}", colours["projections"])
         shape = f"{heads} × {queries} × {keys}"
-        _arrow(axes, [(382, q), (498, q), (498, high - 24)], f"{heads} × {queries} × {each}", (437, q - 10))
-        _arrow(axes, [(382, k), (498, k), (498, high + 24)], f"{heads} × {keys} × {each}", (437, k + 11))
-        _arrow(axes, [(544, high), (602, high)], shape, (573, high - 36))
-        _arrow(axes, [(694, high), (748, high), (748, low - 24)], f"weights\n{shape}", (755, high - 20))
-        _arrow(axes, [(382, v), (748, v), (748, low + 24)], f"{heads} × {keys} × {each}", (437, v - 10))
-        _arrow(axes, [(794, low), (827, low)], f"{heads} × {queries} × {each}", (826, low - 36))
-        _arrow(axes, [(889, low), (920, low)], f"{queries} × {internal}", (905, low - 36))
-        _arrow(axes, [(954, low + 24), (954, 292)], f"{queries} × {dim}", (954, 302))
+        draw_arrow(axes, [(386, q), (498, q), (498, high - 24)], f"{heads} × {queries} × {each}", (441, q - 10))
+        draw_arrow(axes, [(386, k), (498, k), (498, high + 24)], f"{heads} × {keys} × {each}", (441, k + 11))
+        draw_arrow(axes, [(544, high), (602, high)], shape, (573, high - 36))
+        draw_arrow(axes, [(694, high), (748, high), (748, low - 24)], f"weights\n{shape}", (755, high - 20))
+        draw_arrow(axes, [(386, v), (748, v), (748, low + 24)], f"{heads} × {keys} × {each}", (441, v - 10))
+        draw_arrow(axes, [(794, low), (827, low)], f"{heads} × {queries} × {each}", (826, low - 36))
+        draw_arrow(axes, [(889, low), (920, low)], f"{queries} × {internal}", (905, low - 36))
+        draw_arrow(axes, [(954, low + 24), (954, 292)], f"{queries} × {dim}", (954, 302))
         note = "Every tensor has one more axis in front: the prompt sets. "
-        _text(
+        draw_text(
             axes, 400, 314, f"{note}Nothing but the projections is learned; everything else is arithmetic.", 8.5, SOFT
         )
+    coloured = "" if lit is None else f" In colour: {listed([part for part in PARTS if part in shown]) or 'none'}."
+    made = ", ".join(
+        f"{what} from {text}".replace("\n", " ")
+        for what, text in zip(("queries", "keys", "values"), inputs, strict=True)
+    )
     return Picture(
         figure,
-        f"Diagram of one attention. {queries} queries, {keys} keys and {keys} values of width {dim} go through q_proj,"
-        f" k_proj and v_proj, each {dim} to {internal}, and are split into {heads} heads of width {each}. Queries times"
-        f" keys, divided by the square root of {each}, give scores ({heads} by {queries} by {keys}); softmax over the"
-        f" keys makes weights of the same shape; the weighted sum of the values is {heads} by {queries} by {each}. The"
-        f" heads are merged and go through out_proj, {internal} to {dim}: one vector per query, {queries} in all.",
+        f"Diagram of one attention. {queries} queries, {keys} keys and {keys} values of width {dim} ({made}) go through"
+        f" q_proj, k_proj and v_proj, each {dim} to {internal}, and are split into {heads} heads of width {each}."
+        f" Queries times keys, divided by the square root of {each}, give scores ({heads} by {queries} by {keys});"
+        f" softmax over the keys makes weights of the same shape; the weighted sum of the values is {heads} by"
+        f" {queries} by {each}. The heads are merged and go through out_proj, {internal} to {dim}: one vector per"
+        f" query, {queries} in all.{coloured}",
     )
 
 
-def _box(axes: Axes, x: Number, y: Number, width: Number, text: str, colours: tuple[str, str]) -> None:
+def draw_box(axes: Axes, x: Number, y: Number, width: Number, text: str, colours: tuple[str, str]) -> None:
+    """A box of a diagram, with its text."""
     axes.add_patch(
         FancyBboxPatch(
             (x - width / 2, y - 24),
@@ -115,7 +142,7 @@ def _box(axes: Axes, x: Number, y: Number, width: Number, text: str, colours: tu
             zorder=3,
         )
     )
-    _text(axes, x, y, text, 9, INK)
+    draw_text(axes, x, y, text, 9, "#9A9A9A" if colours == PALE else INK)
 
 
 def one_query(
@@ -203,6 +230,7 @@ def matrix_product(
     right: ArrayLike | Any,
     *,
     names: Sequence[str] = ("left", "right", "product"),
+    digits: int = 1,
     title: str = "",
 ) -> Picture:
     """A matrix times a matrix, drawn as cells of one size; one cell of the product is framed with its row and column.
@@ -211,6 +239,7 @@ def matrix_product(
         left: (rows, inner).
         right: (inner, columns).
         names: of the two, and of the product.
+        digits: how many stand after the decimal point, where there is room for numbers.
         title: what this is.
     """
     left = as_array("left", left, ("rows", "inner"))
@@ -233,7 +262,7 @@ def matrix_product(
                     axes.text(
                         x,
                         y,
-                        f"{round(float(one[y, x]), 1) + 0.0:.1f}",
+                        f"{round(float(one[y, x]), digits) + 0.0:.{digits}f}",
                         ha="center",
                         va="center",
                         fontsize=8.5,
@@ -242,12 +271,15 @@ def matrix_product(
             axes.set_title(f"{name}\n{one.shape[0]} × {one.shape[1]}")
             axes.set_ylabel(sign, rotation=0, fontsize=17, ha="right", va="center", color=INK)
             bare(axes)
+        inset = 1.6 / cell
         for axes, at, wide, high in (
             (shown[0], (-0.5, row - 0.5), inner, 1),
             (shown[1], (column - 0.5, -0.5), 1, inner),
             (shown[2], (column - 0.5, row - 0.5), 1, 1),
         ):
-            axes.add_patch(Rectangle(at, wide, high, fill=False, edgecolor="black", linewidth=2.4, clip_on=False))
+            axes.spines[:].set_visible(False)
+            inside = (at[0] + inset, at[1] + inset), wide - 2 * inset, high - 2 * inset
+            axes.add_patch(Rectangle(*inside, fill=False, edgecolor="black", linewidth=2.4, zorder=4))
     return Picture(
         figure,
         f"{title or 'A product'}: {names[0]}, {rows} by {inner}, times {names[1]}, {inner} by {columns}, gives"
@@ -435,3 +467,7 @@ def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: 
         f"{title or 'Target and yours'}: three matrices of {wanted.shape[0]} rows and {wanted.shape[1]} columns, the"
         f" target, yours and the difference, which is at most {largest:.2g}.",
     )
+
+
+# The names from before these were public.
+_GREY, _box = GREY, draw_box

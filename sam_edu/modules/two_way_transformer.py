@@ -18,7 +18,8 @@ class TwoWayAttentionBlock(nn.Module):
     """Steps (1) to (4): self-attention, tokens to image, MLP, image to tokens.
 
     After each step the result is added to what was there, then normalised (post-norm, eps 1e-5). The positional codes
-    are added again before every attention, to queries and keys, never to values.
+    are added again before every attention but step (1) of a block with `skip_first_layer_pe`, to queries and keys,
+    never to values.
 
     Args:
         embedding_dim: width of tokens and image tokens.

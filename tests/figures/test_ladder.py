@@ -18,6 +18,15 @@ def test_diagram_names_every_shape() -> None:
     assert figures.attention_diagram().png != figures.attention_diagram(internal=256).png
 
 
+def test_diagram_lights_what_it_is_told() -> None:
+    picture = figures.attention_diagram(lit=("scores", "softmax"))
+    assert picture.alt.endswith("In colour: scores and softmax.")
+    assert picture.png != figures.attention_diagram().png
+    assert "queries from tokens + codes" in picture.alt
+    assert "values from image tokens alone" in picture.alt
+    assert figures.attention_diagram(lit=()).alt.endswith("In colour: none.")
+
+
 def test_one_query_says_weights_and_result() -> None:
     values = np.array([[2.0, 0.0], [0.0, 4.0]])
     picture = figures.one_query([1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], values, [0.25, 0.75])
@@ -31,6 +40,11 @@ def test_product_is_the_product() -> None:
     assert "a, 2 by 3, times b, 3 by 4, gives c, 2 by 4" in picture.alt
     drawn = picture.figure.axes[2].images[0].get_array()
     np.testing.assert_allclose(drawn, (left @ right).numpy())
+
+
+def test_product_is_written_with_as_many_digits_as_asked() -> None:
+    picture = figures.matrix_product([[0.126]], [[1.0]], digits=2)
+    assert [text.get_text() for axes in picture.figure.axes for text in axes.texts] == ["0.13", "1.00", "0.13"]
 
 
 def test_no_cell_reads_minus_zero() -> None:
@@ -71,6 +85,7 @@ def test_target_of_no_axis() -> None:
 
 WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.attention_diagram(internal=100), "heads: must divide the internal width, 100, got 8"),
+    (lambda: figures.attention_diagram(lit=["sum"]), "lit: there is no part sum"),
     (lambda: figures.one_query([1, 2, 3], np.ones((4, 2)), np.ones((4, 2)), np.ones(4)), r"query: expected shape \(2,"),
     (lambda: figures.one_query([1, 2], np.ones((4, 2)), np.ones((3, 2)), np.ones(4)), r"values: expected shape \(4, 2"),
     (lambda: figures.one_query([1, 2], np.ones((9, 2)), np.ones((9, 2)), np.ones(9)), "keys: expected at most 8"),

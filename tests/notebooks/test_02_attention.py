@@ -84,3 +84,52 @@ def test_every_rung_ends_in_an_assertion(rung: int) -> None:
 def test_ladder_has_its_twelve_rungs_in_order() -> None:
     headings = re.findall(r"^### Rung (\d+)", "\n".join(SOURCES.values()), re.MULTILINE)
     assert headings == [str(i) for i in range(1, 13)]
+
+
+def test_statistics_stand_between_the_trained_model_and_what_you_may_have_read() -> None:
+    order = list(CELLS)
+    for name in ("sharp-picture", "far-picture", "worth-zero", "worth-effects", "worth-live-code", "sum-code"):
+        assert order.index("trained-code") < order.index("output-image") < order.index(name) < order.index("read")
+
+
+def test_heads_to_look_at_are_chosen_by_rule() -> None:
+    for rule in ("largest = max(off", "smallest = min(off", "random.Random("):
+        assert rule in SOURCES["worth-choose-code"]
+    assert not re.search(r"head \d", "".join(SOURCES[name] for name in order_of("sharp", "read") if is_prose(name)))
+
+
+def test_a_sample_of_the_statistics_is_recomputed() -> None:
+    assert re.search(r"statistics\.recompute\(.*\n(.*\n)*assert_close\(", SOURCES["worth-live-code"])
+
+
+def order_of(first: str, last: str) -> list[str]:
+    """The names of the cells from one to another."""
+    order = list(CELLS)
+    return order[order.index(first) : order.index(last)]
+
+
+def is_prose(name: str) -> bool:
+    return CELLS[name]["cell_type"] == "markdown"
+
+
+def printed(name: str) -> str:
+    return "".join("".join(output.get("text", "")) for output in CELLS[name]["outputs"])
+
+
+def test_positional_codes_are_added_in_six_of_seven_attentions() -> None:
+    assert printed("read-4").split("\n")[:6] == [
+        "block 0, q: from the tokens alone: True   from tokens + codes: False",
+        "block 0, k: from the tokens alone: True   from tokens + codes: False",
+        "block 0, v: from the tokens alone: True   from tokens + codes: False",
+        "block 1, q: from the tokens alone: False  from tokens + codes: True",
+        "block 1, k: from the tokens alone: False  from tokens + codes: True",
+        "block 1, v: from the tokens alone: True   from tokens + codes: False",
+    ]
+    prose = " ".join(SOURCES[name] for name in CELLS if is_prose(name))
+    assert not re.search(r"(at|before) (every|each) attention", prose)
+
+
+def test_what_holds_for_any_weights_is_printed() -> None:
+    assert "unchanged in all heads: 36 of 49" in printed("self-0-check")  # six of the seven tokens are parameters
+    assert printed("maps-last-uniform").count("True") == 2  # the click's last look has no effect
+    assert "directions in which it varies: 48\n" in printed("output-image")  # eight heads, seven weights of sum 1

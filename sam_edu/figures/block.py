@@ -1,0 +1,402 @@
+"""Pictures of the two-way block: its structure, what each step moves, and masks when it is built otherwise."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_maps, as_names
+from sam_edu.figures.diagram import _IMAGE, _TOKEN, _arrow, _text
+from sam_edu.figures.ladder import _GREY
+from sam_edu.figures.marks import as_clicks, draw_image, draw_mask, draw_prompts, draw_rings, listed
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import (
+    FAINT,
+    HEAT,
+    INK,
+    MASK_COLOURS,
+    POSITIVE,
+    SIGNED,
+    SOFT,
+    WIDTH,
+    bare,
+    blank,
+    heading,
+    theme,
+)
+from sam_edu.figures.tokens import token_colour
+
+_CODE = "#A0348C"
+
+
+def block_diagram(
+    tokens: int = 7,
+    pixels: int = 4096,
+    *,
+    dim: int = 256,
+    mlp_dim: int = 2048,
+    first: bool = True,
+) -> Picture:
+    """The two-way block, its four steps with what each reads, adds and normalises.
+
+    Args:
+        tokens: number of tokens.
+        pixels: number of image tokens.
+        dim: width of both.
+        mlp_dim: inner width of the MLP.
+        first: whether it is block 0, whose step (1) has neither code nor residual.
+    """
+    with theme():
+        figure = blank(374, 1000)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, 1000)
+        axes.set_ylim(374, 0)
+        axes.set_axis_off()
+        axes.text(8, 20, f"The two-way block, {'layers.0' if first else 'layers.1'}", fontsize=13, fontweight="bold")
+        for at, name, (face, edge) in ((300, "tokens", _TOKEN), (378, "image tokens", _IMAGE)):
+            axes.scatter([at], [16], s=75, marker="s", c=face, edgecolors=edge, linewidths=1.2)
+            axes.text(at + 10, 16, name, fontsize=9, color=SOFT, va="center")
+        _code_mark(axes, 486, 16)
+        axes.text(498, 16, "code added to q and k", fontsize=9, color=SOFT, va="center")
+        axes.plot([640, 668], [16, 16], color=SOFT, linewidth=1.2, linestyle=(0, (4, 2)))
+        axes.text(674, 16, "residual: what was there, added again", fontsize=9, color=SOFT, va="center")
+        top, low = 138, 288
+        _text(axes, 32, top - 17, f"{tokens} × {dim}", 8, SOFT)
+        _text(axes, 32, low - 17, f"{pixels} × {dim}", 8, SOFT)
+        _text(axes, 36, top + 18, "queries", 9.5, _TOKEN[1], bold=True)
+        _text(axes, 36, low + 18, "keys", 9.5, _IMAGE[1], bold=True)
+        steps = (
+            (154, top, "(1)", "tokens read\neach other", "norm1", _TOKEN, ("q", "k"), "queries_1"),
+            (394, top, "(2)", "tokens read\nthe image", "norm2", _TOKEN, ("q", "k"), "queries_2"),
+            (620, top, "(3)", f"MLP, each alone\n{dim} → {mlp_dim} → {dim}", "norm3", _TOKEN, (), "queries_3"),
+            (770, low, "(4)", "image reads\nthe tokens", "norm4", _IMAGE, ("q", "k"), "keys_4"),
+        )
+        starts = {"(1)": 10, "(2)": 284, "(3)": 510, "(4)": 10}
+        for x, y, address, text, norm, colours, coded, result in steps:
+            bare_first = first and address == "(1)"
+            wide = 118 if address == "(3)" else 92
+            _step(axes, x, y, wide, f"{address}\n{text}", colours)
+            _arrow(axes, [(starts[address], y), (x - wide / 2, y)])
+            plus, after = x + wide / 2 + 24, x + wide / 2 + 66
+            if bare_first:
+                _arrow(axes, [(x + wide / 2, y), (after - 26, y)])
+            else:
+                _arrow(axes, [(x + wide / 2, y), (plus - 8, y)])
+                axes.scatter([plus], [y], s=170, c="white", edgecolors=SOFT, linewidths=1.1, zorder=3)
+                _text(axes, plus, y, "+", 11, INK)
+                _arrow(axes, [(plus + 8, y), (after - 24, y)])
+                _residual(axes, x - wide / 2 - 22, plus, y)
+            _step(axes, after, y, 48, norm, _GREY, high=30)
+            _text(axes, after + 4, y - 27, result, 8.5, SOFT)
+            if coded and not bare_first:
+                _code_mark(axes, x + wide / 2 - 14, y - 21)
+        if first:
+            _text(axes, 154, top - 60, "block 0: no code,\nno residual", 8.8, _CODE)
+        _arrow(axes, [(745, top), (984, top)])
+        _text(axes, 958, top - 17, f"{tokens} × {dim}", 8, SOFT)
+        _arrow(axes, [(906, low), (984, low)])
+        _text(axes, 958, low - 17, f"{pixels} × {dim}", 8, SOFT)
+        _arrow(axes, [(394, low), (394, top + 34)], "keys and\nvalues", (401, (top + low) / 2 + 24), "left")
+        _arrow(axes, [(770, top), (770, low - 34)], "keys and\nvalues", (777, (top + low) / 2 - 4), "left")
+        for dot in ((394, low), (770, top)):
+            axes.plot(*dot, "o", color=SOFT, markersize=4, zorder=4)
+        note = (
+            "Codes go to queries and keys, never to values. Every tensor has one more axis in front: the prompt sets."
+        )
+        _text(axes, 500, 356, note, 8.5, SOFT)
+    return Picture(
+        figure,
+        f"Diagram of the two-way block, block {0 if first else 1}. {tokens} tokens and {pixels} image tokens of width"
+        f" {dim} come in. (1) The tokens read each other, then norm1"
+        f"{'; here without positional codes and without a residual' if first else ', with codes and a residual'}."
+        " (2) The tokens read the image, with codes; what was there is added, then norm2. (3) An MLP on each token,"
+        f" {dim} to {mlp_dim} to {dim}, added, then norm3. (4) The image reads the tokens of step (3), with codes;"
+        " added, then norm4. Both streams leave in the shape in which they came.",
+    )
+
+
+def _step(axes: Axes, x: Number, y: Number, width: Number, text: str, colours: tuple[str, str], high: int = 68) -> None:
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - width / 2, y - high / 2),
+            width,
+            high,
+            boxstyle="round,pad=0,rounding_size=6",
+            facecolor=colours[0],
+            edgecolor=colours[1],
+            linewidth=1.4,
+            zorder=3,
+        )
+    )
+    _text(axes, x, y, text, 8.8, INK)
+
+
+def _residual(axes: Axes, start: Number, plus: Number, y: Number) -> None:
+    """The dashed way around a step."""
+    over = y - 58
+    axes.add_patch(
+        FancyArrowPatch(
+            path=Path([(start, y), (start, over), (plus, over), (plus, y - 9)]),
+            arrowstyle="-|>",
+            mutation_scale=10,
+            color=SOFT,
+            linewidth=1.2,
+            linestyle=(0, (4, 2)),
+            shrinkA=0,
+            shrinkB=0,
+            zorder=2,
+        )
+    )
+    axes.plot(start, y, "o", color=SOFT, markersize=4, zorder=4)
+
+
+def _code_mark(axes: Axes, x: Number, y: Number) -> None:
+    axes.scatter([x], [y], s=85, c="white", edgecolors=_CODE, linewidths=1.4, zorder=5)
+    axes.scatter([x], [y], s=14, c=_CODE, zorder=6)
+
+
+def moves_in_the_plane(
+    panels: Mapping[str, tuple[Any, Any, Any]],
+    *,
+    names: tuple[str, str] = ("token", "place"),
+    title: str = "",
+) -> Picture:
+    """Vectors of two numbers that read others and move: an arrow from where each was to where it went.
+
+    Args:
+        panels: per panel title (before, after, read), each (vectors, 2): the movers before and after, and whom they
+            read, who stay. In the first panel the movers bear the first of `names`, in the second the other, in turns.
+        names: of the movers of the first panel, and of those whom they read.
+        title: what this is.
+    """
+    if not panels:
+        raise ValueError("panels: expected at least one, got none")
+    said = []
+    with theme():
+        figure = blank(300 + (28 if title else 0), min(WIDTH, 330 * len(panels) + 30))
+        heading(figure, title)
+        row = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
+        for i, (axes, (name, (before, after, read))) in enumerate(zip(row, panels.items(), strict=True)):
+            before = as_array("before", before, ("vectors", 2)).astype(float)
+            after = as_array("after", after, before.shape).astype(float)
+            read = as_array("read", read, ("vectors", 2)).astype(float)
+            mover, stays = names if i % 2 == 0 else names[::-1]
+            colour, other = (MASK_COLOURS[0], POSITIVE) if i % 2 == 0 else (POSITIVE, MASK_COLOURS[0])
+            axes.plot(read[:, 0], read[:, 1], "s" if i % 2 == 0 else "o", color=other, markersize=8, alpha=0.55)
+            axes.plot(before[:, 0], before[:, 1], "o", markerfacecolor="white", color=colour, markersize=8)
+            axes.plot(after[:, 0], after[:, 1], "o", color=colour, markersize=8)
+            for j, (start, end) in enumerate(zip(before, after, strict=True)):
+                arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.5, "shrinkA": 4, "shrinkB": 4}
+                axes.annotate("", end, start, arrowprops=arrow)
+                way = (end - start) / max(float(np.linalg.norm(end - start)), 1e-9)
+                place: dict[str, Any] = {"textcoords": "offset points", "ha": "right" if way[0] > 0 else "left"}
+                axes.annotate(f"{mover} {j}", start, tuple(-9 * way), va="center", color=colour, fontsize=8.5, **place)
+            for j, one in enumerate(read):
+                axes.annotate(f"{stays} {j}", one, (6, -13), textcoords="offset points", color=other, fontsize=8.5)
+            axes.set_title(name)
+            axes.margins(0.24, 0.16)
+            axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
+            axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
+            how_far = np.linalg.norm(after - before, axis=1)
+            said.append(f"{name}: {listed([f'{mover} {j} moves by {far:.2f}' for j, far in enumerate(how_far)])}")
+    return Picture(figure, f"{title or 'Moves'}: vectors as points, an arrow from before to after. {'; '.join(said)}.")
+
+
+def before_and_after(
+    before: ArrayLike | Any,
+    after: ArrayLike | Any,
+    names: Sequence[str],
+    *,
+    moved: ArrayLike | Any,
+    order: Sequence[int] | None = None,
+    label: str = "angle (degrees)",
+    limit: Number = 90,
+    title: str = "",
+) -> Picture:
+    """The tokens before and after a step, on one colour scale, and beside them how far each went.
+
+    Args:
+        before: (tokens, channels).
+        after: (tokens, channels).
+        names: one per token.
+        moved: (tokens,), how far each went.
+        order: the channels' numbers in the order to draw them in.
+        label: how that is measured.
+        limit: where the bars' axis ends at least.
+        title: what this is.
+    """
+    before = as_array("before", before, ("tokens", "channels"))
+    after = as_array("after", after, before.shape)
+    names = as_names("names", names, len(before))
+    moved = as_array("moved", moved, (len(before),)).astype(float)
+    places = list(range(before.shape[1])) if order is None else [int(i) for i in order]
+    if sorted(places) != list(range(before.shape[1])):
+        raise ValueError(f"order: expected each number from 0 to {before.shape[1] - 1} once")
+    top = float(np.quantile(np.abs(np.concatenate([before, after])), 0.99)) or 1.0
+    with theme():
+        figure = blank(70 + 19 * len(before) + (28 if title else 0))
+        heading(figure, title)
+        first, second, bars = figure.subplots(1, 3, sharey=True, gridspec_kw={"width_ratios": [4, 4, 2]})
+        for axes, one, name in ((first, before, "before"), (second, after, "after")):
+            norm = TwoSlopeNorm(0.0, -top, top)
+            drawn = axes.imshow(one[:, places], cmap=SIGNED, norm=norm, aspect="auto", interpolation="nearest")
+            axes.hlines(np.arange(1, len(names)) - 0.5, -0.5, len(places) - 0.5, color="white", linewidth=2)
+            axes.set_title(name)
+            axes.set_xlabel("channel" if order is None else "channel, sorted")
+            axes.set_xticks(
+                [] if order is not None else range(0, len(places), max(1, 10 ** (len(str(len(places))) - 1)))
+            )
+            axes.spines[:].set_visible(False)
+            axes.tick_params(length=0)
+        first.set_yticks(range(len(names)), names)
+        for tick, name in zip(first.get_yticklabels(), names, strict=True):
+            tick.set_color(token_colour(name))
+            tick.set_fontweight("bold")
+        figure.colorbar(drawn, ax=[first, second], aspect=14, pad=0.01, label="value", extend="both")
+        bars.barh(range(len(names)), moved, color=[token_colour(name) for name in names], height=0.7)
+        for y, value in enumerate(moved):
+            bars.annotate(f"{value:.0f}", (value, y), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
+        bars.set_xlim(0, 1.18 * max(float(limit), float(moved.max())))
+        bars.set_title("how far it went")
+        bars.set_xlabel(label)
+        bars.tick_params(axis="y", length=0)
+    said = [f"{name} {value:.0f}" for name, value in zip(names, moved, strict=True)]
+    return Picture(
+        figure,
+        f"{title or 'Before and after'}: two matrices of {before.shape[0]} tokens by {before.shape[1]} channels, before"
+        f" and after the step, and bars of how far each token went, {label}: {listed(said)}.",
+    )
+
+
+def change_over_picture(
+    maps: ArrayLike | Any,
+    image: ArrayLike | Any,
+    titles: Sequence[str],
+    *,
+    points: ArrayLike | Any | None = None,
+    outlines: ArrayLike | Any | None = None,
+    label: str = "angle (degrees)",
+    title: str = "",
+) -> Picture:
+    """How far each place went, as heat maps on one scale from zero, beside the picture. A ring: a click.
+
+    Args:
+        maps: (maps, height, width), or (maps, pixels) of a square grid.
+        image: (height, width, 3).
+        titles: one per map.
+        points: clicks (clicks, 2) as (x, y) in the picture's pixels.
+        outlines: masks (masks, height, width) of the picture's size whose edges help to find one's way.
+        label: how the change is measured.
+        title: what this is.
+    """
+    image, clicks, shown = as_image(image), as_clicks(points, None), as_maps("maps", maps)
+    height, width = image.shape[:2]
+    titles = as_names("titles", titles, len(shown))
+    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", height, width)))
+    top = float(shown.max()) or 1.0
+    with theme():
+        panel = min((WIDTH - 100) / (len(shown) + 1), 230.0)
+        figure = blank(panel * height / width + 36 + (28 if title else 0), panel * (len(shown) + 1) + 100)
+        heading(figure, title)
+        first, *rest = figure.subplots(1, len(shown) + 1, squeeze=False)[0]
+        draw_image(first, image, panel)
+        first.set_title("the picture\n")
+        draw_prompts(first, clicks, size=70)
+        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+        for axes, one, name in zip(rest, shown, titles, strict=True):
+            drawn = axes.imshow(one, cmap=HEAT, vmin=0.0, vmax=top, extent=extent, interpolation="nearest")
+            axes.set_title(f"{name}\nmean {one.mean():.0f}, from {one.min():.0f} to {one.max():.0f}")
+            for edge in edges:
+                if edge.any():
+                    axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.7, alpha=0.7)
+            draw_rings(axes, clicks)
+        for axes in (first, *rest):
+            bare(axes)
+        figure.colorbar(drawn, ax=rest, shrink=0.8, aspect=18, pad=0.015, label=label)
+    said = []
+    for name, one in zip(titles, shown, strict=True):
+        row, column = np.unravel_index(int(one.argmax()), one.shape)
+        at = (column + 0.5) * width / one.shape[1], (row + 0.5) * height / one.shape[0]
+        said.append(f"{name}: mean {one.mean():.0f}, most ({one.max():.0f}) at ({at[0]:.0f}, {at[1]:.0f})")
+    return Picture(
+        figure,
+        f"{title or 'Change'}: the picture, and heat maps of how far each place went, {label}. {'; '.join(said)}.",
+    )
+
+
+def masks_by_way(
+    image: ArrayLike | Any,
+    ways: Mapping[str, Any],
+    *,
+    reference: ArrayLike | Any,
+    names: Sequence[str],
+    points: ArrayLike | Any | None = None,
+    title: str = "",
+) -> Picture:
+    """The same prompt decoded in several ways: a row per mask, a column per way, its IoU with the reference above it.
+
+    The picture is drawn paler than it is, so that the masks stand out.
+
+    Args:
+        image: (height, width, 3).
+        ways: per way its masks (masks, height, width), of zeros and ones.
+        reference: the masks as they should be, drawn as dashed lines.
+        names: one per mask.
+        points: clicks (clicks, 2) as (x, y).
+        title: what this is.
+    """
+    image, clicks = as_image(image), as_clicks(points, None)
+    size = image.shape[:2]
+    wanted = as_array("reference", reference, ("masks", *size)) > 0
+    names = as_names("names", names, len(wanted))
+    if not ways:
+        raise ValueError("ways: expected at least one, got none")
+    pale = _pale(image)
+    given = {way: as_array(f"ways {way}", masks, wanted.shape) > 0 for way, masks in ways.items()}
+    scores = {way: [overlap(a, b) for a, b in zip(masks, wanted, strict=True)] for way, masks in given.items()}
+    with theme():
+        panel = min((WIDTH - 40) / len(given), 140.0)
+        lines = 1 + max(way.count("\n") for way in given)
+        high = panel * size[0] / size[1]
+        figure = blank(len(wanted) * (high + 20) + 15 * lines + 8 + (28 if title else 0), (panel + 4) * len(given) + 34)
+        heading(figure, title)
+        grid = figure.subplots(len(wanted), len(given), squeeze=False)
+        for x, (way, masks) in enumerate(given.items()):
+            for y, axes in enumerate(grid[:, x]):
+                draw_image(axes, pale, panel)
+                draw_mask(axes, masks[y], MASK_COLOURS[(y + 1) % 4])
+                if wanted[y].any() and not np.array_equal(masks[y], wanted[y]):
+                    lines_drawn = axes.contour(wanted[y], levels=[0.5], colors=[INK], linewidths=1.0)
+                    lines_drawn.set_linestyle((0, (2, 1.5)))
+                draw_prompts(axes, clicks, size=50)
+                axes.set_title(f"{way}\nIoU {scores[way][y]:.2f}" if y == 0 else f"IoU {scores[way][y]:.2f}", pad=3)
+                bare(axes)
+        for axes, name in zip(grid[:, 0], names, strict=True):
+            axes.set_ylabel(name)
+    said = []
+    for way, found in scores.items():
+        numbers = listed([f"{name} {score:.2f}" for name, score in zip(names, found, strict=True)])
+        said.append(f"{' '.join(way.split())}: {numbers}")
+    return Picture(
+        figure,
+        f"{title or 'Masks'}: one click decoded in {len(given)} ways, a column each, the unchanged masks dashed. IoU"
+        f" with them: {'; '.join(said)}.",
+    )
+
+
+def _pale(image: Array) -> Array:
+    """A picture half way to white, in floats."""
+    full = image.astype(float) / (255 if image.dtype.kind in "ui" else 1)
+    return (1 + full) / 2
+
+
+def overlap(one: Array, other: Array) -> float:
+    """IoU of two masks; 1 where both are empty."""
+    union = float((one | other).sum())
+    return float((one & other).sum()) / union if union else 1.0

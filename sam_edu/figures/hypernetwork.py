@@ -1,0 +1,340 @@
+"""Pictures of the hypernetwork's product: a logit as a sum, a mask channel by channel, features against weights."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.patches import FancyBboxPatch
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
+from sam_edu.figures.ladder import draw_box
+from sam_edu.figures.marks import as_clicks, draw_image, draw_mask, draw_prompts, listed, prompts_in_words, share
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import FAINT, INK, MASK_COLOURS, SIGNED, SOFT, WIDTH, bare, blank, heading, theme
+
+_UP, _DOWN = "#B2182B", "#2166AC"
+_GROUPS = ("#B2182B", "#0072B2", "#3B3B3B")
+
+
+def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, dim: int = 256) -> Picture:
+    """Steps (6-2) and (6-3), with the branch (5) that they meet.
+
+    Args:
+        masks: number of mask tokens.
+        height: of the grid of image tokens.
+        width: of the grid.
+        dim: width of tokens and image tokens.
+    """
+    channels, high, wide = dim // 8, 4 * height, 4 * width
+    lane, low = 62 + 17 * (masks - 1), 112 + 34 * masks
+    with theme():
+        figure = blank(low + 84, 1000)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, 1000)
+        axes.set_ylim(low + 84, 0)
+        axes.set_axis_off()
+        axes.text(8, 20, "The hypernetwork and its product", fontsize=13, fontweight="bold", va="center")
+        told = "the tokens write the weights, the picture brings the features"
+        axes.text(300, 20, told, fontsize=10, color=SOFT, va="center")
+        draw_box(axes, 62, lane, 100, "tokens hs\n(6-1)", TOKEN)
+        draw_box(axes, 236, lane, 116, f"cut out the\n{masks} mask tokens", TOKEN)
+        draw_arrow(axes, [(112, lane), (178, lane)], f"tokens\n× {dim}", (144, lane - 18))
+        for i in range(masks):
+            y = lane + 34 * (i - (masks - 1) / 2)
+            axes.add_patch(
+                FancyBboxPatch(
+                    (380, y - 13),
+                    196,
+                    26,
+                    boxstyle="round,pad=0,rounding_size=6",
+                    facecolor=OUT[0],
+                    edgecolor=OUT[1],
+                    linewidth=1.4,
+                    zorder=3,
+                )
+            )
+            draw_text(axes, 478, y, f"MLP {i}: {dim} → {dim} → {dim} → {channels}", 8.6, INK)
+            draw_arrow(axes, [(294, lane), (320, lane), (320, y), (380, y)])
+            draw_arrow(axes, [(576, y), (632, y), (632, lane), (664, lane)])
+        draw_text(axes, 340, lane - 17 * masks + 2, f"{dim} each", 8, SOFT)
+        axes.text(478, lane + 17 * masks + 14, "(6-2)", fontsize=10.5, fontweight="bold", color=OUT[1], ha="center")
+        draw_box(axes, 722, lane, 116, f"weights hyper_in\n{masks} × {channels}", OUT)
+        draw_box(axes, 62, low, 100, "image tokens\nkeys", IMAGE)
+        draw_box(axes, 300, low, 150, f"(5) upscaling\n{dim} → {channels} channels", IMAGE)
+        draw_box(axes, 560, low, 150, f"features\n{channels} × {high} × {wide}", IMAGE)
+        draw_arrow(axes, [(112, low), (225, low)], f"{height * width} × {dim}", (168, low - 12))
+        draw_arrow(axes, [(375, low), (485, low)])
+        draw_box(axes, 790, low, 150, "(6-3) at every pixel:\nweights · features", OUT)
+        draw_arrow(axes, [(635, low), (715, low)], f"{channels}\nper pixel", (673, low - 18))
+        draw_arrow(axes, [(780, lane), (790, lane), (790, low - 24)], f"{masks} × {channels}", (796, low - 62), "left")
+        draw_box(axes, 945, low, 96, f"logits\n{masks} × {high} × {wide}", OUT)
+        draw_arrow(axes, [(865, low), (897, low)])
+        note = "Every tensor has one more axis in front: the prompt sets. There is no bias and no activation in (6-3)."
+        draw_text(axes, 500, low + 66, note, 8.5, SOFT)
+    return Picture(
+        figure,
+        f"Diagram of the hypernetwork. The {masks} mask tokens are cut out of the tokens after step (6-1). Each goes"
+        f" through an MLP of its own, {dim} to {dim} to {dim} to {channels}: step (6-2). Together they are the weights"
+        f" hyper_in, {masks} by {channels}. The image tokens, {height * width} by {dim}, are upscaled in step (5) to"
+        f" features, {channels} by {high} by {wide}. In step (6-3) weights and features are multiplied and summed at"
+        f" every pixel, which gives logits, {masks} by {high} by {wide}.",
+    )
+
+
+def logit_cascade(
+    contributions: Mapping[str, ArrayLike | Any],
+    *,
+    title: str = "",
+    label: str = "channel, the largest contribution first",
+) -> Picture:
+    """Sums as staircases: each bar starts where the one before ended, up in red and down in blue.
+
+    Args:
+        contributions: per sum its terms (channels,). They are drawn by their size, the largest first.
+        title: what this is.
+        label: the name of the horizontal axis.
+    """
+    if not contributions:
+        raise ValueError("contributions: expected at least one sum")
+    given = {name: as_array(name, one, ("channels",)).astype(float) for name, one in contributions.items()}
+    with theme():
+        figure = blank(20 + 158 * len(given) + (28 if title else 0))
+        heading(figure, title)
+        rows = figure.subplots(len(given), 1, squeeze=False)[:, 0]
+        for axes, (name, terms) in zip(rows, given.items(), strict=True):
+            order = np.argsort(-np.abs(terms), kind="stable")
+            ends = np.cumsum(terms[order])
+            starts = ends - terms[order]
+            colours = [_UP if term > 0 else _DOWN for term in terms[order]]
+            axes.bar(range(len(terms)), ends - starts, bottom=starts, color=colours, width=0.78)
+            axes.step(np.arange(len(terms) + 1) - 0.5, [0.0, *ends], where="post", color=SOFT, linewidth=0.7)
+            axes.axhline(0.0, color=INK, linewidth=0.9)
+            axes.axhline(ends[-1], color=INK, linewidth=0.9, linestyle="--")
+            axes.set_xlim(-0.7, len(terms) - 0.3)
+            low, high = min(0.0, ends.min()), max(0.0, ends.max())
+            axes.set_ylim(low - 0.07 * (high - low), high + 0.07 * (high - low) or 1.0)
+            axes.set_xticks(range(len(terms)), [str(i) for i in order], fontsize=7.5)
+            axes.set_ylabel("sum so far")
+            axes.set_title(f"{name}: the sum is {ends[-1]:.2f} (dashed)", loc="left")
+        rows[-1].set_xlabel(label)
+    said = [
+        f"{name}: {(terms > 0).sum()} terms up, together {terms[terms > 0].sum():.1f}, {(terms < 0).sum()} down,"
+        f" together {terms[terms < 0].sum():.1f}, sum {terms.sum():.2f}, largest channel {np.abs(terms).argmax()}"
+        for name, terms in given.items()
+    ]
+    return Picture(figure, f"{title or 'Sums as staircases'}: {'; '.join(said)}.")
+
+
+def film_strip(
+    frames: ArrayLike | Any,
+    names: Sequence[str],
+    *,
+    image: ArrayLike | Any | None = None,
+    final: ArrayLike | Any | None = None,
+    columns: int = 6,
+    line: bool = True,
+    block: int = 4,
+    label: str = "logit so far",
+    title: str = "",
+) -> Picture:
+    """Maps in a row that grow into one another, on one colour scale, with a line where each is zero.
+
+    Args:
+        frames: (frames, height, width).
+        names: one per frame.
+        image: (height, width, 3), drawn first.
+        final: mask (height, width) whose edge is drawn dashed into each frame.
+        columns: panels in a row.
+        line: draw the line where a map is zero.
+        block: the line follows means over so many rows and columns, where they divide the map, since single pixels
+            flicker around zero.
+        label: the name of what the colours show.
+        title: what this is.
+    """
+    frames = as_array("frames", frames, ("frames", "height", "width")).astype(float)
+    names = as_names("names", names, len(frames))
+    height, width = frames.shape[1:]
+    mask = None if final is None else as_array("final", final, (height, width)) > 0
+    first = 0 if image is None else 1
+    limit = float(np.quantile(np.abs(frames), 0.99)) or 1.0
+    with theme():
+        across = min(columns, len(frames) + first)
+        down = math.ceil((len(frames) + first) / across)
+        panel = (WIDTH - 100) / max(across, 3)
+        lines = 1 + max(name.count("\n") for name in names)
+        figure = blank(down * (panel * height / width + 8 + 13 * lines) + (28 if title else 0), panel * across + 100)
+        heading(figure, title)
+        grid = figure.subplots(down, across, squeeze=False)
+        for i, axes in enumerate(grid.flat):
+            one = i - first
+            if one >= len(frames):
+                axes.set_axis_off()
+                continue
+            if one < 0:
+                draw_image(axes, as_image(image), panel)
+                axes.set_title("the picture", fontsize=8.5, pad=3)
+            else:
+                drawn = axes.imshow(frames[one], cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+                if line:
+                    _zero_line(axes, frames[one], block)
+                axes.set_title(names[one], fontsize=8.5, pad=3)
+            if mask is not None:
+                _final_edge(axes, mask)
+            bare(axes)
+        figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=24, pad=0.015, label=label, extend="both")
+    said = [f"{name} above zero on {share(one > 0)}" for name, one in zip(names, frames, strict=True)]
+    alt = f"{title or 'A film strip'}: {len(frames)} maps on one colour scale"
+    alt += ", with a line where each is zero" if line else ""
+    alt += ", dashed the edge of the final mask. " if mask is not None else ". "
+    return Picture(figure, alt + f"{'; '.join(said)}.".replace("\n", ", "))
+
+
+def _zero_line(axes: Axes, values: Array, block: int) -> None:
+    """Where the means over blocks change their sign."""
+    height, width = values.shape
+    if height % block or width % block or min(height, width) < 8 * block:
+        block = 1
+    means = values.reshape(height // block, block, width // block, block).mean(axis=(1, 3))
+    if (means > 0).any() and not (means > 0).all():
+        x, y = ((np.arange(size // block) + 0.5) * block - 0.5 for size in (width, height))
+        axes.contour(x, y, means, levels=[0.0], colors=[INK], linewidths=0.9)
+
+
+def _final_edge(axes: Axes, mask: Array) -> None:
+    if mask.any() and not mask.all():
+        axes.contour(mask, levels=[0.5], colors=["#1B7837"], linewidths=1.3, linestyles=["dashed"])
+
+
+def channel_roles(
+    across: ArrayLike | Any,
+    upward: ArrayLike | Any,
+    *,
+    groups: Mapping[str, Sequence[int]] | None = None,
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+) -> Picture:
+    """A dot per channel by two numbers, chosen ones in colour; numbered where it is chosen or far from the origin.
+
+    Args:
+        across: (channels,).
+        upward: (channels,).
+        groups: per name the channels to colour; at most three names.
+        xlabel: what `across` is.
+        ylabel: what `upward` is.
+        title: what this is.
+    """
+    x = as_array("across", across, ("channels",)).astype(float)
+    y = as_array("upward", upward, x.shape).astype(float)
+    groups = {} if groups is None else dict(groups)
+    if len(groups) > len(_GROUPS):
+        raise ValueError(f"groups: expected at most {len(_GROUPS)}, got {len(groups)}")
+    with theme():
+        figure = blank(350 + (28 if title else 0), 640)
+        heading(figure, title)
+        axes = figure.subplots()
+        axes.axhline(0.0, color=FAINT, linewidth=0.9, zorder=0)
+        axes.axvline(0.0, color=FAINT, linewidth=0.9, zorder=0)
+        axes.plot(x, y, "o", color=FAINT, markersize=5)
+        chosen: set[int] = set()
+        for (name, members), colour, marker in zip(groups.items(), _GROUPS, "sDo", strict=False):
+            axes.plot(x[list(members)], y[list(members)], marker, color=colour, markersize=8, label=name)
+            chosen |= set(members)
+        far = np.hypot(x / (np.abs(x).max() or 1.0), y / (np.abs(y).max() or 1.0)) > 0.35
+        for i in range(len(x)):
+            if i not in chosen and not far[i]:
+                continue  # near the origin numbers would cover each other
+            axes.annotate(
+                str(i),
+                (x[i], y[i]),
+                (5, 4),
+                textcoords="offset points",
+                fontsize=9 if i in chosen else 7.5,
+                fontweight="bold" if i in chosen else "normal",
+                color=INK if i in chosen else SOFT,
+            )
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        axes.margins(0.08)
+        if groups:
+            figure.legend(loc="outside right upper")
+    said = [f"{name}: {listed([f'channel {i}' for i in members])}" for name, members in groups.items()]
+    alt = f"{title or 'Channels by two numbers'}: {len(x)} dots; {xlabel} from {x.min():.2g} to {x.max():.2g}, {ylabel}"
+    return Picture(figure, f"{alt} from {y.min():.2g} to {y.max():.2g}. {'; '.join(said)}".rstrip(". ") + ".")
+
+
+def mask_grid(
+    image: ArrayLike | Any,
+    masks: ArrayLike | Any,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    notes: Sequence[Sequence[str]] | None = None,
+    clicks: Mapping[str, Any] | None = None,
+    numbers: Sequence[int] | None = None,
+    size: Number = 200,
+    title: str = "",
+) -> Picture:
+    """Masks in rows and columns, for what comes of each with each.
+
+    Args:
+        image: (height, width, 3).
+        masks: (rows, columns, height, width), of zeros and ones.
+        rows: one name per row.
+        columns: one per column.
+        notes: per row and column a line above the panel.
+        clicks: per letter or word a place (2,) as (x, y), drawn as a click with its word.
+        numbers: per column the number of its mask token, which has its own colour; 1 everywhere by default.
+        size: largest width of a panel, in pixels.
+        title: what this is.
+    """
+    image = as_image(image)
+    masks = as_array("masks", masks, (len(rows), len(columns), *image.shape[:2])) > 0
+    rows, columns = as_names("rows", rows, len(masks)), as_names("columns", columns, masks.shape[1])
+    written = [["" for _ in columns] for _ in rows] if notes is None else [list(map(str, row)) for row in notes]
+    if [len(row) for row in written] != [len(columns)] * len(rows):
+        raise ValueError(f"notes: expected {len(rows)} rows of {len(columns)}")
+    colours = [1] * len(columns) if numbers is None else list(numbers)
+    if len(colours) != len(columns):
+        raise ValueError(f"numbers: expected {len(columns)}, one per column, got {len(colours)}")
+    placed = {} if clicks is None else {word: as_clicks([at], None) for word, at in clicks.items()}
+    with theme():
+        panel = min((WIDTH - 60) / len(columns), float(size))
+        lines = 1 if notes is None else 2
+        high = panel * image.shape[0] / image.shape[1] + 10 + 14 * lines
+        figure = blank(high * len(rows) + 14 + (28 if title else 0), max(panel * len(columns) + 60, 420))
+        heading(figure, title)
+        grid = figure.subplots(len(rows), len(columns), squeeze=False)
+        for (y, x), axes in np.ndenumerate(grid):
+            draw_image(axes, image, panel)
+            draw_mask(axes, masks[y, x], MASK_COLOURS[colours[x] % 4])
+            for word, click in placed.items():
+                draw_prompts(axes, click, size=70)
+                axes.annotate(
+                    word,
+                    click[0][:2],
+                    (7, 5),
+                    textcoords="offset points",
+                    fontsize=10,
+                    fontweight="bold",
+                    color="white",
+                    bbox={"boxstyle": "round,pad=0.15", "facecolor": INK, "edgecolor": "none"},
+                    zorder=7,
+                )
+            axes.set_title("\n".join(part for part in (columns[x] if y == 0 else "", written[y][x]) if part), pad=4)
+            bare(axes)
+            if x == 0:
+                axes.set_ylabel(rows[y])
+    where = "; ".join(f"{word}: {prompts_in_words(click)}" for word, click in placed.items())
+    said = [
+        f"{rows[y]} with {columns[x]}: {share(masks[y, x])}" + (f", {written[y][x]}" if written[y][x] else "")
+        for y, x in np.ndindex(len(rows), len(columns))
+    ]
+    alt = f"{title or 'Masks in rows and columns'}: {where + '. ' if where else ''}{'; '.join(said)}."
+    return Picture(figure, alt.replace("\n", " "))

@@ -1,0 +1,496 @@
+"""Pictures of places and their codes: the prompt encoder's diagram, waves, bumps, pixel centres, signed tables."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
+from sam_edu.figures.ladder import COLOURS, GREY, draw_box
+from sam_edu.figures.marks import (
+    as_box,
+    as_clicks,
+    draw_image,
+    draw_mask,
+    draw_prompts,
+    listed,
+    prompts_in_words,
+    share,
+)
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import FAINT, INK, MASK_COLOURS, SIGNED, SOFT, WIDTH, bare, blank, heading, theme
+
+
+def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: int = 16) -> Picture:
+    """The prompt encoder from clicks, boxes and masks to tokens and a map, with the shapes that travel.
+
+    Args:
+        side: width and height of the padded image in pixels.
+        grid: width and height of the grid of image tokens.
+        dim: width of a token; even.
+        inner: channels between the mask prompt's convolutions; a multiple of 4.
+    """
+    if dim % 2 or inner % 4:
+        raise ValueError(f"dim, inner: expected an even number and a multiple of 4, got {dim} and {inner}")
+    mask = 4 * grid
+    with theme():
+        figure = blank(410, 1000)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, 1000)
+        axes.set_ylim(410, 0)
+        axes.set_axis_off()
+        axes.text(8, 22, "The prompt encoder", fontsize=13, fontweight="bold", va="center")
+        axes.text(176, 22, "what the decoder's step (0) is given", fontsize=10, color=SOFT, va="center")
+        click, box, places, prompt, none = 74, 146, 218, 300, 364
+        draw_box(axes, 60, click, 100, "a click\n(x, y) and a label", TOKEN)
+        draw_box(axes, 60, box, 100, "a box: two\ncorners (x, y)", TOKEN)
+        draw_box(axes, 60, places, 100, f"{grid} × {grid} places\nof the picture", IMAGE)
+        draw_box(axes, 232, (click + box) / 2, 96, "+ 0.5: to the\npixel's centre", GREY)
+        draw_box(axes, 362, (click + box) / 2, 84, f"/ {side}: from\n0 to 1", GREY)
+        draw_box(
+            axes, 552, box, 216, f"code of a place:   2 × place − 1,\ntimes the matrix 2 × {dim // 2}, times 2π", OUT
+        )
+        draw_box(axes, 711, box, 48, "sin\ncos", OUT)
+        for y, name, told in (
+            (click, "+ embedding\nof its label", f"1 × {dim} per click,\n1 × {dim} for padding\nwhere there is no box"),
+            (box, "+ embedding of\ncorner 1 or 2", f"2 × {dim} per box"),
+        ):
+            draw_box(axes, 806, y, 96, name, GREY)
+            draw_arrow(axes, [(735, box), (746, box), (746, y), (758, y)] if y != box else [(735, box), (758, box)])
+            draw_arrow(axes, [(854, y), (876, y)])
+            axes.text(881, y, told, fontsize=8.5, va="center", linespacing=1.2, color=TOKEN[1])
+        middle = (click + box) / 2
+        for y in (click, box):
+            draw_arrow(axes, [(110, y), (146, y), (146, middle), (184, middle)])
+        draw_arrow(axes, [(280, middle), (320, middle)])
+        draw_arrow(axes, [(404, middle), (424, middle), (424, box - 8), (444, box - 8)])
+        draw_arrow(
+            axes,
+            [(110, places), (424, places), (424, box + 8), (444, box + 8)],
+            "the centre of each, from 0 to 1",
+            (262, places - 10),
+        )
+        draw_arrow(axes, [(660, box), (687, box)])
+        codes = f"pos_src: {dim} × {grid} × {grid}, a code per image token"
+        draw_arrow(axes, [(711, box + 22), (711, places), (758, places)])
+        axes.text(764, places, codes.replace(", ", ",\n"), fontsize=8.5, va="center", linespacing=1.2, color=IMAGE[1])
+        draw_box(axes, 60, prompt, 100, f"a mask prompt,\nlogits {mask} × {mask}", IMAGE)
+        stages = (
+            (232, "conv 2 × 2,\nstride 2", f"{inner // 4} × {mask // 2} × {mask // 2}"),
+            (420, "conv 2 × 2,\nstride 2", f"{inner} × {grid} × {grid}"),
+            (608, "conv 1 × 1", f"{dim} × {grid} × {grid}"),
+        )
+        before = 110
+        for i, (x, name, shape) in enumerate(stages):
+            draw_box(axes, x, prompt, 84, name, GREY)
+            draw_arrow(axes, [(before, prompt), (x - 42, prompt)])
+            before = x + 42
+            if i < 2:
+                draw_text(axes, x + 94, prompt - 12, shape, 8, SOFT)
+                draw_text(axes, x + 94, prompt + 13, "LayerNorm2d, GELU", 8, SOFT)
+        draw_arrow(axes, [(650, prompt), (778, prompt)], stages[2][2], (714, prompt - 10))
+        draw_box(axes, 60, none, 100, "no mask prompt", IMAGE)
+        draw_arrow(
+            axes,
+            [(110, none), (714, none), (714, prompt + 14), (778, prompt + 14)],
+            f"no_mask_embed: one vector of {dim}, the same at each place",
+            (420, none - 10),
+        )
+        axes.text(
+            784,
+            prompt + 6,
+            "the dense embedding,\nadded to the image embedding",
+            fontsize=8.5,
+            va="center",
+            linespacing=1.2,
+            color=IMAGE[1],
+        )
+        note = "Learned: the embeddings and the convolutions. Random, and fixed for ever: the matrix."
+        draw_text(axes, 420, 396, note, 8.5, SOFT)
+    return Picture(
+        figure,
+        f"Diagram of the prompt encoder. A click, and each of a box's two corners, gets 0.5 added and is divided by"
+        f" {side}; 2 × place − 1, times a random matrix of 2 by {dim // 2}, times 2 pi gives angles, whose sines and"
+        f" cosines are the code of the place, {dim} numbers. A click's code plus its label's embedding is a token, and"
+        " one padding token follows where there is no box; a corner's code plus that corner's embedding is a token."
+        f" The centres of the {grid} by {grid} places go through the same code and give pos_src. A mask prompt of"
+        f" {mask} by {mask} logits goes through three convolutions to {inner // 4} by {mask // 2} by {mask // 2},"
+        f" {inner} by {grid} by {grid} and {dim} by {grid} by {grid}; without one, the no-mask embedding stands at each"
+        " place. That map is added to the image embedding.",
+    )
+
+
+def position_maps(
+    maps: ArrayLike | Any,
+    names: Sequence[str],
+    *,
+    points: ArrayLike | Any | None = None,
+    columns: int = 4,
+    limit: Number = 1,
+    label: str = "similarity",
+    title: str = "",
+) -> Picture:
+    """Maps over the unit square, all on one scale: red above zero, blue below. A ring: the place that each belongs to.
+
+    Args:
+        maps: (maps, height, width): a number for each place, the first row at the top.
+        names: one per map.
+        points: (maps, 2) as (x, y) from 0 to 1: a ring in each map.
+        columns: panels in a row.
+        limit: the colours end here, above and below zero.
+        label: the name of what the colours show.
+        title: what this is.
+    """
+    maps = as_array("maps", maps, ("maps", "height", "width"))
+    names = as_names("names", names, len(maps))
+    rings = None if points is None else as_array("points", points, (len(maps), 2))
+    if limit <= 0 or columns < 1:
+        raise ValueError(f"limit, columns: expected positive numbers, got {limit} and {columns}")
+    columns = min(columns, len(maps))
+    down = math.ceil(len(maps) / columns)
+    with theme():
+        panel = min((WIDTH - 110) / columns, 210.0)
+        lines = 1 + max(name.count("\n") for name in names)
+        figure = blank(down * (panel + 4 + 15 * lines) + 20 + (28 if title else 0), panel * columns + 110)
+        heading(figure, title)
+        grid = figure.subplots(down, columns, squeeze=False, sharex=True, sharey=True)
+        for i, axes in enumerate(grid.flat):
+            if i >= len(maps):
+                axes.set_axis_off()
+                continue
+            drawn = axes.imshow(maps[i], cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit), extent=(0, 1, 1, 0))
+            axes.set_title(names[i])
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+            axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+            if rings is not None:
+                for width, colour in ((3.2, "white"), (1.4, INK)):
+                    ring: dict[str, Any] = {"markersize": 13, "markerfacecolor": "none", "markeredgewidth": width}
+                    axes.plot(*rings[i], "o", markeredgecolor=colour, **ring)
+        extend = "both" if float(np.abs(maps).max()) > limit * 1.001 else "neither"
+        figure.colorbar(drawn, ax=list(grid.flat), shrink=0.85, aspect=20, pad=0.015, label=label, extend=extend)
+    said = [f"{name} {_extremes(one)}".replace("\n", " ") for name, one in zip(names, maps, strict=True)]
+    return Picture(
+        figure,
+        f"{title or 'Maps'}: {len(maps)} {'map' if len(maps) == 1 else 'maps'} of {label} over the picture:"
+        f" {'; '.join(said)}.",
+    )
+
+
+def _extremes(one: Array) -> str:
+    """Where a map is largest and smallest, in parts of its width and height."""
+    said = []
+    for word, index in (("highest", one.argmax()), ("lowest", one.argmin())):
+        row, column = np.unravel_index(int(index), one.shape)
+        x, y = (column + 0.5) / one.shape[1], (row + 0.5) / one.shape[0]
+        said.append(f"{word} {float(one[row, column]):.2f} at ({x:.2f}, {y:.2f})")
+    return ", ".join(said)
+
+
+def wave_and_circle(
+    angles: ArrayLike | Any, places: ArrayLike | Any, marked: Sequence[int], *, title: str = ""
+) -> Picture:
+    """One direction of a code: sine and cosine along the places, and the same pairs of numbers on a circle.
+
+    Args:
+        angles: (places,), in radians.
+        places: (places,), in order, from 0 to 1.
+        marked: indices of the places to mark in both.
+        title: what this is.
+    """
+    places = as_array("places", places, ("places",))
+    angles = as_array("angles", angles, (len(places),))
+    marks = [int(i) for i in marked]
+    if len(marks) > len(COLOURS) or not all(0 <= i < len(places) for i in marks):
+        raise ValueError(f"marked: expected at most {len(COLOURS)} indices from 0 to {len(places) - 1}, got {marks}")
+    with theme():
+        figure = blank(262 + (28 if title else 0), 820)
+        heading(figure, title)
+        left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [2.2, 1]})
+        left.plot(places, np.sin(angles), color=INK, label="sine")
+        left.plot(places, np.cos(angles), color=SOFT, linestyle="--", label="cosine")
+        around = np.linspace(0, 2 * np.pi, 200)
+        right.plot(np.cos(around), np.sin(around), color=FAINT)
+        for i, colour in zip(marks, COLOURS, strict=False):
+            for values in (np.sin(angles), np.cos(angles)):
+                left.plot(places[i], values[i], "o", color=colour, markersize=8, zorder=3)
+            left.axvline(places[i], color=colour, linewidth=1.0, alpha=0.6)
+            tip = float(np.cos(angles[i])), float(np.sin(angles[i]))
+            right.plot([0, tip[0]], [0, tip[1]], color=colour, linewidth=2)
+            right.plot(*tip, "o", color=colour, markersize=8)
+            told: dict[str, Any] = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "fontsize": 8.5}
+            left.annotate(f"x = {places[i]:.2f}", (float(places[i]), 1.15), color=colour, **told)
+        left.set(
+            xlabel="x, from 0 to 1", ylabel="value", xlim=(float(places[0]), float(places[-1])), ylim=(-1.15, 1.15)
+        )
+        left.legend(loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.24))
+        right.set(
+            xlabel="cosine", ylabel="sine", xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), xticks=[-1, 0, 1], yticks=[-1, 0, 1]
+        )
+        right.set_aspect("equal")
+    said = [f"x = {places[i]:.2f} has sine {np.sin(angles[i]):.2f} and cosine {np.cos(angles[i]):.2f}" for i in marks]
+    return Picture(
+        figure,
+        f"{title or 'One direction'}: sine and cosine as waves over x, and as points on a circle of radius 1; marked:"
+        f" {listed(said)}.",
+    )
+
+
+def pixel_centres(pixels: int = 8, cell: int = 4, *, title: str = "") -> Picture:
+    """Where whole numbers point to on a grid of pixels, without and with half a pixel added.
+
+    Args:
+        pixels: how many to draw, across and down; a multiple of `cell`.
+        cell: pixels under one image token, across and down.
+        title: what this is.
+    """
+    if cell < 1 or pixels < cell or pixels % cell:
+        raise ValueError(f"pixels: expected a multiple of cell, {cell}, got {pixels}")
+    with theme():
+        figure = blank(250 + (28 if title else 0), 620)
+        heading(figure, title)
+        numbers = np.arange(pixels)
+        for axes, shift, name in zip(
+            figure.subplots(1, 2), (0.0, 0.5), ("x, y as they are", "x + 0.5, y + 0.5"), strict=True
+        ):
+            for i in range(pixels + 1):
+                thick = 1.8 if i % cell == 0 else 0.6
+                axes.plot([i, i], [0, pixels], color=SOFT, linewidth=thick)
+                axes.plot([0, pixels], [i, i], color=SOFT, linewidth=thick)
+            axes.add_patch(Rectangle((0, 0), cell, cell, facecolor=IMAGE[0], zorder=0))
+            x, y = (one.ravel() + shift for one in np.meshgrid(numbers, numbers))
+            axes.plot(x, y, ".", color=COLOURS[0], markersize=7, label="pixels")
+            first = numbers[:cell].mean() + shift
+            axes.plot(
+                first,
+                first,
+                "X",
+                color=COLOURS[5],
+                markersize=11,
+                label=f"mean of the cell's {cell * cell}",
+            )
+            axes.plot(
+                cell / 2, cell / 2, "o", color=INK, markersize=15, markerfacecolor="none", label="the image token"
+            )
+            axes.set_title(name)
+            axes.set(xlim=(-0.6, pixels + 0.2), ylim=(pixels + 0.2, -0.6), aspect="equal", xlabel="pixels")
+            axes.set_xticks(range(0, pixels + 1, cell))
+            axes.set_yticks(range(0, pixels + 1, cell))
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right center")
+    return Picture(
+        figure,
+        f"{title or 'Pixel centres'}: {pixels} by {pixels} pixels, and a dot for the place of each. As they are, whole"
+        f" numbers point to the pixels' corners, and the mean of the first cell's {cell * cell} pixels is"
+        f" ({(cell - 1) / 2:g}, {(cell - 1) / 2:g}); with 0.5 added they point to the middles, and the mean is"
+        f" ({cell / 2:g}, {cell / 2:g}), the centre of the image token.",
+    )
+
+
+def curves_along(
+    places: ArrayLike | Any,
+    curves: Mapping[str, ArrayLike | Any],
+    *,
+    dashed: Mapping[str, ArrayLike | Any] | None = None,
+    spread: Mapping[str, tuple[ArrayLike | Any, ArrayLike | Any]] | None = None,
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+) -> Picture:
+    """Curves over a plain axis, each with a dashed one to be held against, and a band.
+
+    Args:
+        places: (places,), where the curves are known, in order.
+        curves: per name one value for each place.
+        dashed: for some of these names, what the curve should be.
+        spread: for some of these names, the band's lower and upper edge.
+        xlabel: what changes from left to right.
+        ylabel: what is measured.
+        title: what this is.
+    """
+    if not curves or not {*(dashed or {}), *(spread or {})} <= set(curves):
+        raise ValueError("curves: expected at least one, and dashed and spread of the same names")
+    places = as_array("places", places, ("places",))
+    given = {name: as_array(name, curve, (len(places),)) for name, curve in curves.items()}
+    with theme():
+        figure = blank(260 + (28 if title else 0), 680)
+        heading(figure, title)
+        axes = figure.subplots()
+        for (name, curve), colour, style in zip(given.items(), COLOURS, ("o-", "s-", "^-", "D-"), strict=False):
+            axes.plot(places, curve, style, color=colour, label=name, markersize=4)
+            if name in (dashed or {}):
+                axes.plot(places, as_array(name, (dashed or {})[name], (len(places),)), "--", color=INK, linewidth=1.0)
+            if name in (spread or {}):
+                low, high = (as_array(name, edge, (len(places),)) for edge in (spread or {})[name])
+                axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.axhline(0, color=SOFT, linewidth=0.8)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.grid(alpha=0.25)
+        axes.legend(title="dashed: the formula" if dashed else None)
+    said = [f"{name} from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in given.items()]
+    return Picture(
+        figure,
+        f"{title or ylabel}: {ylabel} over {xlabel} from {places[0]:g} to {places[-1]:g}; {listed(said)}."
+        + (" Dashed: the formula." if dashed else ""),
+    )
+
+
+def pictures(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: str = "") -> Picture:
+    """Pictures in a row.
+
+    Args:
+        images: each (height, width, 3), bytes or floats from 0 to 1.
+        names: one per picture.
+        title: what this is.
+    """
+    if not len(images):
+        raise ValueError("images: expected at least one, got none")
+    shown = [as_image(image) for image in images]
+    names = as_names("names", names, len(shown))
+    with theme():
+        panel = min((WIDTH - 20) / len(shown), 240.0)
+        lines = 1 + max(name.count("\n") for name in names)
+        figure = blank(panel + 6 + 15 * lines + (28 if title else 0), panel * len(shown) + 20)
+        heading(figure, title)
+        for axes, image, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, names, strict=True):
+            draw_image(axes, image, panel)
+            axes.set_title(name)
+            bare(axes)
+    return Picture(figure, f"{title or 'Pictures'}: {len(shown)} pictures: {listed(names)}.".replace("\n", " "))
+
+
+def masks_by_prompt(
+    image: ArrayLike | Any,
+    masks: ArrayLike | Any,
+    names: Sequence[str],
+    *,
+    clicks: Sequence[ArrayLike | Any | None] | None = None,
+    labels: Sequence[ArrayLike | Any | None] | None = None,
+    boxes: Sequence[ArrayLike | Any | None] | None = None,
+    numbers: Sequence[int] | None = None,
+    corners: bool = False,
+    title: str = "",
+) -> Picture:
+    """A panel per prompt set: its own clicks and box on the picture, and the mask that they gave.
+
+    Args:
+        image: (height, width, 3).
+        masks: (panels, height, width), of zeros and ones.
+        names: one per panel; may have several lines.
+        clicks: per panel (clicks, 2) as (x, y), or None.
+        labels: per panel (clicks,): 1 positive, 0 negative, anything else a grey disc with its number; all positive by
+            default.
+        boxes: per panel (x0, y0, x1, y1), or None.
+        numbers: per panel the number of its mask token, which has its own colour; 1 by default.
+        corners: also number the boxes' corners, 1 at (x0, y0) and 2 at (x1, y1), whichever way they are given.
+        title: what this is.
+    """
+    image = as_image(image)
+    layers = as_array("masks", masks, ("panels", *image.shape[:2]))
+    count = len(layers)
+    names = as_names("names", names, count)
+    given: dict[str, list[Any]] = {
+        "clicks": list(clicks or [None] * count),
+        "labels": list(labels or [None] * count),
+        "boxes": list(boxes or [None] * count),
+        "numbers": list(numbers or [1] * count),
+    }
+    for word, one in given.items():
+        if len(one) != count:
+            raise ValueError(f"{word}: expected {count}, one per panel, got {len(one)}")
+    said = []
+    with theme():
+        panel = min((WIDTH - 6 * count - 2) / count, image.shape[1] + 2.0)
+        lines = 1 + max(name.count("\n") for name in names)
+        high = panel * image.shape[0] / image.shape[1]
+        figure = blank(high + 8 + (32 if title else 0) + 14 * lines, panel * count + 6 * count + 2)
+        heading(figure, title)
+        for i, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
+            placed, box = as_clicks(given["clicks"][i], given["labels"][i]), as_box(given["boxes"][i])
+            draw_image(axes, image, panel)
+            draw_mask(axes, layers[i] > 0, MASK_COLOURS[given["numbers"][i] % 4])
+            frame = None if box is None else (*np.minimum(box[:2], box[2:]), *np.maximum(box[:2], box[2:]))
+            draw_prompts(axes, [one for one in placed if one[2] in (0, 1)], frame)
+            for x, y, label in placed:
+                if label not in (0, 1):
+                    _draw_numbered(axes, x, y, str(label).replace("-", "−"))
+            if corners and box is not None:
+                _draw_numbered(axes, *box[:2], "1")
+                _draw_numbered(axes, *box[2:], "2")
+            axes.set_title(names[i])
+            bare(axes)
+            words = [prompts_in_words([one], None) for one in placed if one[2] in (0, 1)]
+            words += [
+                f"a click of label {label} at ({x:.0f}, {y:.0f})" for x, y, label in placed if label not in (0, 1)
+            ]
+            words += [prompts_in_words([], box)] if box is not None else []
+            said.append(f"{names[i]}, {listed(words) or 'no prompt'}: {share(layers[i] > 0)}".replace("\n", " "))
+    return Picture(
+        figure, f"{title or 'Prompts and their masks'}: {count} panels with what the mask covers. {'; '.join(said)}."
+    )
+
+
+def _draw_numbered(axes: Axes, x: Number, y: Number, text: str) -> None:
+    """A grey disc with a number in it."""
+    wide = len(text) > 1
+    axes.scatter([x], [y], s=210 if wide else 150, c=SOFT, edgecolors="white", linewidths=1.6, zorder=5)
+    size = 7.5 if wide else 8.5
+    axes.text(x, y, text, ha="center", va="center_baseline", color="white", fontsize=size, fontweight="bold", zorder=6)
+
+
+def signed_matrix(
+    values: ArrayLike | Any,
+    rows: Sequence[str],
+    columns: Sequence[str] | None = None,
+    *,
+    digits: int = 2,
+    label: str = "value",
+    title: str = "",
+) -> Picture:
+    """A table of numbers of both signs, each in its cell: red above zero, blue below.
+
+    Args:
+        values: (rows, columns).
+        rows: one name per row.
+        columns: one per column; the rows' names by default.
+        digits: how many stand after the decimal point.
+        label: the name of what the numbers are.
+        title: what this is.
+    """
+    columns = rows if columns is None else columns
+    values = as_array("values", values, (len(rows), len(columns))).astype(float)
+    rows, columns = as_names("rows", rows, values.shape[0]), as_names("columns", columns, values.shape[1])
+    limit = float(np.abs(values).max()) or 1.0
+    with theme():
+        cell = min(92.0, (WIDTH - 240) / len(columns))
+        figure = blank(36 * len(rows) + 40 + (28 if title else 0), cell * len(columns) + 240)
+        heading(figure, title)
+        axes = figure.subplots()
+        drawn = axes.imshow(values, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit), aspect="auto")
+        axes.set_xticks(range(len(columns)), columns)
+        axes.set_yticks(range(len(rows)), rows)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        for y, x in np.ndindex(values.shape):
+            colour = "white" if abs(values[y, x]) > 0.6 * limit else INK
+            text = f"{round(float(values[y, x]), digits) + 0.0:.{digits}f}"
+            axes.text(x, y, text, ha="center", va="center", fontsize=9, color=colour)
+        figure.colorbar(drawn, ax=axes, aspect=14, pad=0.02, label=label)
+    off = np.abs(values)
+    if rows == columns:
+        np.fill_diagonal(off, 0.0)
+    y, x = np.unravel_index(int(off.argmax()), off.shape)
+    apart = "apart from the diagonal " if rows == columns else ""
+    return Picture(
+        figure,
+        f"{title or 'A table'}: {label}, {len(rows)} rows ({', '.join(rows)}) by {len(columns)} columns"
+        f" ({', '.join(columns)}); furthest from zero {apart}{rows[y]} / {columns[x]}, {values[y, x]:.{digits}f}.",
+    )

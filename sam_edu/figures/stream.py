@@ -1,0 +1,344 @@
+"""Pictures of the two streams, tokens and image tokens, on their way through the two-way transformer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_maps, as_names
+from sam_edu.figures.diagram import DARK, IMAGE, TOKEN, draw_arrow, draw_text
+from sam_edu.figures.marks import as_clicks, draw_image, draw_outline, draw_prompts, draw_rings, listed
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import FAINT, HEAT, INK, PLAIN, SOFT, WIDTH, bare, blank, heading, theme
+from sam_edu.figures.tokens import token_colour
+
+_PLACES = "#5B2A86"
+_STYLES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
+
+
+# --- The structure ---
+
+
+def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 64, *, dim: int = 256) -> Picture:
+    """The two-way transformer of depth 2: two lanes, two blocks, the last attention, and what goes where afterwards.
+
+    Args:
+        tokens: number of tokens.
+        height: of the grid of image tokens.
+        width: of the grid.
+        dim: width of tokens and image tokens.
+    """
+    pixels = height * width
+    top, low, codes_above, codes_below = 150, 286, 78, 350
+    with theme():
+        figure = blank(420, 1000)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, 1000)
+        axes.set_ylim(420, 0)
+        axes.set_axis_off()
+        axes.text(8, 22, "The two-way transformer", fontsize=13, fontweight="bold", va="center")
+        told = "two streams, two blocks, a last look; (5) does not wait for (6-1)"
+        axes.text(222, 22, told, fontsize=10, color=SOFT, va="center")
+        _sized(axes, 54, top, 98, "tokens:\npoint_embedding", TOKEN)
+        _sized(axes, 54, low, 98, "src:\nimage_embedding", IMAGE)
+        _sized(axes, 174, low, 56, "flatten,\nturn", DARK)
+        draw_arrow(axes, [(103, low), (146, low)], f"{dim} ×\n{height} × {width}", (126, low - 36))
+        for i, left in enumerate((222, 482)):
+            _block(axes, left, i, top, low)
+        draw_arrow(axes, [(103, top), (232, top)], f"{tokens} × {dim}", (162, top - 10))
+        draw_arrow(axes, [(436, top), (492, top)])
+        draw_arrow(axes, [(696, top), (760, top)])
+        draw_arrow(axes, [(202, low), (380, low)], f"{pixels} × {dim}", (272, low - 10))
+        draw_arrow(axes, [(440, low), (640, low)], f"{pixels} × {dim}", (540, low - 10))
+        _sized(axes, 800, top, 80, "(6-1)  ◎\ntokens read\nthe image", TOKEN, high=58)
+        _sized(axes, 884, top, 52, "add,\nnorm", DARK)
+        draw_arrow(axes, [(840, top), (858, top)])
+        draw_arrow(axes, [(700, low), (930, low)], f"{pixels} × {dim}", (864, low - 10))
+        draw_arrow(axes, [(800, low), (800, top + 29)])
+        axes.plot(800, low, "o", color=SOFT, markersize=4, zorder=4)
+        draw_arrow(axes, [(910, top), (930, top)])
+        draw_text(axes, 966, top - 14, "hs", 10.5, TOKEN[1], bold=True)
+        draw_text(axes, 966, top + 10, f"{tokens} × {dim}\nto (6-2), (7)", 8.5, INK)
+        draw_text(axes, 966, low - 14, "keys", 10.5, IMAGE[1], bold=True)
+        draw_text(axes, 966, low + 10, f"{pixels} × {dim}\nto (5)", 8.5, INK)
+        frames = ((340, 106), (600, 106), (800, top - 29))
+        _codes(axes, [(54, top - 24), (54, codes_above)], frames, TOKEN[1])
+        frames = ((340, 324), (600, 324), (814, top + 29))
+        _codes(axes, [(174, low + 24), (174, codes_below)], frames, IMAGE[1])
+        said = "query_pe: the tokens as they came in, the same each time"
+        axes.text(190, codes_above - 10, said, fontsize=8.5, color=TOKEN[1], va="center", zorder=5)
+        said = "key_pe: the codes of the places (image_pe), flattened the same way, the same each time"
+        axes.text(190, codes_below + 12, said, fontsize=8.5, color=IMAGE[1], va="center", zorder=5)
+        note = "Every tensor has one more axis in front: the prompt sets.  ◎: codes are added to queries and keys,"
+        note += " never to values.\nIn the blocks, too, every step ends in “add, norm”. In block 0, step (1) is the"
+        note += " exception: no codes, and nothing to add to."
+        draw_text(axes, 500, 396, note, 8.5, SOFT)
+    return Picture(
+        figure,
+        f"Diagram of the two-way transformer. {tokens} tokens of width {dim}, and the image embedding, {dim} by"
+        f" {height} by {width}, flattened and turned into {pixels} image tokens of width {dim}, enter two blocks one"
+        " after the other. In each block the tokens go through (1), (2) and (3), and then (4) rewrites the image"
+        f" tokens. After block 1 the ways part: the image tokens leave as keys, {pixels} by {dim}, to step (5); the"
+        f" tokens read them a last time in (6-1), are added and normalised, and leave as hs, {tokens} by {dim}, to"
+        " steps (6-2) and (7). The positional codes query_pe and key_pe enter both blocks and (6-1) unchanged.",
+    )
+
+
+def _sized(
+    axes: Axes, x: Number, y: Number, width: Number, text: str, colours: tuple[str, str], high: Number = 48
+) -> None:
+    axes.add_patch(
+        FancyBboxPatch(
+            (x - width / 2, y - high / 2),
+            width,
+            high,
+            boxstyle="round,pad=0,rounding_size=6",
+            facecolor=colours[0],
+            edgecolor=colours[1],
+            linewidth=1.4,
+            zorder=3,
+        )
+    )
+    draw_text(axes, x, y, text, 8.6, INK)
+
+
+def _block(axes: Axes, left: Number, number: int, top: Number, low: Number) -> None:
+    """One block: its frame, its four steps, and the arrows between them."""
+    axes.add_patch(
+        FancyBboxPatch(
+            (left, top - 44),
+            236,
+            low - top + 82,
+            boxstyle="round,pad=0,rounding_size=12",
+            facecolor="#FAFAFA",
+            edgecolor="#B5B5B5",
+            linestyle=(0, (5, 3)),
+            linewidth=1.2,
+            zorder=1,
+        )
+    )
+    axes.text(left + 10, low + 24, f"layers.{number}", fontsize=9.5, color=SOFT, va="center", zorder=4)
+    first, second, third, fourth = left + 42, left + 118, left + 188, left + 188
+    _sized(axes, first, top, 64, "(1)" + ("  ◎" if number else "") + "\ntokens\nread each\nother", TOKEN, high=66)
+    _sized(axes, second, top, 60, "(2)  ◎\ntokens\nread the\nimage", TOKEN, high=66)
+    _sized(axes, third, top, 52, "(3)\nMLP", TOKEN)
+    _sized(axes, fourth, low, 60, "(4)  ◎\nimage\nreads the\ntokens", IMAGE, high=66)
+    draw_arrow(axes, [(first + 32, top), (second - 30, top)])
+    draw_arrow(axes, [(second + 30, top), (third - 26, top)])
+    draw_arrow(axes, [(second, low), (second, top + 33)])
+    axes.plot(second, low, "o", color=SOFT, markersize=4, zorder=4)
+    draw_arrow(axes, [(third, top + 24), (fourth, low - 33)])
+
+
+def _codes(
+    axes: Axes, start: Sequence[tuple[Number, Number]], ends: Sequence[tuple[Number, Number]], colour: str
+) -> None:
+    """A dashed line along the lanes, from where the codes come to the blocks and to the last attention."""
+    y = start[-1][1]
+    dashed = (0, (4, 3))
+    corners = [*start, (ends[-1][0], y)]
+    axes.plot(*zip(*corners, strict=True), color=colour, linewidth=1.1, linestyle=dashed, zorder=0)
+    for x, target in ends:
+        axes.plot([x, x], [y, target], color=colour, linewidth=1.1, linestyle=dashed, zorder=2)
+        marker = "v" if target > y else "^"
+        at = target - 4 if target > y else target + 4
+        axes.plot(x, at, marker, color=colour, markersize=6, zorder=4)
+
+
+# --- The streams through the depth ---
+
+
+def streams(
+    queries: ArrayLike | Any,
+    keys: ArrayLike | Any,
+    names: Sequence[str],
+    *,
+    outlines: ArrayLike | Any | None = None,
+    title: str = "",
+) -> Picture:
+    """Both streams through the depth: how like its start, and how like its end, each token and each place is.
+
+    Above, a line per token and a thick one for the image tokens' mean; below, a map per state of the image tokens.
+    Likeness is the cosine between two vectors: 1 where they point the same way, 0 where they have nothing in common.
+
+    Args:
+        queries: (steps, tokens, dim): the tokens at the start, after steps (1), (2), (3) of each block, and after the
+            last look (6-1).
+        keys: (states, pixels, dim): the image tokens at the start and after step (4) of each block.
+        names: one per token.
+        outlines: masks (masks, height, width) whose edges help to find one's way in the maps.
+        title: what this is.
+    """
+    keys = as_array("keys", keys, ("states", "pixels", "dim")).astype(float)
+    depth = len(keys) - 1
+    queries = as_array("queries", queries, (3 * depth + 2, "tokens", keys.shape[2])).astype(float)
+    names = as_names("names", names, queries.shape[1])
+    if depth < 1:
+        raise ValueError("keys: expected the start and at least one block, got one state")
+    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", "height", "width")))
+    # One tick per step. At step (4) the tokens stay what they were, at all others the image tokens do.
+    steps = ["start", *(f"({i})" for _ in range(depth) for i in (1, 2, 3, 4)), "(6-1)"]
+    of_queries = [0, *(3 * block + min(i, 3) for block in range(depth) for i in (1, 2, 3, 4)), len(queries) - 1]
+    of_keys = [0, *(block + (i == 4) for block in range(depth) for i in (1, 2, 3, 4)), depth]
+    likeness = {word: (_cosine(queries, queries[i]), _cosine(keys, keys[i])) for word, i in (("start", 0), ("end", -1))}
+    low = min(0.0, *(float(one.min()) for pair in likeness.values() for one in pair))
+    darkest = min(float(places.min()) for _, places in likeness.values())
+    with theme():
+        figure = blank(520 + (28 if title else 0))
+        heading(figure, title)
+        halves: Any = figure.subfigures(2, 1, height_ratios=[270, 250])
+        above, below = halves
+        for axes, (word, (tokens, places)) in zip(above.subplots(1, 2, sharey=True), likeness.items(), strict=True):
+            for block in range(depth):
+                axes.axvspan(
+                    4 * block + 0.5, 4 * block + 4.5, color=FAINT, alpha=0.45 - 0.25 * (block % 2), linewidth=0
+                )
+                axes.text(4 * block + 2.5, 1.05, f"block {block}", ha="center", fontsize=8.5, color=SOFT)
+            for i, name in enumerate(names):
+                style = _STYLES[i % len(_STYLES)]
+                axes.plot(tokens[of_queries, i], color=token_colour(name), linestyle=style, linewidth=1.8, label=name)
+            spread = np.quantile(places, [0.1, 0.9], axis=1)[:, of_keys]
+            axes.plot(places.mean(1)[of_keys], color=_PLACES, linewidth=3.5, label="image tokens, mean")
+            axes.fill_between(
+                range(len(steps)), *spread, color=_PLACES, alpha=0.15, linewidth=0, label="the middle 80 %"
+            )
+            axes.set_xticks(range(len(steps)), steps, fontsize=8)
+            axes.set_ylim(low - 0.04, 1.14)
+            axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
+            axes.set_title(f"likeness to its own {word}")
+            axes.grid(axis="y", alpha=0.25)
+        above.axes[0].set_ylabel("cosine")
+        handles, labels = above.axes[0].get_legend_handles_labels()
+        above.legend(handles, labels, loc="outside lower center", ncols=len(labels), columnspacing=1.1)
+        panels = list(below.subplots(1, 2 * depth - 1, squeeze=False).flat)
+        # Between the same two states the cosine is the same: the map of the start as it is to the end would repeat one.
+        shown = [("start", i) for i in range(1, depth + 1)] + [("end", i) for i in range(1, depth)]
+        for axes, (word, i) in zip(panels, shown, strict=True):
+            values = likeness[word][1][i]
+            drawn = _place_map(axes, as_maps(word, values[None])[0], edges, darkest)
+            axes.set_title(
+                f"image tokens after block {i - 1},\nlikeness to the {word}: {values.mean():.2f} in the mean",
+                fontsize=9,
+            )
+        below.colorbar(drawn, ax=panels, shrink=0.85, aspect=18, pad=0.01, label="cosine")
+    each = listed([f"{name} {value:.2f}" for name, value in zip(names, likeness["start"][0][-1], strict=True)])
+    return Picture(
+        figure,
+        f"{title or 'The streams'}: cosines of {len(names)} tokens through {len(steps) - 1} steps as lines, to their"
+        " start on the left and to their end on the right, with the image tokens' mean as a thick line, and below maps"
+        f" of the image tokens after each block. From start to end: {each}; image tokens"
+        f" {likeness['start'][1][-1].mean():.2f} in the mean.",
+    )
+
+
+def _cosine(states: Array, other: Array) -> Array:
+    """(states, vectors): the cosine of each state's vectors with those of `other`."""
+    size = np.linalg.norm(states, axis=-1) * np.linalg.norm(other, axis=-1)
+    return np.asarray((states * other).sum(-1) / np.maximum(size, 1e-12))
+
+
+def _place_map(axes: Axes, values: Array, edges: list[Array], low: Number) -> Any:
+    height, width = edges[0].shape if edges else values.shape
+    drawn = axes.imshow(
+        values,
+        cmap=PLAIN,
+        vmin=low,
+        vmax=1.0,
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+        interpolation="nearest",
+    )
+    for edge in edges:
+        if edge.any():
+            axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.7, alpha=0.8)
+    bare(axes)
+    return drawn
+
+
+# --- Attention through the depth ---
+
+
+def attention_grid(
+    weights: ArrayLike | Any,
+    image: ArrayLike | Any,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    points: ArrayLike | Any | None = None,
+    labels: ArrayLike | Any | None = None,
+    outlines: ArrayLike | Any | None = None,
+    title: str = "",
+) -> Picture:
+    """Where several tokens look in several layers, side by side: a row per layer, a column per token.
+
+    Each panel goes from zero to its own maximum, which stands above it.
+
+    Args:
+        weights: (rows, columns, pixels) of a square grid.
+        image: (height, width, 3), drawn at the beginning of the first row.
+        rows: one name per row.
+        columns: one per column.
+        points: clicks (clicks, 2) as (x, y) in the picture's pixels.
+        labels: (clicks,): 1 positive, 0 negative; all positive by default.
+        outlines: masks (masks, height, width) of the picture's size whose edges help to find one's way.
+        title: what this is.
+    """
+    weights = as_array("weights", weights, (len(rows), len(columns), "pixels"))
+    image, clicks = as_image(image), as_clicks(points, labels)
+    rows, columns = as_names("rows", rows, len(weights)), as_names("columns", columns, weights.shape[1])
+    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", *image.shape[:2])))
+    down, across = len(rows), len(columns) + 1
+    height, width = image.shape[:2]
+    with theme():
+        panel = min((WIDTH - 110) / across, 140.0)
+        figure = blank(down * (panel * height / width + 24) + 20 + (28 if title else 0), panel * across + 110)
+        heading(figure, title)
+        grid = figure.subplots(down, across, squeeze=False)
+        for y, name in enumerate(rows):
+            for x, maps in enumerate(as_maps("weights", weights[y]), start=1):
+                axes = grid[y, x]
+                peak = float(maps.max())
+                drawn = axes.imshow(
+                    maps / (peak or 1.0),
+                    cmap=HEAT,
+                    vmin=0.0,
+                    vmax=1.0,
+                    extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+                    interpolation="nearest",
+                )
+                head = f"{columns[x - 1]}\n" if y == 0 else ""
+                axes.set_title(f"{head}max {peak:.2g}", fontsize=9, pad=3)
+                for edge in edges:
+                    if edge.any():
+                        axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.6, alpha=0.6)
+                draw_rings(axes, clicks)
+                bare(axes)
+            grid[y, 1].set_ylabel(name, fontsize=9.5)
+            if y > 0:
+                grid[y, 0].set_axis_off()
+        first = grid[0, 0]
+        draw_image(first, image, panel)
+        for edge in edges:
+            draw_outline(first, edge > 0, "white", width=0.6)
+        draw_prompts(first, clicks, size=70)
+        first.set_title("the picture\n", fontsize=9, pad=3)
+        bare(first)
+        bar = figure.colorbar(drawn, ax=list(grid.flat), shrink=0.6, aspect=24, pad=0.015, ticks=[0.0, 0.5, 1.0])
+        bar.set_label("weight / the panel's max")
+    said = []
+    for name, row in zip(rows, weights, strict=True):
+        side = as_maps("weights", row).shape[1:]
+        spots = []
+        for column, one in zip(columns, row, strict=True):
+            place = np.unravel_index(int(one.argmax()), side)
+            at = (place[1] + 0.5) * width / side[1], (place[0] + 0.5) * height / side[0]
+            spots.append(f"{column} at ({at[0]:.0f}, {at[1]:.0f})")
+        said.append(f"{name}: {listed(spots)}")
+    return Picture(
+        figure,
+        f"{title or 'Attention'}: heat maps of {len(columns)} tokens in {down} rows. Brightest places as (x, y):"
+        f" {'; '.join(said)}.",
+    )

@@ -1,0 +1,169 @@
+"""Pictures for step (5): its structure, one patch as it grows, and how even the steps from pixel to pixel are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.diagram import IMAGE, OUT, draw_arrow, draw_text
+from sam_edu.figures.features import _three
+from sam_edu.figures.ladder import COLOURS, GREY, draw_box
+from sam_edu.figures.marks import listed
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import SOFT, WIDTH, bare, blank, heading, theme
+
+_BEND = ("#F3E5F0", "#A4518A")
+
+
+def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Picture:
+    """The five layers of step (5) with the shapes between them, and under them what becomes of one image token.
+
+    Args:
+        grid: image tokens along one side.
+        dim: channels of an image token.
+    """
+    once, twice = dim // 4, dim // 8
+    y, x = 92, {"in": 62, "0": 232, "1": 400, "2": 528, "3": 672, "4": 812, "out": 935}
+    with theme():
+        figure = blank(286, 1000)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, 1000)
+        axes.set_ylim(286, 0)
+        axes.set_axis_off()
+        axes.text(8, 20, "Step (5): output_upscaling", fontsize=13, fontweight="bold", va="center")
+        told = "grey: learns; pink: does not. Numbers in brackets: Meta's names of the layers"
+        axes.text(268, 20, told, fontsize=10, color=SOFT, va="center")
+        draw_box(axes, x["in"], y, 100, "image tokens", IMAGE)
+        draw_box(axes, x["0"], y, 134, f"[0] ConvTranspose2d\n{dim} → {once}, 2 × 2", GREY)
+        draw_box(axes, x["1"], y, 104, f"[1] LayerNorm2d\n{once}", GREY)
+        draw_box(axes, x["2"], y, 74, "[2] GELU", _BEND)
+        draw_box(axes, x["3"], y, 134, f"[3] ConvTranspose2d\n{once} → {twice}, 2 × 2", GREY)
+        draw_box(axes, x["4"], y, 74, "[4] GELU", _BEND)
+        draw_box(axes, x["out"], y, 92, "to the product\n(6-3)", OUT)
+        for start, end in ((112, 165), (299, 348), (452, 491), (565, 605), (739, 775), (849, 889)):
+            draw_arrow(axes, [(start, y), (end, y)])
+        for at, channels, times in ((62, dim, 1), (400, once, 2), (812, twice, 4)):
+            draw_text(axes, at, y - 44, f"{channels} × {times * grid} × {times * grid}", 8.5, SOFT)
+            _squares(axes, at, 200, 84, times)
+            told = "one image token" if times == 1 else f"{times} × {times} pixels"
+            draw_text(axes, at, 256, f"{told}\nof {channels} numbers", 8.5, SOFT)
+        draw_arrow(axes, [(112, 200), (350, 200)], "a matrix for each of 4 places", (231, 190))
+        draw_arrow(axes, [(450, 200), (762, 200)], "and again, for each of them", (606, 190))
+    return Picture(
+        figure,
+        f"Diagram of step (5). Image tokens, {dim} by {grid} by {grid}, go through layer 0, a transposed convolution"
+        f" {dim} to {once} of kernel 2 by 2; layer 1, LayerNorm2d over {once} channels; layer 2, GELU: {once} by"
+        f" {2 * grid} by {2 * grid}; layer 3, a transposed convolution {once} to {twice}; layer 4, GELU: {twice} by"
+        f" {4 * grid} by {4 * grid}, which go to the product (6-3). Below: one image token becomes 2 by 2 pixels, then"
+        " 4 by 4.",
+    )
+
+
+def _squares(axes: Axes, x: Number, y: Number, size: Number, times: int) -> None:
+    """A square of one image token, cut into what it has become."""
+    for row, column in np.ndindex(times, times):
+        side = size / times
+        axes.add_patch(
+            Rectangle(
+                (x - size / 2 + column * side, y - size / 2 + row * side),
+                side,
+                side,
+                facecolor=IMAGE[0],
+                edgecolor=IMAGE[1],
+                linewidth=1.0,
+            )
+        )
+
+
+def patch_growing(
+    stages: Mapping[str, ArrayLike | Any],
+    *,
+    tokens: int,
+    image: ArrayLike | Any | None = None,
+    title: str = "",
+) -> Picture:
+    """One patch of the picture at several stages, its channels as three colours, with a line between image tokens.
+
+    Each stage has directions of its own (see `embeddings`), so colours do not compare from stage to stage.
+
+    Args:
+        stages: per name the maps (channels, height, width) of the patch.
+        tokens: how many image tokens lie along one side of it.
+        image: (height, width, 3), the patch of the picture, drawn first.
+        title: what this is.
+    """
+    if not stages:
+        raise ValueError("stages: expected at least one, got none")
+    given = {name: as_array(name, maps, ("channels", "height", "width")) for name, maps in stages.items()}
+    drawn: dict[str, Array] = {} if image is None else {"the picture": as_image(image)}
+    kept = {}
+    for name, maps in given.items():
+        if len(maps) < 3 or maps.shape[1] % tokens or maps.shape[2] % tokens:
+            raise ValueError(f"{name}: expected 3 channels or more on a grid of {tokens} times a number")
+        colours, kept[name] = _three(maps[None].astype(np.float64))
+        drawn[name] = colours[0]
+    with theme():
+        panel = (WIDTH - 40) / max(len(drawn), 3)
+        figure = blank(panel + 42 + (28 if title else 0), panel * len(drawn) + 8 * len(drawn))
+        heading(figure, title)
+        for axes, (name, one) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn.items(), strict=True):
+            axes.imshow(one, extent=(0, tokens, tokens, 0), interpolation="nearest")
+            axes.vlines(range(1, tokens), 0, tokens, color="#00000066", linewidth=0.7)
+            axes.hlines(range(1, tokens), 0, tokens, color="#00000066", linewidth=0.7)
+            axes.set_title(f"{name}\n{100 * kept[name]:.0f} % of its variance" if name in kept else name)
+            bare(axes)
+    said = [
+        f"{name}, {maps.shape[1]} by {maps.shape[2]} pixels ({100 * kept[name]:.0f} % of its variance)"
+        for name, maps in given.items()
+    ]
+    return Picture(
+        figure,
+        f"{title or 'A patch as it grows'}: {tokens} by {tokens} image tokens as colour pictures, with lines between"
+        f" the tokens; three directions of the channels at each stage: {listed(said)}.",
+    )
+
+
+def jumps_by_place(
+    ways: Mapping[str, ArrayLike | Any],
+    places: Sequence[str],
+    *,
+    ylabel: str = "mean jump / mean of all",
+    title: str = "",
+) -> Picture:
+    """Bars: how large the step from a pixel to the next is, by where in an image token's square it is made.
+
+    Args:
+        ways: per name (places,), the mean jump at each.
+        places: one name per place.
+        ylabel: what is measured; 1 is where all places are alike.
+        title: what this is.
+    """
+    if not ways:
+        raise ValueError("ways: expected at least one, got none")
+    given = {name: as_array(name, way, (len(places),)).astype(float) for name, way in ways.items()}
+    names = as_names("places", places, len(places))
+    with theme():
+        figure = blank(270 + (28 if title else 0), 760)
+        heading(figure, title)
+        axes = figure.subplots()
+        width = 0.8 / len(given)
+        for i, (name, way) in enumerate(given.items()):
+            at = np.arange(len(names)) + (i - (len(given) - 1) / 2) * width
+            axes.bar(at, way, width * 0.92, color=COLOURS[i % len(COLOURS)], label=name)
+        axes.axhline(1, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.0)
+        axes.set_xticks(range(len(names)), names)
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel(ylabel)
+        axes.grid(axis="y", alpha=0.25)
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside right upper")
+    said = [
+        f"{name}: {listed([f'{place} {v:.2f}' for place, v in zip(names, way, strict=True)])}"
+        for name, way in given.items()
+    ]
+    return Picture(figure, f"{title or 'Jumps'}: bars, {ylabel}. {'; '.join(said)}.".replace("\n", " "))

@@ -1,0 +1,200 @@
+"""Notebook 07's exercises: stubs, solutions, the usual mistakes by name, and others."""
+
+import math
+
+import pytest
+import torch
+
+from sam_edu.exercises import WrongAnswer, hypernetwork
+from sam_edu.exercises import hypernetwork_solutions as solutions
+from sam_edu.exercises.hypernetwork import _CASES, _SIGNS, _inputs, _mistakes, _true_shapes
+
+EXERCISES = (hypernetwork.shapes, hypernetwork.product, hypernetwork.signs)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=str)
+def test_solution_passes(exercise, capsys):
+    exercise(exercise.solution)
+    assert capsys.readouterr().out == f"{exercise.name}: passed\n"
+
+
+def raises(*args):
+    raise NotImplementedError
+
+
+EMPTY = {case: dict.fromkeys(("mask_tokens", "hyper_in", "features", "logits", "parameters"), ...) for case in "abc"}
+
+
+@pytest.mark.parametrize(
+    ("exercise", "stub"),
+    [
+        (hypernetwork.shapes, None),
+        (hypernetwork.shapes, ...),
+        (hypernetwork.shapes, {}),
+        (hypernetwork.shapes, EMPTY),
+        (hypernetwork.shapes, {"a": ..., "b": None}),
+        (hypernetwork.product, None),
+        (hypernetwork.product, lambda mlps, tokens, features: None),
+        (hypernetwork.product, raises),
+        (hypernetwork.signs, ...),
+        (hypernetwork.signs, lambda hyper_in: None),
+        (hypernetwork.signs, raises),
+    ],
+)
+def test_untouched_stub_is_not_attempted(exercise, stub, capsys):
+    assert exercise(stub) is None
+    assert capsys.readouterr().out == f"{exercise.name}: not attempted\n"
+
+
+def test_nothing_is_drawn_from_the_readers_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.randn(3)
+    torch.manual_seed(0)
+    for exercise in EXERCISES:
+        exercise(exercise.solution)
+    assert torch.equal(torch.randn(3), expected)
+
+
+# --- 1: predict the shape ---
+
+
+@pytest.mark.parametrize("case", "abc")
+def test_solution_is_what_the_modules_give(case):
+    assert _true_shapes(case) == solutions.SHAPES[case]
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "value", "hint"),
+    [
+        ("a", "hyper_in", (4, 32), "The first axis is missing"),
+        ("b", "hyper_in", (1, 4, 32), "How many prompt sets"),
+        ("a", "hyper_in", (1, 3, 32), "chosen later, in \\(8\\)"),
+        ("a", "logits", (1, 3, 256, 256), "chosen later, in \\(8\\)"),
+        ("c", "mask_tokens", (2, 5, 128), "chosen later, in \\(8\\)"),
+        ("a", "mask_tokens", (1, 7, 256), "neither the IoU token"),
+        ("a", "mask_tokens", (1, 5, 256), "neither the IoU token"),
+        ("a", "features", (1, 32, 64, 64), "doubles it twice"),
+        ("c", "logits", (2, 6, 32, 48), "doubles it twice"),
+        ("a", "logits", (1, 4, 1024, 1024), "never sees the picture's own size"),
+        ("a", "hyper_in", (1, 4, 256), "an eighth of the width"),
+        ("a", "features", (1, 256, 256, 256), "thins the channels"),
+        ("a", "logits", (1, 32, 256, 256), "summed over"),
+        ("a", "logits", (1, 4, 32, 256, 256), "takes that axis away"),
+        ("a", "parameters", 139_808, "That is one MLP"),
+        ("a", "parameters", 4 * (2 * 256 * 256 + 256 * 32), "biases"),
+        ("b", "parameters", 3 * 559_232, "serve all prompt sets"),
+        ("a", "parameters", 3 * 139_808, "for clear prompts"),
+        ("a", "parameters", 4 * 3 * (256 * 256 + 256), "an eighth of the width only"),
+        ("a", "parameters", 4 * (256 * 256 + 256 + 256 * 32 + 32), "three layers"),
+        ("c", "features", (2, 16, 192, 128), "Ask for each axis"),  # three that are on no list
+        ("c", "hyper_in", (2, 6, 32), "Ask for each axis"),
+        ("c", "parameters", 12345, "Per MLP"),
+        ("a", "hyper_in", "1, 4, 32", "expected a tuple of whole numbers"),
+        ("a", "hyper_in", 7, "expected a tuple of whole numbers"),
+        ("a", "parameters", 5.6e5, "expected a whole number"),
+        ("a", "logits", ..., "still empty: logits in a"),
+    ],
+)
+def test_wrong_shape_fails_with_its_hint(case, name, value, hint):
+    answer = {key: dict(row) for key, row in solutions.SHAPES.items()}
+    answer[case][name] = value
+    with pytest.raises(WrongAnswer, match=hint):
+        hypernetwork.shapes(answer)
+
+
+@pytest.mark.parametrize("answer", [3, [1], {"e": {}}, {"a": 3}, {"a": {"x": (1,)}}])
+def test_something_else_than_shapes_fails(answer):
+    with pytest.raises(WrongAnswer, match="expected a dict"):
+        hypernetwork.shapes(answer)
+
+
+# --- 2: write it ---
+
+
+@pytest.mark.parametrize("hint", list(_mistakes(*_inputs(_CASES[0]))))
+def test_usual_mistake_is_recognised(hint):
+    with pytest.raises(WrongAnswer) as caught:
+        hypernetwork.product(lambda *inputs: _mistakes(*inputs)[hint].detach())
+    assert hint in str(caught.value)
+
+
+right = solutions.masks_from
+
+
+def alone_otherwise(mlps, tokens, features):
+    return right(mlps, tokens, features) if len(tokens) > 1 else right(mlps, tokens, features) + 1
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (lambda m, t, f: right(m, t, f).flatten(2), "Fold the pixels back"),
+        (lambda m, t, f: right(m, t, f).mT, "Height and width are exchanged"),
+        (lambda m, t, f: right(m, t, f).transpose(0, 1), "The prompt sets come first"),
+        (lambda m, t, f: f, "sum over the channels"),
+        (lambda m, t, f: right(m, t, f).sum(1), "do not sum over them"),
+        (lambda m, t, f: torch.stack([mlp(t[:, i]) for i, mlp in enumerate(m)], 1), "step \\(6-2\\)"),
+        (lambda m, t, f: right(m, t, f) > 0, "leave the threshold"),
+        (lambda m, t, f: 3, "expected a tensor"),
+        (lambda m, t: t, "it fails with TypeError"),
+        (lambda m, t, f: f @ t, "it fails with RuntimeError"),
+        (lambda m, t, f: math.nan * right(m, t, f), "not finite"),
+        (lambda m, t, f: 0.5 * right(m, t, f), "none of the usual"),  # two that are on no list
+        (lambda m, t, f: right(m, t, f) + 1, "none of the usual"),
+        (alone_otherwise, "a prompt set alone"),
+        (lambda m, t, f: right(m, t, f)[..., :3], "expected shape"),
+    ],
+)
+def test_unlisted_mistake_fails(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        hypernetwork.product(function)
+
+
+def test_something_else_than_a_function_fails():
+    with pytest.raises(WrongAnswer, match="expected your function"):
+        hypernetwork.product(3)
+    with pytest.raises(WrongAnswer, match="expected your function"):
+        hypernetwork.signs([3])
+
+
+def test_other_ways_to_write_it_pass(capsys):
+    def by_conv(mlps, tokens, features):
+        rows = []
+        for one, picture in zip(tokens, features, strict=True):
+            kernel = torch.stack([mlp(token) for mlp, token in zip(mlps, one, strict=True)])
+            rows.append(torch.nn.functional.conv2d(picture, kernel[:, :, None, None]))
+        return torch.stack(rows)
+
+    hypernetwork.product(by_conv)
+    assert "passed" in capsys.readouterr().out
+
+
+# --- 3: keep the signs alone ---
+
+
+@pytest.mark.parametrize("number", range(len(_SIGNS)))
+def test_usual_mistake_with_signs_is_recognised(number):
+    wrong, hint = _SIGNS[number]
+    with pytest.raises(WrongAnswer) as caught:
+        hypernetwork.signs(wrong)
+    assert hint in str(caught.value)
+
+
+def six_channels(x):
+    return solutions.signs_only(x) if x.shape[-1] == 6 else x
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (lambda x: x[:, :1], "keeps the shape"),
+        (lambda x: 3, "expected a tensor"),
+        (lambda x, y: x, "it fails with TypeError"),
+        (six_channels, "other numbers of masks and channels"),
+        (lambda x: -solutions.signs_only(x), "Each number is a sign"),  # two that are on no list
+        (lambda x: 2 * solutions.signs_only(x), "Each number is a sign"),
+    ],
+)
+def test_wrong_signs_fail_with_their_hint(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        hypernetwork.signs(function)

@@ -1,0 +1,380 @@
+"""Notebook 01's exercises: stubs, solutions, the usual mistakes by name, and others."""
+
+import pytest
+import torch
+from torch import nn
+
+from sam_edu import MLP, MLPBlock
+from sam_edu.exercises import WrongAnswer, mlp
+from sam_edu.exercises import mlp_solutions as solutions
+from sam_edu.exercises.mlp import _BIAS_MISTAKES, _MISTAKES, _WEIGHT_MISTAKES, _true_row, _true_self_test, _variant
+
+EXERCISES = (mlp.self_test, mlp.shapes, mlp.mlp, mlp.straight)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=str)
+def test_solution_passes(exercise, capsys):
+    exercise(exercise.solution)
+    assert capsys.readouterr().out == f"{exercise.name}: passed\n"
+
+
+class Untouched(nn.Module):
+    def __init__(self, input_dim, hidden_dim, output_dim, num_layers, sigmoid_output=False):
+        super().__init__()
+
+    def forward(self, x): ...
+
+
+class Raises(Untouched):
+    def forward(self, x):
+        raise NotImplementedError
+
+
+EMPTY = {case: dict.fromkeys(("input", "hidden", "output", "parameters"), ...) for case in "abcde"}
+
+
+@pytest.mark.parametrize(
+    ("exercise", "stub"),
+    [
+        (mlp.self_test, None),
+        (mlp.self_test, {}),
+        (mlp.self_test, dict.fromkeys("abcdefgh", ...)),
+        (mlp.shapes, None),
+        (mlp.shapes, ...),
+        (mlp.shapes, {}),
+        (mlp.shapes, EMPTY),
+        (mlp.shapes, {"a": ..., "b": None}),
+        (mlp.mlp, None),
+        (mlp.mlp, Untouched),
+        (mlp.mlp, Raises),
+        (mlp.straight, ...),
+        (mlp.straight, lambda block: None),
+        (mlp.straight, lambda block: ...),
+    ],
+)
+def test_untouched_stub_is_not_attempted(exercise, stub, capsys):
+    assert exercise(stub) is None
+    assert capsys.readouterr().out == f"{exercise.name}: not attempted\n"
+
+
+# --- 0: the self-test ---
+
+
+def test_answers_are_what_torch_says():
+    assert _true_self_test() == solutions.SELF_TEST
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "hint"),
+    [
+        ("a", (7, 256), r"what \[0\] gives"),
+        ("a", (2, 1, 256), "removes its axis"),
+        ("b", (2, 8, 256), "never added"),
+        ("b", (7, 256), "as many axes"),
+        ("c", (8, 16, 16), "Rows of the left one"),
+        ("c", (7, 5), "a stack"),
+        ("d", [3, 7], "dim=1"),
+        ("d", 10, "sums everything"),
+        ("e", [4, 0, -3], "a dot product sums them"),
+        ("e", 7, "Mind the sign"),
+        ("f", 9, "the value of"),
+        ("f", 3.0, "That is x"),
+        ("g", 6, "a bias per output too"),
+        ("g", 9, "not per input"),
+        ("h", 0.2, "counts the common pixels twice"),
+        ("h", 0.5, "not by the smaller"),
+        ("h", 8, "That is the union"),
+        ("c", (8, 7, 6), "the last two axes"),  # on no list
+        ("f", 5.9, "how fast the result changes"),
+        ("e", True, "multiply number by number"),
+        ("a", "2, 256", "a colon keeps it"),
+    ],
+)
+def test_wrong_answer_of_the_self_test_gets_its_hint(key, given, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        mlp.self_test({**solutions.SELF_TEST, key: given})
+
+
+def test_part_of_the_self_test_and_other_containers(capsys):
+    with pytest.raises(WrongAnswer, match="right so far; still empty: c, d, e, f, g, h"):
+        mlp.self_test({"a": torch.Size([2, 256]), "b": [2, 7, 256]})
+    mlp.self_test({**solutions.SELF_TEST, "d": torch.tensor([4, 6]), "f": 6.0, "h": torch.tensor(0.25)})
+    assert "passed" in capsys.readouterr().out
+
+
+# --- 1: predict shape and number ---
+
+
+def test_solution_is_what_the_verified_modules_give():
+    assert {case: _true_row(case) for case in "abcde"} == solutions.SHAPES
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "given", "hint"),
+    [
+        ("a", "input", (7, 256), "An axis is missing"),
+        ("a", "input", (1, 6, 256), "one for padding"),
+        ("a", "hidden", (1, 7, 256), "MLPBlock widens"),
+        ("a", "output", (1, 7, 2048), "added to what came in"),
+        ("a", "parameters", 2 * 256 * 2048, "the weights alone"),
+        ("a", "parameters", 7 * 1_050_880, "do not become more"),
+        ("b", "input", (2, 7, 256), "one for padding"),
+        ("b", "input", (1, 8, 256), "How many prompt sets"),
+        ("b", "parameters", 2 * 1_050_880, "do not become more"),
+        ("b", "parameters", 16 * 1_050_880, "do not become more"),
+        ("c", "input", (3, 7, 256), "One token per prompt set"),
+        ("c", "input", (4, 256), "How many prompt sets"),
+        ("c", "hidden", (3, 2048), "2048 belongs to step"),
+        ("c", "output", (3, 256), "an eighth of 256"),
+        ("c", "parameters", 559_232, "all four MLPs"),
+        ("d", "output", (3, 1), "One score for each"),
+        ("d", "parameters", 132_612 - 4 - 512, "the weights alone"),
+        ("e", "input", (10, 32), "The first argument"),
+        ("e", "hidden", (10, 64), "the second argument"),
+        ("e", "output", (10, 4), "The third argument"),
+        ("e", "output", (5,), "Ten vectors have two axes"),
+        ("e", "parameters", 4_357 + 1_056, "the last one included"),
+        ("e", "parameters", 4_357 - 1_056, "the last one included"),
+        ("e", "parameters", 4_256 + 64 + 3 * 32, "not one per input"),
+        ("e", "parameters", 5000, "Layer by layer"),  # two that are on no list
+        ("c", "hidden", (3, 8), "The hidden width is"),
+        ("e", "parameters", 4357.0, "expected a whole number"),
+        ("a", "input", "1, 7, 256", "expected a tuple"),
+        ("a", "input", ..., "still empty: input in a"),
+    ],
+)
+def test_wrong_entry_fails_with_its_hint(case, name, given, hint):
+    answer = {key: dict(row) for key, row in solutions.SHAPES.items()}
+    answer[case][name] = given
+    with pytest.raises(WrongAnswer, match=hint):
+        mlp.shapes(answer)
+
+
+@pytest.mark.parametrize("answer", [3, [1], {"f": {}}, {"a": 3}, {"a": {"x": (1,)}}])
+def test_something_else_than_shapes_fails(answer):
+    with pytest.raises(WrongAnswer, match="expected a dict"):
+        mlp.shapes(answer)
+
+
+# --- 2: write MLP ---
+
+
+def with_forward(function):
+    return type("Yours", (MLP,), {"forward": function})
+
+
+@pytest.mark.parametrize("mistake", _MISTAKES)
+def test_usual_mistake_is_recognised(mistake):
+    with pytest.raises(WrongAnswer) as caught:
+        mlp.mlp(with_forward(lambda self, x: _variant(self, x, mistake)))
+    expected = _MISTAKES[mistake]
+    if mistake == "last layer forgotten":  # the widths show it first
+        expected = "was the last layer applied?"
+    if mistake in ("residual", "first hidden layer again"):  # do not run where widths differ, unless they are careful
+        assert "it fails with RuntimeError" in str(caught.value) or expected in str(caught.value)
+        return
+    assert expected in str(caught.value)
+
+
+def careful_residual(self, x):
+    came = MLP.forward(self, x)
+    return came + x if came.shape == x.shape else came
+
+
+def careful_repeat(self, x):
+    alike = self.layers[0].weight.shape == self.layers[1].weight.shape if self.num_layers > 1 else False
+    return _variant(self, x, "first hidden layer again") if alike else MLP.forward(self, x)
+
+
+def shuffles(self, x):
+    return MLP.forward(self, x.flip(0)) if x.shape[:1] == (6,) and x.shape[-1] == 5 else MLP.forward(self, x)
+
+
+def centred(self, x):
+    return MLP.forward(self, x - x.mean(0, keepdim=True)) if x.ndim == 2 else MLP.forward(self, x)
+
+
+def clamped(self, x):
+    return MLP.forward(self, x.clamp(-50, 50))
+
+
+def only_batches(self, x):
+    batch, _ = x.shape
+    return MLP.forward(self, x).reshape(batch, -1)
+
+
+def writes_into_input(self, x):
+    came = MLP.forward(self, x)
+    x *= 0
+    return came
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (careful_residual, "The input was added"),
+        (careful_repeat, "applied several times"),
+        (shuffles, "none of the usual mistakes"),
+        (centred, "none of the usual mistakes"),
+        (clamped, "nothing is clamped"),
+        (only_batches, "a single vector"),
+        (writes_into_input, "written into"),
+        (lambda self, x: MLP.forward(self, x) + 0.1, "none of the usual mistakes"),
+        (lambda self, x: 2 * MLP.forward(self, x), "none of the usual mistakes"),
+        (lambda self, x: MLP.forward(self, x) * float("nan"), "not finite"),
+        (lambda self, x: 3, "expected a tensor"),
+        (lambda self, x: self.layers[1](x), "it fails with"),
+        (lambda self, x: None, "forward returns nothing yet"),
+    ],
+)
+def test_unlisted_mistake_fails(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        mlp.mlp(with_forward(function))
+
+
+class Hidden(solutions.Solution):
+    """The layers in a plain list."""
+
+    def __init__(self, *sizes, **more):
+        super().__init__(*sizes, **more)
+        layers = list(self.layers)
+        del self.layers
+        self.layers = layers
+
+
+class Renamed(solutions.Solution):
+    def __init__(self, *sizes, **more):
+        super().__init__(*sizes, **more)
+        self.stack = self.layers
+        del self.layers
+
+
+class OneMore(solutions.Solution):
+    def __init__(self, input_dim, hidden_dim, output_dim, num_layers, sigmoid_output=False):
+        super().__init__(input_dim, hidden_dim, output_dim, num_layers + 1, sigmoid_output)
+
+
+class Exchanged(solutions.Solution):
+    def __init__(self, input_dim, hidden_dim, output_dim, num_layers, sigmoid_output=False):
+        super().__init__(input_dim, output_dim, hidden_dim, num_layers, sigmoid_output)
+
+
+class NoLayers(Untouched):
+    def forward(self, x):
+        return self.layers[0](x)
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (Hidden, "a plain list hides its layers"),
+        (Renamed, "Call the nn.ModuleList self.layers"),
+        (OneMore, "has 3 linear layers, yours has 4"),
+        (Exchanged, "The widths are input_dim"),
+        (NoLayers, "there is no self.layers"),
+        (lambda: 3, "It is made like this"),
+        (lambda *sizes, **more: 3, "expected an nn.Module"),
+        (MLP(2, 2, 2, 2), "expected your class, not yet called"),
+    ],
+)
+def test_wrong_layers_are_named(answer, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        mlp.mlp(answer)
+
+
+# --- 3: take the bend away ---
+
+
+def with_matrices(weight, bias):
+    def line(block):
+        made = nn.Linear(1, 1)
+        made.weight, made.bias = nn.Parameter(weight(block).detach()), nn.Parameter(bias(block).detach())
+        return made
+
+    return line
+
+
+def right_weight(block):
+    return block.lin2.weight @ block.lin1.weight
+
+
+def right_bias(block):
+    return block.lin2.weight @ block.lin1.bias + block.lin2.bias
+
+
+@pytest.mark.parametrize("hint", _BIAS_MISTAKES)
+def test_usual_mistake_in_the_bias_is_recognised(hint):
+    def bias(block):  # where the mistake does not fit the widths, nothing is wrong yet
+        try:
+            found = _BIAS_MISTAKES[hint](block)
+        except RuntimeError:
+            return right_bias(block)
+        return found if found.shape == block.lin2.bias.shape else right_bias(block)
+
+    with pytest.raises(WrongAnswer) as caught:
+        mlp.straight(with_matrices(right_weight, bias))
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize("hint", _WEIGHT_MISTAKES)
+def test_usual_mistake_in_the_weights_is_recognised(hint):
+    def weight(block):
+        try:
+            found = _WEIGHT_MISTAKES[hint](block)
+        except RuntimeError:
+            return right_weight(block)
+        return found if found.shape == right_weight(block).shape else right_weight(block)
+
+    with pytest.raises(WrongAnswer) as caught:
+        mlp.straight(with_matrices(weight, right_bias))
+    assert hint in str(caught.value)
+
+
+def writes_into_the_block(block):
+    line = solutions.straight(block)
+    block.lin1.weight.data *= 2
+    return line
+
+
+def without_bias(block):
+    line = nn.Linear(block.lin1.in_features, block.lin1.in_features, bias=False)
+    line.weight.data = right_weight(block).detach()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (lambda block: block, "still an MLP"),
+        (lambda block: block.lin1, "one of the block's own layers"),
+        (lambda block: nn.Sequential(block.lin1, block.lin2), "still several layers"),
+        (right_weight, "got a tensor"),
+        (lambda block: 3, "expected an nn.Linear, got int"),
+        (with_matrices(lambda block: block.lin1.weight @ block.lin2.weight, right_bias), "stands on the right"),
+        (with_matrices(right_weight, lambda block: block.lin1.bias), "bias: expected shape"),
+        (without_bias, "There is no bias"),
+        (writes_into_the_block, "written into"),
+        (with_matrices(lambda block: 2 * right_weight(block), right_bias), "none of the usual mistakes"),
+        (with_matrices(right_weight, lambda block: right_bias(block) + 1), "none of the usual mistakes"),
+        (lambda block: block.lin1.weight @ block.lin1.weight, "it fails with RuntimeError"),
+        (3, "expected your function"),
+    ],
+)
+def test_wrong_line_fails_with_its_hint(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        mlp.straight(function)
+
+
+def test_the_line_is_the_block_without_relu():
+    block = MLPBlock(6, 11, nn.Identity)
+    x = torch.randn(3, 6)
+    torch.testing.assert_close(solutions.straight(block)(x), block(x))
+
+
+def test_nothing_is_drawn_from_the_readers_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.randn(3)
+    torch.manual_seed(0)
+    for exercise in EXERCISES:
+        exercise(exercise.solution)
+    assert torch.equal(torch.randn(3), expected)

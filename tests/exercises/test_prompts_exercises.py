@@ -1,0 +1,237 @@
+"""Notebook 03's exercises: stubs, solutions, the usual mistakes by name, and others."""
+
+import math
+
+import pytest
+import torch
+
+from sam_edu import PromptEncoder
+from sam_edu.exercises import WrongAnswer, prompts
+from sam_edu.exercises import prompts_solutions as solutions
+from sam_edu.exercises.prompts import _MISTAKES, _TURNS, _turned, _variant
+
+EXERCISES = (prompts.counts, prompts.points, prompts.moved)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=str)
+def test_solution_passes(exercise, capsys):
+    exercise(exercise.solution)
+    assert capsys.readouterr().out == f"{exercise.name}: passed\n"
+
+
+def test_our_own_methods_pass(capsys):
+    prompts.points(type("Ours", (PromptEncoder,), {"_embed_points": lambda self, *args: super_of(self, *args)}))
+    assert "passed" in capsys.readouterr().out
+
+
+def super_of(self, points, labels, pad):
+    return PromptEncoder._embed_points(self, points, labels, pad)
+
+
+class Untouched(PromptEncoder):
+    def _embed_points(self, points, labels, pad): ...
+
+
+class Raises(PromptEncoder):
+    def _embed_points(self, points, labels, pad):
+        raise NotImplementedError
+
+
+EMPTY = {case: dict.fromkeys(("sparse", "tokens", "dense"), ...) for case in "abcde"}
+
+
+@pytest.mark.parametrize(
+    ("exercise", "stub"),
+    [
+        (prompts.counts, None),
+        (prompts.counts, ...),
+        (prompts.counts, {}),
+        (prompts.counts, EMPTY),
+        (prompts.counts, {"a": ..., "b": None}),
+        (prompts.points, None),
+        (prompts.points, Untouched),
+        (prompts.points, Raises),
+        (prompts.moved, ...),
+        (prompts.moved, lambda codes, matrix, shift: None),
+        (prompts.moved, lambda codes, matrix, shift: ...),
+    ],
+)
+def test_untouched_stub_is_not_attempted(exercise, stub, capsys):
+    assert exercise(stub) is None
+    assert capsys.readouterr().out == f"{exercise.name}: not attempted\n"
+
+
+# --- 1: count the tokens ---
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "shape", "hint"),
+    [
+        ("a", "sparse", (2, 256), "The first axis is missing"),
+        ("a", "sparse", (1, 1, 256), "followed by one padding token"),
+        ("a", "tokens", (1, 2, 256), "before the prompt's"),
+        ("a", "tokens", (1, 6, 256), "followed by one padding token"),
+        ("a", "dense", (1, 0, 256), "it is not empty"),
+        ("a", "dense", (1, 4096, 256), "channels first"),
+        ("b", "sparse", (3, 4, 256), "How many prompt sets"),
+        ("b", "sparse", (1, 3, 256), "followed by one padding token"),
+        ("b", "sparse", (1, 7, 256), "A click is one token"),
+        ("b", "sparse", (1, 4, 128), "A token is 256 wide"),
+        ("b", "sparse", (1, 9, 256), "the decoder's"),
+        ("c", "sparse", (1, 4, 256), "Only where there is no box"),
+        ("c", "sparse", (1, 2, 256), "one per corner"),
+        ("d", "sparse", (1, 8, 256), "not one with four boxes"),
+        ("d", "tokens", (1, 13, 256), "not one with four boxes"),
+        ("d", "dense", (1, 256, 64, 64), "How many prompt sets"),
+        ("d", "sparse", (4, 2), "There are 3 axes"),
+        ("e", "sparse", (1, 1, 256), "no token at all"),
+        ("e", "dense", (1, 1, 256, 256), "as it comes in"),
+        ("b", "sparse", (1, 40, 256), "Count: one per click"),  # two that are on no list
+        ("e", "dense", (1, 128, 32, 32), "those"),
+        ("a", "sparse", "1, 2, 256", "expected a tuple of whole numbers"),
+        ("a", "tokens", ..., "still empty: tokens in a"),
+    ],
+)
+def test_wrong_count_fails_with_its_hint(case, name, shape, hint):
+    answer = {key: dict(row) for key, row in solutions.COUNTS.items()}
+    answer[case][name] = shape
+    with pytest.raises(WrongAnswer, match=hint):
+        prompts.counts(answer)
+
+
+def test_a_part_is_checked():
+    with pytest.raises(WrongAnswer, match="right so far; still empty: sparse in b, tokens in b"):
+        prompts.counts({"a": solutions.COUNTS["a"]})
+
+
+@pytest.mark.parametrize("answer", [3, [1], {"f": {}}, {"a": 3}, {"a": {"x": (1,)}}])
+def test_something_else_than_counts_fails(answer):
+    with pytest.raises(WrongAnswer, match="expected a dict"):
+        prompts.counts(answer)
+
+
+# --- 2: write _embed_points ---
+
+
+def with_method(function):
+    return type("Yours", (PromptEncoder,), {"_embed_points": function})
+
+
+@pytest.mark.parametrize("mistake", _MISTAKES)
+def test_usual_mistake_is_recognised(mistake):
+    with pytest.raises(WrongAnswer) as caught:
+        prompts.points(with_method(lambda self, *args: _variant(self, *args, mistake)))
+    assert _MISTAKES[mistake] in str(caught.value)
+
+
+def right(self, points, labels, pad):
+    return solutions.Solution._embed_points(self, points, labels, pad)
+
+
+def rounded(self, points, labels, pad):
+    return right(self, points.round(), labels, pad)
+
+
+def negative_as_minus(self, points, labels, pad):
+    code = right(self, points, labels, pad)
+    return torch.where((labels == 0).unsqueeze(-1), -code[:, : labels.shape[1]], code[:, : labels.shape[1]])
+
+
+def writes_into_inputs(self, points, labels, pad):
+    result = right(self, points, labels, pad)
+    points += 0.5
+    return result
+
+
+def place_of_padding_leaks(self, points, labels, pad):
+    # The right value only where a padding click is at the place that the first check gave it.
+    result = right(self, points, labels, pad)
+    inside = (points < 60).all(-1)
+    return torch.cat([torch.where(inside.unsqueeze(-1), result[:, :-1], 0.0), result[:, -1:]], 1) if pad else result
+
+
+def floats_only(self, points, labels, pad):
+    return right(self, points, labels, pad) * (1.0 if labels.is_floating_point() else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (rounded, "none of the usual mistakes"),
+        (lambda self, at, kind, pad: 2 * right(self, at, kind, pad), "none of the usual mistakes"),
+        (negative_as_minus, "The padding is missing"),
+        (writes_into_inputs, "written into"),
+        (place_of_padding_leaks, "leave no trace"),
+        (floats_only, "whole numbers"),
+        (lambda self, at, kind, pad: right(self, at, kind, True), "padding without pad"),
+        (lambda self, at, kind, pad: right(self, at, kind, pad)[..., :4], "Half of the code is missing"),
+        (lambda self, at, kind, pad: right(self, at, kind, pad)[0], "The prompt sets are missing"),
+        (lambda self, at, kind, pad: 3, "expected a tensor"),
+        (lambda self, at, kind: 3, "it fails with TypeError"),
+        (lambda self, at, kind, pad: right(self, at, kind, pad) * math.nan, "not finite"),
+    ],
+)
+def test_unlisted_mistake_fails(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        prompts.points(with_method(function))
+
+
+def test_other_parameters_and_no_method_are_refused():
+    with pytest.raises(WrongAnswer, match="keep its __init__"):
+        prompts.points(lambda *sizes: torch.nn.Linear(2, 2))
+    with pytest.raises(WrongAnswer, match="no _embed_points of its own"):
+        prompts.points(PromptEncoder)
+    with pytest.raises(WrongAnswer, match="expected your class"):
+        prompts.points(3)
+
+
+def test_nothing_is_drawn_from_the_readers_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.randn(3)
+    torch.manual_seed(0)
+    for exercise in EXERCISES:
+        exercise(exercise.solution)
+    assert torch.equal(torch.randn(3), expected)
+
+
+# --- 3: move the codes ---
+
+
+@pytest.mark.parametrize("mistake", _TURNS)
+def test_wrong_turn_is_recognised(mistake):
+    with pytest.raises(WrongAnswer) as caught:
+        prompts.moved(lambda codes, matrix, shift: _turned(codes, matrix, shift, mistake))
+    assert _TURNS[mistake] in str(caught.value)
+
+
+def knows_the_grid(codes, matrix, shift):
+    y, x = torch.meshgrid((torch.arange(4) + 0.5) / 4, (torch.arange(8) + 0.5) / 8, indexing="ij")
+    angles = 2 * math.pi * (2 * (torch.stack([x, y], -1) + shift) - 1) @ matrix
+    new = torch.cat([angles.sin(), angles.cos()], -1).permute(2, 0, 1)[None]
+    return new if new.shape == codes.shape else codes
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (lambda codes, matrix, shift: -codes, "turns by an angle of its own"),
+        (lambda codes, matrix, shift: codes + shift.sum(), "turns by an angle of its own"),
+        (knows_the_grid, "without knowing the places"),
+        (lambda codes, matrix, shift: codes[0], "Moving keeps the shape"),
+        (lambda codes, matrix, shift: 3, "expected a tensor"),
+        (lambda codes, matrix: codes, "it fails with TypeError"),
+        (lambda codes, matrix, shift: torch.roll(codes, 1, dims=3), "Rolling the grid"),
+    ],
+)
+def test_unlisted_turn_fails(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        prompts.moved(function)
+
+
+def test_writing_into_the_codes_is_allowed(capsys):
+    def in_place(codes, matrix, shift):
+        codes[:] = solutions.moved(codes, matrix, shift)
+        return codes
+
+    prompts.moved(in_place)
+    assert "passed" in capsys.readouterr().out

@@ -1,0 +1,236 @@
+"""Notebook 04's exercises: stubs, solutions, the usual mistakes by name, and others."""
+
+import math
+
+import pytest
+import torch
+
+from sam_edu import TwoWayAttentionBlock
+from sam_edu.exercises import WrongAnswer, two_way_block
+from sam_edu.exercises import two_way_block_solutions as solutions
+from sam_edu.exercises.two_way_block import _CODE_MISTAKES, _MISTAKES, _code_variant, _variant
+
+EXERCISES = (two_way_block.numbers, two_way_block.forward, two_way_block.values_with_code)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=str)
+def test_solution_passes(exercise, capsys):
+    exercise(exercise.solution)
+    assert capsys.readouterr().out == f"{exercise.name}: passed\n"
+
+
+class Untouched(TwoWayAttentionBlock):
+    def forward(self, queries, keys, query_pe, key_pe): ...
+
+
+class Raises(TwoWayAttentionBlock):
+    def forward(self, queries, keys, query_pe, key_pe):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("exercise", "stub"),
+    [
+        (two_way_block.numbers, None),
+        (two_way_block.numbers, {}),
+        (two_way_block.numbers, dict.fromkeys("abcdefgh", ...)),
+        (two_way_block.numbers, {"a": ..., "b": None}),
+        (two_way_block.forward, None),
+        (two_way_block.forward, Untouched),
+        (two_way_block.forward, Raises),
+        (two_way_block.values_with_code, ...),
+        (two_way_block.values_with_code, lambda attention, v, code: None),
+        (two_way_block.values_with_code, lambda attention, v, code: ...),
+    ],
+)
+def test_untouched_stub_is_not_attempted(exercise, stub, capsys):
+    assert exercise(stub) is None
+    assert capsys.readouterr().out == f"{exercise.name}: not attempted\n"
+
+
+# --- 1: predict the number ---
+
+
+@pytest.mark.parametrize(
+    ("key", "number", "hint"),
+    [
+        ("a", 2, "Each click has one row"),
+        ("a", 0, "Five tokens are parameters"),
+        ("b", 1, "everybody reads everybody"),
+        ("b", 7, "Count the tokens again"),
+        ("b", 3, "Who reads the click"),
+        ("c", 4096, "Does anything change for those who are read"),
+        ("d", 0, "never gives a weight of exactly zero"),
+        ("d", 64, "How many image tokens"),
+        ("e", 4096, "Which other step changes the image tokens"),
+        ("f", 8, "the tokens do not read each other"),
+        ("f", 0, "only one token asks another question"),
+        ("g", 131_712, "Its norm goes too"),
+        ("g", 131_968, "two numbers for each channel"),
+        ("g", 263_680, "half the width"),
+        ("g", 131_584, "have biases too"),
+        ("g", 12, "Three projections"),
+        ("h", 1, "One comes in and serves all"),
+        ("h", 21, "as if the others were not there"),
+        ("d", 4095, "How many image tokens"),  # two that are on no list
+        ("h", -5, "as if the others were not there"),
+        ("a", 1.0, "expected a whole number"),
+        ("a", True, "expected a whole number"),
+        ("c", ..., "still empty: c"),
+    ],
+)
+def test_wrong_number_fails_with_its_hint(key, number, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        two_way_block.numbers({**solutions.NUMBERS, key: number})
+
+
+def test_a_part_is_checked():
+    with pytest.raises(WrongAnswer, match="right so far; still empty: b, c, d, e, f, g, h"):
+        two_way_block.numbers({"a": 1})
+
+
+@pytest.mark.parametrize("answer", [3, [1], {"i": 1}])
+def test_something_else_than_numbers_fails(answer):
+    with pytest.raises(WrongAnswer, match="expected a dict"):
+        two_way_block.numbers(answer)
+
+
+# --- 2: write the block ---
+
+
+def with_forward(function):
+    return type("Yours", (TwoWayAttentionBlock,), {"forward": function})
+
+
+@pytest.mark.parametrize("mistake", _MISTAKES)
+def test_usual_mistake_is_recognised(mistake):
+    def forward(self, queries, keys, query_pe, key_pe):
+        return _variant(self, (queries, keys, query_pe, key_pe), mistake)
+
+    with pytest.raises(WrongAnswer) as caught:
+        two_way_block.forward(with_forward(forward))
+    assert _MISTAKES[mistake] in str(caught.value)
+    assert "target, yours, difference" in caught.value.picture.alt
+
+
+def test_variant_without_a_mistake_is_the_block(capsys):
+    def forward(self, queries, keys, query_pe, key_pe):
+        return _variant(self, (queries, keys, query_pe, key_pe), "none")
+
+    two_way_block.forward(with_forward(forward))
+    assert "passed" in capsys.readouterr().out
+
+
+def right(self, queries, keys, query_pe, key_pe):
+    return solutions.Solution.forward(self, queries, keys, query_pe, key_pe)
+
+
+def tanh_at_the_end(self, *inputs, **named):
+    queries, keys = right(self, *inputs, **named)
+    return queries, keys.tanh()
+
+
+def softened(self, queries, keys, query_pe, key_pe):
+    queries, keys = right(self, queries, keys, 0.9 * query_pe, key_pe)
+    return queries, keys
+
+
+def writes_into_inputs(self, queries, keys, query_pe, key_pe):
+    result = right(self, queries, keys, query_pe, key_pe)
+    queries += 1
+    return result
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (tanh_at_the_end, "none of the usual mistakes"),
+        (softened, "none of the usual mistakes"),
+        (writes_into_inputs, "written into"),
+        (lambda self, queries, keys, query_pe, key_pe: (queries, keys), "none of the usual mistakes"),
+        (lambda self, queries, keys, query_pe, key_pe: queries, "expected two results"),
+        (lambda self, queries, keys, query_pe, key_pe: (queries, keys, keys), "got 3 things"),
+        (lambda self, queries, keys, query_pe, key_pe: (keys, queries), "Queries and keys are exchanged"),
+        (lambda self, queries, keys, query_pe, key_pe: (queries[0], keys), "in the shape in which they came"),
+        (lambda self, queries, keys, query_pe, key_pe: (1, keys), "expected a tensor"),
+        (lambda self, queries, keys, query_pe, key_pe: (queries + keys, keys), "it fails with RuntimeError"),
+        (lambda self, q, k: (q, k), "it fails with TypeError"),
+        (
+            lambda self, queries, keys, query_pe, key_pe: (queries * math.nan, keys),
+            "not finite",
+        ),
+    ],
+)
+def test_unlisted_mistake_fails(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        two_way_block.forward(with_forward(function))
+
+
+def test_other_parameters_and_an_instance_are_refused():
+    with pytest.raises(WrongAnswer, match="keep its attentions"):
+        two_way_block.forward(lambda **sizes: torch.nn.Linear(2, 2))
+    with pytest.raises(WrongAnswer, match="It is made like this"):
+        two_way_block.forward(TwoWayAttentionBlock(8, 2))
+    with pytest.raises(WrongAnswer, match="not yet called"):
+        two_way_block.forward(3)
+
+
+# --- 3: let the codes into the values ---
+
+
+@pytest.mark.parametrize("mistake", _CODE_MISTAKES)
+def test_usual_mistake_with_the_code_is_recognised(mistake):
+    def answer(attention, v, code):
+        return _code_variant(attention, v, code, mistake)
+
+    if mistake in ("out_proj", "weight not transposed"):  # they run only where the internal width is the outer one
+
+        def answer(attention, v, code, whole=answer):
+            narrow = attention.internal_dim != attention.embedding_dim
+            return solutions.values_with_code(attention, v, code) if narrow else whole(attention, v, code)
+
+    with pytest.raises(WrongAnswer) as caught:
+        two_way_block.values_with_code(answer)
+    assert _CODE_MISTAKES[mistake] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (lambda attention, v, code: v + code.mean(), "none of the usual mistakes"),
+        (lambda attention, v, code: 2 * v, "none of the usual mistakes"),
+        (lambda attention, v, code: v + code, "it fails with RuntimeError"),
+        (lambda attention, v, code: attention.v_proj(code), "keeps the shape"),
+        (lambda attention, v, code: 3, "expected a tensor"),
+        (lambda attention, v: v, "it fails with TypeError"),
+        (lambda attention, v, code: v * math.nan, "not finite"),
+    ],
+)
+def test_unlisted_mistake_with_the_code_fails(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        two_way_block.values_with_code(function)
+
+
+def test_writing_into_the_code_is_refused_and_into_the_values_is_not(capsys):
+    def into_the_values(attention, v, code):
+        v += solutions.values_with_code(attention, 0 * v, code)
+        return v
+
+    def into_the_code(attention, v, code):
+        result = solutions.values_with_code(attention, v, code)
+        code *= 0
+        return result
+
+    two_way_block.values_with_code(into_the_values)
+    assert "passed" in capsys.readouterr().out
+    with pytest.raises(WrongAnswer, match="the code was written into"):
+        two_way_block.values_with_code(into_the_code)
+
+
+def test_nothing_is_drawn_from_the_readers_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.randn(3)
+    torch.manual_seed(0)
+    for exercise in EXERCISES:
+        exercise(exercise.solution)
+    assert torch.equal(torch.randn(3), expected)

@@ -1,0 +1,243 @@
+"""Notebook 05's exercises: stubs, solutions, the usual mistakes by name, and others."""
+
+import math
+
+import pytest
+import torch
+
+from sam_edu import TwoWayTransformer
+from sam_edu.exercises import WrongAnswer, two_way_transformer
+from sam_edu.exercises import two_way_transformer_solutions as solutions
+from sam_edu.exercises.two_way_transformer import _CUTS, _MISTAKES, _READ, _columns, _true_numbers, _variant
+
+EXERCISES = (two_way_transformer.numbers, two_way_transformer.forward, two_way_transformer.cut)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=str)
+def test_solution_passes(exercise, capsys):
+    exercise(exercise.solution)
+    assert capsys.readouterr().out == f"{exercise.name}: passed\n"
+
+
+class Untouched(TwoWayTransformer):
+    def forward(self, image_embedding, image_pe, point_embedding): ...
+
+
+class Raises(TwoWayTransformer):
+    def forward(self, image_embedding, image_pe, point_embedding):
+        raise NotImplementedError
+
+
+EMPTY = {case: dict.fromkeys(("hs", "keys", "weights", "attentions", "parameters"), ...) for case in "abc"}
+
+
+@pytest.mark.parametrize(
+    ("exercise", "stub"),
+    [
+        (two_way_transformer.numbers, None),
+        (two_way_transformer.numbers, ...),
+        (two_way_transformer.numbers, {}),
+        (two_way_transformer.numbers, EMPTY),
+        (two_way_transformer.numbers, {"a": ..., "b": None}),
+        (two_way_transformer.forward, None),
+        (two_way_transformer.forward, Untouched),
+        (two_way_transformer.forward, Raises),
+        (two_way_transformer.cut, ...),
+        (two_way_transformer.cut, lambda name, scores: None),
+        (two_way_transformer.cut, lambda name, scores: ...),
+    ],
+)
+def test_untouched_stub_is_not_attempted(exercise, stub, capsys):
+    assert exercise(stub) is None
+    assert capsys.readouterr().out == f"{exercise.name}: not attempted\n"
+
+
+def test_nothing_is_drawn_from_the_readers_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.randn(3)
+    torch.manual_seed(0)
+    for exercise in EXERCISES:
+        exercise(exercise.solution)
+    assert torch.equal(torch.randn(3), expected)
+
+
+# --- 1: predict shapes and numbers ---
+
+
+@pytest.mark.parametrize("case", "abc")
+def test_solution_is_what_the_module_gives(case):
+    assert _true_numbers(case) == solutions.NUMBERS[case]
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "value", "hint"),
+    [
+        ("a", "hs", (7, 256), "The first axis is missing"),
+        ("a", "hs", (1, 5, 256), "they are dropped after it"),
+        ("a", "hs", (1, 6, 256), "Count the tokens again"),
+        ("a", "hs", (1, 4096, 256), "these are exchanged"),
+        ("a", "keys", (1, 7, 256), "these are exchanged"),
+        ("a", "keys", (1, 256, 64, 64), "The places stay a row"),
+        ("a", "weights", (1, 8, 4096, 7), "the tokens ask"),
+        ("a", "weights", (1, 8, 7, 7), "not each other"),
+        ("a", "weights", (1, 7, 4096), "four axes"),
+        ("a", "attentions", 6, "The last look"),
+        ("a", "attentions", 3, "Three in each block"),
+        ("a", "parameters", 2 * 1_579_520 + 131_712, "The LayerNorm after the last look"),
+        ("a", "parameters", 2 * 1_579_520, "an attention of its own"),
+        ("b", "keys", (1, 4096, 256), "How many prompt sets"),
+        ("b", "parameters", 3 * 3_291_264, "serve all prompt sets"),
+        ("c", "hs", (2, 7, 256), "Count the tokens again"),
+        ("c", "keys", (2, 4096, 256), "The grid is another one"),
+        ("c", "attentions", 7, "one block more"),
+        ("c", "parameters", 3_291_264, "one block more"),
+        ("c", "keys", (2, 80, 256), "Ask for each axis"),  # two that are on no list
+        ("c", "parameters", 12345, "Depth times a block"),
+        ("a", "hs", "1, 7, 256", "expected a tuple of whole numbers"),
+        ("a", "hs", 7, "expected a tuple of whole numbers"),
+        ("a", "parameters", 3.3e6, "expected a whole number"),
+        ("a", "hs", ..., "still empty: hs in a"),
+    ],
+)
+def test_wrong_number_fails_with_its_hint(case, name, value, hint):
+    answer = {key: dict(row) for key, row in solutions.NUMBERS.items()}
+    answer[case][name] = value
+    with pytest.raises(WrongAnswer, match=hint):
+        two_way_transformer.numbers(answer)
+
+
+@pytest.mark.parametrize("answer", [3, [1], {"e": {}}, {"a": 3}, {"a": {"x": (1,)}}])
+def test_something_else_than_numbers_fails(answer):
+    with pytest.raises(WrongAnswer, match="expected a dict"):
+        two_way_transformer.numbers(answer)
+
+
+# --- 2: write TwoWayTransformer.forward ---
+
+
+def with_forward(function):
+    return type("Yours", (TwoWayTransformer,), {"forward": function})
+
+
+@pytest.mark.parametrize("mistake", _MISTAKES)
+def test_usual_mistake_is_recognised(mistake):
+    yours = with_forward(lambda self, image, pe, points: _variant(self, image, pe, points, mistake))
+    with pytest.raises(WrongAnswer) as caught:
+        two_way_transformer.forward(yours)
+    assert _MISTAKES[mistake] in str(caught.value)
+
+
+def right(self, image, pe, points):
+    return solutions.Solution.forward(self, image, pe, points)
+
+
+def writes(self, image, pe, points):
+    result = right(self, image, pe, points)
+    points += 1
+    return result
+
+
+def five_tokens(self, image, pe, points):
+    return right(self, image, pe, points) if points.shape[1] < 10 else (0 * points, right(self, image, pe, points)[1])
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (lambda self, image, pe, points: right(self, image, pe, points)[0], "two tensors come out"),
+        (lambda self, image, pe, points: right(self, image, pe, points)[::-1], "the other way round"),
+        (lambda self, image, pe, points: (points[:, :5], right(self, image, pe, points)[1]), "tokens: expected shape"),
+        (lambda self, image, pe, points: (points, image), "Leave the places in a row"),
+        (lambda self, image, pe, points: (points, image.flatten(2)), "Channels last"),
+        (lambda self, image, pe, points: (3, 4), "expected a tensor"),
+        (lambda self, image, pe, points: self.layers[0](points, image, points, pe), "it fails with"),
+        (writes, "written into"),
+        (five_tokens, "more tokens"),
+        (lambda self, image, pe, points: [0.5 * x for x in right(self, image, pe, points)], "none of the usual"),
+        (lambda self, image, pe, points: right(self, image, 2 * pe, points), "none of the usual"),
+        (lambda self, image, pe, points: [math.nan * x for x in right(self, image, pe, points)], "not finite"),
+    ],
+)
+def test_unlisted_mistake_fails(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        two_way_transformer.forward(with_forward(function))
+
+
+def test_outputs_exchanged_are_named_though_the_shapes_agree():
+    # In the second case there are as many tokens as places; the first tells them apart.
+    with pytest.raises(WrongAnswer, match="first the tokens, then the image tokens"):
+        two_way_transformer.forward(with_forward(lambda self, *inputs: right(self, *inputs)[::-1]))
+
+
+def test_other_parameters_and_an_instance_are_refused():
+    with pytest.raises(WrongAnswer, match="keep layers"):
+        two_way_transformer.forward(lambda **sizes: torch.nn.Linear(2, 2))
+    with pytest.raises(WrongAnswer, match="It is made like this"):
+        two_way_transformer.forward(TwoWayTransformer(2, 8, 2, 8))
+    with pytest.raises(WrongAnswer, match="expected your class"):
+        two_way_transformer.forward(3)
+
+
+# --- 3: cut the prompt off ---
+
+
+def by_columns(where, value, columns):
+    def answer(name, scores):
+        chosen = any(name.endswith(end) for end in _READ[where])
+        return _columns(scores, value, columns) if chosen else scores
+
+    return answer
+
+
+@pytest.mark.parametrize("number", range(len(_CUTS)))
+def test_usual_cut_is_recognised(number):
+    where, value, columns, hint = _CUTS[number]
+    with pytest.raises(WrongAnswer) as caught:
+        two_way_transformer.cut(by_columns(where, value, columns))
+    assert hint in str(caught.value)
+
+
+def rows_cut(name, scores):
+    if name.endswith("self_attn"):
+        scores[:, :, 5:] = -math.inf
+    return scores
+
+
+def after_softmax(name, scores):
+    weights = scores.softmax(-1)
+    if "token_to_image" not in name:
+        weights[..., 5:] = 0
+    return weights
+
+
+def nearly(name, scores):
+    if "token_to_image" not in name:
+        scores[..., 5:] -= 25
+    return scores
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (rows_cut, "rows ask, columns are read"),
+        (after_softmax, "step \\(1\\) the columns"),
+        (nearly, "exactly 0"),
+        (lambda name, scores: scores[..., :5], "keeps the shape"),
+        (lambda name, scores: 3, "expected a tensor"),
+        (lambda scores: scores, "it fails with TypeError"),
+        (lambda name, scores: -scores, "step \\(1\\)"),  # two that are on no list
+        (lambda name, scores: solutions.cut(name, scores) * (2 if "final" in name else 1), "one by one"),
+    ],
+)
+def test_wrong_cut_fails_with_its_hint(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        two_way_transformer.cut(function)
+
+
+def test_other_ways_to_cut_pass(capsys):
+    def masked(name, scores):
+        columns = torch.arange(scores.shape[-1]) >= 5
+        return scores.masked_fill(columns, -1e9) if "token_to_image" not in name else scores
+
+    two_way_transformer.cut(masked)
+    assert "passed" in capsys.readouterr().out

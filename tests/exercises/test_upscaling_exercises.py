@@ -1,0 +1,201 @@
+"""Notebook 06's exercises: stubs, solutions, the usual mistakes by name, and others."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sam_edu.exercises import WrongAnswer, upscaling
+from sam_edu.exercises import upscaling_solutions as solutions
+from sam_edu.exercises.upscaling import _MISTAKES, _PATTERN_MISTAKES, _pattern_variant, _variant
+
+EXERCISES = (upscaling.sizes, upscaling.upscale, upscaling.without_patterns)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=str)
+def test_solution_passes(exercise, capsys):
+    exercise(exercise.solution)
+    assert capsys.readouterr().out == f"{exercise.name}: passed\n"
+
+
+def raises(*args):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("exercise", "stub"),
+    [
+        (upscaling.sizes, None),
+        (upscaling.sizes, {}),
+        (upscaling.sizes, dict.fromkeys("abcdefgh", ...)),
+        (upscaling.sizes, {"a": ..., "b": None}),
+        (upscaling.upscale, None),
+        (upscaling.upscale, lambda x, w: None),
+        (upscaling.upscale, lambda x, w: ...),
+        (upscaling.upscale, raises),
+        (upscaling.without_patterns, ...),
+        (upscaling.without_patterns, lambda upscaled: None),
+        (upscaling.without_patterns, raises),
+    ],
+)
+def test_untouched_stub_is_not_attempted(exercise, stub, capsys):
+    assert exercise(stub) is None
+    assert capsys.readouterr().out == f"{exercise.name}: not attempted\n"
+
+
+# --- 1: predict the size ---
+
+
+@pytest.mark.parametrize(
+    ("key", "size", "hint"),
+    [
+        ("a", (64, 128, 128), "There are four axes"),
+        ("a", (1, 64, 128, 128), "counts prompt sets"),
+        ("a", (3, 128, 128, 128), "a quarter is left"),
+        ("b", (64, 256, 2, 2), "incoming channels first"),
+        ("b", (256, 64), "Four axes"),
+        ("c", (32, 256, 256), "There are four axes"),
+        ("c", (1, 32, 1024, 1024), "Doubled twice"),
+        ("d", (64, 128), r"as \(out, in\)"),
+        ("d", (32, 64), "all in one vector"),
+        ("e", 8192, "There is a bias too"),
+        ("e", 8320, "share one bias"),
+        ("e", 65_600, "64 channels in, 32 out"),
+        ("f", 4, "after the first doubling"),
+        ("f", 36, "No two tokens' pixels overlap"),
+        ("g", 1_048_576, "a mean of its own"),
+        ("g", 32, "how many channels"),
+        ("h", 64, "That is LayerNorm2d"),
+        ("h", 16_384, "One group holds all"),
+        ("h", 3, "there is one group"),  # two that are on no list
+        ("c", (7, 7, 7, 7), "an eighth of the 256"),
+        ("e", 8224.0, "expected a whole number"),
+        ("f", True, "expected a whole number"),
+        ("a", 3, "expected a tuple"),
+        ("c", ..., "still empty: c"),
+    ],
+)
+def test_wrong_size_fails_with_its_hint(key, size, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        upscaling.sizes({**solutions.SIZES, key: size})
+
+
+def test_a_part_is_checked_and_a_list_or_size_is_a_shape():
+    with pytest.raises(WrongAnswer, match="right so far; still empty: c, d, e, f, g, h"):
+        upscaling.sizes({"a": [3, 64, 128, 128], "b": torch.Size((256, 64, 2, 2))})
+
+
+@pytest.mark.parametrize("answer", [3, [1], {"i": 1}])
+def test_something_else_than_sizes_fails(answer):
+    with pytest.raises(WrongAnswer, match="expected a dict"):
+        upscaling.sizes(answer)
+
+
+# --- 2: write step (5) ---
+
+
+@pytest.mark.parametrize("mistake", _MISTAKES)
+def test_usual_mistake_is_recognised(mistake):
+    with pytest.raises(WrongAnswer) as caught:
+        upscaling.upscale(lambda x, w: _variant(x, w, mistake))
+    assert _MISTAKES[mistake] in str(caught.value)
+    assert "target, yours, difference" in caught.value.picture.alt
+
+
+def test_variant_without_a_mistake_is_the_step(capsys):
+    upscaling.upscale(lambda x, w: _variant(x, w, "none"))
+    assert "passed" in capsys.readouterr().out
+
+
+def with_convolutions(x, w):
+    x = F.conv_transpose2d(x, w["0.weight"], w["0.bias"], stride=2)
+    x = F.layer_norm(x.movedim(1, -1), (x.shape[1],), w["1.weight"], w["1.bias"], 1e-6).movedim(-1, 1)
+    return F.gelu(F.conv_transpose2d(F.gelu(x), w["3.weight"], w["3.bias"], stride=2))
+
+
+def writes_into_x(x, w):
+    result = solutions.upscale(x, w)
+    x += 1
+    return result
+
+
+def not_yet_shuffled(x, w):
+    return F.pixel_unshuffle(solutions.upscale(x, w), 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (lambda x, w: solutions.upscale(x, w).tanh(), "none of the usual mistakes"),
+        (lambda x, w: F.avg_pool2d(solutions.upscale(x, w), 3, 1, 1), "none of the usual mistakes"),
+        (lambda x, w: solutions.upscale(x, w) * math.nan, "not finite"),
+        (with_convolutions, "without conv_transpose2d"),
+        (writes_into_x, "written into"),
+        (not_yet_shuffled, "put in their places"),
+        (lambda x, w: F.avg_pool2d(solutions.upscale(x, w), 2), "doubled once"),
+        (lambda x, w: solutions.upscale(x, w)[0], "prompt sets is missing"),
+        (lambda x, w: x, "Print the shape"),
+        (lambda x, w: 3, "expected a tensor"),
+        (lambda x, w: w["2.weight"], "it fails with KeyError"),
+        (lambda x: x, "it fails with TypeError"),
+        (3, "expected a function"),
+    ],
+)
+def test_unlisted_mistake_fails(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        upscaling.upscale(function)
+
+
+def test_another_way_to_the_same_passes(capsys):
+    def loops(x, w):
+        def double(x, weight, bias):
+            out = x.new_zeros(len(x), weight.shape[1], 2 * x.shape[2], 2 * x.shape[3])
+            for row in (0, 1):
+                for column in (0, 1):
+                    linear = F.linear(x.movedim(1, -1), weight[:, :, row, column].T, bias)
+                    out[:, :, row::2, column::2] = linear.movedim(-1, 1)
+            return out
+
+        x = double(x, w["0.weight"], w["0.bias"])
+        x = F.layer_norm(x.movedim(1, -1), (x.shape[1],), w["1.weight"], w["1.bias"], 1e-6).movedim(-1, 1)
+        return F.gelu(double(F.gelu(x), w["3.weight"], w["3.bias"]))
+
+    upscaling.upscale(loops)
+    assert "passed" in capsys.readouterr().out
+
+
+# --- 3: take the patterns away ---
+
+
+@pytest.mark.parametrize("mistake", _PATTERN_MISTAKES)
+def test_usual_mistake_with_the_patterns_is_recognised(mistake):
+    with pytest.raises(WrongAnswer) as caught:
+        upscaling.without_patterns(lambda upscaled: _pattern_variant(upscaled, mistake))
+    assert _PATTERN_MISTAKES[mistake] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "hint"),
+    [
+        (lambda upscaled: upscaled / 2, "none of the usual mistakes"),
+        (lambda upscaled: F.max_pool2d(upscaled, 4).repeat_interleave(4, -1).repeat_interleave(4, -2), "none of"),
+        (lambda upscaled: F.avg_pool2d(upscaled, 4), "at all 16 pixels"),
+        (lambda upscaled: upscaled[0], "keeps the shape"),
+        (lambda upscaled: 3, "expected a tensor"),
+        (lambda: 3, "it fails with TypeError"),
+        (lambda upscaled: upscaled * math.nan, "not finite"),
+    ],
+)
+def test_unlisted_mistake_with_the_patterns_fails(function, hint):
+    with pytest.raises(WrongAnswer, match=hint):
+        upscaling.without_patterns(function)
+
+
+def test_nothing_is_drawn_from_the_readers_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.randn(3)
+    torch.manual_seed(0)
+    for exercise in EXERCISES:
+        exercise(exercise.solution)
+    assert torch.equal(torch.randn(3), expected)

@@ -1,0 +1,131 @@
+"""The pictures of the two-way block: what they say, what they draw, and what they refuse."""
+
+import io
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sam_edu import figures
+from sam_edu.figures import Picture
+from sam_edu.figures.block import overlap
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+MASKS = np.zeros((3, 32, 32), bool)
+MASKS[0, 4:20, 5:30] = True
+MASKS[1, 8:12, 8:14] = True  # the third stays empty: that must draw too
+OTHER = MASKS.copy()
+OTHER[0, 12:] = False
+NAMES = figures.token_names([1])
+BEFORE, AFTER = torch.from_numpy(RNG.normal(size=(2, 7, 24)))
+MOVED = np.arange(7) * 10.0
+CHANGE = torch.from_numpy(RNG.uniform(0, 90, size=(2, 64)))
+POINTS = RNG.normal(size=(3, 2))
+
+DRAWINGS: dict[str, Callable[[], Picture]] = {
+    "block_diagram": lambda: figures.block_diagram(),
+    "block_diagram later": lambda: figures.block_diagram(8, 16, dim=32, mlp_dim=64, first=False),
+    "moves_in_the_plane": lambda: figures.moves_in_the_plane(
+        {"there": (POINTS, POINTS + 1, POINTS[:2]), "back": (POINTS[:2], POINTS[:2], POINTS)}, title="Moves"
+    ),
+    "before_and_after": lambda: figures.before_and_after(BEFORE, AFTER, NAMES, moved=MOVED, title="Step (1)"),
+    "before_and_after ordered": lambda: figures.before_and_after(
+        BEFORE, AFTER, NAMES, moved=2 * MOVED, order=list(range(23, -1, -1))
+    ),
+    "change_over_picture": lambda: figures.change_over_picture(
+        CHANGE, IMAGE, ["one", "two"], points=[[3, 4]], outlines=MASKS, title="Change"
+    ),
+    "change_over_picture bare": lambda: figures.change_over_picture(CHANGE.unflatten(1, (8, 8))[:1] * 0, IMAGE, ["a"]),
+    "masks_by_way": lambda: figures.masks_by_way(
+        IMAGE, {"as it is": MASKS, "in two\nlines": OTHER}, reference=MASKS, names=NAMES[2:5], points=[[3, 4]]
+    ),
+    "masks_by_way five": lambda: figures.masks_by_way(
+        IMAGE, {str(i): OTHER for i in range(5)}, reference=MASKS, names=NAMES[2:5]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_gives_a_picture_with_words_and_the_same_bytes_twice(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first, second = DRAWINGS[name](), DRAWINGS[name]()
+        drawn = Image.open(io.BytesIO(first.png))
+    drawn.load()
+    assert drawn.mode == "RGB"
+    assert 100 <= drawn.width <= 1000
+    assert 60 <= drawn.height <= 900
+    assert len(first.alt) > 40
+    assert first.png == second.png
+    assert first.alt == second.alt
+
+
+def test_diagram_tells_block_0_from_the_next() -> None:
+    first, later = figures.block_diagram(), figures.block_diagram(first=False)
+    assert "without positional codes and without a residual" in first.alt
+    assert "with codes and a residual" in later.alt
+    assert first.png != later.png
+    for part in ("7 tokens and 4096 image tokens of width 256", "256 to 2048 to 256"):
+        assert part in first.alt
+
+
+def test_moves_say_how_far() -> None:
+    picture = figures.moves_in_the_plane(
+        {"there": ([[0, 0]], [[3, 4]], [[1, 1]]), "back": ([[1, 1]], [[1, 1]], [[3, 4]])}
+    )
+    assert "there: token 0 moves by 5.00; back: place 0 moves by 0.00" in picture.alt
+
+
+def test_before_and_after_share_a_scale_and_an_order() -> None:
+    axes = figures.before_and_after(BEFORE, 3 * AFTER, NAMES, moved=MOVED, order=range(23, -1, -1)).figure.axes
+    first, second = (axes[i].images[0] for i in (0, 1))
+    np.testing.assert_allclose(first.get_array(), BEFORE.numpy()[:, ::-1])
+    assert first.get_clim() == second.get_clim()
+
+
+def test_change_is_on_one_scale_and_says_where_it_is_largest() -> None:
+    maps = np.zeros((2, 8, 8))
+    maps[0, 1, 6], maps[1, 0, 0] = 40.0, 10.0
+    picture = figures.change_over_picture(maps, IMAGE, ["one", "two"])
+    assert "one: mean 1, most (40) at (26, 6); two: mean 0, most (10) at (2, 2)" in picture.alt
+    assert {axes.images[0].get_clim() for axes in picture.figure.axes[1:3]} == {(0.0, 40.0)}
+
+
+def test_overlaps_are_computed() -> None:
+    assert overlap(MASKS[0], OTHER[0]) == pytest.approx(0.5)
+    assert overlap(MASKS[2], OTHER[2]) == 1.0  # both empty
+    assert overlap(MASKS[0], MASKS[2]) == 0.0
+    picture = figures.masks_by_way(IMAGE, {"cut": OTHER}, reference=MASKS, names=NAMES[2:5])
+    assert "cut: mask 1 0.50, mask 2 1.00 and mask 3 1.00" in picture.alt
+
+
+def test_masks_stand_on_a_pale_picture() -> None:
+    for image in (IMAGE, IMAGE / 255):
+        axes = figures.masks_by_way(image, {"a": MASKS}, reference=MASKS, names=NAMES[2:5]).figure.axes[0]
+        np.testing.assert_allclose(axes.images[0].get_array(), 0.5 + IMAGE / 510)
+
+
+WRONG: list[tuple[Callable[[], object], str]] = [
+    (lambda: figures.moves_in_the_plane({}), "panels: expected at least one"),
+    (lambda: figures.moves_in_the_plane({"a": (POINTS, POINTS[:2], POINTS)}), r"after: expected shape \(3, 2\)"),
+    (lambda: figures.before_and_after(BEFORE, AFTER[:6], NAMES, moved=MOVED), r"after: expected shape \(7, 24\)"),
+    (lambda: figures.before_and_after(BEFORE, AFTER, NAMES[:6], moved=MOVED), "names: expected 7"),
+    (lambda: figures.before_and_after(BEFORE, AFTER, NAMES, moved=MOVED[:6]), r"moved: expected shape \(7,\)"),
+    (lambda: figures.before_and_after(BEFORE, AFTER, NAMES, moved=MOVED, order=[0]), "order: expected each number"),
+    (lambda: figures.change_over_picture(CHANGE[:, :63], IMAGE, ["a", "b"]), "maps: 63 pixels are no square grid"),
+    (lambda: figures.change_over_picture(CHANGE, IMAGE, ["a"]), "titles: expected 2"),
+    (lambda: figures.masks_by_way(IMAGE, {}, reference=MASKS, names=NAMES[2:5]), "ways: expected at least one"),
+    (lambda: figures.masks_by_way(IMAGE, {"a": MASKS[:2]}, reference=MASKS, names=NAMES[2:5]), "ways a: expected"),
+    (lambda: figures.masks_by_way(IMAGE, {"a": MASKS}, reference=MASKS, names=NAMES), "names: expected 3"),
+]
+
+
+@pytest.mark.no_shape_check
+@pytest.mark.parametrize(("draw", "message"), WRONG, ids=[str(i) for i in range(len(WRONG))])
+def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw()

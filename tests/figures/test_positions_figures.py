@@ -1,0 +1,137 @@
+"""Pictures of places and codes: what they say, what they draw, and what they refuse."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from sam_edu import figures
+
+RNG = np.random.default_rng(0)
+
+
+def test_diagram_names_every_shape() -> None:
+    alt = figures.prompt_diagram().alt
+    for part in ("divided by 1024", "2 by 128", "256 by 256 logits", "4 by 128 by 128", "16 by 64 by 64", "256 by 64"):
+        assert part in alt
+    assert "divided by 256" in figures.prompt_diagram(side=256).alt
+    assert figures.prompt_diagram().png != figures.prompt_diagram(grid=32).png
+
+
+def test_maps_share_one_scale_and_say_their_extremes() -> None:
+    maps = torch.zeros(2, 4, 8)
+    maps[0, 1, 2], maps[1, 3, 7] = 0.5, -0.25
+    picture = figures.position_maps(maps, ["a", "b"], points=[[0.3, 0.4], [0.9, 0.9]], title="Two")
+    assert "2 maps of similarity" in picture.alt
+    assert "a highest 0.50 at (0.31, 0.38)" in picture.alt
+    assert "lowest -0.25 at (0.94, 0.88)" in picture.alt
+    norms = {(axes.images[0].norm.vmin, axes.images[0].norm.vmax) for axes in picture.figure.axes[:2]}
+    assert norms == {(-1.0, 1.0)}
+    assert [len(axes.lines) for axes in picture.figure.axes[:2]] == [2, 2]  # a ring each, and its halo
+
+
+def test_maps_wrap_into_rows() -> None:
+    picture = figures.position_maps(np.zeros((5, 2, 2)), list("abcde"), columns=3)
+    assert sum(bool(axes.images) for axes in picture.figure.axes) == 5
+    assert "1 map of" in figures.position_maps(np.zeros((1, 2, 2)), ["a"]).alt
+
+
+def test_wave_marks_places_and_says_sine_and_cosine() -> None:
+    x = np.linspace(0, 1, 5)
+    alt = figures.wave_and_circle(np.pi * x, x, [0, 2]).alt
+    assert "x = 0.00 has sine 0.00 and cosine 1.00 and x = 0.50 has sine 1.00 and cosine 0.00" in alt
+
+
+def test_pixel_centres_says_both_means() -> None:
+    alt = figures.pixel_centres(8, 4).alt
+    assert "(1.5, 1.5)" in alt
+    assert "(2, 2), the centre of the image token" in alt
+    assert figures.pixel_centres(4, 2).png
+
+
+def test_curves_say_their_ends_and_draw_band_and_formula() -> None:
+    curve = {"one": [1.0, 0.5, 0.25]}
+    plain = figures.curves_along([0, 1, 2], curve, xlabel="x", ylabel="y")
+    assert "one from 1.00 to 0.25." in plain.alt
+    full = figures.curves_along(
+        [0, 1, 2], curve, dashed=curve, spread={"one": ([0.9, 0.4, 0.2], [1.1, 0.6, 0.3])}, xlabel="x", ylabel="y"
+    )
+    assert "Dashed: the formula." in full.alt
+    assert len(full.figure.axes[0].collections) == 1
+    assert len(full.figure.axes[0].lines) == len(plain.figure.axes[0].lines) + 1
+
+
+def test_pictures_are_named() -> None:
+    picture = figures.pictures([RNG.random((4, 4, 3)), np.zeros((4, 4, 3), np.uint8)], ["one\ntwo", "three"])
+    assert "2 pictures: one two and three." in picture.alt
+
+
+def test_signed_matrix_writes_its_numbers() -> None:
+    picture = figures.signed_matrix([[1.0, -0.5], [-0.001, 1.0]], ["a", "b"], label="cosine")
+    assert [text.get_text() for text in picture.figure.axes[0].texts] == ["1.00", "-0.50", "0.00", "1.00"]
+    assert "apart from the diagonal a / b, -0.50" in picture.alt
+    assert "furthest from zero c / e, -3.00" in figures.signed_matrix([[1.0, -3.0]], ["c"], ["d", "e"]).alt
+
+
+IMAGE = np.zeros((40, 50, 3), np.uint8)
+SQUARES = np.zeros((3, 40, 50))
+SQUARES[0, :20, :25] = 1
+
+
+def test_masks_by_prompt_gives_each_panel_its_own_prompts() -> None:
+    picture = figures.masks_by_prompt(
+        IMAGE,
+        SQUARES,
+        ["click", "box\nswapped", "nothing"],
+        clicks=[[[5, 6], [7, 8], [9, 9]], None, None],
+        labels=[[1, 0, -1], None, None],
+        boxes=[None, [30, 35, 10, 12], None],
+        numbers=[1, 0, 0],
+        corners=True,
+        title="Three",
+    )
+    assert (
+        "a positive click at (5, 6), a negative click at (7, 8) and a click of label -1 at (9, 9): 25 %" in picture.alt
+    )
+    assert "box swapped, a box from (30, 35) to (10, 12): 0 %" in picture.alt
+    assert "nothing, no prompt: 0 %" in picture.alt
+    first, second, third = picture.figure.axes
+    assert [text.get_text() for text in first.texts] == ["−1"]
+    assert [(text.get_text(), text.get_position()) for text in second.texts] == [("1", (30, 35)), ("2", (10, 12))]
+    assert not third.texts
+    assert not third.patches
+
+
+ONES = np.ones((2, 3, 3))
+WRONG: list[tuple[Callable[[], object], str]] = [
+    (lambda: figures.prompt_diagram(dim=255), "dim, inner: expected an even number"),
+    (lambda: figures.prompt_diagram(inner=6), "dim, inner: expected"),
+    (lambda: figures.position_maps(ONES, ["a"]), "names: expected 2"),
+    (lambda: figures.position_maps(ONES[0], ["a"]), r"maps: expected shape \(maps, height, width\)"),
+    (lambda: figures.position_maps(ONES, ["a", "b"], points=[[0, 1]]), r"points: expected shape \(2, 2\)"),
+    (lambda: figures.position_maps(ONES, ["a", "b"], limit=0), "limit, columns: expected positive"),
+    (lambda: figures.position_maps(ONES, ["a", "b"], columns=0), "limit, columns: expected positive"),
+    (lambda: figures.wave_and_circle([1.0, 2.0], [0.0, 1.0], [2]), "marked: expected at most 8 indices from 0 to 1"),
+    (lambda: figures.wave_and_circle([1.0], [0.0, 1.0], []), r"angles: expected shape \(2,\)"),
+    (lambda: figures.pixel_centres(9, 4), "pixels: expected a multiple of cell, 4, got 9"),
+    (lambda: figures.curves_along([0], {}, xlabel="x", ylabel="y"), "curves: expected at least one"),
+    (lambda: figures.curves_along([0], {"a": [1]}, dashed={"b": [1]}, xlabel="x", ylabel="y"), "of the same names"),
+    (lambda: figures.curves_along([0], {"a": [1, 2]}, xlabel="x", ylabel="y"), r"a: expected shape \(1,\)"),
+    (lambda: figures.pictures([], []), "images: expected at least one"),
+    (lambda: figures.signed_matrix(np.ones((2, 3)), ["a", "b"]), r"values: expected shape \(2, 2\)"),
+    (lambda: figures.masks_by_prompt(IMAGE, SQUARES, ["a"]), "names: expected 3"),
+    (lambda: figures.masks_by_prompt(IMAGE, ONES, ["a", "b"]), "masks: expected shape"),
+    (lambda: figures.masks_by_prompt(IMAGE, SQUARES, list("abc"), boxes=[None]), "boxes: expected 3, one per panel"),
+    (
+        lambda: figures.masks_by_prompt(IMAGE, SQUARES, list("abc"), clicks=[[[1]], None, None]),
+        "points: expected shape",
+    ),
+]
+
+
+@pytest.mark.no_shape_check
+@pytest.mark.parametrize(("draw", "message"), WRONG, ids=[str(i) for i in range(len(WRONG))])
+def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw()

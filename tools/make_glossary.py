@@ -1,0 +1,200 @@
+"""Write the glossary of the series: python -m tools.make_glossary.
+
+Tensors come from the ledger of a decode, so that no row can name a tensor, an axis or a shape that is not there. What
+the paper and Meta's code call them, and the words that are no tensors, stand in two short tables below.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from sam_edu import sam, tracing
+
+PATH = Path(__file__).resolve().parent.parent / "notebooks" / "GLOSSARY.md"
+
+# Per end of a name in the ledger: the paper's word, and the name in Meta's code. The first that fits counts.
+NAMES: tuple[tuple[str, str, str], ...] = (
+    (r"prompt_encoder\.sparse_embeddings", "sparse prompts, embedded: prompt tokens", "sparse_prompt_embeddings"),
+    (r"prompt_encoder\.dense_embeddings", "dense prompt (mask)", "dense_prompt_embeddings"),
+    (r"tokens", "tokens: output tokens and prompt tokens", "tokens, point_embedding, query_pe"),
+    (r"src", "image embedding, the mask prompt added element-wise", "src, image_embedding"),
+    (r"pos_src", "positional encodings of the image embedding", "pos_src, image_pe, key_pe"),
+    (r"\w*attn\w*\.[qkv]", "queries, keys, values", "q, k, v after _separate_heads"),
+    (r"scores", "", "attn before softmax"),
+    (r"weights", "", "attn after softmax"),
+    (r"heads", "", "out before out_proj"),
+    (r"out", "", "attn_out"),
+    (r"queries_1", "self-attention on the tokens", "queries after norm1"),
+    (r"queries_2", "cross-attention from tokens to the image embedding", "queries after norm2"),
+    (r"mlp\.hidden", "internal dimension of the MLP", "act(lin1(x))"),
+    (r"queries_3", "updated tokens, after a decoder layer", "queries after norm3"),
+    (r"keys_4", "updated image embedding, after a decoder layer", "keys after norm4"),
+    (r"hs", "updated tokens, having attended once more", "hs"),
+    (r"keys", "updated image embedding", "src after the transformer"),
+    (r"doubled_once", "first transposed convolutional layer", "output_upscaling[0]"),
+    (r"normed", "layer normalization", "output_upscaling[1]"),
+    (r"activated_once", "GELU activation", "output_upscaling[2]"),
+    (r"doubled_twice", "second transposed convolutional layer", "output_upscaling[3]"),
+    (r"activated_twice", "upscaled image embedding", "upscaled_embedding"),
+    (r"hyper_in", "output of the 3-layer MLP: dynamic linear classifier", "hyper_in"),
+    (r"masks", "unthresholded mask logits", "masks, low_res_masks"),
+    (r"iou_pred", "predicted IoU", "iou_pred, iou_predictions"),
+)
+
+
+class Term(NamedTuple):
+    """A word that is no tensor of the ledger."""
+
+    ours: str
+    paper: str
+    official: str
+    meaning: str
+    notebook: str
+
+
+TERMS: tuple[Term, ...] = (
+    Term("prompt set", "prompt", "a row of the batch", "what together selects one object: clicks, a box, a mask", "00"),
+    Term("image token", "image embedding location", "a row of keys", "one of the grid's 64 x 64 cells", "00"),
+    Term("token", "token", "a row of queries", "an output token or a prompt token", "00"),
+    Term("output token", "output token", "iou_token, mask_tokens", "the IoU and the mask tokens: parameters", "00"),
+    Term("IoU token", "additional output token", "iou_token", "slot 0; becomes the predicted IoUs", "00"),
+    Term("mask token", "output token", "mask_tokens", "slots 1 to 4; each becomes a mask", "00"),
+    Term("padding token", "", "not_a_point_embed", "follows the clicks where there is no box", "00"),
+    Term("click", "point", "point_coords, point_labels", "label 1 positive, 0 negative", "00"),
+    Term(
+        "positional code",
+        "positional encoding",
+        "pe_layer, get_dense_pe",
+        "a vector that says where a thing is",
+        "00",
+    ),
+    Term(
+        "logits",
+        "unthresholded mask logits",
+        "masks before the threshold",
+        "numbers whose sign says inside or outside",
+        "00",
+    ),
+    Term("mask", "binarized mask", "masks > mask_threshold", "logits after the threshold 0", "00"),
+    Term("step", "step, (1) to (4)", "", "an address in the decoder, (0) to (8)", "00"),
+    Term(
+        "multimask",
+        "multiple output masks for a single prompt",
+        "multimask_output",
+        "masks 1 to 3 in place of mask 0",
+        "00",
+    ),
+    Term("head", "head", "num_heads", "channels that make an attention of their own", "02"),
+    Term("block", "decoder layer", "TwoWayAttentionBlock, layers[i]", "steps (1) to (4)", "04"),
+    Term(
+        "last look", "tokens attend once more to the image embedding", "final_attn_token_to_image", "step (6-1)", "05"
+    ),
+    Term("upscaling", "upsampling by two transposed convolutional layers", "output_upscaling", "step (5)", "06"),
+    Term(
+        "hypernetwork",
+        "MLP that maps the output token to a dynamic linear classifier",
+        "output_hypernetworks_mlps",
+        "step (6-2)",
+        "07",
+    ),
+    Term("stability score", "stable mask", "calculate_stability_score", "area above logit +1 by area above -1", "09"),
+)
+
+_HEAD = """# Glossary
+
+Written by `python -m tools.make_glossary`; change it there. Shapes are those of one click: 7 tokens, of which two are
+the prompt's, and 64 x 64 = 4096 image tokens. `{i}` is the number of the block, 0 or 1. The paper's words are those of
+Kirillov et al., Segment Anything (2023), sections 3 and 4, appendices A and B.
+
+## Words
+
+| paper | Meta's code | ours | what it is | first in notebook |
+|---|---|---|---|---|
+"""
+_TENSORS = """
+## Tensors
+
+Each is recorded by `sam_edu.trace` under the name in the third column. Where a row holds several names, all of them
+have these axes and this shape. An empty first column: the paper has no word for it.
+
+| paper | Meta's code | ours | step | axes | shape | first in notebook |
+|---|---|---|---|---|---|---|
+"""
+
+
+def glossary() -> str:
+    """The whole page."""
+    words = "\n".join(_line(t.paper, _code(t.official), t.ours, t.meaning, t.notebook) for t in TERMS)
+    return f"{_HEAD}{words}\n{_TENSORS}" + "\n".join(_tensor_lines(_ledger())) + "\n"
+
+
+def names_of(name: str) -> tuple[str, str]:
+    """The paper's word and Meta's name for a tensor of the ledger.
+
+    Raises:
+        KeyError: none is known, because the tensor is new.
+    """
+    for end, paper, official in NAMES:
+        if re.search(rf"(^|\.)({end})$", name):
+            return paper, official
+    raise KeyError(f"{name}: no word for it yet; add it to NAMES in {Path(__file__).name}")
+
+
+def _ledger() -> tracing.Ledger:
+    """Every tensor of a decode for one click, of a decoder without values: shapes alone, no numbers."""
+    with torch.device("meta"):
+        model = sam.build_tiny()
+        size = model.image_size // 4
+        image, click = torch.empty(1, 256, size, size), torch.empty(1, 1, 2)
+        labels = torch.empty(1, 1, dtype=torch.int)
+        with tracing.trace(model) as t:
+            sparse, dense = model.prompt_encoder(points=(click, labels), boxes=None, masks=None)
+            model.mask_decoder(image, model.prompt_encoder.get_dense_pe(), sparse, dense, multimask_output=True)
+    return t.ledger()
+
+
+def _tensor_lines(ledger: tracing.Ledger) -> Iterator[str]:
+    """A line per kind of tensor; rows that differ in their block, or in being q, k or v, become one."""
+    lines: dict[tuple[str, ...], list[str]] = {}
+    for row in ledger:
+        name = re.sub(r"layers\.\d", "layers.{i}", row.name)
+        paper, official = names_of(row.name)
+        shape = " x ".join(map(str, row.shape))
+        names = lines.setdefault((paper, official, row.step, " ".join(row.axes), shape, row.notebook), [])
+        if name not in names:
+            names.append(name)
+    for (paper, official, step, axes, shape, notebook), names in lines.items():
+        yield _line(paper, _code(official), ", ".join(f"`{name}`" for name in names), step, axes, shape, notebook)
+
+
+def _code(names: str) -> str:
+    return f"`{names}`" if names and " " not in names.replace(", ", "") else names
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def main() -> None:
+    """Write the page, or with --check say whether it is up to date."""
+    parser = argparse.ArgumentParser(prog="python -m tools.make_glossary", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where the page is out of date")
+    args = parser.parse_args()
+    page = glossary()
+    current = PATH.read_text(encoding="utf-8") if PATH.is_file() else ""
+    if args.check:
+        if page != current:
+            sys.exit(f"{PATH.name} is out of date: run python -m tools.make_glossary")
+        return
+    if page != current:
+        PATH.write_text(page, encoding="utf-8")
+    print(f"{PATH.name}: {'written' if page != current else 'was up to date'}, {page.count(chr(10))} lines")
+
+
+if __name__ == "__main__":
+    main()
