@@ -31,7 +31,7 @@ Weight = Float[Tensor, "internal_dim dim"]
 Picture = Float[Tensor, "_ dim height width"]
 Masks = Float[Tensor, "batch masks large_height large_width"]
 # What layer 0 makes of the image tokens, the same for every prompt set of an image: k and v for step (2), and q for
-# step (4); k and q with positional code and bias, v without its bias.
+# step (4); k and q with positional code, q with its bias as well.
 Known = tuple[Projected, Projected, Projected]
 
 
@@ -154,7 +154,9 @@ class FastMaskDecoder(nn.Module):
         def compute() -> list[Tensor]:
             self._kept.pop("image", None)  # it was made with the codes before
             pe, heads = image_pe.flatten(2).transpose(1, 2), transformer.num_heads
-            return [project(pe, y.weight, heads) + y.bias.view(heads, -1, 1) for y in linears]
+            # Without the keys' biases: they add the same to every score of a query and cancel, and as rounding leaves
+            # a trace of a gradient, an optimiser would let them wander.
+            return [project(pe, y.weight, heads) + i % 2 * y.bias.view(heads, -1, 1) for i, y in enumerate(linears)]
 
         return self._keep("codes", [image_pe, *(x for y in linears for x in (y.weight, y.bias))], compute)
 

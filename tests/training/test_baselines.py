@@ -85,7 +85,7 @@ def test_iou_by_hand() -> None:
 
 def test_tune_finds_the_radii_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """With masks that are discs of three candidates' sizes around the click, these three win."""
-    candidates = [int(r) for r in np.geomspace(5, 90, 16)]
+    candidates = [int(r) for r in np.geomspace(5, 130, 18)]
     wanted = [candidates[2], candidates[7], candidates[12]]
 
     def disc_scene(seed: tuple[int, ...]) -> Scene:
