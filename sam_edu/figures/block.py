@@ -11,8 +11,8 @@ from matplotlib.path import Path
 from numpy.typing import ArrayLike
 
 from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_maps, as_names
-from sam_edu.figures.diagram import _IMAGE, _TOKEN, _arrow, _text
-from sam_edu.figures.ladder import _GREY
+from sam_edu.figures.diagram import IMAGE, TOKEN, draw_arrow, draw_text
+from sam_edu.figures.ladder import GREY
 from sam_edu.figures.marks import as_clicks, draw_image, draw_mask, draw_prompts, draw_rings, listed
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import (
@@ -59,7 +59,7 @@ def block_diagram(
         axes.set_ylim(374, 0)
         axes.set_axis_off()
         axes.text(8, 20, f"The two-way block, {'layers.0' if first else 'layers.1'}", fontsize=13, fontweight="bold")
-        for at, name, (face, edge) in ((300, "tokens", _TOKEN), (378, "image tokens", _IMAGE)):
+        for at, name, (face, edge) in ((300, "tokens", TOKEN), (378, "image tokens", IMAGE)):
             axes.scatter([at], [16], s=75, marker="s", c=face, edgecolors=edge, linewidths=1.2)
             axes.text(at + 10, 16, name, fontsize=9, color=SOFT, va="center")
         _code_mark(axes, 486, 16)
@@ -67,49 +67,49 @@ def block_diagram(
         axes.plot([640, 668], [16, 16], color=SOFT, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.text(674, 16, "residual: what was there, added again", fontsize=9, color=SOFT, va="center")
         top, low = 138, 288
-        _text(axes, 32, top - 17, f"{tokens} × {dim}", 8, SOFT)
-        _text(axes, 32, low - 17, f"{pixels} × {dim}", 8, SOFT)
-        _text(axes, 36, top + 18, "queries", 9.5, _TOKEN[1], bold=True)
-        _text(axes, 36, low + 18, "keys", 9.5, _IMAGE[1], bold=True)
+        draw_text(axes, 32, top - 17, f"{tokens} × {dim}", 8, SOFT)
+        draw_text(axes, 32, low - 17, f"{pixels} × {dim}", 8, SOFT)
+        draw_text(axes, 36, top + 18, "queries", 9.5, TOKEN[1], bold=True)
+        draw_text(axes, 36, low + 18, "keys", 9.5, IMAGE[1], bold=True)
         steps = (
-            (154, top, "(1)", "tokens read\neach other", "norm1", _TOKEN, ("q", "k"), "queries_1"),
-            (394, top, "(2)", "tokens read\nthe image", "norm2", _TOKEN, ("q", "k"), "queries_2"),
-            (620, top, "(3)", f"MLP, each alone\n{dim} → {mlp_dim} → {dim}", "norm3", _TOKEN, (), "queries_3"),
-            (770, low, "(4)", "image reads\nthe tokens", "norm4", _IMAGE, ("q", "k"), "keys_4"),
+            (154, top, "(1)", "tokens read\neach other", "norm1", TOKEN, ("q", "k"), "queries_1"),
+            (394, top, "(2)", "tokens read\nthe image", "norm2", TOKEN, ("q", "k"), "queries_2"),
+            (620, top, "(3)", f"MLP, each alone\n{dim} → {mlp_dim} → {dim}", "norm3", TOKEN, (), "queries_3"),
+            (770, low, "(4)", "image reads\nthe tokens", "norm4", IMAGE, ("q", "k"), "keys_4"),
         )
         starts = {"(1)": 10, "(2)": 284, "(3)": 510, "(4)": 10}
         for x, y, address, text, norm, colours, coded, result in steps:
             bare_first = first and address == "(1)"
             wide = 118 if address == "(3)" else 92
             _step(axes, x, y, wide, f"{address}\n{text}", colours)
-            _arrow(axes, [(starts[address], y), (x - wide / 2, y)])
+            draw_arrow(axes, [(starts[address], y), (x - wide / 2, y)])
             plus, after = x + wide / 2 + 24, x + wide / 2 + 66
             if bare_first:
-                _arrow(axes, [(x + wide / 2, y), (after - 26, y)])
+                draw_arrow(axes, [(x + wide / 2, y), (after - 26, y)])
             else:
-                _arrow(axes, [(x + wide / 2, y), (plus - 8, y)])
+                draw_arrow(axes, [(x + wide / 2, y), (plus - 8, y)])
                 axes.scatter([plus], [y], s=170, c="white", edgecolors=SOFT, linewidths=1.1, zorder=3)
-                _text(axes, plus, y, "+", 11, INK)
-                _arrow(axes, [(plus + 8, y), (after - 24, y)])
+                draw_text(axes, plus, y, "+", 11, INK)
+                draw_arrow(axes, [(plus + 8, y), (after - 24, y)])
                 _residual(axes, x - wide / 2 - 22, plus, y)
-            _step(axes, after, y, 48, norm, _GREY, high=30)
-            _text(axes, after + 4, y - 27, result, 8.5, SOFT)
+            _step(axes, after, y, 48, norm, GREY, high=30)
+            draw_text(axes, after + 4, y - 27, result, 8.5, SOFT)
             if coded and not bare_first:
                 _code_mark(axes, x + wide / 2 - 14, y - 21)
         if first:
-            _text(axes, 154, top - 60, "block 0: no code,\nno residual", 8.8, _CODE)
-        _arrow(axes, [(745, top), (984, top)])
-        _text(axes, 958, top - 17, f"{tokens} × {dim}", 8, SOFT)
-        _arrow(axes, [(906, low), (984, low)])
-        _text(axes, 958, low - 17, f"{pixels} × {dim}", 8, SOFT)
-        _arrow(axes, [(394, low), (394, top + 34)], "keys and\nvalues", (401, (top + low) / 2 + 24), "left")
-        _arrow(axes, [(770, top), (770, low - 34)], "keys and\nvalues", (777, (top + low) / 2 - 4), "left")
+            draw_text(axes, 154, top - 60, "block 0: no code,\nno residual", 8.8, _CODE)
+        draw_arrow(axes, [(745, top), (984, top)])
+        draw_text(axes, 958, top - 17, f"{tokens} × {dim}", 8, SOFT)
+        draw_arrow(axes, [(906, low), (984, low)])
+        draw_text(axes, 958, low - 17, f"{pixels} × {dim}", 8, SOFT)
+        draw_arrow(axes, [(394, low), (394, top + 34)], "keys and\nvalues", (401, (top + low) / 2 + 24), "left")
+        draw_arrow(axes, [(770, top), (770, low - 34)], "keys and\nvalues", (777, (top + low) / 2 - 4), "left")
         for dot in ((394, low), (770, top)):
             axes.plot(*dot, "o", color=SOFT, markersize=4, zorder=4)
         note = (
             "Codes go to queries and keys, never to values. Every tensor has one more axis in front: the prompt sets."
         )
-        _text(axes, 500, 356, note, 8.5, SOFT)
+        draw_text(axes, 500, 356, note, 8.5, SOFT)
     return Picture(
         figure,
         f"Diagram of the two-way block, block {0 if first else 1}. {tokens} tokens and {pixels} image tokens of width"
@@ -134,7 +134,7 @@ def _step(axes: Axes, x: Number, y: Number, width: Number, text: str, colours: t
             zorder=3,
         )
     )
-    _text(axes, x, y, text, 8.8, INK)
+    draw_text(axes, x, y, text, 8.8, INK)
 
 
 def _residual(axes: Axes, start: Number, plus: Number, y: Number) -> None:

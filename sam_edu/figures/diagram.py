@@ -255,7 +255,3 @@ def _in_words(chosen: set[str]) -> str:
         " pixel, which gives 4 masks; the IoU token goes to (7), the IoU head; (8) chooses what to return."
         f" In colour: {which or 'none'}."
     )
-
-
-# The names from before these were public.
-_TOKEN, _IMAGE, _OUT, _DARK, _arrow, _text = TOKEN, IMAGE, OUT, DARK, draw_arrow, draw_text

@@ -106,7 +106,7 @@ def embeddings(
     if maps.shape[1] < 3:
         raise ValueError(f"maps: expected at least 3 channels, got {maps.shape[1]}")
     names = as_names("names", names, len(maps))
-    colours, kept = _three(maps)
+    colours, kept = three_colours(maps)
     shown = list(zip(names, colours, strict=True))
     if image is not None:
         shown.insert(0, ("the picture", as_array("image", image, ("height", "width", 3))))
@@ -127,7 +127,7 @@ def embeddings(
     )
 
 
-def _three(maps: Array) -> tuple[Array, float]:
+def three_colours(maps: Array) -> tuple[Array, float]:
     """The maps as (maps, height, width, 3) from 0 to 1, and the share of the variance that is left."""
     count, width, high, wide = maps.shape
     vectors = maps.transpose(0, 2, 3, 1).reshape(count, -1, width)

@@ -467,7 +467,3 @@ def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: 
         f"{title or 'Target and yours'}: three matrices of {wanted.shape[0]} rows and {wanted.shape[1]} columns, the"
         f" target, yours and the difference, which is at most {largest:.2g}.",
     )
-
-
-# The names from before these were public.
-_GREY, _box = GREY, draw_box

@@ -9,8 +9,8 @@ from matplotlib.colors import to_rgb
 from numpy.typing import ArrayLike
 
 from sam_edu.figures.arrays import Array, Number, as_array, as_names
-from sam_edu.figures.diagram import _IMAGE, _OUT, _TOKEN, _arrow, _text
-from sam_edu.figures.ladder import _GREY, COLOURS, _box
+from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
+from sam_edu.figures.ladder import COLOURS, GREY, draw_box
 from sam_edu.figures.marks import listed
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import FAINT, SOFT, WIDTH, blank, heading, theme
@@ -63,21 +63,21 @@ def mlp_diagram(
 def _block_lane(axes: Axes, y: Number, tokens: int, dim: int, inner: int) -> None:
     """Step (3), with the sum and the norm that the two-way block puts around it."""
     _label(axes, y, "(3)", "MLPBlock")
-    _box(axes, 186, y, 92, "all tokens", _TOKEN)
-    _box(axes, 356, y, 96, f"lin1\n{dim} → {inner}", _GREY)
-    _box(axes, 500, y, 58, "ReLU", _BEND)
-    _box(axes, 644, y, 96, f"lin2\n{inner} → {dim}", _GREY)
-    _box(axes, 894, y, 96, "LayerNorm", _IMAGE)
-    _arrow(axes, [(232, y), (308, y)], f"{tokens} × {dim}", (279, y - 10))
-    _arrow(axes, [(404, y), (471, y)], f"{tokens} × {inner}", (437, y - 10))
-    _arrow(axes, [(529, y), (596, y)], f"{tokens} × {inner}", (562, y - 10))
-    _arrow(axes, [(692, y), (767, y)], f"{tokens} × {dim}", (728, y - 10))
-    _arrow(axes, [(244, y), (244, y - 44), (780, y - 44), (780, y - 13)], "what came in", (512, y - 53))
+    draw_box(axes, 186, y, 92, "all tokens", TOKEN)
+    draw_box(axes, 356, y, 96, f"lin1\n{dim} → {inner}", GREY)
+    draw_box(axes, 500, y, 58, "ReLU", _BEND)
+    draw_box(axes, 644, y, 96, f"lin2\n{inner} → {dim}", GREY)
+    draw_box(axes, 894, y, 96, "LayerNorm", IMAGE)
+    draw_arrow(axes, [(232, y), (308, y)], f"{tokens} × {dim}", (279, y - 10))
+    draw_arrow(axes, [(404, y), (471, y)], f"{tokens} × {inner}", (437, y - 10))
+    draw_arrow(axes, [(529, y), (596, y)], f"{tokens} × {inner}", (562, y - 10))
+    draw_arrow(axes, [(692, y), (767, y)], f"{tokens} × {dim}", (728, y - 10))
+    draw_arrow(axes, [(244, y), (244, y - 44), (780, y - 44), (780, y - 13)], "what came in", (512, y - 53))
     axes.plot(244, y, "o", color=SOFT, markersize=4, zorder=4)
-    axes.scatter([780], [y], s=210, c="white", edgecolors=_IMAGE[1], linewidths=1.2, zorder=3)
-    _text(axes, 780, y, "+", 12, _IMAGE[1])
-    _arrow(axes, [(793, y), (846, y)])
-    _text(axes, 836, y + 40, "sum and norm belong to the two-way block (notebook 04)", 8.5, SOFT)
+    axes.scatter([780], [y], s=210, c="white", edgecolors=IMAGE[1], linewidths=1.2, zorder=3)
+    draw_text(axes, 780, y, "+", 12, IMAGE[1])
+    draw_arrow(axes, [(793, y), (846, y)])
+    draw_text(axes, 836, y + 40, "sum and norm belong to the two-way block (notebook 04)", 8.5, SOFT)
 
 
 def _exit_lane(
@@ -86,20 +86,20 @@ def _exit_lane(
     """A step in which a token leaves as something else."""
     many, dim, out = sizes
     _label(axes, y, step, kind)
-    _box(axes, 186, y, 92, f"{many} {token}{'s' if many > 1 else ''}", _TOKEN)
+    draw_box(axes, 186, y, 92, f"{many} {token}{'s' if many > 1 else ''}", TOKEN)
     for x, layer, width in ((318, 0, dim), (500, 1, dim), (682, 2, out)):
-        _box(axes, x, y, 96, f"layers.{layer}\n{dim} → {width}", _GREY)
+        draw_box(axes, x, y, 96, f"layers.{layer}\n{dim} → {width}", GREY)
     for x in (409, 591):
-        _box(axes, x, y, 50, "ReLU", _BEND)
-        _arrow(axes, [(x - 43, y), (x - 25, y)])
-        _arrow(axes, [(x + 25, y), (x + 43, y)])
-    _box(axes, 894, y, 96, f"{many} × {out}\n{result}", _OUT)
-    _arrow(axes, [(232, y), (270, y)])
-    _arrow(axes, [(730, y), (846, y)], "no ReLU, no sigmoid", (787, y - 10))
+        draw_box(axes, x, y, 50, "ReLU", _BEND)
+        draw_arrow(axes, [(x - 43, y), (x - 25, y)])
+        draw_arrow(axes, [(x + 25, y), (x + 43, y)])
+    draw_box(axes, 894, y, 96, f"{many} × {out}\n{result}", OUT)
+    draw_arrow(axes, [(232, y), (270, y)])
+    draw_arrow(axes, [(730, y), (846, y)], "no ReLU, no sigmoid", (787, y - 10))
 
 
 def _label(axes: Axes, y: Number, step: str, kind: str) -> None:
-    axes.text(8, y - 9, step, fontsize=10.5, fontweight="bold", color=_OUT[1], va="center")
+    axes.text(8, y - 9, step, fontsize=10.5, fontweight="bold", color=OUT[1], va="center")
     axes.text(8, y + 9, kind, fontsize=9.5, va="center")
 
 

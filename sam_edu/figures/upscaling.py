@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
 from sam_edu.figures.diagram import IMAGE, OUT, draw_arrow, draw_text
-from sam_edu.figures.features import _three
+from sam_edu.figures.features import three_colours
 from sam_edu.figures.ladder import COLOURS, GREY, draw_box
 from sam_edu.figures.marks import listed
 from sam_edu.figures.picture import Picture
@@ -105,7 +105,7 @@ def patch_growing(
     for name, maps in given.items():
         if len(maps) < 3 or maps.shape[1] % tokens or maps.shape[2] % tokens:
             raise ValueError(f"{name}: expected 3 channels or more on a grid of {tokens} times a number")
-        colours, kept[name] = _three(maps[None].astype(np.float64))
+        colours, kept[name] = three_colours(maps[None].astype(np.float64))
         drawn[name] = colours[0]
     with theme():
         panel = (WIDTH - 40) / max(len(drawn), 3)
