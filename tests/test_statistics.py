@@ -164,7 +164,6 @@ def test_file_of_other_weights_is_refused(tmp_path: Path) -> None:
         statistics.load(path)
 
 
-@pytest.mark.skipif(not statistics.stored_at().is_file(), reason="tools.make_statistics makes it")
 def test_stored_file_belongs_to_the_weights_and_to_the_list() -> None:
     stats = statistics.load()
     assert set(SWITCHES) <= set(stats.names)
