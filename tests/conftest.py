@@ -5,8 +5,9 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-# `parity` is imported by tests in more than one folder.
-sys.path.insert(0, str(Path(__file__).parent / "modules"))
+# `parity` and `notebook_cells` are imported by several tests.
+for folder in ("modules", "notebooks"):
+    sys.path.insert(0, str(Path(__file__).parent / folder))
 
 # The same examples on every run, however busy the machine is.
 settings.register_profile(
