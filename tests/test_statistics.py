@@ -1,5 +1,6 @@
 """Statistics: what is switched off, what is read from the file, when it is refused, and the arithmetic."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -8,28 +9,41 @@ import pytest
 import torch
 
 import sam_edu
-from sam_edu import statistics
+from sam_edu import official, statistics
 from sam_edu.sam import load
 from sam_edu.statistics import (
     ATTENTIONS,
     FIRST_SCENE,
     HEADS,
+    MEASURED,
     SWITCHES,
     TEST_STREAM,
+    TOLERANCE,
     Change,
     Prompt,
     Statistics,
     Switch,
     both_scores,
+    four_masks,
+    ious,
+    prompts_again,
     prompts_of,
     recompute,
+    scene_and_prompts,
     switched_off,
 )
 from sam_edu.training import evaluate
+from sam_edu.training.scenes import Scene
 
 NAME = "transformer.final_attn_token_to_image head 3 zero"
 RNG = np.random.default_rng(0)
 PROMPTS = [Prompt(FIRST_SCENE + i // 2, i % 2, i % 2, 10 + i, 20, 300) for i in range(40)]
+SHAPES = {
+    **dict.fromkeys(("predicted", "iou", "iou_any", "stability", "area"), (len(PROMPTS), 4)),
+    "corrections": (2, len(PROMPTS), 8),
+    "corrections_without": (len(PROMPTS), 8),
+    **dict.fromkeys(("boxes_iou", "boxes_predicted"), (len(PROMPTS),)),
+}
 
 
 def made_up(**other: object) -> dict[str, object]:
@@ -42,6 +56,8 @@ def made_up(**other: object) -> dict[str, object]:
         "entropy": RNG.uniform(size=(len(PROMPTS), 7, 8)),
         "distance": RNG.uniform(size=(len(PROMPTS), 3, 9)),
         "share": RNG.uniform(size=(len(PROMPTS), 3, 9)),
+        **{f"prompts.{name}": RNG.uniform(size=shape).astype(np.float32) for name, shape in SHAPES.items()},
+        "prompts.area": RNG.integers(0, 60_000, size=(len(PROMPTS), 4), dtype=np.int32),
     }
     return data | other
 
@@ -74,7 +90,7 @@ def test_a_tenth_of_the_units_is_part_of_the_half() -> None:
 
 
 def test_prompts_are_held_out_and_lie_on_their_masks() -> None:
-    assert evaluate.TEST_STREAM == TEST_STREAM
+    assert evaluate.TEST_STREAMS["ordinary"] == TEST_STREAM
     assert FIRST_SCENE >= 1000  # behind the test scenes that give the published scores
     image, masks, prompts = prompts_of(FIRST_SCENE + 1)
     assert image.shape == (256, 256, 3)
@@ -158,7 +174,7 @@ def test_file_of_other_weights_is_refused(tmp_path: Path) -> None:
     weights.write_bytes(b"weights")
     np.savez(path, **made_up(weights=statistics.sha256(weights)))  # type: ignore[arg-type]
     stats = statistics.load(path, weights=weights)
-    assert stats.prompts == tuple(PROMPTS)
+    assert stats.prompts.clicks == tuple(PROMPTS)
     assert repr(stats) == f"<Statistics: {len(SWITCHES)} switches, 40 clicks on 20 held-out scenes>"
     with pytest.raises(ValueError, match=r"measured on other weights .* python -m tools\.make_statistics measures"):
         statistics.load(path)
@@ -169,8 +185,57 @@ def test_stored_file_belongs_to_the_weights_and_to_the_list() -> None:
     assert set(SWITCHES) <= set(stats.names)
     for name in SWITCHES:
         assert stats.scores(name).shape == (len(stats.prompts),)
-    assert statistics.stored_at().stat().st_size < 1_000_000
+    assert statistics.stored_at().stat().st_size < 400_000
     assert stats.prompts[0] in prompts_of(stats.prompts[0].scene)[2]
+
+
+def test_prompts_are_read_with_their_arrays() -> None:
+    data = made_up()
+    prompts = Statistics(data).prompts
+    assert set(MEASURED) == set(SHAPES)
+    for name in MEASURED:
+        np.testing.assert_array_equal(getattr(prompts, name), data[f"prompts.{name}"])
+        assert getattr(prompts, name).dtype == (np.int64 if name == "area" else np.float64)
+    assert prompts.level.tolist() == [prompt.level for prompt in PROMPTS]
+    assert list(prompts) == PROMPTS
+    assert (len(prompts), prompts[3]) == (40, PROMPTS[3])
+    assert repr(prompts) == "<HeldOutPrompts: 40 clicks on 20 held-out scenes>"
+    with pytest.raises(AttributeError):
+        prompts.iou = prompts.predicted  # type: ignore[misc]
+
+
+def test_file_without_the_prompts_arrays_is_refused() -> None:
+    data = made_up()
+    del data["prompts.iou_any"], data["prompts.boxes_iou"]
+    with pytest.raises(ValueError, match=r"lacks iou_any, boxes_iou: python -m .*make_statistics --only prompts mea"):
+        Statistics(data)
+
+
+def test_stored_arrays_are_possible() -> None:
+    stats = statistics.load()
+    prompts = stats.prompts
+    for name in ("iou", "iou_any", "stability", "corrections", "corrections_without", "boxes_iou"):
+        values = getattr(prompts, name)
+        finite = values[~np.isnan(values)]
+        assert (finite.size == values.size) or name == "stability"
+        assert ((finite >= 0) & (finite <= 1)).all()
+    assert np.isfinite(prompts.predicted).all()
+    assert np.isfinite(prompts.boxes_predicted).all()
+    assert (prompts.iou_any >= prompts.iou).all()
+    assert (prompts.iou[prompts.area == 0] == 0).all()
+    np.testing.assert_allclose(prompts.iou[:, 1:].max(axis=1), stats.baseline(), atol=TOLERANCE)
+    # The first click's score is that of the mask which the IoU head picks.
+    picked = prompts.iou[np.arange(len(prompts)), 1 + prompts.predicted[:, 1:].argmax(axis=1)]
+    for row in (*prompts.corrections, prompts.corrections_without):
+        np.testing.assert_array_equal(row[:, 0], picked)
+    assert np.mean(np.abs(picked - stats.baseline("picked")) > TOLERANCE) < 0.01  # two predictions may be a tie
+
+
+def test_a_sample_of_the_stored_arrays_is_measured_again() -> None:
+    prompts, sample = statistics.load().prompts, np.array([0, 123, 246])
+    again = prompts_again(load(), sample)
+    for name in ("predicted", "iou", "iou_any", "stability"):
+        np.testing.assert_allclose(getattr(again, name), getattr(prompts, name)[sample], atol=TOLERANCE)
 
 
 def test_scores_of_known_masks() -> None:
@@ -181,6 +246,44 @@ def test_scores_of_known_masks() -> None:
     logits[1, :3] = 1.0  # too much
     assert both_scores(logits, torch.tensor([0.9, 0.2, 0.1]), mask) == (pytest.approx(2 / 3), 0.5)
     assert both_scores(-torch.ones(3, 4, 4), torch.zeros(3), mask) == (0.0, 0.0)
+
+
+def test_four_masks_of_known_logits() -> None:
+    """On 4 x 4 pixels, an object of two rows, a part of one, and another object; the click means the part."""
+    masks = np.zeros((3, 4, 4), bool)
+    masks[0, :2] = masks[1, :1] = masks[2, 3:] = True
+    image = np.zeros((4, 4, 3), np.uint8)
+    scene = Scene(image, masks, np.array([0, 1, 0]), np.array([-1, 0, -1]), ("a", "a", "b"))
+    logits = torch.full((4, 4, 4), -0.5)
+    logits[0, :2] = 2.0  # the object, surely
+    logits[1, :1] = 0.5  # the part, hesitantly
+    logits[2, 3:] = 2.0  # what was not clicked
+    logits[3] = -5.0  # nothing
+    row = four_masks(logits, torch.tensor([0.9, 0.8, 0.7, 0.1]), scene, Prompt(0, 1, 1, 2, 0, 4))
+    np.testing.assert_allclose(row["predicted"], [0.9, 0.8, 0.7, 0.1], atol=1e-6)
+    assert row["iou"].tolist() == [0.5, 1.0, 0.0, 0.0]
+    assert row["iou_any"].tolist() == [1.0, 1.0, 0.0, 0.0]
+    np.testing.assert_array_equal(row["stability"], [0.5, 0.0, 0.25, np.nan])
+
+
+def test_stability_is_the_one_of_metas_package() -> None:
+    spec = importlib.util.spec_from_file_location("amg", official.package_folder() / "utils" / "amg.py")
+    assert spec is not None
+    assert spec.loader is not None
+    amg = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(amg)
+    scene, [prompt, *_] = scene_and_prompts(FIRST_SCENE + 1)
+    logits = 3 * torch.randn(4, 256, 256, generator=torch.Generator().manual_seed(0))
+    logits[3] = -5.0
+    theirs = amg.calculate_stability_score(logits, 0.0, statistics.STABILITY_OFFSET)
+    ours = four_masks(logits, torch.zeros(4), scene, prompt)["stability"]
+    np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-6)
+    assert np.isnan(ours[3])
+
+
+def test_iou_is_the_one_of_the_scores() -> None:
+    drawn, mask = RNG.random((3, 8, 8)) > 0.5, RNG.random((8, 8)) > 0.5
+    np.testing.assert_allclose(ious(torch.from_numpy(drawn), mask), evaluate.iou(drawn, mask))
 
 
 def test_switching_off_is_intervening() -> None:
@@ -196,5 +299,8 @@ def test_switching_off_is_intervening() -> None:
 
 
 def test_recomputing_a_click_that_is_not_held_out_is_refused() -> None:
+    wrong = Prompt(FIRST_SCENE + 1, 0, 0, 0, 0, 1)
     with pytest.raises(ValueError, match="none of the held-out clicks"):
-        recompute(load(), NAME, [Prompt(FIRST_SCENE + 1, 0, 0, 0, 0, 1)])
+        recompute(load(), NAME, [wrong])
+    with pytest.raises(ValueError, match="none of the held-out clicks"):
+        prompts_again(load(), [wrong])

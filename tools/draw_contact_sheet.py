@@ -1,4 +1,4 @@
-"""Draw training scenes and, in the last row, unseen ones, each beside its masks: python -m tools.draw_contact_sheet."""
+"""Draw scenes beside their masks, the last two rows slender and unseen ones: python -m tools.draw_contact_sheet."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from sam_edu.training.batches import TRAINING_STREAM
-from sam_edu.training.evaluate import UNSEEN_STREAM
+from sam_edu.training.evaluate import TEST_STREAMS
 from sam_edu.training.scenes import Scene, draw_scene
 
 COLUMNS, ROWS, TILE = 4, 6, 160
@@ -27,8 +27,9 @@ def tile(scene: Scene) -> np.ndarray:
 
 def main() -> None:
     """Write `images/scenes.jpg`."""
-    scenes = [draw_scene((TRAINING_STREAM, 0, 0, i, 0)) for i in range(COLUMNS * (ROWS - 1))]
-    scenes += [draw_scene((UNSEEN_STREAM, i), unseen=True) for i in range(COLUMNS)]
+    scenes = [draw_scene((TRAINING_STREAM, 0, 0, i, 0)) for i in range(COLUMNS * (ROWS - 2))]
+    scenes += [draw_scene((TRAINING_STREAM, 0, 6, i, 0), kind="slender") for i in range(COLUMNS)]
+    scenes += [draw_scene((TEST_STREAMS["unseen"], i), kind="unseen") for i in range(COLUMNS)]
     tiles = [tile(scene) for scene in scenes]
     rows = [np.concatenate(tiles[i : i + COLUMNS], axis=1) for i in range(0, len(tiles), COLUMNS)]
     path = Path(__file__).resolve().parent.parent / "images" / "scenes.jpg"

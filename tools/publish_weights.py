@@ -13,7 +13,8 @@ from sam_edu.figures import cases
 from sam_edu.sam import load
 from sam_edu.training.attention_share import attention_shares, share_table
 from sam_edu.training.baselines import DISC_RADII, FLOOD_TOLERANCES
-from sam_edu.training.evaluate import TEST_STREAM, area_table, calibration_table, evaluate, head_table, table
+from sam_edu.training.batches import SLENDER_SHARE
+from sam_edu.training.evaluate import TEST_STREAMS, area_table, calibration_table, evaluate, head_table, table
 from sam_edu.training.failures import worst_clicks
 from sam_edu.training.photo_scores import photo_table
 from sam_edu.training.scenes import MIN_AREA, UNSEEN_FAMILIES, UNSEEN_TEXTURES
@@ -52,10 +53,11 @@ def main() -> None:
     sha = hashlib.sha256(weights.read_bytes()).hexdigest()
     (TINY / "tiny.sha256").write_text(f"{sha}  {weights.name}\n")
     torch.set_num_threads(1)
-    held_out = evaluate(weights, args.scenes, unseen=False, processes=args.processes)
-    unseen = evaluate(weights, args.scenes, unseen=True, processes=args.processes)
+    held_out = evaluate(weights, args.scenes, processes=args.processes)
+    unseen = evaluate(weights, args.scenes, "unseen", processes=args.processes)
+    slender = evaluate(weights, args.scenes // 5, "slender", processes=args.processes)
     model = load()
-    shares = attention_shares(model, args.scenes // 2, TEST_STREAM)
+    shares = attention_shares(model, args.scenes // 2, TEST_STREAMS["ordinary"])
     parts = {
         name: sum(p.numel() for p in part.parameters())
         for name, part in [
@@ -93,6 +95,9 @@ def main() -> None:
         head=head_table(held_out),
         calibration=calibration_table(held_out),
         unseen=table(unseen),
+        slender=table(slender),
+        slender_scenes=args.scenes // 5,
+        slender_share=SLENDER_SHARE,
         shares=share_table(shares),
         photographs=photo_table(model, TINY.parent.parent / "images"),
         **parts,

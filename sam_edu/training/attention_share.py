@@ -8,7 +8,7 @@ from sam_edu.sam import Sam
 from sam_edu.tracing import trace
 from sam_edu.training.clicks import random_click
 from sam_edu.training.rounds import embed_image, set_grid
-from sam_edu.training.scenes import draw_scene
+from sam_edu.training.scenes import Kind, draw_scene
 
 ATTENTIONS = {
     "layer 0": "transformer.layers.0.cross_attn_token_to_image.weights",
@@ -24,7 +24,7 @@ RING = (12.0, 48.0)
 
 @torch.no_grad()
 def attention_shares(
-    model: Sam, scenes: int, stream: int, unseen: bool = False, progress: bool = True
+    model: Sam, scenes: int, stream: int, kind: Kind = "ordinary", progress: bool = True
 ) -> dict[str, np.ndarray]:
     """Measure the shares at a random click on a random object of each scene.
 
@@ -32,7 +32,7 @@ def attention_shares(
         model: in eval mode.
         scenes: how many test scenes.
         stream: first number of their seeds.
-        unseen: scenes of the families and textures that training never shows.
+        kind: of the scenes.
         progress: show a progress bar.
 
     Returns:
@@ -43,7 +43,7 @@ def attention_shares(
     set_grid(model, 64)
     ys, xs = np.mgrid[2:256:4, 2:256:4]  # centres of the grid's cells, in pixels
     for number in tqdm(range(scenes), disable=not progress, unit="scene"):
-        scene = draw_scene((stream, number), unseen=unseen)
+        scene = draw_scene((stream, number), kind=kind)
         rng = np.random.default_rng((stream, number, 2))
         objects = np.flatnonzero(scene.level == 0)
         if len(objects) == 0:

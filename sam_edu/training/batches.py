@@ -9,10 +9,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sam_edu.training.clicks import MAX_VALID, PromptSets, sample_prompt_sets
-from sam_edu.training.scenes import Scene, draw_scene
+from sam_edu.training.scenes import Kind, Scene, draw_scene
 
 TRAINING_STREAM = 1
 """First number of every training scene's seed; the test scenes have others, so that none is ever trained on."""
+SLENDER_SHARE = 0.3
+"""Share of the training scenes that are of the slender kind."""
 
 
 @dataclass
@@ -56,8 +58,10 @@ def draw_batch(seed: int, step: int, indices: range, prompt_sets: int, box_share
     prompts: list[PromptSets] = []
     rngs = []
     for index in indices:
+        slender = np.random.default_rng((TRAINING_STREAM, seed, step, index)).random() < SLENDER_SHARE
+        kind: Kind = "slender" if slender else "ordinary"
         attempt = 0
-        while len((scene := draw_scene((TRAINING_STREAM, seed, step, index, attempt))).masks) == 0:
+        while len((scene := draw_scene((TRAINING_STREAM, seed, step, index, attempt), kind=kind)).masks) == 0:
             attempt += 1
         rng = np.random.default_rng((TRAINING_STREAM, seed, step, index, attempt, 1))
         scenes.append(scene)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -20,10 +21,10 @@ from sam_edu.training.attention_share import attention_shares, share_table
 from sam_edu.training.baselines import discs, ellipse, filled_box, flood_fills, iou
 from sam_edu.training.clicks import centre_click, masks_at, random_click, tight_box
 from sam_edu.training.rounds import Prompts, decode, embed_image, next_prompts, set_grid
-from sam_edu.training.scenes import Scene, draw_scene
+from sam_edu.training.scenes import Kind, Scene, draw_scene
 
-TEST_STREAM, UNSEEN_STREAM = 3, 4
-"""First numbers of the seeds of the test scenes: held-out ones, and those of the families that are never trained on."""
+TEST_STREAMS: dict[Kind, int] = {"ordinary": 3, "unseen": 4, "slender": 5}
+"""First numbers of the seeds of the test scenes, by kind: none of them is ever trained on."""
 
 LEVELS = ("object", "part", "sub-part")
 CORRECTIONS = 5
@@ -165,13 +166,15 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
     return rows
 
 
-def evaluate(weights: Path, scenes: int, unseen: bool, processes: int = 1, progress: bool = True) -> list[Target]:
+def evaluate(
+    weights: Path, scenes: int, kind: Kind = "ordinary", processes: int = 1, progress: bool = True
+) -> list[Target]:
     """Measure stored weights on test scenes.
 
     Args:
         weights: a safetensors file; computed in float32 whatever it stores.
         scenes: how many.
-        unseen: scenes of the families and textures that training never shows.
+        kind: of the scenes.
         processes: how many to share the scenes among.
         progress: show a progress bar.
 
@@ -179,7 +182,7 @@ def evaluate(weights: Path, scenes: int, unseen: bool, processes: int = 1, progr
         a row per mask.
     """
     _models.clear()  # the file may have changed since
-    jobs = [(weights, unseen, number) for number in range(scenes)]
+    jobs = [(weights, kind, number) for number in range(scenes)]
     rows: list[Target] = []
     if processes == 1:
         results: Iterator[list[Target]] = map(_evaluate_job, jobs)
@@ -195,14 +198,14 @@ def evaluate(weights: Path, scenes: int, unseen: bool, processes: int = 1, progr
 _models: dict[Path, Sam] = {}
 
 
-def _evaluate_job(job: tuple[Path, bool, int]) -> list[Target]:
-    weights, unseen, number = job
+def _evaluate_job(job: tuple[Path, Kind, int]) -> list[Target]:
+    weights, kind, number = job
     if weights not in _models:
         model = build_tiny()
         model.load_state_dict({key: value.float() for key, value in load_file(weights).items()}, strict=True)
         _models[weights] = model.eval()
-    stream = UNSEEN_STREAM if unseen else TEST_STREAM
-    scene = draw_scene((stream, number), unseen=unseen)
+    stream = TEST_STREAMS[kind]
+    scene = draw_scene((stream, number), kind=kind)
     return evaluate_scene(_models[weights], scene, number, stream)
 
 
@@ -313,18 +316,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sam_edu.training.evaluate", description="Score the tiny model.")
     parser.add_argument("--weights", type=Path, default=tiny_weights(), help="a safetensors file")
     parser.add_argument("--scenes", type=int, default=500)
-    parser.add_argument("--unseen", action="store_true", help="the families and textures that are never trained on")
+    parser.add_argument("--kind", choices=get_args(Kind), default="ordinary", help="unseen: never trained on")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--attention-scenes", type=int, default=100, help="for where the heads look; 0 leaves it out")
     parser.add_argument("--json", type=Path, help="write a row per mask to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rows = evaluate(args.weights, args.scenes, args.unseen, args.processes)
-    print(f"{args.scenes} scenes, {'unseen families' if args.unseen else 'held-out'}\n")
+    rows = evaluate(args.weights, args.scenes, args.kind, args.processes)
+    print(f"{args.scenes} held-out scenes, {args.kind}\n")
     print("\n\n".join([table(rows), area_table(rows), head_table(rows), calibration_table(rows)]))
     if args.attention_scenes:
-        stream = UNSEEN_STREAM if args.unseen else TEST_STREAM
-        shares = attention_shares(load("tiny", checkpoint=args.weights), args.attention_scenes, stream, args.unseen)
+        model = load("tiny", checkpoint=args.weights)
+        shares = attention_shares(model, args.attention_scenes, TEST_STREAMS[args.kind], args.kind)
         print(f"\n{share_table(shares)}")
     if args.json:
         args.json.write_text(json.dumps([asdict(row) for row in rows]))

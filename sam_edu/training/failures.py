@@ -9,7 +9,7 @@ from sam_edu.figures.cases import Case
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 from sam_edu.training.baselines import iou
-from sam_edu.training.evaluate import LEVELS, TEST_STREAM, Target
+from sam_edu.training.evaluate import LEVELS, TEST_STREAMS, Target
 from sam_edu.training.rounds import set_grid
 from sam_edu.training.scenes import draw_scene
 
@@ -31,7 +31,7 @@ def worst_clicks(model: Sam, rows: Sequence[Target], per_level: int = 4) -> list
     found = []
     for level, name in enumerate(LEVELS):
         for row in sorted((row for row in rows if row.level == level), key=lambda row: row.click)[:per_level]:
-            scene = draw_scene((TEST_STREAM, row.scene))
+            scene = draw_scene((TEST_STREAMS["ordinary"], row.scene))
             predictor.set_image(scene.image)
             click = np.array(row.place)
             masks, _, _ = predictor.predict(click[None], [1])

@@ -6,7 +6,8 @@ it, so that masks are visible regions, nest exactly and coincide with what is se
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
@@ -23,12 +24,26 @@ from sam_edu.training.shapes import (
     random_placement,
     simplified,
 )
+from sam_edu.training.slender import SLENDER, SLENDER_SHARES, glare, lattice, night
 from sam_edu.training.textures import TRAINING_TEXTURES, UNSEEN_TEXTURES, Paint, random_colour, random_paint
 
-__all__ = ["TRAINING_FAMILIES", "TRAINING_TEXTURES", "UNSEEN_FAMILIES", "UNSEEN_TEXTURES", "Scene", "draw_scene"]
+__all__ = [
+    "TRAINING_FAMILIES",
+    "TRAINING_TEXTURES",
+    "UNSEEN_FAMILIES",
+    "UNSEEN_TEXTURES",
+    "Kind",
+    "Scene",
+    "draw_scene",
+]
+
+Kind = Literal["ordinary", "slender", "unseen"]
+"""The two kinds of scenes that training shows, and the one that it never shows."""
 
 MIN_AREA = (600, 450, 350)
 """Smallest visible mask by level, in pixels of a scene of 256 x 256."""
+MIN_AREA_SLENDER = (350, 150, 150)
+"""The same in scenes with slender things."""
 MAX_SHARE_OF_PARENT = 0.85
 MIN_CORE = 0.45
 """Least share of a mask that is left when it is eroded by one pixel: thinner masks are dropped."""
@@ -127,12 +142,14 @@ def _rasterise(outlines: Sequence[np.ndarray], size: int, line: float = 0.0, aro
 class _Canvas:
     """The picture so far, its owner map (size, size) int16 (0: background) and the regions (from number 1)."""
 
-    def __init__(self, size: int, rng: np.random.Generator, fills: Sequence[str]) -> None:
-        self.size, self.rng, self.fills = size, rng, fills
+    def __init__(
+        self, size: int, rng: np.random.Generator, fills: Sequence[str], least: tuple[int, int, int], dark: bool
+    ) -> None:
+        self.size, self.rng, self.fills, self.least = size, rng, fills, least
         self.unit = size / 256.0
         self.owner = np.zeros((size, size), np.int16)
         self.regions: list[_Region] = []
-        self.image, self.ground = self._background()
+        self.image, self.ground = night(rng, size) if dark else self._background()
 
     def _background(self) -> tuple[Image.Image, list[np.ndarray]]:
         """Draw a wall, or sky and ground with a horizon, with small clutter; returns also its colours."""
@@ -297,7 +314,7 @@ class _Canvas:
             if not region.labelled or (region.parent and not above):
                 continue
             depth = level[kept[above]] + 1 if above else 0
-            if depth > 2 or area[number] < MIN_AREA[depth] * self.unit**2:
+            if depth > 2 or area[number] < self.least[depth] * self.unit**2:
                 continue
             if above and area[number] > MAX_SHARE_OF_PARENT * area[above]:
                 continue
@@ -349,23 +366,50 @@ def _rows(rng: np.random.Generator, most: int) -> list[tuple[float, float, float
     return spots
 
 
-def draw_scene(seed: int | Sequence[int], *, size: int = 256, unseen: bool = False) -> Scene:
+def _slender_scene(rng: np.random.Generator, size: int) -> Scene:
+    """A scene whose things are mostly slender, half of the time at night among masts and lamps."""
+    dark = bool(rng.random() < 0.5)
+    canvas = _Canvas(size, rng, TRAINING_TEXTURES, MIN_AREA_SLENDER, dark)
+    for _ in range(int(rng.integers(0, 5)) if dark or rng.random() < 0.3 else 0):
+        lattice(rng, canvas.image)
+    for x, y, radius in _spots(rng, int(rng.choice([1, 2, 3, 4, 5]))):
+        slender = rng.random() < 0.75
+        family = str(rng.choice(list(SLENDER), p=SLENDER_SHARES) if slender else rng.choice(TRAINING_FAMILIES))
+        thing = SLENDER[family](rng) if slender else FAMILIES[family](rng)
+        placement = random_placement(rng, (x * canvas.unit, y * canvas.unit), radius * canvas.unit)
+        if slender:  # a bend that suits a house would tie a pencil in a knot
+            placement = replace(placement, bend=placement.bend * rng.choice([0.0, 0.3, 1.0], p=[0.5, 0.4, 0.1]))
+        canvas.put(family, simplified(thing, 0) if rng.random() < 0.2 else thing, placement)
+    if dark and rng.random() < 0.8:
+        canvas.image = glare(rng, canvas.image, size * rng.uniform(0.1, 0.4))
+    return canvas.scene()
+
+
+def draw_scene(seed: int | Sequence[int], *, size: int = 256, kind: Kind = "ordinary") -> Scene:
     """Draw the scene that belongs to a seed.
 
     Args:
         seed: seed (or several numbers that together are one) of `np.random.default_rng`.
         size: width and height in pixels, at least 64.
-        unseen: draw the things from `UNSEEN_FAMILIES` and fill them with `UNSEEN_TEXTURES`, which scenes for
-            training never show.
+        kind: "ordinary"; "slender": mostly slender things, half of the time at night; or "unseen": things from
+            `UNSEEN_FAMILIES` filled with `UNSEEN_TEXTURES`, which training never shows.
 
     Returns:
         The scene; it has at least one object in all but very rare cases.
+
+    Raises:
+        ValueError: `size` is below 64; another kind.
     """
     if size < 64:
         raise ValueError(f"size must be at least 64 pixels, got {size}")
+    if kind not in get_args(Kind):
+        raise ValueError(f"kind: expected one of {', '.join(get_args(Kind))}, got {kind!r}")
     rng = np.random.default_rng(seed)
+    if kind == "slender":
+        return _slender_scene(rng, size)
+    unseen = kind == "unseen"
     families = UNSEEN_FAMILIES if unseen else TRAINING_FAMILIES
-    canvas = _Canvas(size, rng, UNSEEN_TEXTURES if unseen else TRAINING_TEXTURES)
+    canvas = _Canvas(size, rng, UNSEEN_TEXTURES if unseen else TRAINING_TEXTURES, MIN_AREA, dark=False)
     if rng.random() < 0.15:
         family = str(rng.choice(families)) if unseen or rng.random() < 0.4 else "coin"
         plan = [(family, spot) for spot in _rows(rng, 5 if family == "coin" else 3)]

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sam_edu.training import batches
-from sam_edu.training.batches import TRAINING_STREAM, Batch, draw_batch, label_map, shrink
-from sam_edu.training.scenes import Scene, draw_scene
+from sam_edu.training.batches import SLENDER_SHARE, TRAINING_STREAM, Batch, draw_batch, label_map, shrink
+from sam_edu.training.scenes import Kind, Scene, draw_scene
 
 SETS = 5
 
@@ -74,9 +74,9 @@ def test_a_batch_holds_what_its_scenes_and_prompts_say(whole: Batch) -> None:
 def test_scenes_without_masks_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def sometimes_empty(seed: tuple[int, ...]) -> Scene:
+    def sometimes_empty(seed: tuple[int, ...], kind: Kind) -> Scene:
         asked.append(seed)
-        scene = draw_scene(seed)
+        scene = draw_scene(seed, kind=kind)
         empty = Scene(scene.image, scene.masks[:0], scene.level[:0], scene.parent[:0], ())
         return empty if seed[-1] < 2 else scene
 
@@ -84,6 +84,27 @@ def test_scenes_without_masks_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -
     batch = draw_batch(0, 5, range(7, 8), 2, 0.0)
     assert asked == [(TRAINING_STREAM, 0, 5, 7, attempt) for attempt in range(3)]
     assert batch.valid[:, 0].all()
+
+
+def test_a_share_of_the_scenes_is_slender(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which ones is fixed by the seed; the picture is the slender scene itself."""
+    kinds: list[Kind] = []
+    small = draw_scene(1, size=64)
+
+    def spy(seed: tuple[int, ...], kind: Kind) -> Scene:
+        kinds.append(kind)
+        return small
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batches, "draw_scene", spy)
+        for step in range(50):
+            draw_batch(0, step, range(8), 1, 0.0)
+    assert set(kinds) == {"ordinary", "slender"}
+    assert np.mean([kind == "slender" for kind in kinds]) == pytest.approx(SLENDER_SHARE, abs=0.06)
+    place = kinds.index("slender")
+    batch = draw_batch(0, place // 8, range(place % 8, place % 8 + 1), 1, 0.0)
+    scene = draw_scene((TRAINING_STREAM, 0, place // 8, place % 8, 0), kind="slender")
+    np.testing.assert_array_equal(batch.image[0].permute(1, 2, 0).numpy(), scene.image)
 
 
 def test_label_map_numbers_the_masks_of_each_level() -> None:

@@ -18,8 +18,7 @@ from sam_edu.training.clicks import centre_click, tight_box
 from sam_edu.training.evaluate import (
     AREAS,
     MEASURES,
-    TEST_STREAM,
-    UNSEEN_STREAM,
+    TEST_STREAMS,
     Target,
     area_table,
     calibration_table,
@@ -47,12 +46,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(weights: Path) -> list[Target]:
-    return evaluate(weights, SCENES, unseen=False, progress=False)
+    return evaluate(weights, SCENES, progress=False)
 
 
 def test_a_row_per_level_of_each_scene(rows: list[Target]) -> None:
     expected = [
-        (number, int(level)) for number in range(SCENES) for level in np.unique(draw_scene((TEST_STREAM, number)).level)
+        (number, int(level))
+        for number in range(SCENES)
+        for level in np.unique(draw_scene((TEST_STREAMS["ordinary"], number)).level)
     ]
     assert [(row.scene, row.level) for row in rows] == expected
 
@@ -72,7 +73,7 @@ def test_rows_have_sane_values(rows: list[Target]) -> None:
 
 def test_the_baselines_are_measured_on_the_same_mask(rows: list[Target]) -> None:
     for row in rows:
-        scene = draw_scene((TEST_STREAM, row.scene))
+        scene = draw_scene((TEST_STREAMS["ordinary"], row.scene))
         candidates = [
             mask
             for mask, level in zip(scene.masks, scene.level, strict=True)
@@ -92,22 +93,25 @@ def test_the_baselines_are_measured_on_the_same_mask(rows: list[Target]) -> None
 
 
 def test_evaluation_repeats_itself(weights: Path, rows: list[Target]) -> None:
-    again = evaluate(weights, 1, unseen=False, progress=False)
+    again = evaluate(weights, 1, progress=False)
     assert again == [row for row in rows if row.scene == 0]
 
 
 def test_unseen_scenes_are_of_the_unseen_families(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(module, "evaluate_scene", lambda model, scene, *rest: seen.append((scene, rest)) or [])
-    assert evaluate(weights, 2, unseen=True, progress=False) == []
+    assert evaluate(weights, 2, "unseen", progress=False) == []
     assert {family for scene, _ in seen for family in scene.family} <= set(UNSEEN_FAMILIES)
-    assert [rest for _, rest in seen] == [(0, UNSEEN_STREAM), (1, UNSEEN_STREAM)]
+    assert [rest for _, rest in seen] == [(0, TEST_STREAMS["unseen"]), (1, TEST_STREAMS["unseen"])]
 
 
 def test_no_test_scene_can_be_a_training_scene() -> None:
     """Seeds are lists of numbers of which the first is another for each use."""
-    assert len({TRAINING_STREAM, VALIDATION_STREAM, TEST_STREAM, UNSEEN_STREAM}) == 4
-    images = {draw_scene((stream, 0)).image.tobytes() for stream in (TRAINING_STREAM, VALIDATION_STREAM, TEST_STREAM)}
+    assert len({TRAINING_STREAM, VALIDATION_STREAM, *TEST_STREAMS.values()}) == 5
+    images = {
+        draw_scene((stream, 0)).image.tobytes()
+        for stream in (TRAINING_STREAM, VALIDATION_STREAM, TEST_STREAMS["ordinary"])
+    }
     assert len(images) == 3
 
 
@@ -202,10 +206,10 @@ def test_command_prints_the_tables_and_writes_the_rows(
     ]
     monkeypatch.setattr(sys, "argv", ["evaluate", *options])
     module.main()
-    assert asked == [(weights, 2, False, 1)]
+    assert asked == [(weights, 2, "ordinary", 1)]
     said = capsys.readouterr().out
     tables = (table(rows), area_table(rows), head_table(rows), calibration_table(rows))
-    assert all(text in said for text in ("2 scenes, held-out", *tables, "share on the clicked object"))
+    assert all(text in said for text in ("2 held-out scenes, ordinary", *tables, "share on the clicked object"))
     stored = json.loads(path.read_text())
     assert [row["click"] for row in stored] == [row.click for row in rows]
 
@@ -219,12 +223,12 @@ def test_calibration_puts_each_mask_into_one_bin(rows: list[Target]) -> None:
 
 def test_attention_shares_are_shares_and_chance_is_the_area() -> None:
     set_up = build_tiny().eval()
-    shares = attention_shares(set_up, 2, TEST_STREAM, progress=False)
+    shares = attention_shares(set_up, 2, TEST_STREAMS["ordinary"], progress=False)
     assert list(shares) == ["layer 0", "layer 1", "last"]
     for values in shares.values():
         assert values.shape == (2, 9, 2)
         assert ((values >= 0) & (values <= 1)).all()
-    number, scene = 0, draw_scene((TEST_STREAM, 0))
+    number, scene = 0, draw_scene((TEST_STREAMS["ordinary"], 0))
     areas = scene.masks[scene.level == 0][:, 2::4, 2::4].mean(axis=(1, 2))
     assert np.isclose(areas, shares["layer 0"][number, 8, 0]).any()
     assert len(share_table(shares).splitlines()) == 8

@@ -15,7 +15,7 @@ def test_worst_clicks_repeat_what_was_measured(tmp_path: Path) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         export(build_tiny(), path)
-    rows = evaluate(path, 3, unseen=False, progress=False)
+    rows = evaluate(path, 3, progress=False)
     cases = worst_clicks(load("tiny", checkpoint=path), rows, per_level=1)
     lowest = [min((row for row in rows if row.level == level), key=lambda row: row.click) for level in range(3)]
     assert len(cases) == len(LEVELS)

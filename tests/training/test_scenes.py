@@ -8,6 +8,7 @@ import pytest
 from sam_edu.training import textures
 from sam_edu.training.scenes import (
     MIN_AREA,
+    MIN_AREA_SLENDER,
     TRAINING_FAMILIES,
     TRAINING_TEXTURES,
     UNSEEN_FAMILIES,
@@ -16,6 +17,7 @@ from sam_edu.training.scenes import (
     draw_scene,
 )
 from sam_edu.training.shapes import FAMILIES, simplified
+from sam_edu.training.slender import SLENDER
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def test_same_seed_same_scene_and_other_seed_other_scene() -> None:
 
 def test_a_scene_does_not_depend_on_what_was_drawn_before() -> None:
     expected = draw_scene(21).image
-    draw_scene(22, unseen=True)
+    draw_scene(22, kind="unseen")
     np.random.seed(0)  # noqa: NPY002  (the global state must not matter)
     np.testing.assert_array_equal(draw_scene(21).image, expected)
 
@@ -116,7 +118,7 @@ def test_unseen_families_are_kept_apart(scenes: list[Scene]) -> None:
     seen = Counter(name for scene in scenes for name in scene.family)
     assert set(seen) <= set(TRAINING_FAMILIES)
     assert len(seen) > 0.8 * len(TRAINING_FAMILIES)
-    unseen = {name for index in range(10) for name in draw_scene([12, index], unseen=True).family}
+    unseen = {name for index in range(10) for name in draw_scene([12, index], kind="unseen").family}
     assert unseen == set(UNSEEN_FAMILIES)
 
 
@@ -133,7 +135,7 @@ def test_unseen_textures_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None
         draw_scene([13, index])
     assert set(used) == set(TRAINING_TEXTURES)
     used.clear()
-    scene = draw_scene(14, unseen=True)
+    scene = draw_scene(14, kind="unseen")
     things = len(used) - 2  # at most a wall and a ground lie behind them
     assert things > 0
     assert all(name in UNSEEN_TEXTURES for name in used[-things:])
@@ -168,3 +170,45 @@ def test_bad_arguments_are_named() -> None:
         draw_scene(0, size=10)
     with pytest.raises(ValueError, match="'velvet'"):
         textures.field("velvet", np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(6))
+
+
+@pytest.fixture(scope="module")
+def slender_scenes() -> list[Scene]:
+    return [draw_scene([15, index], kind="slender") for index in range(40)]
+
+
+def test_slender_scenes_nest_and_have_large_enough_masks(slender_scenes: list[Scene]) -> None:
+    for scene in slender_scenes:
+        for mask, level, parent in zip(scene.masks, scene.level, scene.parent, strict=True):
+            assert mask.sum() >= MIN_AREA_SLENDER[level]
+            assert level == 0 or not (mask & ~scene.masks[parent]).any()
+    assert np.mean([len(scene.masks) > 0 for scene in slender_scenes]) > 0.9
+
+
+def test_slender_scenes_have_what_ordinary_ones_lack(scenes: list[Scene], slender_scenes: list[Scene]) -> None:
+    assert not set(SLENDER) & set(FAMILIES)
+    assert not {name for scene in scenes for name in scene.family} & set(SLENDER)
+    assert {name for scene in slender_scenes for name in scene.family} >= set(SLENDER)
+    assert not {name for scene in slender_scenes for name in scene.family} & set(UNSEEN_FAMILIES)
+
+    def slenderness(scene: Scene, names: set[str]) -> list[float]:
+        rows = zip(scene.masks, scene.level, scene.family, strict=True)
+        return [_length_over_width(mask) for mask, level, family in rows if level == 0 and family in names]
+
+    thin = [value for scene in slender_scenes for value in slenderness(scene, set(SLENDER))]
+    usual = [value for scene in scenes for value in slenderness(scene, set(FAMILIES))]
+    assert np.median(thin) > 2.5 * np.median(usual)
+    dark = [scene.image.mean() < 60 for scene in slender_scenes]
+    assert np.mean(dark) > 2 * np.mean([scene.image.mean() < 60 for scene in scenes])
+
+
+def _length_over_width(mask: np.ndarray) -> float:
+    """Ratio of the standard deviations along the principal axes."""
+    long, short = np.linalg.svd(np.argwhere(mask) - np.argwhere(mask).mean(axis=0), compute_uv=False)
+    return float(long / short)
+
+
+@pytest.mark.no_shape_check
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="kind: expected one of ordinary, slender, unseen, got 'fat'"):
+        draw_scene(0, kind="fat")  # type: ignore[arg-type]
