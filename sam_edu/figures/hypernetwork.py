@@ -91,7 +91,7 @@ def logit_cascade(
     contributions: Mapping[str, ArrayLike | Any],
     *,
     title: str = "",
-    label: str = "channel, the largest contribution first",
+    label: str = "channel, the largest term first",
 ) -> Picture:
     """Sums as staircases: each bar starts where the one before ended, up in red and down in blue.
 

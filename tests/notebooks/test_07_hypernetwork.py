@@ -42,3 +42,42 @@ def test_what_is_shown_is_chosen_by_rule() -> None:
 
 def test_no_prose_names_a_channel_of_the_trained_model() -> None:
     assert not re.search(r"channel \d", NOTEBOOK.prose(NOTEBOOK.between("trained", "read")))
+
+
+def test_nothing_about_the_trained_model_comes_from_a_file() -> None:
+    assert not [name for name, source in NOTEBOOK.code.items() if "statistics.load" in source]
+    assert "checkpoints.from_environment()" in NOTEBOOK.sources["setup"]
+
+
+def test_what_training_learns_is_called_parameters() -> None:
+    assert not re.search(r"trained weights|learned weights", NOTEBOOK.prose())
+
+
+def test_silent_features_are_switched_off_and_each_mask_counted() -> None:
+    lines = re.findall(r"mask (\d): of +(\d+) pixels +(\d+) are left", NOTEBOOK.printed("signs-mute"))
+    assert [int(mask) for mask, _, _ in lines] == [0, 1, 2, 3]
+    assert all(int(left) <= int(of) for _, of, left in lines)
+
+
+def test_every_channel_is_left_out_and_flattened() -> None:
+    assert "range(32)" in NOTEBOOK.sources["roles-worth"]
+    assert len(re.findall(r"[01]\.\d\d left out, [01]\.\d\d flattened", NOTEBOOK.printed("roles-worth"))) == 6
+    correlations = re.findall(
+        r"left out +(-?[01]\.\d\d), when flattened +(-?[01]\.\d\d)", NOTEBOOK.printed("roles-rank")
+    )
+    assert len(correlations) == 3
+
+
+def test_fitted_weights_stand_beside_the_written_ones_for_all_four_pairs() -> None:
+    line = (
+        r"features of (\w), true object of (\w): IoU with fitted weights [\d.]+, with the weights of click (\w) [\d.]+"
+    )
+    found = re.findall(line, NOTEBOOK.printed("two-best"))
+    assert [one[:2] for one in found] == [("A", "A"), ("A", "B"), ("B", "A"), ("B", "B")]
+    assert all(wanted == written for _, wanted, written in found)
+
+
+def test_hand_counts_are_a_part_of_the_whole_decoder() -> None:
+    shares = re.findall(r"([\d.]+) %", NOTEBOOK.printed("read-once"))
+    assert len(shares) == 4
+    assert sum(map(float, shares[:3])) < 100.0 == float(shares[3])
