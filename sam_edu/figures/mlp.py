@@ -16,8 +16,10 @@ from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import FAINT, SOFT, WIDTH, blank, heading, theme
 from sam_edu.figures.tokens import token_colour
 
+BEND = ("#F3E5F0", "#A4518A")
+"""Fill and edge of a box that bends and learns nothing: ReLU, GELU."""
+
 _FEW = 4  # more curves than this in a panel are drawn thin, without a legend
-_BEND = ("#F3E5F0", "#A4518A")
 
 
 def mlp_diagram(
@@ -65,7 +67,7 @@ def _block_lane(axes: Axes, y: Number, tokens: int, dim: int, inner: int) -> Non
     _label(axes, y, "(3)", "MLPBlock")
     draw_box(axes, 186, y, 92, "all tokens", TOKEN)
     draw_box(axes, 356, y, 96, f"lin1\n{dim} → {inner}", GREY)
-    draw_box(axes, 500, y, 58, "ReLU", _BEND)
+    draw_box(axes, 500, y, 58, "ReLU", BEND)
     draw_box(axes, 644, y, 96, f"lin2\n{inner} → {dim}", GREY)
     draw_box(axes, 894, y, 96, "LayerNorm", IMAGE)
     draw_arrow(axes, [(232, y), (308, y)], f"{tokens} × {dim}", (279, y - 10))
@@ -90,7 +92,7 @@ def _exit_lane(
     for x, layer, width in ((318, 0, dim), (500, 1, dim), (682, 2, out)):
         draw_box(axes, x, y, 96, f"layers.{layer}\n{dim} → {width}", GREY)
     for x in (409, 591):
-        draw_box(axes, x, y, 50, "ReLU", _BEND)
+        draw_box(axes, x, y, 50, "ReLU", BEND)
         draw_arrow(axes, [(x - 43, y), (x - 25, y)])
         draw_arrow(axes, [(x + 25, y), (x + 43, y)])
     draw_box(axes, 894, y, 96, f"{many} × {out}\n{result}", OUT)

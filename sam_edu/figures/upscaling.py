@@ -13,10 +13,9 @@ from sam_edu.figures.diagram import IMAGE, OUT, draw_arrow, draw_text
 from sam_edu.figures.features import three_colours
 from sam_edu.figures.ladder import COLOURS, GREY, draw_box
 from sam_edu.figures.marks import listed
+from sam_edu.figures.mlp import BEND
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import SOFT, WIDTH, bare, blank, heading, theme
-
-_BEND = ("#F3E5F0", "#A4518A")
 
 
 def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Picture:
@@ -41,9 +40,9 @@ def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Picture:
         draw_box(axes, x["in"], y, 100, "image tokens", IMAGE)
         draw_box(axes, x["0"], y, 134, f"[0] ConvTranspose2d\n{dim} → {once}, 2 × 2", GREY)
         draw_box(axes, x["1"], y, 104, f"[1] LayerNorm2d\n{once}", GREY)
-        draw_box(axes, x["2"], y, 74, "[2] GELU", _BEND)
+        draw_box(axes, x["2"], y, 74, "[2] GELU", BEND)
         draw_box(axes, x["3"], y, 134, f"[3] ConvTranspose2d\n{once} → {twice}, 2 × 2", GREY)
-        draw_box(axes, x["4"], y, 74, "[4] GELU", _BEND)
+        draw_box(axes, x["4"], y, 74, "[4] GELU", BEND)
         draw_box(axes, x["out"], y, 92, "to the product\n(6-3)", OUT)
         for start, end in ((112, 165), (299, 348), (452, 491), (565, 605), (739, 775), (849, 889)):
             draw_arrow(axes, [(start, y), (end, y)])

@@ -41,6 +41,10 @@ class OutputUpscaling(nn.Sequential):
         self.doubled_twice = Point("batch channels height width")
         self.activated_twice = Point("batch channels height width")
 
+    def __getitem__(self, idx: slice | int) -> nn.Module:
+        """One layer, or a slice of them as a plain `nn.Sequential`: `nn.Sequential` would call this constructor."""
+        return nn.Sequential(*self)[idx] if isinstance(idx, slice) else super().__getitem__(idx)
+
     def forward(
         self, input: Float[Tensor, "batch dim height width"]
     ) -> Float[Tensor, "batch channels 4*height 4*width"]:

@@ -1,6 +1,7 @@
 """OutputUpscaling against the five layers in Meta's decoder."""
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parity import (
@@ -49,3 +50,23 @@ def test_each_token_paints_its_own_square():
     assert difference[4:8, 8:12].any()
     difference[4:8, 8:12] = False
     assert not difference.any()
+
+
+@pytest.mark.parametrize("part", [slice(2), slice(3, 5), slice(5)], ids=str)
+def test_a_slice_is_what_a_slice_of_metas_is(part):
+    """nn.Sequential makes a slice by calling the subclass's constructor, which wants a width."""
+    ours, theirs = (decoder.output_upscaling[part] for decoder in make_pair("MaskDecoder", **TINY))
+    assert type(ours) is type(theirs) is torch.nn.Sequential
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert [type(layer).__name__ for layer in ours] == [type(layer).__name__ for layer in theirs]
+    tokens = randoms(0)(1, next(theirs.parameters()).shape[0], 2, 3)
+    torch.testing.assert_close(ours(tokens), theirs(tokens), rtol=0, atol=1e-6)
+
+
+def test_slices_share_the_layers_and_numbers_still_find_them():
+    ours, _ = (decoder.output_upscaling for decoder in make_pair("MaskDecoder", **TINY))
+    assert ours[:2][0] is ours[0]
+    assert isinstance(ours[4], torch.nn.GELU)
+    assert len(ours[:5]) == 5
+    with pytest.raises(IndexError):
+        ours[10]

@@ -28,6 +28,7 @@ def test_the_ladder_shows_what_its_prose_says() -> None:
 
 def test_counts_are_those_of_meta() -> None:
     assert re.findall(r"[\d,]+$", NOTEBOOK.printed("same-count"), re.MULTILINE) == ["65,600", "128", "8,224", "73,952"]
+    assert "1.8%" in NOTEBOOK.printed("same-flops")
     assert "22%" in NOTEBOOK.printed("same-flops")
     assert "tensors that differ: []" in NOTEBOOK.printed("same-compare")
 
@@ -41,10 +42,27 @@ def test_the_boxes_show_what_their_prose_says() -> None:
     assert "['input']" in NOTEBOOK.printed("read-deconv")
 
 
+def test_the_parts_of_a_map_and_the_jumps_are_measured_beside_controls() -> None:
+    cancel = NOTEBOOK.printed("split-cancel")
+    for part in ("token to token", "pattern", "drawing"):
+        assert re.search(rf"^{part} +in masks 0 to 3:(?: +\d+\.\d\d){{4}} of", cancel, re.MULTILINE), part
+    as_they_are, at_random = re.findall(r"share of pattern, weights .*: ([\d.]+)%", cancel)
+    assert float(as_they_are) != float(at_random)
+    jumps = re.findall(r"^(.+?) +within a half .*: ([\d.]+) times$", NOTEBOOK.printed("jumps-print"), re.MULTILINE)
+    names = [name for name, _ in jumps]
+    assert names == [*(f"mask {i}" for i in range(4)), "no pattern, mean of 4", "bilinear, mean of 4"]
+    assert 0.9 < float(jumps[-1][1]) < 1.1
+
+
 def test_every_change_is_measured_and_drawn() -> None:
     alt = NOTEBOOK.cells["held-out-picture"]["outputs"][-1]["metadata"]["image/png"]["alt"]
-    changes = re.findall(r'^    "([^"]+)": (?:with_layers|no_pattern|flat)', NOTEBOOK.sources["ways"], re.MULTILINE)
+    changes = re.findall(r'^    "([^"]+)": with_layers', NOTEBOOK.sources["ways"], re.MULTILINE)
     assert changes[0] == "as it is"
     assert len(changes) == 7
-    for name in (*changes[1:], "pattern taken out", "squares flat"):
+    for name in (*changes[1:], "pattern taken out", "squares flat", "means joined"):
         assert name in alt
+
+
+def test_the_third_exercise_is_not_solved_before_it_is_set() -> None:
+    before = NOTEBOOK.between("title", "ex3-prose")
+    assert not [name for name in before if "repeat_interleave(4, -1)" in NOTEBOOK.sources[name]]
