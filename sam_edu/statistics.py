@@ -4,11 +4,14 @@
 
     stats = statistics.load()
     stats.effect("transformer.final_attn_token_to_image head 3 zero")   # change in IoU, with a 95 % interval
+    stats.prompts.predicted                                             # what the IoU head said, (clicks, 4)
     with statistics.switched_off(model, "transformer.layers.1.mlp off"):
         predictor.predict(...)                                          # the same, on your own picture
 
-`SWITCHES` lists everything that is switched off, one thing at a time. The file `tiny/statistics.npz` holds what
-`python -m tools.make_statistics` measured, stamped with the SHA-256 of the weights.
+`SWITCHES` lists everything that is switched off, one thing at a time. `HeldOutPrompts` lists what was measured with
+everything on: all four masks, corrective clicks, boxes. The file `tiny/statistics.npz` holds what
+`python -m tools.make_statistics` measured, stamped with the SHA-256 of the weights. `recompute` and `prompts_again`
+measure some of it anew.
 
 **Prompts.** One random click on a mask of each level (object, part, sub-part) of scenes of the test stream, numbers
 `FIRST_SCENE` and up: neither training nor the published scores used them. **Measures.** "best": the IoU with the mask
@@ -29,7 +32,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
@@ -37,6 +40,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -44,8 +48,8 @@ from sam_edu.modules import Attention, MaskDecoder
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam, tiny_weights
 from sam_edu.tracing import How, Select, intervene
-from sam_edu.training.clicks import random_click
-from sam_edu.training.scenes import draw_scene
+from sam_edu.training.clicks import masks_at, random_click
+from sam_edu.training.scenes import Scene, draw_scene
 
 DEPTH, HEADS, HIDDEN = 2, 8, 2048
 """Blocks, heads of each attention, and hidden units of each block's MLP, in SAM's decoder."""
@@ -75,6 +79,12 @@ Measure = Literal["best", "picked"]
 
 TOLERANCE = 2e-3
 """How far a recomputed IoU may be from the stored one: half floats keep 0.0003, and rounding may turn a pixel."""
+
+STABILITY_OFFSET = 1.0
+"""How far above and below threshold 0 the stability score looks, as Meta's `SamAutomaticMaskGenerator` does."""
+
+CLICKS = 8
+"""With how many clicks the corrections end."""
 
 COMMAND = "python -m tools.make_statistics"
 
@@ -430,6 +440,12 @@ class Prompt(NamedTuple):
 
 def prompts_of(number: int) -> tuple[np.ndarray, np.ndarray, list[Prompt]]:
     """A held-out scene's picture (256, 256, 3), its masks, and a random click on a mask of each level that it has."""
+    scene, prompts = scene_and_prompts(number)
+    return scene.image, scene.masks, prompts
+
+
+def scene_and_prompts(number: int) -> tuple[Scene, list[Prompt]]:
+    """A held-out scene as it was drawn, and the same clicks."""
     scene = draw_scene((TEST_STREAM, number))
     rng = np.random.default_rng((TEST_STREAM, number, 1))
     prompts = []
@@ -437,7 +453,87 @@ def prompts_of(number: int) -> tuple[np.ndarray, np.ndarray, list[Prompt]]:
         mask = int(rng.choice(np.flatnonzero(scene.level == level)))
         x, y = random_click(scene.masks[mask], rng)
         prompts.append(Prompt(number, mask, int(level), int(x), int(y), int(scene.masks[mask].sum())))
-    return scene.image, scene.masks, prompts
+    return scene, prompts
+
+
+@dataclass(frozen=True, eq=False)
+class FourMasks:
+    """Masks 0 to 3 at one click each. Every IoU is at the picture's full size, threshold 0.
+
+    Attributes:
+        predicted: the IoU head's prediction.
+        iou: with the mask that is meant.
+        iou_any: with the best of the masks that are right for this click, those that hold its pixel: the head is
+            trained to predict this.
+        stability: pixels with a logit above 1 as a share of those above -1, as
+            `segment_anything.utils.amg.calculate_stability_score` computes it with threshold 0 and offset 1; NaN where
+            no logit is above -1.
+    """
+
+    predicted: Float[np.ndarray, "clicks 4"]
+    iou: Float[np.ndarray, "clicks 4"]
+    iou_any: Float[np.ndarray, "clicks 4"]
+    stability: Float[np.ndarray, "clicks 4"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HeldOutPrompts(FourMasks):
+    """The held-out clicks, and what the decoder as it is makes of each: a row per click, in the order of `clicks`.
+
+    As a sequence it is the clicks: `len(prompts)`, `prompts[12]`, `for prompt in prompts`. What has one number per
+    click goes into `Statistics.interval`.
+
+    Attributes:
+        area: pixels of each mask, at the picture's full size. (That of the mask that is meant: `prompts[12].area`.)
+        level: of the mask that is meant: 0 object, 1 part, 2 sub-part.
+        corrections: IoU with the mask that is meant after 1 to 8 clicks, the logits before given back as mask prompt,
+            as `sam_edu.training.evaluate` corrects. After the first click, the held-out one, it is the mask of 1 to 3
+            whose predicted IoU is highest; after more it is mask 0. The next click goes into the error of that same
+            mask: in row 0 to the error's deepest place, in row 1 to a random one. Where there is no error it goes onto
+            the mask that is meant.
+        corrections_without: as row 0, but the logits are never given back: the model is told the clicks alone. (They
+            lie elsewhere from the third on, as the errors differ.)
+        boxes_iou: of mask 0 with the mask that is meant, for its exact tight box in place of the click.
+        boxes_predicted: the IoU head's prediction for it.
+        clicks: scene, place and mask that is meant.
+    """
+
+    area: Int[np.ndarray, "clicks 4"]
+    level: Int[np.ndarray, "clicks"]
+    corrections: Float[np.ndarray, "2 clicks 8"]
+    corrections_without: Float[np.ndarray, "clicks 8"]
+    boxes_iou: Float[np.ndarray, "clicks"]
+    boxes_predicted: Float[np.ndarray, "clicks"]
+    clicks: tuple[Prompt, ...]
+
+    def __len__(self) -> int:
+        return len(self.clicks)
+
+    def __getitem__(self, number: int) -> Prompt:
+        return self.clicks[number]
+
+    def __iter__(self) -> Iterator[Prompt]:
+        return iter(self.clicks)
+
+    def __repr__(self) -> str:
+        scenes = len({prompt.scene for prompt in self.clicks})
+        return f"<HeldOutPrompts: {len(self)} clicks on {scenes} held-out scenes>"
+
+
+MEASURED = tuple(one.name for one in fields(HeldOutPrompts) if one.name not in ("level", "clicks"))
+"""The arrays of `HeldOutPrompts` that are measured; in the file "prompts." stands before their names."""
+
+
+def _read_prompts(data: Mapping[str, Any]) -> HeldOutPrompts:
+    lacking = [name for name in MEASURED if f"prompts.{name}" not in data]
+    if lacking:
+        raise ValueError(f"the file lacks {', '.join(lacking)}: {COMMAND} --only prompts measures them")
+    clicks = tuple(Prompt(*map(int, row)) for row in data["prompts"])
+    types: dict[str, type] = {"area": np.int64}
+    arrays: dict[str, Any] = {
+        name: np.asarray(data[f"prompts.{name}"], types.get(name, np.float64)) for name in MEASURED
+    }
+    return HeldOutPrompts(**arrays, level=np.array([prompt.level for prompt in clicks]), clicks=clicks)
 
 
 class Effect(NamedTuple):
@@ -458,20 +554,23 @@ class Statistics:
     """What was measured over the held-out clicks.
 
     Args:
-        data: the arrays of the file, as `sam_edu.training.switched` makes them.
+        data: the arrays of the file, as `sam_edu.training.switched` and `sam_edu.training.held_out` make them.
 
     Attributes:
-        prompts: the clicks, in the order of every array's axis of that name.
+        prompts: the clicks, in the order of every array's axis of that name, and what the decoder makes of each.
         names: of all switches that were measured.
         definitions: by name what each was when it was measured.
         weights: SHA-256 of the weights that were measured.
+
+    Raises:
+        ValueError: something was not measured.
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.weights = str(data["weights"])
         self.definitions: dict[str, str] = json.loads(str(data["definitions"]))
         self.names = tuple(self.definitions)
-        self.prompts = tuple(Prompt(*map(int, row)) for row in data["prompts"])
+        self.prompts = _read_prompts(data)
         self._scores = np.asarray(data["scores"], np.float64)  # (1 + switches, prompts, measures): first as it is
         self._data = {name: np.asarray(data[name], np.float64) for name in ("entropy", "distance", "share")}
 
@@ -586,23 +685,30 @@ def load(path: Path | None = None, *, weights: Path | None = None) -> Statistics
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it belongs to other weights.
+        ValueError: it belongs to other weights, or lacks something.
     """
+    return Statistics(read(path, weights=weights))
+
+
+def read(path: Path | None = None, *, weights: Path | None = None) -> dict[str, np.ndarray]:
+    """The file's arrays. Arguments and errors as for `load`, but nothing has to be there but the stamp."""
     path, weights = path or stored_at(), weights or tiny_weights()
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {COMMAND} makes it")
-    with np.load(path, allow_pickle=False) as data:
-        found = Statistics({name: data[name] for name in data.files})
-    wanted = sha256(weights)
-    if found.weights != wanted:
+    with np.load(path, allow_pickle=False) as file:
+        data = {name: file[name] for name in file.files}
+    stamp, wanted = str(data["weights"]), sha256(weights)
+    if stamp != wanted:
         raise ValueError(
-            f"{path.name} was measured on other weights (SHA-256 {found.weights[:12]}...) than {weights.name} "
+            f"{path.name} was measured on other weights (SHA-256 {stamp[:12]}...) than {weights.name} "
             f"({wanted[:12]}...); {COMMAND} measures these"
         )
-    return found
+    return data
 
 
-def recompute(model: Sam, name: str | None, prompts: Iterable[Prompt | int], measure: Measure = "best") -> np.ndarray:
+def recompute(
+    model: Sam, name: str | None, prompts: Iterable[Prompt | int | np.integer], measure: Measure = "best"
+) -> np.ndarray:
     """Measure some clicks now: the whole decoder with something switched off, a click at a time, nothing reused.
 
     Args:
@@ -619,23 +725,74 @@ def recompute(model: Sam, name: str | None, prompts: Iterable[Prompt | int], mea
         KeyError: no such name.
         ValueError: another measure, or a prompt that is none of the held-out ones.
     """
-    column, asked = _column(measure), list(prompts)
-    if any(not isinstance(prompt, Prompt) for prompt in asked):
-        known = load().prompts
-        asked = [prompt if isinstance(prompt, Prompt) else known[prompt] for prompt in asked]
-    predictor, scores = Predictor(model), []
-    for prompt in asked:
-        assert isinstance(prompt, Prompt)
-        image, masks, drawn = prompts_of(prompt.scene)
-        if prompt not in drawn:
-            raise ValueError(f"{prompt}: is none of the held-out clicks; {COMMAND} draws them anew")
-        predictor.set_image(image)
+    column, predictor, scores = _column(measure), Predictor(model), []
+    for prompt, scene in _drawn_again(prompts):
+        predictor.set_image(scene.image)
         with ExitStack() as stack:
             if name is not None:
                 stack.enter_context(switched_off(model, name))
-            logits, predicted, _ = predictor.predict([[prompt.x, prompt.y]], [1], return_logits=True)
-        scores.append(both_scores(torch.from_numpy(logits), torch.from_numpy(predicted), masks[prompt.mask])[column])
+            logits, predicted = _predict(predictor, prompt, three=True)
+        scores.append(both_scores(logits, predicted, scene.masks[prompt.mask])[column])
     return np.array(scores)
+
+
+def prompts_again(model: Sam, numbers: Iterable[Prompt | int | np.integer]) -> FourMasks:
+    """Measure masks 0 to 3 of some clicks now, a click at a time, with the plain decoder and nothing reused.
+
+    Args:
+        model: what to measure; in eval mode.
+        numbers: of the clicks in the package's statistics, or held-out clicks.
+
+    Returns:
+        a row per click: each array within `TOLERANCE` of the same rows of `load().prompts`, if the model is the one
+        that was measured.
+
+    Raises:
+        ValueError: a prompt that is none of the held-out ones.
+    """
+    predictor, rows = Predictor(model), []
+    for prompt, scene in _drawn_again(numbers):
+        predictor.set_image(scene.image)
+        single, three = _predict(predictor, prompt, three=False), _predict(predictor, prompt, three=True)
+        rows.append(four_masks(torch.cat([single[0], three[0]]), torch.cat([single[1], three[1]]), scene, prompt))
+    return FourMasks(**{one.name: np.stack([row[one.name] for row in rows]) for one in fields(FourMasks)})
+
+
+def _drawn_again(prompts: Iterable[Prompt | int | np.integer]) -> Iterator[tuple[Prompt, Scene]]:
+    """Clicks or their numbers, as clicks with their scenes."""
+    asked = list(prompts)
+    known = load().prompts if any(not isinstance(prompt, Prompt) for prompt in asked) else ()
+    for prompt in asked:
+        found = prompt if isinstance(prompt, Prompt) else known[int(prompt)]
+        scene, drawn = scene_and_prompts(found.scene)
+        if found not in drawn:
+            raise ValueError(f"{found}: is none of the held-out clicks; {COMMAND} draws them anew")
+        yield found, scene
+
+
+def _predict(predictor: Predictor, prompt: Prompt, three: bool) -> tuple[Tensor, Tensor]:
+    """Logits at full size and predicted IoU: of masks 1 to 3, or of mask 0."""
+    logits, predicted, _ = predictor.predict([[prompt.x, prompt.y]], [1], multimask_output=three, return_logits=True)
+    return torch.from_numpy(logits), torch.from_numpy(predicted)
+
+
+def four_masks(
+    logits: Float[Tensor, "4 height width"], predicted: Float[Tensor, "4"], scene: Scene, prompt: Prompt
+) -> dict[str, np.ndarray]:
+    """A row of `FourMasks`: each array's four numbers for a click.
+
+    Args:
+        logits: of masks 0 to 3, as large as the scene.
+        predicted: their predicted IoU.
+        scene: where the click is.
+        prompt: the click.
+    """
+    right = scene.masks[masks_at(scene, prompt.x, prompt.y, prompt.mask)]  # the first is the one that is meant
+    each = torch.stack([ious(logits > 0, mask) for mask in right])
+    high = (logits > STABILITY_OFFSET).sum(dim=(1, 2))
+    low = (logits > -STABILITY_OFFSET).sum(dim=(1, 2))
+    found = {"predicted": predicted, "iou": each[0], "iou_any": each.amax(dim=0), "stability": high.double() / low}
+    return {name: value.double().cpu().numpy() for name, value in found.items()}
 
 
 def both_scores(logits: Tensor, predicted: Tensor, mask: np.ndarray) -> tuple[float, float]:
@@ -646,7 +803,11 @@ def both_scores(logits: Tensor, predicted: Tensor, mask: np.ndarray) -> tuple[fl
         predicted: (masks,).
         mask: (height, width) bool, what was meant.
     """
-    drawn, meant = logits > 0, torch.from_numpy(mask).to(logits.device)
-    common = (drawn & meant).sum(dim=(1, 2)).double()
-    iou = common / (drawn | meant).sum(dim=(1, 2))
+    iou = ious(logits > 0, mask)
     return float(iou.max()), float(iou[int(predicted.argmax())])
+
+
+def ious(drawn: Bool[Tensor, "masks height width"], mask: np.ndarray) -> Float[Tensor, "masks"]:
+    """IoU of each mask with one that is not empty, (height, width) bool."""
+    meant = torch.from_numpy(mask).to(drawn.device)
+    return (drawn & meant).sum(dim=(1, 2)).double() / (drawn | meant).sum(dim=(1, 2))

@@ -9,6 +9,7 @@ import torch
 
 from sam_edu import statistics
 from sam_edu.sam import tiny_weights
+from sam_edu.training.held_out import join, measure_prompts
 from sam_edu.training.switched import measure, merge, missing, store
 
 SCENES = 100
@@ -17,31 +18,45 @@ SCENES = 100
 def main() -> None:
     """Measure, write the file, say what was found."""
     parser = argparse.ArgumentParser(prog="python -m tools.make_statistics", description=__doc__)
-    parser.add_argument("--scenes", type=int, default=SCENES, help="held-out scenes, about 2.2 clicks each")
+    parser.add_argument("--scenes", type=int, default=SCENES, help="held-out scenes, about 2.5 clicks each")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--weights", type=Path, default=tiny_weights(), help="a safetensors file of the tiny model")
     parser.add_argument("--out", type=Path, default=statistics.stored_at(), help="the file to write")
-    parser.add_argument("--new", action="store_true", help="only the switches that the file does not hold")
+    less = parser.add_mutually_exclusive_group()
+    less.add_argument("--new", action="store_true", help="only the switches that the file does not hold")
+    less.add_argument("--only", choices=["prompts"], help="only what is measured with everything on; switches stay")
     args = parser.parse_args()
     if args.scenes < 1:
         parser.error(f"--scenes: expected at least 1, got {args.scenes}")
     torch.set_num_threads(1)
-    if args.new:
-        statistics.load(args.out, weights=args.weights)  # refuses the file of other weights
-        with np.load(args.out, allow_pickle=False) as file:
-            before = {name: file[name] for name in file.files}
+    if args.new or args.only:
+        before = statistics.read(args.out, weights=args.weights)  # refuses the file of other weights
         scenes = int(before["prompts"][:, 0].max()) + 1 - statistics.FIRST_SCENE
-        data = merge(before, measure(args.weights, scenes, args.processes, names=missing(before)))
+        if args.new:
+            data = merge(before, measure(args.weights, scenes, args.processes, names=missing(before)))
+        else:
+            data = join(before, measure_prompts(args.weights, scenes, args.processes))
     else:
-        data = measure(args.weights, args.scenes, args.processes)
+        data = join(
+            measure(args.weights, args.scenes, args.processes),
+            measure_prompts(args.weights, args.scenes, args.processes),
+        )
     store(data, args.out)
     stats = statistics.load(args.out, weights=args.weights)
     print(f"{args.out}: {args.out.stat().st_size:,} bytes\n{stats!r}")
     print(f"IoU as it is: best of three {stats.baseline().mean():.3f}, picked {stats.baseline('picked').mean():.3f}")
+    for row, place in enumerate(("at the deepest error", "at a random error")):
+        print(f"  after 1 to 8 clicks {place}: {_listed(stats.prompts.corrections[row])}")
+    print(f"  the same at the deepest, clicks alone: {_listed(stats.prompts.corrections_without)}")
+    print(f"  exact box, mask 0: {stats.prompts.boxes_iou.mean():.3f}")
     effects = {name: stats.effect(name) for name in stats.names}
     for name in sorted(effects, key=lambda name: effects[name].mean)[:12]:
         mean, low, high, _ = effects[name]
         print(f"  {mean:+.4f} ({low:+.4f} to {high:+.4f})  {name}")
+
+
+def _listed(scores: np.ndarray) -> str:
+    return " ".join(f"{score:.3f}" for score in scores.mean(axis=0))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ import math
 import multiprocessing
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -327,13 +328,29 @@ def measure(
         names: which switches; all by default.
 
     Returns:
-        the arrays of the file, the same however many processes there are.
+        the arrays of the file but for those of `sam_edu.training.held_out`, the same however many processes there are.
 
     Raises:
         ValueError: scenes that hold nothing to click on.
     """
     names = tuple(SWITCHES) if names is None else tuple(names)
-    jobs = [(weights, statistics.FIRST_SCENE + i, names) for i in range(scenes)]
+    rows = rows_of_scenes(partial(measure_scene, names=names), weights, scenes, processes, progress)
+    return collect(weights, rows, names)
+
+
+def rows_of_scenes(
+    of_scene: Callable[[Sam, int], list[Row]], weights: Path, scenes: int, processes: int = 1, progress: bool = True
+) -> list[Row]:
+    """The rows of all clicks, scene by scene.
+
+    Args:
+        of_scene: gives a scene's rows, from the model and the scene's number.
+        weights, scenes, processes, progress: see `measure`.
+
+    Raises:
+        ValueError: scenes that hold nothing to click on.
+    """
+    jobs = [(of_scene, weights, statistics.FIRST_SCENE + i) for i in range(scenes)]
     bar: Any = tqdm(total=scenes, disable=not progress, unit="scene")
     rows: list[Row] = []
     with ExitStack() as stack:
@@ -347,7 +364,7 @@ def measure(
             bar.update()
     if not rows:
         raise ValueError(f"scenes: expected some with at least one mask, got {scenes} without")
-    return collect(weights, rows, names)
+    return rows
 
 
 def missing(before: dict[str, Any]) -> list[str]:
@@ -357,7 +374,7 @@ def missing(before: dict[str, Any]) -> list[str]:
 
 
 def merge(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The arrays with what was measured before and is still on the list, and what is new, in the list's order.
+    """The arrays with the switches that were measured before and are still listed, and new ones, in the list's order.
 
     Raises:
         ValueError: other weights, or other clicks.
@@ -371,18 +388,18 @@ def merge(before: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     kept = {name: found[name] for name in SWITCHES if name in found}
     definitions = json.dumps({name: text for name, (text, _) in kept.items()})
     scores = np.stack([new["scores"][0], *(row for _, row in kept.values())])
-    return new | {"definitions": np.array(definitions), "scores": scores}
+    return before | new | {"definitions": np.array(definitions), "scores": scores}
 
 
 def store(data: dict[str, Any], path: Path) -> None:
     """Write the file, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with partial.open("wb") as file:
+        with unfinished.open("wb") as file:
             np.savez_compressed(file, **data)
-        partial.replace(path)
+        unfinished.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
 _models: dict[Path, Sam] = {}
@@ -392,8 +409,8 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _job(job: tuple[Path, int, tuple[str, ...]]) -> list[Row]:
-    weights, number, names = job
+def _job(job: tuple[Callable[[Sam, int], list[Row]], Path, int]) -> list[Row]:
+    of_scene, weights, number = job
     if weights not in _models:
         _models[weights] = load("tiny", checkpoint=weights)
-    return measure_scene(_models[weights], number, names)
+    return of_scene(_models[weights], number)

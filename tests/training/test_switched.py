@@ -14,6 +14,7 @@ from sam_edu.modules import MaskDecoder
 from sam_edu.sam import build_mask_decoder, build_tiny, load
 from sam_edu.statistics import ATTENTIONS, SWITCHES, TOKEN_TO_IMAGE, Change, Prompt, Switch, switched_off
 from sam_edu.training import switched
+from sam_edu.training.held_out import join, measure_prompts
 from sam_edu.training.switched import SwitchedDecoder, collect, measure, merge, missing, position_codes, store
 from sam_edu.training.trainer import export
 
@@ -158,7 +159,7 @@ def test_file_is_measured_stored_and_read(weights: Path, few_switches: list[str]
     data = measure(weights, scenes=1, progress=False)
     assert not missing(data)
     path = tmp_path / "statistics.npz"
-    store(data, path)
+    store(join(data, measure_prompts(weights, scenes=1, progress=False)), path)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     stats = statistics.load(path, weights=weights)
     assert list(stats.names) == few_switches
@@ -168,6 +169,9 @@ def test_file_is_measured_stored_and_read(weights: Path, few_switches: list[str]
         live = statistics.recompute(model, name, stats.prompts)
         stored = stats.baseline() if name is None else stats.scores(name)
         np.testing.assert_allclose(live, stored, atol=statistics.TOLERANCE)
+    again = statistics.prompts_again(model, stats.prompts)
+    for name in ("predicted", "iou", "iou_any", "stability"):
+        np.testing.assert_allclose(getattr(again, name), getattr(stats.prompts, name), atol=statistics.TOLERANCE)
 
 
 def test_interrupted_writing_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +217,9 @@ def test_what_is_new_joins_what_was_measured_before() -> None:
     before["definitions"] = np.array(str(before["definitions"]).replace("}", ', "gone": "what it was"}'))
     before["scores"] = np.full((4, 1, 2), 0.5)
     assert missing(before) == [name for name in SWITCHES if name not in (first, third)]
+    before["prompts.iou"] = np.ones((1, 4))
     merged = merge(before, new)
+    assert merged["prompts.iou"] is before["prompts.iou"]
     assert list(json.loads(str(merged["definitions"]))) == [first, second, third]
     assert merged["scores"][:, 0, 0].tolist() == [0.25, 0.5, 0.25, 0.5]
     with pytest.raises(ValueError, match="other weights or other clicks"):

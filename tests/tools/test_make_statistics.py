@@ -1,0 +1,96 @@
+"""The command that measures: what it measures again, what it keeps, what it refuses."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sam_edu import statistics
+from sam_edu.statistics import FIRST_SCENE, MEASURED, Prompt
+from tools import make_statistics
+
+CLICKS = [Prompt(FIRST_SCENE + i, 0, 0, 5, 6, 7) for i in range(3)]
+SHAPES = {
+    "corrections": (2, 3, 8),
+    "corrections_without": (3, 8),
+    "boxes_iou": (3,),
+    "boxes_predicted": (3,),
+}
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Nothing is really measured: which part, and over how many scenes."""
+    found: list[tuple[str, int]] = []
+
+    def stamped(weights: Path) -> dict[str, np.ndarray]:
+        return {"weights": np.array(statistics.sha256(weights)), "prompts": np.array(CLICKS)}
+
+    def measure(weights: Path, scenes: int, processes: int, names: object = None) -> dict[str, np.ndarray]:
+        found.append(("switches", scenes))
+        looks = {"entropy": (3, 7, 8), "distance": (3, 3, 9), "share": (3, 3, 9)}
+        scores, rest = np.full((1, 3, 2), 0.1 * len(found)), {name: np.zeros(shape) for name, shape in looks.items()}
+        return stamped(weights) | {"definitions": np.array("{}"), "scores": scores} | rest
+
+    def measure_prompts(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+        found.append(("prompts", scenes))
+        arrays = {name: np.full(SHAPES.get(name, (3, 4)), 0.1 * len(found)) for name in MEASURED if name != "area"}
+        arrays["area"] = np.full((3, 4), len(found))
+        return stamped(weights) | {f"prompts.{name}": values for name, values in arrays.items()}
+
+    monkeypatch.setattr(make_statistics, "measure", measure)
+    monkeypatch.setattr(make_statistics, "measure_prompts", measure_prompts)
+    monkeypatch.setattr(make_statistics, "missing", lambda before: [])
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    (tmp_path / "weights").write_bytes(b"weights")
+    return found
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., statistics.Statistics]:
+    """Runs the command, and reads its file."""
+
+    def run(*options: str) -> statistics.Statistics:
+        weights, out = tmp_path / "weights", tmp_path / "statistics.npz"
+        monkeypatch.setattr(sys, "argv", ["make", "--weights", str(weights), "--out", str(out), *options])
+        make_statistics.main()
+        return statistics.load(out, weights=weights)
+
+    return run
+
+
+def test_everything_is_measured_unless_told_otherwise(
+    asked: list[tuple[str, int]], command: Callable[..., statistics.Statistics], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stats = command("--scenes", "3")
+    assert asked == [("switches", 3), ("prompts", 3)]
+    assert (stats.baseline()[0], stats.prompts.iou[0, 0]) == (pytest.approx(0.1), pytest.approx(0.2))
+    said = capsys.readouterr().out
+    assert "clicks alone: 0.200 0.200" in said
+    assert "exact box, mask 0: 0.200" in said
+
+
+def test_one_part_is_measured_again_and_the_other_stays(
+    asked: list[tuple[str, int]], command: Callable[..., statistics.Statistics]
+) -> None:
+    command("--scenes", "3")
+    stats = command("--only", "prompts")
+    assert asked[2:] == [("prompts", 3)]
+    assert (stats.baseline()[0], stats.prompts.iou[0, 0]) == (pytest.approx(0.1), pytest.approx(0.3))
+    stats = command("--new")
+    assert asked[3:] == [("switches", 3)]
+    assert (stats.baseline()[0], stats.prompts.iou[0, 0]) == (pytest.approx(0.4), pytest.approx(0.3))
+
+
+def test_file_of_other_weights_is_not_completed(
+    asked: list[tuple[str, int]], command: Callable[..., statistics.Statistics], tmp_path: Path
+) -> None:
+    command("--scenes", "3")
+    (tmp_path / "weights").write_bytes(b"others")
+    for option in (["--only", "prompts"], ["--new"]):
+        with pytest.raises(ValueError, match="measured on other weights"):
+            command(*option)
+    assert len(asked) == 2
