@@ -5,8 +5,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-# `parity` and `notebook_cells` are imported by several tests.
-for folder in ("modules", "notebooks"):
+# `parity`, `notebook_cells` and `exercise_cases` are imported by several tests.
+for folder in ("modules", "notebooks", "exercises"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 # The same examples on every run, however busy the machine is.

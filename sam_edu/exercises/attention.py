@@ -1,7 +1,7 @@
 """The exercises of notebook 02: predict the shape, write `Attention.forward`, take the scale away."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -13,14 +13,16 @@ from sam_edu.exercises.attention_solutions import SHAPES, Solution
 from sam_edu.exercises.attention_solutions import no_scale as _no_scale
 from sam_edu.exercises.exercise import (
     Exercise,
-    NotAttempted,
     WrongAnswer,
     check_tensor_shape,
     check_values,
+    recogniser,
     result_of,
     same,
 )
-from sam_edu.modules import Attention, MaskDecoder, TwoWayTransformer
+from sam_edu.exercises.table import judge_table
+from sam_edu.exercises.trials import attentions, random, small_decoder, twins
+from sam_edu.modules import Attention
 from sam_edu.tracing import intervene, trace
 
 # --- 1: predict the shape ---
@@ -36,33 +38,7 @@ _NAMES = ("q", "k", "scores", "weights", "output")
 
 
 def _judge_shapes(answer: Any) -> None:
-    if not isinstance(answer, Mapping) or not set(answer) <= set(_SITUATIONS):
-        raise WrongAnswer('expected a dict with an entry for each of "a", "b", "c" and "d".')
-    given = {(case, name): _entry(answer, case, name) for case in _SITUATIONS for name in _NAMES}
-    if all(shape is None for shape in given.values()):
-        raise NotAttempted
-    true = {case: _true_shapes(case) for case in _SITUATIONS}
-    for (case, name), shape in given.items():
-        where = f"{name} in {case}, {_SITUATIONS[case][0]}"
-        if shape is None:
-            continue
-        if not isinstance(shape, tuple | list) or not all(isinstance(size, int) for size in shape):
-            raise WrongAnswer(f"{where}: expected a tuple of whole numbers, got {shape!r}.")
-        if tuple(shape) != true[case][name]:
-            raise WrongAnswer(f"{where}: not {tuple(shape)}. {_shape_hint(case, name, tuple(shape), true[case])}")
-    empty = [f"{name} in {case}" for (case, name), shape in given.items() if shape is None]
-    if empty:
-        raise WrongAnswer(f"right so far; still empty: {', '.join(empty)}.")
-
-
-def _entry(answer: Mapping[str, Any], case: str, name: str) -> Any:
-    row = answer.get(case)
-    if row is None or row is ...:
-        return None
-    if not isinstance(row, Mapping) or not set(row) <= set(_NAMES):
-        raise WrongAnswer(f"{case}: expected a dict with entries {', '.join(_NAMES)}.")
-    value = row.get(name)
-    return None if value is ... else value
+    judge_table(answer, _SITUATIONS, _NAMES, _true_shapes, _shape_hint)
 
 
 def _true_shapes(case: str) -> dict[str, tuple[int, ...]]:
@@ -210,43 +186,27 @@ def _variant(module: Attention, q: Tensor, k: Tensor, v: Tensor, mistake: str) -
     return module.out_proj(merged) + (q if mistake == "residual" else 0)
 
 
-def _recognised(module: Attention, inputs: Inputs, yours: Tensor) -> str:
-    """What a wrong output looks like."""
-    for mistake, hint in _MISTAKES.items():
-        try:
-            other = _variant(module, *inputs, mistake)
-        except RuntimeError:  # the mistake does not even run on these lengths
-            continue
-        if same(yours, other):
-            return hint
-    return (
-        "It is none of the usual mistakes. Print q, k, scores and weights in turn, and hold them against the diagram."
-    )
+def _looks(module: Attention, inputs: Inputs) -> Callable[[Any], str]:
+    otherwise = "Print q, k, scores and weights in turn, and hold them against the diagram."
+    return recogniser(_MISTAKES, partial(_variant, module, *inputs), f"It is none of the usual mistakes. {otherwise}")
 
 
 def _pair(answer: Any, case: Case) -> tuple[Attention, Any, Inputs]:
     """The verified module with random weights, the learner's with the same, and inputs that all differ."""
     dim, heads, rate, batch, queries, keys = case
-    generator = torch.Generator().manual_seed(sum(case))
-    with torch.random.fork_rng(devices=[]):
-        module = Attention(dim, heads, rate)
-        for parameter in module.parameters():
-            parameter.data = torch.randn(parameter.shape, generator=generator) / math.sqrt(parameter.shape[-1])
-        yours = result_of(answer, dim, heads, rate, hint="It is made like this: YourAttention(24, 2, 2).")
-    try:
-        yours.load_state_dict(module.state_dict())
-    except (RuntimeError, AttributeError) as error:
-        told = (
-            "the parameters are not those of sam_edu.Attention: keep q_proj, k_proj, v_proj and out_proj as they are."
-        )
-        raise WrongAnswer(told) from error
-    q, k, v = (torch.randn(batch, length, dim, generator=generator) for length in (queries, keys, keys))
-    return module.eval(), yours.eval(), (q, k, v)
+    module, yours = twins(
+        Attention,
+        answer,
+        lambda kind: kind(dim, heads, rate),
+        sum(case),
+        made="It is made like this: YourAttention(24, 2, 2).",
+        keep="q_proj, k_proj, v_proj and out_proj as they are",
+    )
+    q, k, v = (random(seed, batch, length, dim) for seed, length in enumerate((queries, keys, keys)))
+    return module, yours, (q, k, v)
 
 
 def _judge_forward(answer: Any) -> None:
-    if not callable(answer):
-        raise WrongAnswer(f"expected your class, not yet called, got {type(answer).__name__}.")
     for case in _CASES:  # shapes first, of all cases
         module, yours, inputs = _pair(answer, case)
         with torch.no_grad():
@@ -262,7 +222,7 @@ def _judge_forward(answer: Any) -> None:
     for case in _CASES:
         module, yours, inputs = _pair(answer, case)
         with torch.no_grad():
-            check_values("output", yours(*inputs), module(*inputs), partial(_recognised, module, inputs))
+            check_values("output", yours(*inputs), module(*inputs), _looks(module, inputs))
     _judge_forward_invariants(answer)
 
 
@@ -276,7 +236,7 @@ def _failure_hint(answer: Any, case: Case) -> str:
         with torch.no_grad():
             came = yours(*inputs)
             if isinstance(came, Tensor) and came.shape == inputs[0].shape and not same(came, module(*inputs)):
-                return f"{text} With equal lengths: {_recognised(module, inputs, came)}"
+                return f"{text} With equal lengths: {_looks(module, inputs)(came)}"
     except Exception:  # whatever the learner's code does: the first error is the one to show
         return text
     return text
@@ -322,41 +282,12 @@ def _judge_forward_invariants(answer: Any) -> None:
 # --- 3: take the scale away ---
 
 
-def _small_decoder() -> tuple[MaskDecoder, dict[str, Any]]:
-    """A decoder like SAM's in all but size, with random weights, and its inputs."""
-    generator = torch.Generator().manual_seed(3)
-
-    def random(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    with torch.random.fork_rng(devices=[]):
-        decoder = MaskDecoder(
-            transformer_dim=32, transformer=TwoWayTransformer(depth=2, embedding_dim=32, num_heads=4, mlp_dim=16)
-        )
-    for parameter in decoder.parameters():
-        parameter.data = random(*parameter.shape) / math.sqrt(parameter.shape[-1])
-    inputs = {
-        "image_embeddings": random(1, 32, 3, 4),
-        "image_pe": random(1, 32, 3, 4),
-        "sparse_prompt_embeddings": random(2, 2, 32),
-        "dense_prompt_embeddings": random(2, 32, 3, 4),
-        "multimask_output": True,
-    }
-    return decoder.eval(), inputs
-
-
-def attentions(model: Any) -> Iterator[tuple[str, Attention]]:
-    """The attentions of a model or decoder, by their names in a trace."""
-    decoder = getattr(model, "mask_decoder", model)
-    return ((name, module) for name, module in decoder.named_modules() if isinstance(module, Attention))
-
-
 def _judge_no_scale(answer: Any) -> None:
-    decoder, inputs = _small_decoder()
-    found = dict(attentions(decoder))
+    decoder, inputs = small_decoder()
+    found = attentions(decoder)
     with torch.no_grad():
         for module in found.values():  # the shape, before anything is replaced
-            scores = torch.randn(2, 4, 7, 7, generator=torch.Generator().manual_seed(0))
+            scores = random(0, 2, 4, 7, 7)
             came = result_of(answer, module, scores.clone())
             axes = "batch, heads, queries, keys"
             check_tensor_shape(
@@ -372,7 +303,7 @@ def _judge_no_scale(answer: Any) -> None:
     for name in found:
         check_values(f"{name}.scores", seen[f"{name}.scores"], right[name], lambda _: hint)
     for module in found.values():  # what must always hold: twice the scores in, twice the scores out, 0 stays 0
-        scores = 50 * torch.randn(1, 4, 3, 3, generator=torch.Generator().manual_seed(1))
+        scores = 50 * random(1, 1, 4, 3, 3)
         zero = result_of(answer, module, torch.zeros(1, 4, 3, 3))
         twice, once = result_of(answer, module, 2 * scores), result_of(answer, module, scores.clone())
         if not same(twice, 2 * once) or zero.abs().max() > 0:

@@ -1,6 +1,6 @@
 """What all exercises share: an answer goes in; "not attempted", a hint, or "passed" comes out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -71,13 +71,15 @@ def wanted(value: Any) -> Any:
     return value
 
 
-def result_of(function: Callable[..., Any], *args: Any, hint: str = "", **kwargs: Any) -> Any:
+def result_of(function: Any, *args: Any, hint: str = "", **kwargs: Any) -> Any:
     """What the learner's function returns.
 
     Raises:
         NotAttempted: it is a stub.
-        WrongAnswer: it fails with an error of its own; `hint` follows.
+        WrongAnswer: it is no function, or it fails with an error of its own; `hint` follows.
     """
+    if not callable(function):
+        raise WrongAnswer(f"expected your function, not yet called, got {type(function).__name__}.")
     try:
         return wanted(function(*args, **kwargs))
     except NotImplementedError:
@@ -139,6 +141,43 @@ def check_values(what: str, yours: Tensor, target: Tensor, hint: Callable[[Tenso
         told = f"{what}: the shape is right, the values differ by up to {float((yours - target).abs().max()):.2g}."
     picture = target_and_yours(target, yours, title=f"{what}: target, yours, difference")
     raise WrongAnswer(f"{told} {hint(yours)}".strip(), picture)
+
+
+def check_all_values(
+    what: Sequence[str], yours: Sequence[Tensor], targets: Sequence[Tensor], hint: Callable[[Sequence[Tensor]], str]
+) -> None:
+    """The second look at several outputs: `check_values` for each, with a hint that sees them all."""
+    for name, one, target in zip(what, yours, targets, strict=True):
+        check_values(name, one, target, lambda _: hint(yours))
+
+
+def recogniser(
+    mistakes: Mapping[str, str], variant: Callable[[str], Tensor | Sequence[Tensor]], otherwise: str
+) -> Callable[[Tensor | Sequence[Tensor]], str]:
+    """What a wrong answer looks like, as `check_values` and `check_all_values` want it.
+
+    Args:
+        mistakes: the usual mistakes, each with its hint.
+        variant: from a mistake to what comes out with it. It may fail with a RuntimeError or an IndexError, where a
+            mistake does not even run on these shapes.
+        otherwise: what to say where it is none of these.
+    """
+
+    def hint(yours: Tensor | Sequence[Tensor]) -> str:
+        for mistake, told in mistakes.items():
+            try:
+                other = variant(mistake)
+            except (RuntimeError, IndexError):
+                continue
+            if all(same(a, b) for a, b in zip(_as_tuple(yours), _as_tuple(other), strict=True)):
+                return told
+        return otherwise
+
+    return hint
+
+
+def _as_tuple(tensors: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
 
 
 def _show(picture: Picture) -> None:

@@ -10,15 +10,17 @@ from torch import Tensor
 
 from sam_edu.exercises.exercise import (
     Exercise,
-    NotAttempted,
     WrongAnswer,
     check_tensor_shape,
     check_values,
+    recogniser,
     result_of,
     same,
 )
 from sam_edu.exercises.hypernetwork_solutions import SHAPES, masks_from
 from sam_edu.exercises.hypernetwork_solutions import signs_only as _signs_only
+from sam_edu.exercises.table import judge_table
+from sam_edu.exercises.trials import random, with_random_weights
 from sam_edu.modules import HypernetworkMLPs, OutputUpscaling, mask_product
 
 # --- 1: predict the shape ---
@@ -33,38 +35,7 @@ _NAMES = ("mask_tokens", "hyper_in", "features", "logits", "parameters")
 
 
 def _judge_shapes(answer: Any) -> None:
-    if not isinstance(answer, Mapping) or not set(answer) <= set(_SITUATIONS):
-        raise WrongAnswer('expected a dict with an entry for each of "a", "b" and "c".')
-    given = {(case, name): _entry(answer, case, name) for case in _SITUATIONS for name in _NAMES}
-    if all(value is None for value in given.values()):
-        raise NotAttempted
-    for (case, name), value in given.items():
-        if value is None:
-            continue
-        where = f"{name} in {case}, {_SITUATIONS[case][0]}"
-        true = _true_shapes(case)
-        if name == "parameters":
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise WrongAnswer(f"{where}: expected a whole number, got {value!r}.")
-            if value != true[name]:
-                raise WrongAnswer(f"{where}: not {value:,}. {_parameter_hint(case, value)}")
-        elif not isinstance(value, tuple | list) or not all(isinstance(size, int) for size in value):
-            raise WrongAnswer(f"{where}: expected a tuple of whole numbers, got {value!r}.")
-        elif tuple(value) != true[name]:
-            raise WrongAnswer(f"{where}: not {tuple(value)}. {_shape_hint(case, name, tuple(value), true)}")
-    empty = [f"{name} in {case}" for (case, name), value in given.items() if value is None]
-    if empty:
-        raise WrongAnswer(f"right so far; still empty: {', '.join(empty)}.")
-
-
-def _entry(answer: Mapping[str, Any], case: str, name: str) -> Any:
-    row = answer.get(case)
-    if row is None or row is ...:
-        return None
-    if not isinstance(row, Mapping) or not set(row) <= set(_NAMES):
-        raise WrongAnswer(f"{case}: expected a dict with entries {', '.join(_NAMES)}.")
-    value = row.get(name)
-    return None if value is ... else value
+    judge_table(answer, _SITUATIONS, _NAMES, _true_shapes, _hint)
 
 
 def _true_shapes(case: str) -> dict[str, Any]:
@@ -86,8 +57,13 @@ def _true_shapes(case: str) -> dict[str, Any]:
     return {**found, "parameters": sum(p.numel() for p in mlps.parameters())}
 
 
-def _shape_hint(case: str, name: str, got: tuple[int, ...], true: Mapping[str, Any]) -> str:
-    right = true[name]
+def _hint(case: str, name: str, got: Any, true: Mapping[str, Any]) -> str:
+    if name == "parameters":
+        return _parameter_hint(case, got, true["parameters"])
+    return _shape_hint(case, name, got, true[name])
+
+
+def _shape_hint(case: str, name: str, got: tuple[int, ...], right: tuple[int, ...]) -> str:
     _, batch, masks, dim, height, width = _SITUATIONS[case]
     if got == right[1:]:
         return "The first axis is missing: the prompt sets."
@@ -112,9 +88,8 @@ def _shape_hint(case: str, name: str, got: tuple[int, ...], true: Mapping[str, A
     return "Ask for each axis: which prompt set, which mask, which channel, or which row and column?"
 
 
-def _parameter_hint(case: str, got: int) -> str:
+def _parameter_hint(case: str, got: int, right: int) -> str:
     _, batch, masks, dim, _, _ = _SITUATIONS[case]
-    right = _true_shapes(case)["parameters"]
     biases = 2 * dim + dim // 8
     if got == right // masks:
         return "That is one MLP. Each mask token has one of its own."
@@ -141,14 +116,8 @@ _CASES: tuple[Case, ...] = ((2, 3, 40, 4, 7), (3, 4, 32, 4, 4))
 
 def _inputs(case: Case) -> tuple[HypernetworkMLPs, Tensor, Tensor]:
     batch, masks, dim, height, width = case
-    generator = torch.Generator().manual_seed(sum(case))
-    with torch.random.fork_rng(devices=[]):
-        mlps = HypernetworkMLPs(masks, dim)
-    for parameter in mlps.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator) / math.sqrt(parameter.shape[-1])
-    tokens = torch.randn(batch, masks, dim, generator=generator)
-    features = torch.randn(batch, dim // 8, height, width, generator=generator)
-    return mlps.eval(), tokens, features
+    mlps = with_random_weights(lambda: HypernetworkMLPs(masks, dim), sum(case))
+    return mlps, random(1, batch, masks, dim), random(2, batch, dim // 8, height, width)
 
 
 def _weights(mlps: HypernetworkMLPs, tokens: Tensor, which: Callable[[int], int] = lambda i: i) -> Tensor:
@@ -201,12 +170,12 @@ def _mistakes(mlps: HypernetworkMLPs, tokens: Tensor, features: Tensor) -> dict[
     }
 
 
-@torch.no_grad()
-def _recognised(inputs: tuple[HypernetworkMLPs, Tensor, Tensor], yours: Tensor) -> str:
-    for hint, wrong in _mistakes(*inputs).items():
-        if same(yours, wrong):
-            return hint
-    return "It is none of the usual mistakes. Check the weights alone first: weights[b, m] = mlps[m](tokens[b, m])."
+def _looks(inputs: tuple[HypernetworkMLPs, Tensor, Tensor]) -> Callable[[Any], str]:
+    wrong = _mistakes(*inputs)
+    otherwise = (
+        "It is none of the usual mistakes. Check the weights alone first: weights[b, m] = mlps[m](tokens[b, m])."
+    )
+    return recogniser({hint: hint for hint in wrong}, wrong.__getitem__, otherwise)
 
 
 def _logits_hint(case: Case, yours: Tensor) -> str:
@@ -228,8 +197,6 @@ def _logits_hint(case: Case, yours: Tensor) -> str:
 
 
 def _judge_masks_from(answer: Any) -> None:
-    if not callable(answer):
-        raise WrongAnswer(f"expected your function, not yet called, got {type(answer).__name__}.")
     expects = "mlps is a list of modules, tokens (batch, masks, dim), features (batch, channels, height, width)."
     for case in _CASES:  # shapes first, of all cases
         mlps, tokens, features = _inputs(case)
@@ -245,7 +212,8 @@ def _judge_masks_from(answer: Any) -> None:
             raise WrongAnswer(
                 f"logits: expected {right.dtype}, got {came.dtype}: leave the threshold to who comes after."
             )
-        check_values("logits", came, right, partial(_recognised, inputs))
+        with torch.no_grad():
+            check_values("logits", came, right, _looks(inputs))
     mlps, tokens, features = _inputs(_CASES[0])
     with torch.no_grad():
         right = masks_from(mlps, tokens, features)
@@ -316,8 +284,6 @@ def _signs_hint(hyper_in: Tensor, yours: Tensor) -> str:
 
 
 def _judge_signs(answer: Any) -> None:
-    if not callable(answer):
-        raise WrongAnswer(f"expected your function, not yet called, got {type(answer).__name__}.")
     generator = torch.Generator().manual_seed(7)
     hyper_in = torch.randn(2, 4, 6, generator=generator) * torch.tensor([1.0, 3.0, 0.5, 10.0])[:, None] + 0.3
     came = result_of(answer, hyper_in.clone())

@@ -16,29 +16,15 @@ from sam_edu.exercises.exercise import (
     WrongAnswer,
     check_tensor_shape,
     check_values,
+    recogniser,
     result_of,
     same,
 )
 from sam_edu.exercises.mlp_solutions import SELF_TEST, SHAPES, Solution
 from sam_edu.exercises.mlp_solutions import straight as _straight
+from sam_edu.exercises.table import check_full, filled, judge_table
+from sam_edu.exercises.trials import random, with_random_weights
 from sam_edu.modules import MLP, MLPBlock
-
-
-def _filled(answer: Any, keys: str) -> dict[str, Any]:
-    """The entries that are no longer `...`.
-
-    Raises:
-        NotAttempted: there is none.
-        WrongAnswer: it is no dict of these keys.
-    """
-    if not isinstance(answer, Mapping) or not set(answer) <= set(keys):
-        listed = ", ".join(f'"{key}"' for key in keys[:-1])
-        raise WrongAnswer(f'expected a dict with an entry for each of {listed} and "{keys[-1]}".')
-    filled = {key: value for key, value in answer.items() if value is not None and value is not ...}
-    if not filled:
-        raise NotAttempted
-    return filled
-
 
 # --- 0: the self-test ---
 
@@ -132,13 +118,14 @@ def _alike(given: Any, wanted: Any) -> bool:
 
 
 def _judge_self_test(answer: Any) -> None:
-    filled, true = _filled(answer, "abcdefgh"), _true_self_test()
-    for key, given in filled.items():
-        if not _alike(given, true[key]):
-            hint = next((hint for wrong, hint in _TEST_HINTS[key] if _alike(given, wrong)), _TEST_REMARKS[key])
-            raise WrongAnswer(f"{key}: not {given!r}. {hint}")
-    if empty := [key for key in true if key not in filled]:
-        raise WrongAnswer(f"right so far; still empty: {', '.join(empty)}.")
+    given, true = filled(answer, _TEST_REMARKS), _true_self_test()
+    if not given:
+        raise NotAttempted
+    for key, value in given.items():
+        if not _alike(value, true[key]):
+            hint = next((hint for wrong, hint in _TEST_HINTS[key] if _alike(value, wrong)), _TEST_REMARKS[key])
+            raise WrongAnswer(f"{key}: not {value!r}. {hint}")
+    check_full([key for key in true if key not in given])
 
 
 # --- 1: predict shape and number ---
@@ -152,6 +139,10 @@ _SITUATIONS: dict[str, tuple[str, tuple[int, ...], Callable[[], MLP | MLPBlock]]
     "e": ("MLP(64, 32, 5, num_layers=4) on ten vectors", (10, 64), lambda: MLP(64, 32, 5, 4)),
 }
 _ENTRIES = ("input", "hidden", "output", "parameters")
+
+
+def _judge_shapes(answer: Any) -> None:
+    judge_table(answer, _SITUATIONS, _ENTRIES, _true_row, _hint)
 
 
 def _true_row(case: str) -> dict[str, Any]:
@@ -170,36 +161,8 @@ def _true_row(case: str) -> dict[str, Any]:
         }
 
 
-def _judge_shapes(answer: Any) -> None:
-    cases = "".join(_SITUATIONS)
-    rows = {}
-    for case, row in _filled(answer, cases).items():
-        if not isinstance(row, Mapping) or not set(row) <= set(_ENTRIES):
-            raise WrongAnswer(f"{case}: expected a dict with entries {', '.join(_ENTRIES)}.")
-        rows[case] = {name: value for name, value in row.items() if value is not None and value is not ...}
-    if not any(rows.values()):
-        raise NotAttempted
-    for case, row in rows.items():
-        true = _true_row(case)
-        for name in [name for name in _ENTRIES if name in row]:
-            where = f"{name} in {case}, {_SITUATIONS[case][0]}"
-            _judge_entry(where, name, row[name], true, case)
-    empty = [f"{name} in {case}" for case in cases for name in _ENTRIES if name not in rows.get(case, {})]
-    if empty:
-        raise WrongAnswer(f"right so far; still empty: {', '.join(empty)}.")
-
-
-def _judge_entry(where: str, name: str, given: Any, true: Mapping[str, Any], case: str) -> None:
-    if name == "parameters":
-        if not isinstance(given, int) or isinstance(given, bool):
-            raise WrongAnswer(f"{where}: expected a whole number, got {given!r}.")
-        if given != true[name]:
-            raise WrongAnswer(f"{where}: not {given:,}. {_count_hint(case, given)}")
-        return
-    if not isinstance(given, tuple | list) or not all(isinstance(size, int) for size in given):
-        raise WrongAnswer(f"{where}: expected a tuple of whole numbers, got {given!r}.")
-    if tuple(given) != true[name]:
-        raise WrongAnswer(f"{where}: not {tuple(given)}. {_shape_hint(case, name, tuple(given), true)}")
+def _hint(case: str, name: str, got: Any, true: Mapping[str, Any]) -> str:
+    return _count_hint(case, got) if name == "parameters" else _shape_hint(case, name, got, true)
 
 
 def _widths(case: str) -> list[int]:
@@ -315,36 +278,17 @@ def _variant(module: MLP, x: Tensor, mistake: str) -> Tensor:
     return torch.sigmoid(x) if squash else x
 
 
-def _recognised(module: MLP, x: Tensor, yours: Tensor) -> str:
-    """What a wrong output looks like."""
-    for mistake, hint in _MISTAKES.items():
-        try:
-            other = _variant(module, x, mistake)
-        except (RuntimeError, IndexError):  # the mistake does not even run on these widths
-            continue
-        if not same(other, module(x)) and same(yours, other):
-            return hint
-    return "It is none of the usual mistakes. Print x after each layer, and hold it against the diagram."
-
-
-def _random_weights(module: nn.Module, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in module.parameters():
-        parameter.data = 1.5 * torch.randn(parameter.shape, generator=generator) / math.sqrt(parameter.shape[-1])
-
-
 def _pair(answer: Any, case: Case) -> tuple[MLP, Any, Tensor]:
     """The verified module with random weights, the learner's with the same, and an input."""
     *sizes, sigmoid = case
+    module = with_random_weights(partial(MLP, *case), sum(case))
     with torch.random.fork_rng(devices=[]):
-        module = MLP(sizes[0], sizes[1], sizes[2], sizes[3], sigmoid)
-        _random_weights(module, sum(case))
         hint = "It is made like this: YourMLP(5, 7, 3, num_layers=3, sigmoid_output=False)."
         yours = result_of(answer, *sizes, sigmoid_output=sigmoid, hint=hint)
-    x = torch.randn(6, case[0], generator=torch.Generator().manual_seed(case[0]))
+    x = random(case[0], 6, case[0])
     _check_layers(module, yours, x, case)
     yours.load_state_dict(module.state_dict())
-    return module.eval(), yours.eval(), x
+    return module, yours.eval(), x
 
 
 def _check_layers(module: MLP, yours: Any, x: Tensor, case: Case) -> None:
@@ -401,7 +345,8 @@ def _judge_mlp(answer: Any) -> None:
                 raise WrongAnswer("the input was written into: make new tensors; the caller still needs the old one.")
     for module, yours, x in pairs:
         with torch.no_grad():
-            check_values("output", yours(x), module(x), partial(_recognised, module, x))
+            otherwise = "It is none of the usual mistakes. Print x after each layer, and hold it against the diagram."
+            check_values("output", yours(x), module(x), recogniser(_MISTAKES, partial(_variant, module, x), otherwise))
     _judge_mlp_invariants(*pairs[0])
 
 
@@ -450,19 +395,10 @@ _WEIGHT_MISTAKES: dict[str, Callable[[MLPBlock], Tensor]] = {
 }
 
 
-def _block(dim: int, inner: int) -> MLPBlock:
-    with torch.random.fork_rng(devices=[]):
-        block = MLPBlock(dim, inner, nn.ReLU)
-        _random_weights(block, dim * inner)
-    return block.eval()
-
-
 def _judge_straight(answer: Any) -> None:
-    if not callable(answer):
-        raise WrongAnswer(f"expected your function, got {type(answer).__name__}.")
     answers = []
     for sizes in _BLOCKS:  # kinds and shapes first, of both
-        block = _block(*sizes)
+        block = with_random_weights(partial(MLPBlock, *sizes, nn.ReLU), sum(sizes))
         before = copy.deepcopy(block.state_dict())
         with torch.random.fork_rng(devices=[]):
             came = result_of(answer, block, hint="Print the shapes of both weights: each is (out, in).")
@@ -473,7 +409,7 @@ def _judge_straight(answer: Any) -> None:
     for block, line in answers:
         _check_matrices(block, line)
     block, line = answers[0]
-    x = 3 * torch.randn(4, _BLOCKS[0][0], generator=torch.Generator().manual_seed(0))
+    x = 3 * random(0, 4, _BLOCKS[0][0])
     with torch.no_grad():
         if not same(line(x), block.lin2(block.lin1(x))):
             raise WrongAnswer("the layer must give what lin2(lin1(x)) gives, for every x.")
@@ -512,22 +448,13 @@ def _check_matrices(block: MLPBlock, line: nn.Linear) -> None:
     with torch.no_grad():
         weight = block.lin2.weight @ block.lin1.weight
         bias = block.lin2.weight @ block.lin1.bias + block.lin2.bias
-        for name, yours, target, mistakes in (
-            ("weight", line.weight, weight, _WEIGHT_MISTAKES),
-            ("bias", line.bias, bias, _BIAS_MISTAKES),
-        ):
-            check_values(name, yours, target, partial(_looks_like, block, mistakes))
+        check_values("weight", line.weight, weight, _looks(_WEIGHT_MISTAKES, block))
+        check_values("bias", line.bias, bias, _looks(_BIAS_MISTAKES, block))
 
 
-def _looks_like(block: MLPBlock, mistakes: Mapping[str, Callable[[MLPBlock], Tensor]], yours: Tensor) -> str:
-    for hint, make in mistakes.items():
-        try:
-            other = make(block)
-        except RuntimeError:  # the mistake does not fit these widths
-            continue
-        if same(yours, other):
-            return hint
-    return "It is none of the usual mistakes. Write lin2(lin1(x)) out, multiply, and see what stands at x."
+def _looks(mistakes: Mapping[str, Callable[[MLPBlock], Tensor]], block: MLPBlock) -> Callable[[Any], str]:
+    otherwise = "It is none of the usual mistakes. Write lin2(lin1(x)) out, multiply, and see what stands at x."
+    return recogniser({hint: hint for hint in mistakes}, lambda hint: mistakes[hint](block), otherwise)
 
 
 self_test = Exercise("01.0 self-test", _judge_self_test, SELF_TEST)

@@ -10,15 +10,17 @@ from torch import Tensor
 
 from sam_edu.exercises.exercise import (
     Exercise,
-    NotAttempted,
     WrongAnswer,
     check_tensor_shape,
     check_values,
+    recogniser,
     result_of,
     same,
 )
 from sam_edu.exercises.prompts_solutions import COUNTS, Solution
 from sam_edu.exercises.prompts_solutions import moved as _moved
+from sam_edu.exercises.table import judge_table
+from sam_edu.exercises.trials import twins
 from sam_edu.modules import PromptEncoder
 
 # --- 1: count the tokens ---
@@ -36,33 +38,7 @@ _OUTPUT_TOKENS = 5
 
 
 def _judge_counts(answer: Any) -> None:
-    if not isinstance(answer, Mapping) or not set(answer) <= set(_SITUATIONS):
-        raise WrongAnswer('expected a dict with an entry for each of "a", "b", "c", "d" and "e".')
-    given = {(case, name): _entry(answer, case, name) for case in _SITUATIONS for name in _NAMES}
-    if all(shape is None for shape in given.values()):
-        raise NotAttempted
-    true = {case: _true_shapes(case) for case in _SITUATIONS}
-    for (case, name), shape in given.items():
-        where = f"{name} in {case}, {_SITUATIONS[case][0]}"
-        if shape is None:
-            continue
-        if not isinstance(shape, tuple | list) or not all(isinstance(size, int) for size in shape):
-            raise WrongAnswer(f"{where}: expected a tuple of whole numbers, got {shape!r}.")
-        if tuple(shape) != true[case][name]:
-            raise WrongAnswer(f"{where}: not {tuple(shape)}. {_count_hint(case, name, tuple(shape), true[case][name])}")
-    empty = [f"{name} in {case}" for (case, name), shape in given.items() if shape is None]
-    if empty:
-        raise WrongAnswer(f"right so far; still empty: {', '.join(empty)}.")
-
-
-def _entry(answer: Mapping[str, Any], case: str, name: str) -> Any:
-    row = answer.get(case)
-    if row is None or row is ...:
-        return None
-    if not isinstance(row, Mapping) or not set(row) <= set(_NAMES):
-        raise WrongAnswer(f"{case}: expected a dict with entries {', '.join(_NAMES)}.")
-    value = row.get(name)
-    return None if value is ... else value
+    judge_table(answer, _SITUATIONS, _NAMES, _true_shapes, _count_hint)
 
 
 def _true_shapes(case: str) -> dict[str, tuple[int, ...]]:
@@ -79,7 +55,8 @@ def _true_shapes(case: str) -> dict[str, tuple[int, ...]]:
     return {"sparse": tuple(sparse.shape), "tokens": tokens, "dense": tuple(dense.shape)}
 
 
-def _count_hint(case: str, name: str, got: tuple[int, ...], right: tuple[int, ...]) -> str:
+def _count_hint(case: str, name: str, got: tuple[int, ...], true: Mapping[str, tuple[int, ...]]) -> str:
+    right = true[name]
     _, batch, clicks, box, mask = _SITUATIONS[case]
     if got == right[1:]:
         return "The first axis is missing: the prompt sets."
@@ -154,6 +131,10 @@ _MISTAKES = {
     "labels 2 and 3": "Labels other than 1, 0 and -1 get no embedding here; corners have a path of their own.",
     "by number": "The label chooses the embedding, not the click's place in the row.",
 }
+_OTHER = (
+    "It is none of the usual mistakes. Print places, angles and code in turn, for a click whose place is easy, and hold"
+    " them against the diagram."
+)
 
 
 def _variant(module: PromptEncoder, points: Tensor, labels: Tensor, pad: bool, mistake: str) -> Tensor:
@@ -206,39 +187,25 @@ def _variant(module: PromptEncoder, points: Tensor, labels: Tensor, pad: bool, m
     return torch.cat([last, result] if mistake == "padding first" else [result, last], dim=1)
 
 
-def _points_recognised(module: PromptEncoder, points: Tensor, labels: Tensor, pad: bool, yours: Tensor) -> str:
-    """What wrong tokens look like."""
-    for mistake, hint in _MISTAKES.items():
-        if hint and same(yours, _variant(module, points, labels, pad, mistake)):
-            return hint
-    return (
-        "It is none of the usual mistakes. Print places, angles and code in turn, for a click whose place is easy, and"
-        " hold them against the diagram."
-    )
-
-
 def _pair(answer: Any, case: Case) -> tuple[PromptEncoder, Any, Tensor, Tensor, bool]:
     """The verified module with random weights, the learner's with the same, clicks, labels, and whether to pad."""
     dim, size, batch, clicks, pad = case
+    module, yours = twins(
+        PromptEncoder,
+        answer,
+        lambda kind: kind(dim, (3, 5), size, 4),
+        dim + batch,
+        made="It is made as sam_edu.PromptEncoder is.",
+        keep="its __init__",
+    )
     generator = torch.Generator().manual_seed(dim + batch)
-    with torch.random.fork_rng(devices=[]):
-        module = PromptEncoder(dim, (3, 5), size, 4)
-        state = {name: torch.randn(t.shape, generator=generator) for name, t in module.state_dict().items()}
-        module.load_state_dict(state)
-        yours = result_of(answer, dim, (3, 5), size, 4, hint="It is made as sam_edu.PromptEncoder is.")
-    try:
-        yours.load_state_dict(state)
-    except (RuntimeError, AttributeError) as error:
-        raise WrongAnswer("the parameters are not those of sam_edu.PromptEncoder: keep its __init__.") from error
     height, width = size
     points = torch.randint(0, 12, (batch, clicks, 2), generator=generator) * torch.tensor([width, height]) / 12
     labels = torch.tensor([[1.0, 0.0, -1.0, 2.0, 1.0], [0.0, 0.0, 1.0, 3.0, -1.0]])[torch.arange(batch) % 2, :clicks]
-    return module.eval(), yours.eval(), points, labels, pad
+    return module, yours, points, labels, pad
 
 
 def _judge_points(answer: Any) -> None:
-    if not callable(answer):
-        raise WrongAnswer(f"expected your class, not yet called, got {type(answer).__name__}.")
     if getattr(answer, "_embed_points", None) is PromptEncoder._embed_points:
         raise WrongAnswer("your class has no _embed_points of its own.")
     with torch.no_grad():
@@ -257,8 +224,8 @@ def _judge_points(answer: Any) -> None:
         for case in _CASES:
             module, yours, points, labels, pad = _pair(answer, case)
             target = module._embed_points(points, labels, pad)
-            recognised = partial(_points_recognised, module, points, labels, pad)
-            check_values("tokens", yours._embed_points(points.clone(), labels.clone(), pad), target, recognised)
+            looks = recogniser(_MISTAKES, partial(_variant, module, points, labels, pad), _OTHER)
+            check_values("tokens", yours._embed_points(points.clone(), labels.clone(), pad), target, looks)
         _judge_points_invariants(answer)
 
 
@@ -335,15 +302,15 @@ def _turned(codes: Tensor, matrix: Tensor, shift: Tensor, mistake: str) -> Tenso
     return torch.cat([new_sine, new_cosine], dim=1)
 
 
-def _turn_recognised(codes: Tensor, matrix: Tensor, shift: Tensor, yours: Tensor) -> str:
-    for mistake, hint in _TURNS.items():
-        if same(yours, _turned(codes, matrix, shift, mistake)):
-            return hint
+def _turn_hint(codes: Tensor, matrix: Tensor, shift: Tensor, yours: Tensor) -> str:
+    otherwise = (
+        "Every channel pair (sine, cosine) turns by an angle of its own: 2 pi, times 2 * shift, times its direction."
+    )
     if same(yours, _turned(codes, matrix, shift, "rolled").roll((1, 1), (2, 3))) or same(
         yours.sort().values, codes.sort().values
     ):
-        return _TURNS["rolled"]
-    return "Every channel pair (sine, cosine) turns by an angle of its own: 2 pi, times 2 * shift, times its direction."
+        otherwise = _TURNS["rolled"]
+    return recogniser(_TURNS, partial(_turned, codes, matrix, shift), otherwise)(yours)
 
 
 def _judge_moved(answer: Any) -> None:
@@ -359,7 +326,7 @@ def _judge_moved(answer: Any) -> None:
         check_tensor_shape(
             "codes", came, target, "1, dim, height, width", lambda _: "Moving keeps the shape: a code for each place."
         )
-        check_values("codes", came, target, partial(_turn_recognised, codes, matrix, shift))
+        check_values("codes", came, target, partial(_turn_hint, codes, matrix, shift))
     other = torch.randn(1, 12, 2, 3, generator=generator)
     if not same(result_of(answer, other.clone(), matrix, shifts[0]), _moved(other, matrix, shifts[0])):
         raise WrongAnswer("it must work for the codes of any places, without knowing the places: turn the pairs.")

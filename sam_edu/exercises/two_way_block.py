@@ -1,7 +1,5 @@
 """The exercises of notebook 04: predict the number, write the block, let the codes into the values."""
 
-import math
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -10,31 +8,22 @@ from torch import Tensor
 
 from sam_edu.exercises.exercise import (
     Exercise,
-    NotAttempted,
     WrongAnswer,
+    check_all_values,
     check_tensor_shape,
     check_values,
+    recogniser,
     result_of,
     same,
 )
+from sam_edu.exercises.table import judge_row
+from sam_edu.exercises.trials import random, twins, with_random_weights
 from sam_edu.exercises.two_way_block_solutions import NUMBERS, Solution
 from sam_edu.exercises.two_way_block_solutions import values_with_code as _values_with_code
 from sam_edu.modules import Attention, TwoWayAttentionBlock
 from sam_edu.tracing import intervene, trace
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-def _random(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _with_random_weights(module: torch.nn.Module, seed: int) -> None:
-    """Every parameter drawn anew: a LayerNorm's initial ones and zeros would hide mistakes."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in module.parameters():
-        size = 1 / math.sqrt(parameter.shape[-1]) if parameter.ndim > 1 else 1.0
-        parameter.data = size * torch.randn(parameter.shape, generator=generator)
 
 
 # --- 1: predict the number ---
@@ -52,34 +41,17 @@ _QUESTIONS = {
 
 
 def _judge_numbers(answer: Any) -> None:
-    if not isinstance(answer, Mapping) or not set(answer) <= set(_QUESTIONS):
-        raise WrongAnswer('expected a dict with an entry for each of "a" to "h".')
-    given = {key: None if answer.get(key) is ... else answer.get(key) for key in _QUESTIONS}
-    if all(number is None for number in given.values()):
-        raise NotAttempted
-    true = _true_numbers()
-    for key, number in given.items():
-        if number is None:
-            continue
-        where = f"{key}, {_QUESTIONS[key]}"
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise WrongAnswer(f"{where}: expected a whole number, got {number!r}.")
-        if number != true[key]:
-            raise WrongAnswer(f"{where}: not {number}. {_number_hint(key, number)}")
-    empty = [key for key, number in given.items() if number is None]
-    if empty:
-        raise WrongAnswer(f"right so far; still empty: {', '.join(empty)}.")
+    judge_row(answer, _QUESTIONS, _true_numbers, _number_hint)
 
 
 def _true_numbers() -> dict[str, int]:
     """Counted, not remembered: one click of two is moved, and the rows that differ are counted, in a small block."""
-    with torch.random.fork_rng(devices=[]):
-        block = TwoWayAttentionBlock(16, 2, 8, skip_first_layer_pe=True)
-        full = TwoWayAttentionBlock(256, 8, 2048).to("meta")
-    _with_random_weights(block, 1)
-    tokens, keys, codes = _random(2, 1, 8, 16), _random(3, 1, 4096, 16), _random(4, 1, 4096, 16)
+    block = with_random_weights(lambda: TwoWayAttentionBlock(16, 2, 8, skip_first_layer_pe=True), 1)
+    with torch.device("meta"):
+        full = TwoWayAttentionBlock(256, 8, 2048)
+    tokens, keys, codes = random(2, 1, 8, 16), random(3, 1, 4096, 16), random(4, 1, 4096, 16)
     moved = tokens.clone()
-    moved[:, 6] = _random(5, 1, 16)  # the second click: after five output tokens and the first click
+    moved[:, 6] = random(5, 1, 16)  # the second click: after five output tokens and the first click
 
     def rows(one: Tensor, other: Tensor) -> int:
         return int((one != other).any(-1).sum())
@@ -95,7 +67,7 @@ def _true_numbers() -> dict[str, int]:
             with intervene(block, "queries_1", x), trace(block) as t:
                 block(x, keys, x, codes)
             alone.append(t["queries_2"])
-        three = _random(6, 3, 7, 16)
+        three = random(6, 3, 7, 16)
         _, versions = block(three, keys, three, codes)
     gone = [p for name, p in full.named_parameters() if name.startswith(("cross_attn_image_to_token.", "norm4."))]
     return {
@@ -191,6 +163,10 @@ _MISTAKES = {
     "(3) left out": "Step (3) is missing: mlp and norm3.",
     "(4) left out": "Step (4) is missing: this is a standard decoder layer. The image reads the tokens too.",
 }
+_OTHER = (
+    "It is none of the usual mistakes. Compare queries_1, queries_2, queries_3 and keys_4 with those of"
+    " sam_edu's block, in this order: sam_edu.trace shows them."
+)
 
 
 def _variant(m: TwoWayAttentionBlock, inputs: Inputs, mistake: str) -> tuple[Tensor, Tensor]:
@@ -247,22 +223,6 @@ def _variant(m: TwoWayAttentionBlock, inputs: Inputs, mistake: str) -> tuple[Ten
     return x, end(4, norm4, keys, to_token(y + kc, offered, value(4, read, qc)))
 
 
-def _recognised(module: TwoWayAttentionBlock, inputs: Inputs, yours: tuple[Tensor, Tensor]) -> str:
-    """What a wrong pair of outputs looks like."""
-    for mistake, hint in _MISTAKES.items():
-        other = _variant(module, inputs, mistake)
-        if all(same(a, b) for a, b in zip(yours, other, strict=True)):
-            return hint
-    return (
-        "It is none of the usual mistakes. Compare queries_1, queries_2, queries_3 and keys_4 with those of"
-        " sam_edu's block, in this order: sam_edu.trace shows them."
-    )
-
-
-def _hint_for_both(module: TwoWayAttentionBlock, inputs: Inputs, yours: tuple[Tensor, Tensor], _: Tensor) -> str:
-    return _recognised(module, inputs, yours)
-
-
 def _pair(answer: Any, case: Case) -> tuple[TwoWayAttentionBlock, Any, Inputs]:
     """The verified block with random weights, the learner's with the same, and inputs that all differ."""
     dim, heads, rate, skip, batch, tokens, pixels = case
@@ -274,19 +234,17 @@ def _pair(answer: Any, case: Case) -> tuple[TwoWayAttentionBlock, Any, Inputs]:
         "skip_first_layer_pe": skip,
     }
     seed = dim + 10 * skip
-    with torch.random.fork_rng(devices=[]):
-        module = TwoWayAttentionBlock(**sizes)
-        _with_random_weights(module, seed)
-        yours = result_of(answer, **sizes, hint="It is made like this: YourBlock(embedding_dim=24, num_heads=2).")
-    try:
-        yours.load_state_dict(module.state_dict())
-    except (RuntimeError, AttributeError) as error:
-        raise WrongAnswer(
-            "the parameters are not those of sam_edu.TwoWayAttentionBlock: keep its attentions, norms and MLP."
-        ) from error
+    module, yours = twins(
+        TwoWayAttentionBlock,
+        answer,
+        lambda kind: kind(**sizes),
+        seed,
+        made="It is made like this: YourBlock(embedding_dim=24, num_heads=2).",
+        keep="its attentions, norms and MLP",
+    )
     shapes = ((batch, tokens, dim), (batch, pixels, dim), (batch, tokens, dim), (1, pixels, dim))
-    queries, keys, query_pe, key_pe = (_random(seed + i, *shape) for i, shape in enumerate(shapes))
-    return module.eval(), yours.eval(), (queries, keys, query_pe, key_pe)
+    queries, keys, query_pe, key_pe = (random(seed + i, *shape) for i, shape in enumerate(shapes))
+    return module, yours, (queries, keys, query_pe, key_pe)
 
 
 def _outputs(yours: Any, inputs: Inputs) -> tuple[Any, Any]:
@@ -300,8 +258,6 @@ def _outputs(yours: Any, inputs: Inputs) -> tuple[Any, Any]:
 
 
 def _judge_forward(answer: Any) -> None:
-    if not callable(answer):
-        raise WrongAnswer(f"expected your class, not yet called, got {type(answer).__name__}.")
     with torch.no_grad():
         for case in _CASES:  # shapes first, of all cases
             module, yours, inputs = _pair(answer, case)
@@ -314,9 +270,8 @@ def _judge_forward(answer: Any) -> None:
                 raise WrongAnswer("the inputs were written into: query_pe is often the very same tensor as queries.")
         for case in _CASES:
             module, yours, inputs = _pair(answer, case)
-            came = _outputs(yours, inputs)
-            for name, one, target in zip(("queries", "keys"), came, module(*inputs), strict=True):
-                check_values(name, one, target, partial(_hint_for_both, module, inputs, came))
+            looks = recogniser(_MISTAKES, partial(_variant, module, inputs), _OTHER)
+            check_all_values(("queries", "keys"), _outputs(yours, inputs), module(*inputs), looks)
         _judge_forward_invariants(answer)
 
 
@@ -381,15 +336,13 @@ def _code_variant(attention: Attention, v: Tensor, code: Tensor, mistake: str) -
 
 def _code_case(seed: int, rate: int, batch: int = 2) -> tuple[Attention, Tensor, Tensor, Tensor]:
     """An attention, values on their way, a code, and what the values should be with it."""
-    with torch.random.fork_rng(devices=[]):
-        attention = Attention(24, 3, rate)
-    _with_random_weights(attention, seed)
-    x, code = _random(seed + 1, batch, 5, 24), _random(seed + 2, batch, 5, 24)
+    attention = with_random_weights(lambda: Attention(24, 3, rate), seed)
+    x, code = random(seed + 1, batch, 5, 24), random(seed + 2, batch, 5, 24)
 
     def made_from(given: Tensor) -> Tensor:
         return attention.v_proj(given).unflatten(-1, (3, -1)).transpose(1, 2)
 
-    return attention.eval(), made_from(x), code, made_from(x + code)
+    return attention, made_from(x), code, made_from(x + code)
 
 
 def _judge_values(answer: Any) -> None:
@@ -401,7 +354,9 @@ def _judge_values(answer: Any) -> None:
             check_tensor_shape("values", came, wanted, "batch, heads, keys, head_dim", lambda _: _V_SHAPE)
         for attention, v, code, wanted in cases:
             came = result_of(answer, attention, v.clone(), code.clone())
-            check_values("values", came, wanted, partial(_code_hint, attention, v, code))
+            otherwise = "It is none of the usual mistakes. Write v_proj(x + code) out: weight, bias, x and code."
+            looks = recogniser(_CODE_MISTAKES, partial(_code_variant, attention, v, code), otherwise)
+            check_values("values", came, wanted, looks)
         attention, v, code, _ = _code_case(9, 2, batch=1)
         same_code = code.clone()
         result_of(answer, attention, v.clone(), same_code)
@@ -412,16 +367,6 @@ def _judge_values(answer: Any) -> None:
 
 
 _V_SHAPE = "A replacement keeps the shape of what it replaces: project the code, then split it into heads as v is."
-
-
-def _code_hint(attention: Attention, v: Tensor, code: Tensor, yours: Tensor) -> str:
-    for mistake, hint in _CODE_MISTAKES.items():
-        try:
-            if same(yours, _code_variant(attention, v, code, mistake)):
-                return hint
-        except RuntimeError:  # the mistake does not even run at this width
-            continue
-    return "It is none of the usual mistakes. Write v_proj(x + code) out: weight, bias, x and code."
 
 
 numbers = Exercise("04.1 predict the number", _judge_numbers, NUMBERS)

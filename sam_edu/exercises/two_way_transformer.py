@@ -11,13 +11,16 @@ from torch import Tensor
 
 from sam_edu.exercises.exercise import (
     Exercise,
-    NotAttempted,
     WrongAnswer,
+    check_all_values,
     check_tensor_shape,
     check_values,
+    recogniser,
     result_of,
     same,
 )
+from sam_edu.exercises.table import judge_table
+from sam_edu.exercises.trials import attentions, random, small_decoder, twins
 from sam_edu.exercises.two_way_transformer_solutions import NUMBERS, Solution
 from sam_edu.exercises.two_way_transformer_solutions import cut as _cut
 from sam_edu.modules import Attention, MaskDecoder, TwoWayTransformer
@@ -37,38 +40,7 @@ _BLOCK, _CROSS, _NORM = 1_579_520, 131_712, 512
 
 
 def _judge_numbers(answer: Any) -> None:
-    if not isinstance(answer, Mapping) or not set(answer) <= set(_SITUATIONS):
-        raise WrongAnswer('expected a dict with an entry for each of "a", "b" and "c".')
-    given = {(case, name): _entry(answer, case, name) for case in _SITUATIONS for name in _NAMES}
-    if all(value is None for value in given.values()):
-        raise NotAttempted
-    for (case, name), value in given.items():
-        where = f"{name} in {case}, {_SITUATIONS[case][0]}"
-        if value is None:
-            continue
-        if name in _SHAPES:
-            if not isinstance(value, tuple | list) or not all(isinstance(size, int) for size in value):
-                raise WrongAnswer(f"{where}: expected a tuple of whole numbers, got {value!r}.")
-            value = tuple(value)
-        elif not isinstance(value, int):
-            raise WrongAnswer(f"{where}: expected a whole number, got {value!r}.")
-        true = _true_numbers(case)[name]
-        if value != true:
-            hint = _shape_hint(case, name, value, true) if name in _SHAPES else _number_hint(case, name, value, true)
-            raise WrongAnswer(f"{where}: not {value}. {hint}")
-    empty = [f"{name} in {case}" for (case, name), value in given.items() if value is None]
-    if empty:
-        raise WrongAnswer(f"right so far; still empty: {', '.join(empty)}.")
-
-
-def _entry(answer: Mapping[str, Any], case: str, name: str) -> Any:
-    row = answer.get(case)
-    if row is None or row is ...:
-        return None
-    if not isinstance(row, Mapping) or not set(row) <= set(_NAMES):
-        raise WrongAnswer(f"{case}: expected a dict with entries {', '.join(_NAMES)}.")
-    value = row.get(name)
-    return None if value is ... else value
+    judge_table(answer, _SITUATIONS, _NAMES, _true_numbers, _hint)
 
 
 def _true_numbers(case: str) -> dict[str, Any]:
@@ -86,6 +58,10 @@ def _true_numbers(case: str) -> dict[str, Any]:
         "attentions": sum(isinstance(one, Attention) for one in module.modules()),
         "parameters": sum(p.numel() for p in module.parameters()),
     }
+
+
+def _hint(case: str, name: str, got: Any, true: Mapping[str, Any]) -> str:
+    return (_shape_hint if name in _SHAPES else _number_hint)(case, name, got, true[name])
 
 
 def _shape_hint(case: str, name: str, got: tuple[int, ...], right: tuple[int, ...]) -> str:
@@ -168,6 +144,7 @@ _MISTAKES = {
     "codes in the image that is returned": "The image tokens come back with their codes: step (5) wants them without.",
     "first image returned": "The image tokens are returned as they came in: step (5) reads what the blocks have made.",
 }
+_OTHER = "It is none of the usual mistakes. Print the shapes line by line, and hold your lines against the diagram."
 
 
 def _variant(m: TwoWayTransformer, image: Tensor, image_pe: Tensor, points: Tensor, mistake: str = "") -> Outputs:
@@ -209,39 +186,24 @@ def _variant(m: TwoWayTransformer, image: Tensor, image_pe: Tensor, points: Tens
     return hs, returned.get(mistake, keys)
 
 
-def _recognised(module: TwoWayTransformer, inputs: Inputs, yours: Outputs) -> str:
-    """What a wrong pair of outputs looks like."""
-    for mistake, hint in _MISTAKES.items():
-        if all(same(a, b) for a, b in zip(yours, _variant(module, *inputs, mistake), strict=True)):
-            return hint
-    return "It is none of the usual mistakes. Print the shapes line by line, and hold your lines against the diagram."
-
-
 def _pair(answer: Any, case: Case) -> tuple[TwoWayTransformer, Any, Inputs]:
     """The verified module with random weights, the learner's with the same, and inputs that all differ."""
     dim, heads, depth, batch, tokens, height, width = case
-    generator = torch.Generator().manual_seed(sum(case))
-    sizes: dict[str, Any] = {"depth": depth, "embedding_dim": dim, "num_heads": heads, "mlp_dim": 2 * dim}
-    with torch.random.fork_rng(devices=[]):
-        module = TwoWayTransformer(**sizes)
-        for parameter in module.parameters():
-            parameter.data = torch.randn(parameter.shape, generator=generator) / math.sqrt(parameter.shape[-1])
-        made = "It is made like this: YourTransformer(depth=2, embedding_dim=16, num_heads=2, mlp_dim=32)."
-        yours = result_of(answer, **sizes, hint=made)
-    try:
-        yours.load_state_dict(module.state_dict())
-    except (RuntimeError, AttributeError) as error:
-        told = "the parameters are not those of sam_edu.TwoWayTransformer: keep layers, final_attn_token_to_image and"
-        raise WrongAnswer(f"{told} norm_final_attn as they are.") from error
-    image = torch.randn(batch, dim, height, width, generator=generator)
-    image_pe = torch.randn(1, dim, height, width, generator=generator)  # the same places for all prompt sets
-    points = torch.randn(batch, tokens, dim, generator=generator)
-    return module.eval(), yours.eval(), (image, image_pe, points)
+    sizes = {"depth": depth, "embedding_dim": dim, "num_heads": heads, "mlp_dim": 2 * dim}
+    module, yours = twins(
+        TwoWayTransformer,
+        answer,
+        lambda kind: kind(**sizes),
+        sum(case),
+        made="It is made like this: YourTransformer(depth=2, embedding_dim=16, num_heads=2, mlp_dim=32).",
+        keep="layers, final_attn_token_to_image and norm_final_attn as they are",
+    )
+    image = random(1, batch, dim, height, width)
+    image_pe = random(2, 1, dim, height, width)  # the same places for all prompt sets
+    return module, yours, (image, image_pe, random(3, batch, tokens, dim))
 
 
 def _judge_forward(answer: Any) -> None:
-    if not callable(answer):
-        raise WrongAnswer(f"expected your class, not yet called, got {type(answer).__name__}.")
     for case in _CASES:  # shapes first, of all cases
         module, yours, inputs = _pair(answer, case)
         with torch.no_grad():
@@ -253,10 +215,8 @@ def _judge_forward(answer: Any) -> None:
     for case in _CASES:
         module, yours, inputs = _pair(answer, case)
         with torch.no_grad():
-            came, right = yours(*inputs), module(*inputs)
-            hint = partial(_recognised, module, inputs, tuple(came))
-            for what, one, target in zip(("tokens", "image tokens"), came, right, strict=True):
-                check_values(what, one, target, lambda _, hint=hint: hint())  # type: ignore[misc]
+            looks = recogniser(_MISTAKES, partial(_variant, module, *inputs), _OTHER)
+            check_all_values(("tokens", "image tokens"), yours(*inputs), module(*inputs), looks)
     _judge_forward_invariants(answer)
 
 
@@ -297,34 +257,6 @@ def _judge_forward_invariants(answer: Any) -> None:
 # --- 3: cut the prompt off ---
 
 _OUTPUT_TOKENS = 5
-
-
-def attentions(model: Any) -> dict[str, Attention]:
-    """The attentions of a model or decoder, by their names in a trace."""
-    decoder = getattr(model, "mask_decoder", model)
-    return {name: module for name, module in decoder.named_modules() if isinstance(module, Attention)}
-
-
-def _small_decoder() -> tuple[MaskDecoder, dict[str, Any]]:
-    """A decoder like SAM's in all but size, with random weights, and its inputs: two prompt sets of three tokens."""
-    generator = torch.Generator().manual_seed(5)
-
-    def random(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    with torch.random.fork_rng(devices=[]):
-        transformer = TwoWayTransformer(depth=2, embedding_dim=32, num_heads=4, mlp_dim=16)
-        decoder = MaskDecoder(transformer_dim=32, transformer=transformer)
-    for parameter in decoder.parameters():
-        parameter.data = random(*parameter.shape) / math.sqrt(parameter.shape[-1])
-    inputs = {
-        "image_embeddings": random(1, 32, 3, 4),
-        "image_pe": random(1, 32, 3, 4),
-        "sparse_prompt_embeddings": random(2, 3, 32),
-        "dense_prompt_embeddings": random(1, 32, 3, 4).expand(2, -1, -1, -1),
-        "multimask_output": True,
-    }
-    return decoder.eval(), inputs
 
 
 def _columns(scores: Tensor, value: Callable[[Tensor], Tensor], chosen: slice) -> Tensor:
@@ -390,11 +322,11 @@ _CUTS: tuple[tuple[str, Callable[[Tensor], Tensor], slice, str], ...] = (
 
 
 def _judge_cut(answer: Any) -> None:
-    decoder, inputs = _small_decoder()
+    decoder, inputs = small_decoder()
     found = attentions(decoder)
     for name in found:  # the shape, before anything is replaced
         columns = 12 if "token_to_image" in name else 8
-        scores = torch.randn(2, 4, 8, columns, generator=torch.Generator().manual_seed(0))
+        scores = random(0, 2, 4, 8, columns)
         came = result_of(answer, name, scores.clone())
         check_tensor_shape("scores", came, scores, "batch, heads, queries, keys", lambda _: _KEEPS)
     seen = _run(decoder, inputs, {name: partial(answer, name) for name in found})

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sam_edu.exercises import Exercise, WrongAnswer
-from sam_edu.exercises.exercise import check_tensor_shape, check_values, result_of
+from sam_edu.exercises.exercise import check_all_values, check_tensor_shape, check_values, recogniser, result_of
 
 TARGET = torch.arange(6.0).reshape(2, 3)
 
@@ -43,6 +43,7 @@ def test_right_answer_passes(capsys):
         (lambda x: TARGET / 0, "not finite"),
         (lambda x: 1 / 0, "it fails with ZeroDivisionError: division by zero. Look again."),
         (lambda: TARGET, "it fails with TypeError"),
+        (3, "expected your function, not yet called, got int"),
     ],
 )
 def test_wrong_answer_raises_with_a_hint(answer, message):
@@ -81,3 +82,26 @@ def test_picture_is_shown_in_a_notebook(monkeypatch):
 def test_rounding_is_no_mistake(capsys):
     double(lambda x: TARGET * (1 + 1e-6))
     assert "passed" in capsys.readouterr().out
+
+
+def mistaken(mistake):
+    if mistake == "unfit":
+        raise RuntimeError("the mistake does not run on these shapes")
+    return {"twice": 2 * TARGET, "other shape": TARGET[0], "also twice": 2 * TARGET}[mistake]
+
+
+def test_mistake_is_recognised_by_what_comes_out():
+    names = ("unfit", "other shape", "twice", "also twice")
+    looks = recogniser({name: f"This is {name}." for name in names}, mistaken, "Unknown.")
+    assert looks(2 * TARGET) == "This is twice."
+    assert looks(3 * TARGET) == "Unknown."
+
+
+def test_mistake_with_two_outputs_has_both_of_them():
+    pairs = {"first": (2 * TARGET, TARGET), "second": (TARGET, 2 * TARGET), "both": (2 * TARGET, 2 * TARGET)}
+    looks = recogniser({name: f"This is {name}." for name in pairs}, pairs.__getitem__, "Unknown.")
+    for name, pair in pairs.items():
+        with pytest.raises(WrongAnswer, match=f"{'b' if name == 'second' else 'a'}: .* This is {name}.") as caught:
+            check_all_values(("a", "b"), pair, (TARGET, TARGET), looks)
+        assert caught.value.picture is not None
+    check_all_values(("a", "b"), (TARGET, TARGET), (TARGET, TARGET), looks)

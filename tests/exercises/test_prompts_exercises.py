@@ -1,64 +1,18 @@
 """Notebook 03's exercises: stubs, solutions, the usual mistakes by name, and others."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
+from exercise_cases import refusal, with_entry, with_method
 
 from sam_edu import PromptEncoder
 from sam_edu.exercises import WrongAnswer, prompts
 from sam_edu.exercises import prompts_solutions as solutions
 from sam_edu.exercises.prompts import _MISTAKES, _TURNS, _turned, _variant
 
-EXERCISES = (prompts.counts, prompts.points, prompts.moved)
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=str)
-def test_solution_passes(exercise, capsys):
-    exercise(exercise.solution)
-    assert capsys.readouterr().out == f"{exercise.name}: passed\n"
-
-
-def test_our_own_methods_pass(capsys):
-    prompts.points(type("Ours", (PromptEncoder,), {"_embed_points": lambda self, *args: super_of(self, *args)}))
-    assert "passed" in capsys.readouterr().out
-
-
-def super_of(self, points, labels, pad):
-    return PromptEncoder._embed_points(self, points, labels, pad)
-
-
-class Untouched(PromptEncoder):
-    def _embed_points(self, points, labels, pad): ...
-
-
-class Raises(PromptEncoder):
-    def _embed_points(self, points, labels, pad):
-        raise NotImplementedError
-
-
-EMPTY = {case: dict.fromkeys(("sparse", "tokens", "dense"), ...) for case in "abcde"}
-
-
-@pytest.mark.parametrize(
-    ("exercise", "stub"),
-    [
-        (prompts.counts, None),
-        (prompts.counts, ...),
-        (prompts.counts, {}),
-        (prompts.counts, EMPTY),
-        (prompts.counts, {"a": ..., "b": None}),
-        (prompts.points, None),
-        (prompts.points, Untouched),
-        (prompts.points, Raises),
-        (prompts.moved, ...),
-        (prompts.moved, lambda codes, matrix, shift: None),
-        (prompts.moved, lambda codes, matrix, shift: ...),
-    ],
-)
-def test_untouched_stub_is_not_attempted(exercise, stub, capsys):
-    assert exercise(stub) is None
-    assert capsys.readouterr().out == f"{exercise.name}: not attempted\n"
+with_points = partial(with_method, PromptEncoder, name="_embed_points")
 
 
 # --- 1: count the tokens ---
@@ -93,35 +47,22 @@ def test_untouched_stub_is_not_attempted(exercise, stub, capsys):
     ],
 )
 def test_wrong_count_fails_with_its_hint(case, name, shape, hint):
-    answer = {key: dict(row) for key, row in solutions.COUNTS.items()}
-    answer[case][name] = shape
     with pytest.raises(WrongAnswer, match=hint):
-        prompts.counts(answer)
-
-
-def test_a_part_is_checked():
-    with pytest.raises(WrongAnswer, match="right so far; still empty: sparse in b, tokens in b"):
-        prompts.counts({"a": solutions.COUNTS["a"]})
-
-
-@pytest.mark.parametrize("answer", [3, [1], {"f": {}}, {"a": 3}, {"a": {"x": (1,)}}])
-def test_something_else_than_counts_fails(answer):
-    with pytest.raises(WrongAnswer, match="expected a dict"):
-        prompts.counts(answer)
+        prompts.counts(with_entry(solutions.COUNTS, case, name, shape))
 
 
 # --- 2: write _embed_points ---
 
 
-def with_method(function):
-    return type("Yours", (PromptEncoder,), {"_embed_points": function})
-
-
 @pytest.mark.parametrize("mistake", _MISTAKES)
 def test_usual_mistake_is_recognised(mistake):
-    with pytest.raises(WrongAnswer) as caught:
-        prompts.points(with_method(lambda self, *args: _variant(self, *args, mistake)))
-    assert _MISTAKES[mistake] in str(caught.value)
+    yours = with_points(lambda self, *args: _variant(self, *args, mistake))
+    assert _MISTAKES[mistake] in str(refusal(prompts.points, yours))
+
+
+def test_our_own_methods_pass(capsys):
+    prompts.points(with_points(lambda self, *args: PromptEncoder._embed_points(self, *args)))
+    assert "passed" in capsys.readouterr().out
 
 
 def right(self, points, labels, pad):
@@ -173,7 +114,7 @@ def floats_only(self, points, labels, pad):
 )
 def test_unlisted_mistake_fails(function, hint):
     with pytest.raises(WrongAnswer, match=hint):
-        prompts.points(with_method(function))
+        prompts.points(with_points(function))
 
 
 def test_other_parameters_and_no_method_are_refused():
@@ -185,23 +126,14 @@ def test_other_parameters_and_no_method_are_refused():
         prompts.points(3)
 
 
-def test_nothing_is_drawn_from_the_readers_random_numbers():
-    torch.manual_seed(0)
-    expected = torch.randn(3)
-    torch.manual_seed(0)
-    for exercise in EXERCISES:
-        exercise(exercise.solution)
-    assert torch.equal(torch.randn(3), expected)
-
-
 # --- 3: move the codes ---
 
 
 @pytest.mark.parametrize("mistake", _TURNS)
 def test_wrong_turn_is_recognised(mistake):
-    with pytest.raises(WrongAnswer) as caught:
-        prompts.moved(lambda codes, matrix, shift: _turned(codes, matrix, shift, mistake))
-    assert _TURNS[mistake] in str(caught.value)
+    assert _TURNS[mistake] in str(
+        refusal(prompts.moved, lambda codes, matrix, shift: _turned(codes, matrix, shift, mistake))
+    )
 
 
 def knows_the_grid(codes, matrix, shift):
