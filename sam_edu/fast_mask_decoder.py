@@ -2,46 +2,145 @@
 
 A prompt set has about 7 tokens, an image 4096. Meta's decoder projects all 4096 for those few queries, and copies the
 image once per prompt set. Here the projections move to the side of the tokens, which changes nothing but the order of
-the products, what the prompt sets of one image have in common is computed once, and many prompt sets are decoded a few
-at a time, so that what is written down on the way stays in the processor's cache.
+the products. And where prompt sets share an image, no set ever writes image tokens of its own down: what its few tokens
+have told them is a mixture of a few rows, so an image token stays a number times what it was for all, plus a mixture
+(see `ImageTokens`); what layers make of the part that they share is computed once.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from itertools import repeat
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sam_edu.modules import Attention, MaskDecoder, TwoWayAttentionBlock, TwoWayTransformer
+from sam_edu.modules import Attention, MaskDecoder, TwoWayTransformer
 
 # How many image tokens, over all prompt sets, are worked on at a time: four prompt sets of SAM; and fewer where each
-# becomes 16 pixels, or many small steps follow one another, so that they stay in the cache (256 channels: 1 MB).
+# is written down or becomes 16 pixels, so that they stay in the cache (256 channels: 1 MB).
 CHUNK, TILE = 16384, 1024
 
 Tokens = Float[Tensor, "batch tokens dim"]
 Pixels = Float[Tensor, "groups pixels dim"]
 Heads = Float[Tensor, "batch heads tokens head_dim"]
 Scores = Float[Tensor, "batch heads tokens pixels"]
-Projected = Float[Tensor, "_ heads head_dim pixels"]  # of batch 1 for all groups, or one per group
-Weight = Float[Tensor, "internal_dim dim"]
-Picture = Float[Tensor, "_ dim height width"]
 Masks = Float[Tensor, "batch masks large_height large_width"]
-# What layer 0 makes of the image tokens, the same for every prompt set of an image: k and v for step (2), and q for
-# step (4); k and q with positional code, q with its bias as well.
-Known = tuple[Projected, Projected, Projected]
+Decoded = tuple[Masks, Float[Tensor, "batch masks"]]
+# How a step (a block, or the end) reads image tokens, see `ImageTokens`: the base that a block sums them up from, at
+# the end what the first transposed convolution makes of it; the positional codes for keys and queries, or none if they
+# are part of what follows; the base as projected for keys, queries and values, or None without a base.
+Step = tuple[Tensor, list[Tensor], list[Tensor] | None]
+
+
+class ImageTokens(NamedTuple):
+    """The image tokens of prompt sets: scale * (base + coefficients^T rows) + shift.
+
+    In step (4) an image token gathers a mixture of a few values: x' = norm(x + A^T V). Where prompt sets share an
+    image, that need not be written down. If x = s (b + C^T R) + c, then x + A^T V = s (b + [C, A/s, 1/s]^T [R, V, c]).
+    The linear parts of the norm act on b and on the rows, and what it divides by, over s, is 1 / the new scale. So of
+    4096 x 256 numbers for each prompt set and block there remain 49 x 4096 coefficients and 49 rows. Whoever reads
+    the tokens through a matrix W needs W b, the same for all prompt sets, and W R, of a few rows.
+
+    Where each prompt set has an image of its own that is no gain. Then scale is 1, base and shift are 0, the rows are
+    the unit vectors, and each block writes the image tokens themselves down as the coefficients.
+
+    Args:
+        steps: how this and the following steps read the base.
+        scale: (batch or 1, 1, pixels).
+        coefficients: (batch, rows, pixels).
+        rows: (batch, rows, dim); None for unit vectors.
+        shift: (dim).
+    """
+
+    steps: list[Step]
+    scale: Tensor
+    coefficients: Tensor
+    rows: Tensor | None
+    shift: Tensor
+
+    def scores(self, few: Heads, weight: Tensor, which: int) -> Scores:
+        """Scores of tokens with image tokens, of which none is projected.
+
+        A score is few_h . W_h (x + pe) = (W_h^T few_h) . x + few_h . W_h pe. Folding W_h onto the token happens once
+        per token and head. With P pixels, to project them takes P x dim x internal_dim multiplications, a product with
+        one row per token and head P x dim x rows: 128 against 56 in SAM with 7 tokens. Of shared image tokens the base
+        takes P x head_dim x rows, as its projection is `known`, and the mixture P x 49 x rows.
+        """
+        _, codes, known = self.steps[0]
+        scores = few.new_zeros(1) if known is None else per_head(few, known[which])
+        if self.coefficients.shape[1]:
+            folded = fold(few, weight) if self.rows is None else fold(few, weight) @ self.rows.mT
+            scores = scores + (folded @ self.coefficients).unflatten(1, few.shape[1:3])
+        return torch.addcmul(per_head(few, codes[which]), self.scale.unsqueeze(1), scores) if codes else scores
+
+    def gather(self, weights: Scores, linear: nn.Linear) -> Heads:
+        """What each token and head gathers from the image, of which no token is projected.
+
+        sum_x a_x (W_h x) = W_h (sum_x a_x x): gather first, project after. As the weights of a row sum to 1, bias and
+        shift are added once.
+        """
+        known, heads, weights = self.steps[0][2], weights.shape[1], weights * self.scale.unsqueeze(1)
+        gathered = weights.new_zeros(1) if known is None else per_head(weights, known[-1].mT)
+        if self.coefficients.shape[1]:
+            mixed = weights.flatten(1, 2) @ self.coefficients.mT
+            gathered = gathered + unfold(mixed if self.rows is None else mixed @ self.rows, linear.weight, heads)
+        return gathered + F.linear(self.shift, linear.weight, linear.bias).view(heads, 1, -1)
+
+    def add_and_norm(self, norm: nn.LayerNorm, weights: Scores, values: Heads) -> "ImageTokens":
+        """The end of step (4): norm(x + sum_t a_t v_t).
+
+        Shared image tokens are made only to measure their deviation, and forgotten. As the weights of a head sum to 1,
+        sum_t a_t v_t = v_0 + sum_{t > 0} a_t (v_t - v_0): a row less for each head. All v_0 and the shift make one row.
+        """
+        size = max(1, TILE // len(weights)) if _frugal() else weights.shape[3]
+        if self.rows is None:
+            tiles = mix(self.coefficients.mT, weights.flatten(1, 2), values.flatten(1, 2), size)
+            written = torch.cat([norm(x) for x in tiles], dim=1)
+            return self._replace(steps=self.steps[1:], coefficients=written.mT)
+        first = values[:, :, :1]
+        rows = torch.cat([self.rows, (values[:, :, 1:] - first).flatten(1, 2), first.sum(1) + self.shift], dim=1)
+        added = F.pad(weights[:, :, 1:].flatten(1, 2), (0, 0, 0, 1), value=1) / self.scale
+        rows, coefficients = rows - rows.mean(dim=2, keepdim=True), torch.cat([self.coefficients, added], dim=1)
+        tiles = mix(self.steps[0][0], coefficients, rows, size)
+        length = torch.cat([torch.linalg.vector_norm(x, dim=2) for x in tiles], dim=1).unsqueeze(1)
+        deviation = (length.square() / rows.shape[2] + norm.eps / self.scale.square()).sqrt()
+        return ImageTokens(self.steps[1:], 1 / deviation, coefficients, rows * norm.weight, norm.bias)
+
+    def doubled(self, weight: Tensor, bias: Tensor, size: int) -> Iterator[Tensor]:
+        """The tokens times weight^T plus bias, a few at a time; shared ones without ever being written down."""
+        rows = weight.T.expand(len(self.coefficients), -1, -1) if self.rows is None else F.linear(self.rows, weight)
+        tiles, shift = mix(self.steps[0][0], self.coefficients, rows, size), F.linear(self.shift, weight, bias)
+        for x, scale in zip(tiles, self.scale.split(size, dim=2), strict=True):
+            yield torch.addcmul(shift, x, scale.mT)
+
+
+def begin(steps: list[Step], image: Float[Tensor, "groups dim pixels"], batch: int) -> ImageTokens:
+    """The image as it comes in: all base, or all coefficients."""
+    (_, dim, pixels), zeros = image.shape, image.new_zeros
+    mixture = (image, None) if steps[0][2] is None else (zeros(batch, 0, pixels), zeros(batch, 0, dim))
+    return ImageTokens(steps, zeros(1, 1, pixels) + 1, *mixture, zeros(dim))  # type: ignore[call-arg]
+
+
+def mix(base: Pixels, coefficients: Tensor, rows: Tensor, size: int) -> Iterator[Tensor]:
+    """base + coefficients^T rows, (batch, some pixels, dim), a few image tokens at a time.
+
+    Each image token minds its own business, so each tile can be finished while it is in the cache. Fresh memory is what
+    this saves: for every page of it that is touched for the first time the system has to find and clear one, and a
+    whole grid's worth takes longer than the products.
+    """
+    for tile, some in zip(base.split(size, dim=1), coefficients.split(size, dim=2), strict=True):
+        same = tile.unsqueeze(1).expand(-1, len(rows) // len(tile), -1, -1).flatten(0, 1)
+        yield torch.baddbmm(same, some.mT, rows)
 
 
 class FastMaskDecoder(nn.Module):
     """A faster forward pass over the parameters of a `MaskDecoder`, which it shares and does not copy.
 
     Masks, IoU predictions and gradients equal the decoder's up to rounding. There are no trace points: to look inside,
-    trace the decoder itself. Without autograd, the projected positional codes and what layer 0 computes on the image
-    are kept for the next call. They are used again only where the weights and inputs that they were made from have
-    the same values as then, so no change of weights, however it is made, can leave them stale.
+    trace the decoder itself. Without autograd, the projected positional codes and what is the same for all prompt sets
+    of an image are kept for the next call. They are used again only where the weights and inputs that they were made
+    from have the same values as then, so no change of weights, however it is made, can leave them stale.
 
     Args:
         decoder: the decoder whose parameters are used.
@@ -56,7 +155,11 @@ class FastMaskDecoder(nn.Module):
             part = decoder if wanted is MaskDecoder else decoder.transformer
             if not isinstance(part, wanted):
                 raise TypeError(f"{path}: expected a sam_edu.{wanted.__name__}, got {type(part).__name__}")
-        self.decoder = decoder
+        self.decoder: Any = decoder
+        # What reads image tokens in each block, for keys, queries and values; and at the end, where it asks nothing.
+        both = [(x.cross_attn_token_to_image, x.cross_attn_image_to_token) for x in self.decoder.transformer.layers]  # type: ignore[union-attr]
+        final = self.decoder.transformer.final_attn_token_to_image
+        self.readers = [*(([a.k_proj, b.q_proj], a.v_proj) for a, b in both), ([final.k_proj], final.v_proj)]  # type: ignore[union-attr]
         self._kept: dict[str, tuple[list[Tensor], Any]] = {}
 
     @classmethod
@@ -71,34 +174,31 @@ class FastMaskDecoder(nn.Module):
         sparse_prompt_embeddings: Float[Tensor, "_ prompt_tokens dim"],
         dense_prompt_embeddings: Float[Tensor, "_ dim height width"],
         multimask_output: bool,
-    ) -> tuple[Float[Tensor, "batch masks 4*height 4*width"], Float[Tensor, "batch masks"]]:
+    ) -> Decoded:
         """Decode prompt sets. Arguments, results and errors are those of `MaskDecoder.forward`.
 
-        The image side of layer 0 is shared where all prompt sets have the same image and the same dense prompt, as it
-        is without mask prompts (`dense_prompt_embeddings` of batch 1, or expanded from one).
+        The image is shared where all prompt sets have the same image and the same dense prompt, as it is without mask
+        prompts (`dense_prompt_embeddings` of batch 1, or expanded from one). The decoder itself does what there is
+        nothing to make fast of: no prompt set, or positional codes that nobody shares.
         """
         inputs = (image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
         batch = self.decoder._check(*inputs)
-        if batch == 0:  # nothing to make fast
+        if batch == 0 or len(image_pe) > 1:
             return self.decoder(*inputs, multimask_output)
         dense = dense_prompt_embeddings[: 1 if dense_prompt_embeddings.stride(0) == 0 else batch]
         chosen = slice(1, None) if multimask_output else slice(0, 1)
-        groups = batch if image_pe.shape[0] > 1 else -1  # with codes of its own, each prompt set is a group
-        src = (image_embeddings + dense).expand(groups, -1, -1, -1)
-        return self.decode(src, image_pe, sparse_prompt_embeddings.expand(batch, -1, -1), chosen)
+        return self.decode(image_embeddings + dense, image_pe, sparse_prompt_embeddings.expand(batch, -1, -1), chosen)
 
-    def decode(
-        self, src: Picture, image_pe: Picture, sparse_prompt_embeddings: Tokens, chosen: slice
-    ) -> tuple[Masks, Float[Tensor, "batch masks"]]:
+    def decode(self, src: Tensor, image_pe: Tensor, sparse_prompt_embeddings: Tokens, chosen: slice) -> Decoded:
         """Decode groups of prompt sets that share a picture.
 
         Without autograd they are decoded a few at a time: the temporaries of many would leave the processor's cache,
         and memory would grow with their number. (With autograd, memory has to keep them all anyway.)
 
         Args:
-            src: per group of prompt sets the image embedding plus dense prompt. Prompt set i belongs to group
-                i // (batch // groups).
-            image_pe: the grid's positional codes, of batch 1 or one per group.
+            src: (groups, dim, height, width), per group of prompt sets the image embedding plus dense prompt. Prompt
+                set i belongs to group i // (batch // groups).
+            image_pe: the grid's positional codes, of batch 1.
             sparse_prompt_embeddings: the prompt tokens.
             chosen: which of the mask tokens' masks to draw.
 
@@ -110,78 +210,62 @@ class FastMaskDecoder(nn.Module):
         output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([output_tokens.expand(batch, -1, -1), sparse_prompt_embeddings], dim=1)
 
-        parts: list[tuple[Tensor, Tensor]] = []
+        parts = []
         n = max(1, most // sets)  # groups at a time; of one that is too large, some prompt sets at a time
-        pes = image_pe.split(n) if len(image_pe) > 1 else repeat(image_pe)
-        for some_src, pe, some_tokens in zip(src.split(n), pes, tokens.split(n * sets), strict=False):
-            codes = self._codes(pe)
-            keys, known = self._image_side(some_src, codes, sets * tokens.shape[1])
-            parts += [self._decode_some(few, keys, codes, known, chosen, grid) for few in some_tokens.split(most)]
+        for some_src, some_tokens in zip(src.split(n), tokens.split(n * sets), strict=True):
+            steps = self._steps(some_src, self._codes(image_pe), sets)
+            for few in some_tokens.split(most):
+                parts.append(self._decode(few, begin(steps, some_src.flatten(2), len(few)), chosen, grid))
         return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))  # type: ignore[return-value]
 
-    def _decode_some(
-        self, tokens: Tensor, keys: Tensor, codes: list[Tensor], known: Known | None, chosen: slice, grid: torch.Size
-    ) -> tuple[Tensor, Tensor]:
+    def _decode(self, tokens: Tensor, image: ImageTokens, chosen: slice, grid: torch.Size) -> Decoded:
         """Steps (1) to (8). After the last block only the IoU token and the chosen mask tokens are read, so (6-1),
         (6-2) and the IoU head leave the others out."""
-        decoder = self.decoder
-        transformer: TwoWayTransformer = decoder.transformer  # type: ignore[assignment]
-        queries = tokens
-        for i, layer in enumerate(transformer.layers):
-            queries, keys = _block(layer, queries, keys, tokens, codes[2 * i : 2 * i + 2], known)  # type: ignore[arg-type]
-            known = None  # from here on the image side differs between prompt sets
+        decoder, transformer, queries = self.decoder, self.decoder.transformer, tokens
+        for layer in transformer.layers:
+            queries, image = _block(layer, queries, tokens, image)
         read = [0, *range(1, 1 + decoder.num_mask_tokens)[chosen]]
         queries, tokens = queries[:, read], tokens[:, read]
-        attended = tokens_to_image(transformer.final_attn_token_to_image, queries + tokens, keys, codes[-1], None)
+        attended = tokens_to_image(transformer.final_attn_token_to_image, queries + tokens, image)
         queries = transformer.norm_final_attn(queries + attended)
 
         mlps = list(decoder.output_hypernetworks_mlps)[chosen]
         hyper_in = torch.stack([mlp(queries[:, i]) for i, mlp in enumerate(mlps, start=1)], dim=1)
-        return paint(decoder.output_upscaling, keys, hyper_in, grid), decoder.iou_prediction_head(queries[:, 0])[
-            :, chosen
-        ]
+        iou = decoder.iou_prediction_head(queries[:, 0])[:, chosen]
+        return paint(decoder.output_upscaling, image, hyper_in, grid), iou
 
-    def _codes(self, image_pe: Tensor) -> list[Tensor]:
-        """The positional codes in the space of every attention's heads: steps (2), (4) of each block, then (6-1).
+    def _codes(self, image_pe: Tensor) -> list[list[Tensor]]:
+        """The positional codes in the space of every attention's heads: those of keys and queries, step by step.
 
         W (x + pe) = W x + W pe, and the second part depends on the model and the grid alone. With it at hand nobody
         has to write down x + pe for each prompt set.
         """
-        transformer: TwoWayTransformer = self.decoder.transformer  # type: ignore[assignment]
-        linears = [y for t2i, i2t in map(_cross_attentions, transformer.layers) for y in (t2i.k_proj, i2t.q_proj)]
-        linears.append(transformer.final_attn_token_to_image.k_proj)
+        n, readers = self.decoder.transformer.num_heads, self.readers
+        used = [m for placed, value in readers for m in (*placed, value)]
+        used += [*(layer.norm4 for layer in self.decoder.transformer.layers), self.decoder.output_upscaling[0]]
 
-        def compute() -> list[Tensor]:
-            self._kept.pop("image", None)  # it was made with the codes before
-            pe, heads = image_pe.flatten(2).transpose(1, 2), transformer.num_heads
+        def compute() -> list[list[Tensor]]:
+            self._kept.pop("image", None)  # it was made with the codes and the weights before
+            x = image_pe.flatten(2).mT
             # Without the keys' biases: they add the same to every score of a query and cancel, and as rounding leaves
             # a trace of a gradient, an optimiser would let them wander.
-            return [project(pe, y.weight, heads) + i % 2 * y.bias.view(heads, -1, 1) for i, y in enumerate(linears)]
+            return [[project(x, y.weight, n) + i * y.bias.view(n, -1, 1) for i, y in enumerate(r)] for r, _ in readers]
 
-        return self._keep("codes", [image_pe, *(x for y in linears for x in (y.weight, y.bias))], compute)
+        return self._keep("codes", [image_pe, *(p for m in used for p in m.parameters())], compute)
 
-    def _image_side(self, src: Tensor, codes: list[Tensor], rows: int) -> tuple[Tensor, Known | None]:
-        """Image tokens (groups, pixels, dim), and what layer 0 makes of them where that is worth it.
+    def _steps(self, src: Tensor, codes: list[list[Tensor]], sets: int) -> list[Step]:
+        """How each step reads the image tokens.
 
-        Layer 0 sees the same image tokens in every prompt set of an image, so their projections serve all sets: an
-        ordinary attention, whose price is paid once. It is worth it from `internal_dim` rows (tokens x heads of all
-        prompt sets of the image) up, and from the second call with the same image on, as there may be a third.
+        What prompt sets have in common is made (`share`) where there are several to an image; and where there is one,
+        from the second call with the same image on, as there may be a third.
         """
-        transformer: TwoWayTransformer = self.decoder.transformer  # type: ignore[assignment]
-        if transformer.depth == 0:
-            return src.flatten(2).transpose(1, 2).contiguous(), None
-        t2i, i2t = _cross_attentions(transformer.layers[0])
-        weights = [t2i.k_proj.weight, t2i.v_proj.weight, i2t.q_proj.weight]
-
-        def flattened() -> dict[str, Any]:
-            return {"keys": src.flatten(2).transpose(1, 2).contiguous()}
-
-        image = self._keep("image", [src, *weights], flattened) if len(src) == 1 else flattened()
-        if "known" not in image and ("met" in image or rows * t2i.num_heads >= t2i.internal_dim):
-            added = (codes[0], None, codes[1])
-            image["known"] = tuple(map(project, repeat(image["keys"]), weights, repeat(t2i.num_heads), added))
-        image["met"] = True
-        return image["keys"], image.get("known")
+        image = self._keep("image", [src], dict) if len(src) == 1 else {}
+        if sets == 1 and not image:
+            image["met"] = True
+            return [(src.new_zeros(1, src[0, 0].numel(), 1), code, None) for code in codes]
+        if "steps" not in image:
+            image["steps"] = share(self.decoder, self.readers, src.flatten(2).mT.contiguous(), codes)
+        return image["steps"]
 
     def _keep(self, name: str, inputs: Sequence[Tensor], compute: Callable[[], Any]) -> Any:
         """`compute()`, or its last result if `inputs` still have the values that they had then.
@@ -192,7 +276,7 @@ class FastMaskDecoder(nn.Module):
         if not _frugal():
             return compute()
         before, result = self._kept.get(name, ([], None))
-        if not before or not all(map(_same, before, inputs)):
+        if not before or not all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(before, inputs, strict=True)):
             result = compute()
             self._kept[name] = ([x.detach().clone() for x in inputs], result)
         return result
@@ -200,42 +284,71 @@ class FastMaskDecoder(nn.Module):
 
 def _frugal() -> bool:
     """Whether memory may be used again and results kept: neither autograd, nor a precision that changes by the call."""
-    autocast = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+    autocast = any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
     return not (torch.is_grad_enabled() or autocast or torch.compiler.is_compiling())
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
+def share(decoder: Any, readers: list[Any], base: Pixels, codes: list[list[Tensor]]) -> list[Step]:
+    """What all prompt sets of an image have in common in every step.
+
+    A norm takes the mean, divides, multiplies by a gain g and adds a shift. All but the division are linear maps that
+    depend on the model alone: of the shared part of the tokens they make base -> centre(base) g, which serves all
+    prompt sets; and with it its projections, and what the first transposed convolution makes of it. The division by a
+    number for each image token and prompt set is left to `ImageTokens.scale`. And W (x + shift) = W x + W shift: to
+    keys and queries the shift is one more positional code.
+    """
+    steps: list[Step] = []
+    heads, shift = decoder.transformer.num_heads, base.new_zeros(base.shape[2])
+    for layer, (asked, value), code in zip([*decoder.transformer.layers, None], readers, codes, strict=True):
+        known = [project(base, linear.weight, heads) for linear in (*asked, value)]
+        code = [c + (linear.weight @ shift).view(heads, -1, 1) for c, linear in zip(code, asked, strict=True)]
+        if not steps:  # as long as the scale is 1, they are added here, for all
+            known, code = [*map(torch.add, known, code), known[-1]], []
+        steps.append((base - base.mean(dim=2, keepdim=True), code, known))
+        if layer:
+            base, shift = steps[-1][0] * layer.norm4.weight, layer.norm4.bias
+    return [*steps[:-1], (F.linear(base, _doubling(decoder.output_upscaling[0])[0]), code, known)]
 
 
-def _cross_attentions(layer: nn.Module) -> tuple[Attention, Attention]:
-    """Those of steps (2) and (4)."""
-    return layer.cross_attn_token_to_image, layer.cross_attn_image_to_token  # type: ignore[return-value]
-
-
-def _block(
-    layer: TwoWayAttentionBlock, queries: Tensor, keys: Tensor, tokens: Tensor, codes: list[Tensor], known: Known | None
-) -> tuple[Tensor, Tensor]:
+def _block(layer: Any, queries: Tensor, tokens: Tensor, image: ImageTokens) -> tuple[Tensor, ImageTokens]:
     """Steps (1) to (4) of one two-way block."""
     first = layer.skip_first_layer_pe  # in SAM block 0 does, and no other
     q = queries if first else queries + tokens
     attended = layer.self_attn(q=q, k=q, v=queries)
     queries = layer.norm1(attended if first else queries + attended)
-    attended = tokens_to_image(layer.cross_attn_token_to_image, queries + tokens, keys, codes[0], known)
-    queries = layer.norm2(queries + attended)
+    queries = layer.norm2(queries + tokens_to_image(layer.cross_attn_token_to_image, queries + tokens, image))
     queries = layer.norm3(queries + layer.mlp(queries))
-    weights, values = image_to_tokens(layer.cross_attn_image_to_token, keys, queries + tokens, queries, codes[1], known)
-    return queries, add_and_norm(layer.norm4, keys, weights, values, in_place=not first)
+    return queries, image_to_tokens(layer.cross_attn_image_to_token, layer.norm4, image, queries + tokens, queries)
 
 
-def project(x: Pixels, weight: Weight, heads: int, code: Projected | None = None) -> Projected:
-    """An attention's projection of image tokens, split into heads, plus the projection of their positional codes.
+def tokens_to_image(attention: Attention, q: Tokens, image: ImageTokens) -> Tokens:
+    """Steps (2) and (6-1): what each token gathers, after the output projection. `q` includes positional codes."""
+    few = _scaled_heads(attention.q_proj(q), attention.num_heads)
+    weights = torch.softmax(image.scores(few, attention.k_proj.weight, 0), dim=-1)
+    return attention.out_proj(image.gather(weights, attention.v_proj).transpose(1, 2).flatten(2))
+
+
+def image_to_tokens(attention: Attention, norm: nn.LayerNorm, image: ImageTokens, k: Tokens, v: Tokens) -> ImageTokens:
+    """Step (4) with its residual and norm; `k` are the tokens plus their positional codes, `v` the tokens.
+
+    The attention's output is sum_t a_t W_o,h v_t,h + b_o: fold W_o onto the values of the few tokens. The softmax over
+    the tokens is laid out with the pixels as the last axis, along which the processor works on many at a time; over a
+    last axis of 7 it takes twenty times longer.
+    """
+    heads, out = attention.num_heads, attention.out_proj
+    few, values = _scaled_heads(attention.k_proj(k), heads), attention.v_proj(v).unflatten(2, (heads, -1))
+    weights = torch.softmax(image.scores(few, attention.q_proj.weight, 1), dim=2)
+    # The weights of a head sum to 1, so b_o can ride on the values: a share of it on those of each head.
+    folded = torch.einsum("bthd,chd->bhtc", values, out.weight.unflatten(1, (heads, -1))) + out.bias / heads
+    return image.add_and_norm(norm, weights, folded)
+
+
+def project(x: Pixels, weight: Tensor, heads: int) -> Heads:
+    """An attention's projection of image tokens, split into heads.
 
     The pixels come last, as `per_head` wants them: one product and no copy to turn the result round.
     """
-    weights, x = weight.expand(len(x), -1, -1), x.transpose(1, 2)
-    product = weights @ x if code is None else torch.baddbmm(code.flatten(1, 2), weights, x)
-    return product.unflatten(1, (heads, -1))
+    return (weight.expand(len(x), -1, -1) @ x.mT).unflatten(1, (heads, -1))
 
 
 def per_head(few: Tensor, many: Tensor) -> Tensor:
@@ -246,119 +359,24 @@ def per_head(few: Tensor, many: Tensor) -> Tensor:
     Their tokens lie side by side as the rows of one product, so that `many` is read once and never repeated.
     """
     rows = few.unflatten(0, (len(many), -1)).transpose(1, 2)  # (groups, heads, sets, tokens, inner)
-    product = rows.flatten(2, 3) @ many
-    return product.unflatten(2, rows.shape[2:4]).transpose(1, 2).flatten(0, 1)
+    return (rows.flatten(2, 3) @ many).unflatten(2, rows.shape[2:4]).transpose(1, 2).flatten(0, 1)
 
 
-def folding_pays(few: Heads, keys: Pixels, weight: Weight) -> bool:
-    """Whether a projection is cheaper on the side of the tokens.
-
-    With P pixels, to project them takes P x dim x internal_dim multiplications; a product of all pixels with one row
-    per token and head, of all prompt sets of a group, takes P x dim x rows: 128 against 56 in SAM with 7 tokens.
-    """
-    return few.shape[0] // keys.shape[0] * few.shape[1] * few.shape[2] < weight.shape[0]
+def fold(few: Heads, weight: Tensor) -> Float[Tensor, "batch rows dim"]:
+    """W_h^T few_h: one row per head and token."""
+    return torch.einsum("bhtd,hdc->bhtc", few, weight.unflatten(0, (few.shape[1], -1))).flatten(1, 2)
 
 
-def scores(few: Heads, keys: Pixels, weight: Weight, code: Projected, known: Projected | None) -> Scores:
-    """Scores between tokens and image tokens, without projecting an image token where `folding_pays`.
-
-    A score is few_h . W_h (x + pe) = (W_h^T few_h) . x + few_h . (W_h pe). Folding W_h onto the token happens once per
-    token and head, and the image tokens are used as they are; the second part has its `code` ready (see `_codes`).
-    With `known`, the image tokens as W and code make them, it is an ordinary product.
-    """
-    (groups, pixels, dim), heads = keys.shape, few.shape[1]
-    if known is not None or not folding_pays(few, keys, weight):
-        return per_head(few, project(keys, weight, heads, code) if known is None else known)
-    folded = torch.einsum("bhtd,hdc->bhtc", few, weight.unflatten(0, (heads, -1))).reshape(groups, -1, dim)
-    placed = per_head(few, code).reshape(groups, -1, pixels)
-    return torch.baddbmm(placed, folded, keys.transpose(1, 2)).view(*few.shape[:3], pixels)
-
-
-def gather(weights: Scores, keys: Pixels, weight: Weight, known: Projected | None) -> Heads:
-    """What each token and head gathers from the image, without projecting an image token where `folding_pays`.
-
-    sum_x a_x (W_h x) = W_h (sum_x a_x x): gather first, project after.
-    """
-    heads = weights.shape[1]
-    if known is not None or not folding_pays(weights, keys, weight):
-        return per_head(weights, (project(keys, weight, heads) if known is None else known).transpose(2, 3))
-    gathered = weights.view(len(keys), -1, keys.shape[1]) @ keys
-    return torch.einsum("bhtc,hdc->bhtd", gathered.view(*weights.shape[:3], -1), weight.unflatten(0, (heads, -1)))
-
-
-def tokens_to_image(attention: Attention, q: Tokens, keys: Pixels, code: Projected, known: Known | None) -> Tokens:
-    """Steps (2) and (6-1): see `scores` and `gather`. As a query's weights sum to 1, b_v is added once, at the end.
-
-    Args:
-        attention: whose weights to use.
-        q: queries, positional code included.
-        keys: image tokens, without their positional codes: the keys and the values.
-        code: the positional codes as projected by `attention.k_proj`.
-        known: the image tokens as projected for this attention, where they are known.
-
-    Returns:
-        what each token gathered, after the output projection.
-    """
-    few = _scaled_heads(attention.q_proj(q), attention.num_heads)
-    weights = torch.softmax(scores(few, keys, attention.k_proj.weight, code, known and known[0]), dim=-1)
-    values = gather(weights, keys, attention.v_proj.weight, known and known[1]).transpose(1, 2).flatten(2)
-    return attention.out_proj(values + attention.v_proj.bias)
-
-
-def image_to_tokens(
-    attention: Attention, keys: Pixels, k: Tokens, v: Tokens, code: Projected, known: Known | None
-) -> tuple[Float[Tensor, "batch rows pixels"], Float[Tensor, "batch rows dim"]]:
-    """Step (4) without projecting an image token.
-
-    Scores: see `scores`. The output is sum_t a_t W_o,h v_t,h + b_o: fold W_o onto the values of the few tokens. The
-    softmax over the tokens is laid out with the pixels as the last axis, along which the processor works on many at a
-    time; over a last axis of 7 it takes twenty times longer.
-
-    Args:
-        attention: whose weights to use.
-        keys: image tokens: the queries.
-        k: tokens plus their positional codes.
-        v: tokens.
-        code: the positional codes as projected by `attention.q_proj`, bias included.
-        known: the image tokens as projected for this block, where they are known.
-
-    Returns:
-        weights and values, a row per head and token. The product of the two is the attention's output.
-    """
-    heads, out = attention.num_heads, attention.out_proj
-    few, values = _scaled_heads(attention.k_proj(k), heads), attention.v_proj(v).unflatten(2, (heads, -1))
-    weights = torch.softmax(scores(few, keys, attention.q_proj.weight, code, known and known[2]), dim=2)
-    # The weights of a head sum to 1, so b_o can ride on the values: a share of it on those of each head.
-    folded = torch.einsum("bthd,chd->bhtc", values, out.weight.unflatten(1, (heads, -1))) + out.bias / heads
-    return weights.flatten(1, 2), folded.flatten(1, 2)
-
-
-def add_and_norm(norm: nn.LayerNorm, keys: Pixels, weights: Tensor, values: Tensor, in_place: bool) -> Tensor:
-    """The end of step (4): LayerNorm(x + sum_t a_t v_t), with the sum of `image_to_tokens`: (batch, pixels, dim).
-
-    Each image token minds its own business, so without autograd a few at a time are finished, sum, residual and norm,
-    while they are in the cache. Fresh memory is what this saves: for every page of it that is touched for the first
-    time the system has to find and clear one, and a whole grid's worth takes longer than the products. `in_place`:
-    nobody else needs `keys`, they may be overwritten.
-    """
-    batch, (groups, pixels, _) = len(weights), keys.shape
-    step = max(1, TILE // batch) if _frugal() else pixels
-    result = keys if in_place or step >= pixels else keys.new_empty(batch, *keys.shape[1:])
-    for start in range(0, pixels, step):
-        here = slice(start, start + step)
-        gathered = (weights[:, :, here].transpose(1, 2) @ values).unflatten(0, (groups, -1))
-        x = norm((keys[:, here].unsqueeze(1) + gathered).flatten(0, 1))
-        if step >= pixels:
-            return x
-        result[:, here] = x
-    return result
+def unfold(rows: Float[Tensor, "batch rows dim"], weight: Tensor, heads: int) -> Heads:
+    """W_h rows_h, the opposite of `fold`."""
+    return torch.einsum("bhtc,hdc->bhtd", rows.unflatten(1, (heads, -1)), weight.unflatten(0, (heads, -1)))
 
 
 def _scaled_heads(x: Tensor, heads: int) -> Heads:
-    return x.unflatten(2, (heads, -1)).transpose(1, 2) / math.sqrt(x.shape[2] // heads)
+    return x.unflatten(2, (heads, -1)).transpose(1, 2) / (x.shape[2] // heads) ** 0.5
 
 
-def paint(upscaling: nn.Sequential, keys: Tensor, hyper_in: Tensor, grid: torch.Size) -> Masks:
+def paint(upscaling: nn.Sequential, image: ImageTokens, hyper_in: Tensor, grid: torch.Size) -> Masks:
     """Steps (5) and (6-3) as matrix products, which write the rows of the masks one after the other.
 
     A transposed convolution with kernel 2 and stride 2 turns each place into 2 x 2 new ones, each by a matrix of its
@@ -369,28 +387,18 @@ def paint(upscaling: nn.Sequential, keys: Tensor, hyper_in: Tensor, grid: torch.
     token's pixels depend on another's, a few rows of the grid at a time will do: they fit in the cache.
     """
     first, norm, act1, second, act2 = list(upscaling)[:5]
-    doubled, halves = _doubling(first), list(zip(*(x.chunk(2) for x in _doubling(second)), strict=True))
+    halves = list(zip(*(x.chunk(2) for x in _doubling(second)), strict=True))
     strips: list[Tensor] = []
-    rows = max(1, TILE // (grid[1] * len(keys))) if _frugal() else grid[0]
-    for tile in keys.unflatten(1, grid).split(rows, dim=1):
-        x = F.linear(tile.contiguous(), *doubled).unflatten(-1, (2, 2, -1))
+    rows = max(1, TILE // (grid[1] * len(hyper_in))) if _frugal() else grid[0]
+    for tile in image.doubled(*_doubling(first), rows * grid[1]):
+        x = tile.unflatten(1, (-1, grid[1])).unflatten(-1, (2, 2, -1))
         x = act1(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))  # type: ignore[arg-type]
         x = x.transpose(2, 3).flatten(1, 4)  # (batch, y, x, dy, dx, channels) -> (batch, y dy x dx, channels)
-        painted = [_weigh(hyper_in, act2(F.linear(x, *half)).view(len(x), -1, hyper_in.shape[2])) for half in halves]
-        # of each dy' (batch, masks, y dy x dx dx') -> (batch, masks, y dy dy', x dx dx')
+        painted = [(act2(F.linear(x, *half)).view(len(x), -1, hyper_in.shape[2]) @ hyper_in.mT).mT for half in halves]
         strips.append(torch.stack([p.unflatten(2, (-1, 4 * grid[1])) for p in painted], dim=3).flatten(2, 3))
     return torch.cat(strips, dim=2)
 
 
-def _weigh(hyper_in: Tensor, x: Tensor) -> Tensor:
-    """hyper_in @ x^T. For autograd in the order in which the gradient of x is contiguous: GELU's backward would crawl
-    over the other."""
-    if torch.is_grad_enabled():
-        return (x @ hyper_in.transpose(1, 2)).transpose(1, 2)
-    return hyper_in @ x.transpose(1, 2)
-
-
-def _doubling(conv: nn.Module) -> tuple[Tensor, Tensor]:
+def _doubling(conv: Any) -> tuple[Tensor, Tensor]:
     """A transposed convolution of kernel and stride 2 as a linear layer: dim -> (dy dx channels)."""
-    weight, bias = conv.get_parameter("weight"), conv.get_parameter("bias")
-    return weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0]), bias.repeat(4)
+    return conv.weight.permute(2, 3, 1, 0).reshape(-1, len(conv.weight)), conv.bias.repeat(4)

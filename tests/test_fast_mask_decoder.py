@@ -37,6 +37,12 @@ def official_size(request):
     return make_decoder(FULL_SIZE, dtype=request.param)
 
 
+def share(inputs):
+    """One dense prompt for all prompt sets: then they have the image in common, and no token of it is written down."""
+    dense = inputs["dense_prompt_embeddings"]
+    return inputs | {"dense_prompt_embeddings": dense[:1].expand(len(dense), -1, -1, -1)}
+
+
 def dtype_of(decoder):
     return decoder.iou_token.weight.dtype
 
@@ -55,16 +61,21 @@ def assert_same(decoder, inputs):
 def test_equals_the_decoder_at_the_official_size(official_size, tokens, multimask):
     inputs = decoder_inputs(256, 3, tokens, (16, 16), 1, tokens, dtype_of(official_size), multimask)
     assert_same(official_size, inputs)
+    assert_same(official_size, share(inputs))
 
 
 @pytest.mark.parametrize("grid", [(5, 12), (1, 7), (16, 3)])
 def test_equals_the_decoder_on_grids_that_are_not_square(official_size, grid):
-    assert_same(official_size, decoder_inputs(256, 2, 3, grid, dtype=dtype_of(official_size)))
+    inputs = decoder_inputs(256, 2, 3, grid, dtype=dtype_of(official_size))
+    assert_same(official_size, inputs)
+    assert_same(official_size, share(inputs))
 
 
 @pytest.mark.parametrize(("batch", "tokens"), list(product([1, 2, 5], range(10))))
 def test_equals_the_decoder_for_any_number_of_prompts(batch, tokens):
-    assert_same(make_decoder(seed=tokens), decoder_inputs(16, batch, tokens, (4, 5)))
+    inputs = decoder_inputs(16, batch, tokens, (4, 5))
+    assert_same(make_decoder(seed=tokens), inputs)
+    assert_same(make_decoder(seed=tokens), share(inputs))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -108,19 +119,25 @@ def test_equals_the_decoder_in_other_configurations(depth):
     }
     configuration = {"transformer_dim": 24, "transformer": transformer, "num_multimask_outputs": 5}
     decoder = make_decoder(configuration | {"activation": nn.ReLU, "iou_head_depth": 1})
-    assert_same(decoder, decoder_inputs(24, 2, 2, (4, 3)))
+    inputs = decoder_inputs(24, 2, 2, (4, 3))
+    assert_same(decoder, inputs)
+    assert_same(decoder, share(inputs))
 
 
 @pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("shared_dense", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_gradients_equal_the_decoder_s(images, dtype):
+def test_gradients_equal_the_decoder_s(images, shared_dense, dtype):
     decoder = make_decoder(dtype=dtype)
     inputs = decoder_inputs(16, 3, 2, (4, 5), images=images, dtype=dtype)
+    inputs = share(inputs) if shared_dense else inputs
     assert_parity_gradients(Renamed(FastMaskDecoder(decoder)), decoder, inputs)
 
 
-def test_gradients_equal_the_decoder_s_at_the_official_size(official_size):
+@pytest.mark.parametrize("shared_dense", [True, False])
+def test_gradients_equal_the_decoder_s_at_the_official_size(official_size, shared_dense):
     inputs = decoder_inputs(256, 2, 3, (8, 8), dtype=dtype_of(official_size))
+    inputs = share(inputs) if shared_dense else inputs
     assert_parity_gradients(Renamed(FastMaskDecoder(official_size)), official_size, inputs)
 
 
@@ -138,7 +155,8 @@ class Renamed(nn.Module):
         return self.fast(**inputs)
 
 
-def test_stays_near_float64_on_extreme_weights_and_images():
+@pytest.mark.parametrize("shared_dense", [True, False])
+def test_stays_near_float64_on_extreme_weights_and_images(shared_dense):
     """Sharp attention, a loud image and an outlier channel: folding the projections must not cost precision."""
     decoder = make_decoder(FULL_SIZE)
     with torch.no_grad():
@@ -146,6 +164,7 @@ def test_stays_near_float64_on_extreme_weights_and_images():
             if name.endswith(("q_proj.weight", "k_proj.weight")):
                 parameter *= 3
     inputs = decoder_inputs(256, 2, 3, (8, 8))
+    inputs = share(inputs) if shared_dense else inputs
     inputs["image_embeddings"] *= 10
     inputs["image_embeddings"][:, 17] += 200
     doubled = {k: v.double() if isinstance(v, torch.Tensor) else v for k, v in inputs.items()}
@@ -205,7 +224,34 @@ def test_groups_are_decoded_in_pieces_too(chunk, monkeypatch):
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("tokens", [12, 60])
 def test_equals_the_decoder_with_more_tokens_than_folding_is_worth(tokens, batch):
-    assert_same(make_decoder(FULL_SIZE), decoder_inputs(256, batch, tokens, (6, 6)))
+    inputs = decoder_inputs(256, batch, tokens, (6, 6))
+    assert_same(make_decoder(FULL_SIZE), inputs)
+    assert_same(make_decoder(FULL_SIZE), share(inputs))
+
+
+def test_shared_image_tokens_are_those_that_would_be_written_down():
+    """Block by block: scale * (base + coefficients^T rows) + shift against the decoder's own tokens."""
+    decoder, found = make_decoder(dtype=torch.float64), []
+    inputs = share(decoder_inputs(16, 3, 2, (4, 5), dtype=torch.float64))
+    norms = [layer.norm4 for layer in decoder.transformer.layers]
+    handles = [norm.register_forward_hook(lambda _, __, out: found.append(out)) for norm in norms]
+    with torch.no_grad():
+        decoder(**inputs)
+    for handle in handles:
+        handle.remove()
+    expected, whole = iter(found), fast_mask_decoder.ImageTokens.add_and_norm
+
+    def watch(image, norm, weights, values):
+        after = whole(image, norm, weights, values)
+        base = image.steps[0][0] * norm.weight
+        mixture = base + after.coefficients.mT @ after.rows
+        torch.testing.assert_close(after.scale.mT * mixture + after.shift, next(expected))
+        return after
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast_mask_decoder.ImageTokens, "add_and_norm", watch)
+        call(FastMaskDecoder(decoder), inputs)
+    assert next(expected, None) is None
 
 
 class LargestTensor(TorchDispatchMode):

@@ -11,9 +11,7 @@ import importlib
 import importlib.util
 import multiprocessing
 import os
-import platform
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,48 +21,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from sam_edu import FastMaskDecoder, MaskDecoder, official
+from sam_edu.flops import GRID, PROMPT_TOKENS, SAM, Case, Sizes, counted_flops, fast_flops, plain_flops
 from sam_edu.modules import TwoWayTransformer
+from sam_edu.timing import Busy, Call, Ratio, interleave, machine, matrix_peak
 
 OUT = Path(__file__).parents[1] / "build" / "benchmark"
-GRID, PROMPT_TOKENS = 64, 2
 BATCHES = (1, 16, 64)
 # The bar, and what we aim for, by batch; and against Meta's decoder called one prompt set at a time.
 BAR, AIM, KINDER_BAR, MEMORY_BAR, WORST_BAR = {1: 2.5, 16: 5.0, 64: 6.0}, {1: 4.0, 16: 9.0, 64: 10.0}, 2.5, 0.2, 0.95
 
 META, ONE_BY_ONE, OURS, FAST, HUGGING_FACE = "Meta", "Meta, one prompt set at a time", "ours", "fast", "Hugging Face"
-
-Call = Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """A decoder's sizes; SAM's by default."""
-
-    dim: int = 256
-    inner: int = 128
-    heads: int = 8
-    mlp: int = 2048
-    depth: int = 2
-    iou_hidden: int = 256
-    masks: int = 4
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is decoded. `images`: one for all prompt sets, or one each. `dense`: one mask prompt for each prompt set."""
-
-    name: str
-    batch: int
-    tokens: int = PROMPT_TOKENS
-    grid: int = GRID
-    multimask: bool = True
-    dense: bool = False
-    images: int = 1
-    fresh: bool = False  # another image in every call, so that nothing is found again
-
 
 UNFAVOURABLE = (
     Case("grid 16, batch 1", 1, grid=16),
@@ -85,7 +53,7 @@ UNFAVOURABLE = (
 # --- What is compared ---
 
 
-def build_decoder(sizes: Sizes = Sizes(), seed: int = 0) -> MaskDecoder:
+def build_decoder(sizes: Sizes = SAM, seed: int = 0) -> MaskDecoder:
     """Our decoder with noise on every parameter."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -189,56 +157,11 @@ class Decoders:
 # --- Time ---
 
 
-def seconds(call: Call, device: torch.device) -> float:
-    """How long one call takes: by CUDA events where there is CUDA, else by the clock."""
-    if device.type == "cuda":
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        call()
-        end.record()
-        torch.cuda.synchronize(device)
-        return float(begin.elapsed_time(end)) / 1e3
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
-def interleave(calls: dict[str, Call], rounds: int, device: torch.device, warm_up: int = 1) -> dict[str, np.ndarray]:
-    """Times in seconds by name, one per round. In every round each is called once, in an order that rotates."""
-    names = list(calls)
-    for name in names * warm_up + [name for name in names if name == FAST]:  # which keeps things from call two on
-        calls[name]()
-    times: dict[str, list[float]] = {name: [] for name in names}
-    for i in range(rounds):
-        for j in range(len(names)):
-            name = names[(i + j) % len(names)]
-            times[name].append(seconds(calls[name], device))
-    return {name: np.array(values) for name, values in times.items()}
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Median and quartiles of the ratios within each round."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, slower: np.ndarray, faster: np.ndarray) -> Ratio:
-        """How many times longer `slower` takes."""
-        low, median, high = (float(q) for q in np.quantile(slower / faster, [0.25, 0.5, 0.75]))
-        return cls(median, low, high)
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
-
-
-def matrix_peak(device: torch.device, size: int = 1024, rounds: int = 9) -> float:
-    """Floating point operations a second that a square matrix product reaches here, at best."""
-    a, b = torch.randn(size, size, device=device), torch.randn(size, size, device=device)
-    times = interleave({"linear": lambda: F.linear(a, b), "matmul": lambda: a @ b}, rounds, device, warm_up=2)
-    return 2 * size**3 / min(float(values.min()) for values in times.values())
+def take_turns(calls: dict[str, Call], rounds: int, device: torch.device) -> dict[str, np.ndarray]:
+    """Times in seconds by name, one per round. The fast decoder is called once more first: it keeps things."""
+    if FAST in calls:
+        calls[FAST]()
+    return interleave(calls, rounds, device)
 
 
 def library_rates(device: torch.device, rounds: int = 9) -> dict[str, float]:
@@ -251,71 +174,6 @@ def library_rates(device: torch.device, rounds: int = 9) -> dict[str, float]:
     }
     times = interleave(calls, rounds, device, warm_up=2)
     return {name: 2 * 4096 * 256 * 256 / float(np.median(values)) for name, values in times.items()}
-
-
-# --- Operations, counted by hand: a multiplication and an addition are 2 ---
-
-
-def plain_flops(case: Case, s: Sizes = Sizes()) -> int:
-    """Of Meta's decoder and ours: per prompt set the same, whatever the prompt sets have in common."""
-    pixels, n = case.grid**2, 1 + s.masks + case.tokens
-    cross = 2 * n * s.dim * s.inner + 2 * pixels * s.dim * s.inner + 2 * n * pixels * s.inner
-    token_side = s.depth * _self_attention_and_mlp(n, s)
-    image_side = (2 * s.depth + 1) * cross
-    return 2 * case.batch * (token_side + image_side + _upscaling(pixels, s) + _heads(pixels, s.masks, s))
-
-
-def fast_flops(case: Case, s: Sizes = Sizes()) -> int:
-    """Of the fast decoder from its third call with the same image on, when it has kept all that it keeps.
-
-    With several images, or a mask prompt for each prompt set, layer 0 is as the others.
-    """
-    pixels, n, chosen = case.grid**2, 1 + s.masks + case.tokens, s.masks - 1 if case.multimask else 1
-    shared = not case.dense and case.images == 1
-    kept = case.batch == 1 or shared
-    project, meet = pixels * s.dim * s.inner, pixels * s.inner
-
-    def scores(tokens: int) -> int:
-        rows = tokens * s.heads
-        return meet * tokens + (project if rows >= s.inner else tokens * s.inner * s.dim + rows * pixels * s.dim)
-
-    def gather(tokens: int) -> int:
-        rows = tokens * s.heads
-        return meet * tokens + project if rows >= s.inner else rows * pixels * s.dim + tokens * s.inner * s.dim
-
-    total = 0
-    for layer in range(s.depth):
-        first = layer == 0 and kept
-        ends = 4 * n * s.dim * s.inner  # q and out of step (2), k and v of step (4)
-        spread = n * s.inner * s.dim + n * s.heads * pixels * s.dim
-        total += _self_attention_and_mlp(n, s) + ends + spread
-        total += 3 * meet * n if first else 2 * scores(n) + gather(n)
-    read = 1 + chosen
-    total += 2 * read * s.dim * s.inner + scores(read) + gather(read)
-    total += _upscaling(pixels, s) + _heads(pixels, chosen, s)
-    return 2 * case.batch * total
-
-
-def _self_attention_and_mlp(n: int, s: Sizes) -> int:
-    return 4 * n * s.dim**2 + 2 * n * n * s.dim + 2 * n * s.dim * s.mlp
-
-
-def _upscaling(pixels: int, s: Sizes) -> int:
-    return pixels * s.dim * s.dim + 4 * pixels * (s.dim // 4) * (s.dim // 2)
-
-
-def _heads(pixels: int, masks: int, s: Sizes) -> int:
-    """The hypernetworks of some masks, their product with the picture, and the IoU head."""
-    hypernetwork = 2 * s.dim**2 + s.dim * (s.dim // 8)
-    iou = s.dim * s.iou_hidden + s.iou_hidden**2 + s.iou_hidden * s.masks
-    return masks * (hypernetwork + 16 * pixels * (s.dim // 8)) + iou
-
-
-def counted_flops(call: Call) -> int:
-    """What torch counts in a call."""
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return int(counter.get_total_flops())
 
 
 # --- Memory ---
@@ -378,46 +236,6 @@ def training_calls(decoders: Decoders, images: int, sets: int, grid: int) -> dic
     }
 
 
-# --- The machine ---
-
-
-def machine(device: torch.device) -> list[str]:
-    """What the machine is, as lines of Markdown."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    lines = [
-        f"- CPU: {model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
-        f"- torch {torch.__version__}, {torch.get_num_threads()} thread(s), {torch.backends.cpu.get_cpu_capability()}",
-    ]
-    if device.type == "cuda":
-        lines.append(f"- GPU: {torch.cuda.get_device_name(device)}")
-    return lines
-
-
-class Busy:
-    """Tells whether others used the machine meanwhile: by the load at the start, and by the time we had to wait."""
-
-    def __init__(self) -> None:
-        self.load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
-
-    def warnings(self, device: torch.device) -> list[str]:
-        """What speaks against trusting the times."""
-        found = []
-        cores = os.cpu_count() or 1
-        if self.load > cores - 0.5:
-            found.append(
-                f"The load was {self.load:.1f} on {cores} cores at the start: the times are not to be trusted."
-            )
-        share = (time.process_time() - self.cpu) / (time.perf_counter() - self.wall)
-        if device.type == "cpu" and share < 0.9:
-            found.append(f"We had a processor for only {share:.0%} of the time: the times are not to be trusted.")
-        return found
-
-
 # --- The report ---
 
 
@@ -456,7 +274,7 @@ def main_section(decoders: Decoders, plan: Plan, peak: float) -> Iterator[str]:
         case = Case(f"batch {batch}", batch)
         names = [META, OURS, FAST, HUGGING_FACE] + ([ONE_BY_ONE] if batch > 1 else [])
         calls = decoders.calls(case, names)
-        times = interleave(calls, rounds, decoders.device)
+        times = take_turns(calls, rounds, decoders.device)
         for name, values in times.items():
             flops = fast_flops(case) if name == FAST else plain_flops(case)
             median = float(np.median(values))
@@ -484,7 +302,8 @@ def unfavourable_section(decoders: Decoders, rounds: int) -> Iterator[str]:
     rows = []
     for case in UNFAVOURABLE:
         # Short calls are cheap to repeat, and single ones say little.
-        times = interleave(decoders.calls(case, [META, FAST]), rounds * (5 if case.grid < GRID else 1), decoders.device)
+        calls, times_more = decoders.calls(case, [META, FAST]), 5 if case.grid < GRID else 1
+        times = take_turns(calls, rounds * times_more, decoders.device)
         ratio = Ratio.of(times[META], times[FAST])
         rows.append([case.name, str(ratio), "" if ratio.median >= WORST_BAR else "below the bar"])
     yield f"\n## Where it is least of use (bar: {WORST_BAR:g})\n"
@@ -510,7 +329,7 @@ def flops_section(decoders: Decoders, grid: int = GRID) -> Iterator[str]:
 
 def training_section(decoders: Decoders, rounds: int) -> Iterator[str]:
     """Forward and backward at the grid that the tiny model trains on for the most part."""
-    times = interleave(training_calls(decoders, 6, 8, 16), rounds, decoders.device)
+    times = take_turns(training_calls(decoders, 6, 8, 16), rounds, decoders.device)
     rows = [[name, f"{1 / float(np.median(values)):.2f}"] for name, values in times.items()]
     yield "\n## Training steps per second (forward and backward of the decoder, 6 images x 8 prompt sets, grid 16)\n"
     yield from table(["decoder", "steps per second"], rows)
@@ -536,7 +355,7 @@ def growth(decoders: Decoders, plan: Plan) -> dict[str, dict[str, list[tuple[int
                 for wanted, default in (("batch", 1), ("prompt tokens", PROMPT_TOKENS), ("grid", GRID))
             )
             calls = decoders.calls(Case("", batch, tokens, grid), [META, OURS, FAST])
-            for name, values in interleave(calls, plan.growth_rounds, decoders.device).items():
+            for name, values in take_turns(calls, plan.growth_rounds, decoders.device).items():
                 found.setdefault(axis, {}).setdefault(name, []).append((size, float(np.median(values))))
     return found
 
@@ -579,7 +398,7 @@ def report(plan: Plan, device: torch.device, out: Path) -> str:
         rates = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in library_rates(device).items())
         lines = [
             "# FastMaskDecoder: benchmark\n",
-            *machine(device),
+            *(f"- {line}" for line in machine(device)),
             f"- peak of a matrix product in this run: {peak / 1e9:.0f} GFLOP/s",
             f"- 4096 x 256 by 256 x 256, GFLOP/s: {rates}",
             "- ratios are medians of the rounds, with their quartiles\n",

@@ -8,6 +8,8 @@ from sam_edu.figures.block import (
     masks_by_way,
     moves_in_the_plane,
 )
+from sam_edu.figures.budget import two_budgets
+from sam_edu.figures.calibration import calibration
 from sam_edu.figures.cases import Case, cases
 from sam_edu.figures.curves import training_curves
 from sam_edu.figures.diagram import STEPS, decoder_map
@@ -29,6 +31,7 @@ from sam_edu.figures.ladder import (
     one_query,
     target_and_yours,
 )
+from sam_edu.figures.mask_decoder import mask_decoder_diagram
 from sam_edu.figures.masks import logits_and_mask, masks_row, prompts_and_masks
 from sam_edu.figures.mlp import firing_units, line_panels, mlp_diagram
 from sam_edu.figures.picture import Picture
@@ -42,6 +45,16 @@ from sam_edu.figures.positions import (
     signed_matrix,
     wave_and_circle,
 )
+from sam_edu.figures.poster import poster
+from sam_edu.figures.postprocessing import (
+    corrections,
+    many_masks,
+    mean_bars,
+    postprocessing_diagram,
+    resampled_line,
+    sized_maps,
+)
+from sam_edu.figures.speed import folding_diagram, roofline, step_times
 from sam_edu.figures.stream import attention_grid, streams, two_way_transformer_diagram
 from sam_edu.figures.tokens import token_names, token_strip, vector_bars
 from sam_edu.figures.upscaling import jumps_by_place, patch_growing, upscaling_diagram
@@ -55,10 +68,12 @@ __all__ = [
     "attention_over_picture",
     "before_and_after",
     "block_diagram",
+    "calibration",
     "cases",
     "change_over_picture",
     "channel_roles",
     "channels",
+    "corrections",
     "curves_along",
     "curves_over",
     "decoder_map",
@@ -67,6 +82,7 @@ __all__ = [
     "embeddings",
     "film_strip",
     "firing_units",
+    "folding_diagram",
     "head_grid",
     "head_split",
     "head_spread",
@@ -75,11 +91,14 @@ __all__ = [
     "line_panels",
     "logit_cascade",
     "logits_and_mask",
+    "many_masks",
+    "mask_decoder_diagram",
     "mask_grid",
     "masks_by_prompt",
     "masks_by_way",
     "masks_row",
     "matrix_product",
+    "mean_bars",
     "mlp_diagram",
     "moves_in_the_plane",
     "one_query",
@@ -87,15 +106,22 @@ __all__ = [
     "pictures",
     "pixel_centres",
     "position_maps",
+    "poster",
+    "postprocessing_diagram",
     "prompt_diagram",
     "prompts_and_masks",
+    "resampled_line",
+    "roofline",
     "signed_matrix",
+    "sized_maps",
+    "step_times",
     "streams",
     "target_and_yours",
     "token_matrix",
     "token_names",
     "token_strip",
     "training_curves",
+    "two_budgets",
     "two_way_transformer_diagram",
     "upscaling_diagram",
     "vector_bars",

@@ -309,7 +309,7 @@ def curves_along(
 
     Args:
         places: (places,), where the curves are known, in order.
-        curves: per name one value for each place.
+        curves: per name one value for each place, at most four.
         dashed: for some of these names, what the curve should be.
         spread: for some of these names, the band's lower and upper edge.
         xlabel: what changes from left to right.
@@ -318,13 +318,16 @@ def curves_along(
     """
     if not curves or not {*(dashed or {}), *(spread or {})} <= set(curves):
         raise ValueError("curves: expected at least one, and dashed and spread of the same names")
+    styles = "o-", "s-", "^-", "D-"
+    if len(curves) > len(styles):
+        raise ValueError(f"curves: expected at most {len(styles)}, as there are no more marks, got {len(curves)}")
     places = as_array("places", places, ("places",))
     given = {name: as_array(name, curve, (len(places),)) for name, curve in curves.items()}
     with theme():
         figure = blank(260 + (28 if title else 0), 680)
         heading(figure, title)
         axes = figure.subplots()
-        for (name, curve), colour, style in zip(given.items(), COLOURS, ("o-", "s-", "^-", "D-"), strict=False):
+        for (name, curve), colour, style in zip(given.items(), COLOURS, styles, strict=False):
             axes.plot(places, curve, style, color=colour, label=name, markersize=4)
             if name in (dashed or {}):
                 axes.plot(places, as_array(name, (dashed or {})[name], (len(places),)), "--", color=INK, linewidth=1.0)

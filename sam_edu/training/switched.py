@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sam_edu import statistics
-from sam_edu.fast_mask_decoder import add_and_norm, paint
+from sam_edu.fast_mask_decoder import begin, paint
 from sam_edu.modules import Attention, MaskDecoder, TwoWayAttentionBlock, TwoWayTransformer, mask_product
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam, load
@@ -180,7 +180,7 @@ class SwitchedDecoder:
             # The weights of a head sum to 1, so each head brings its share of the bias along.
             share = attention.out_proj.bias / attention.num_heads
             values = v @ _by_head(attention.out_proj.weight.T, attention) + share
-            return add_and_norm(layer.norm4, keys, weights.flatten(1, 2), values.flatten(1, 2), in_place=False)
+            return layer.norm4(keys + weights.flatten(1, 2).mT @ values.flatten(1, 2))
         heads = attention.heads(weights.mT @ attention.v(v))
         return layer.norm4(keys + attention.out(attention.out_proj(heads.transpose(1, 2).flatten(2))))
 
@@ -194,7 +194,8 @@ class SwitchedDecoder:
         elif _same(keys, self._keys[-1]):
             masks = mask_product(hyper_in, self.t["output_upscaling.activated_twice"])
         else:
-            masks = paint(upscaling, keys, hyper_in, grid)
+            image = begin([(keys.new_zeros(1, keys.shape[1], 1), [], None)], keys.mT, len(keys))
+            masks = paint(upscaling, image, hyper_in, grid)
         iou = decoder.iou_pred(decoder.iou_prediction_head(hs[:, 0]))
         return decoder.masks(masks)[:, 1:], iou[:, 1:]
 

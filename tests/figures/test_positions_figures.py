@@ -117,6 +117,10 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.pixel_centres(9, 4), "pixels: expected a multiple of cell, 4, got 9"),
     (lambda: figures.curves_along([0], {}, xlabel="x", ylabel="y"), "curves: expected at least one"),
     (lambda: figures.curves_along([0], {"a": [1]}, dashed={"b": [1]}, xlabel="x", ylabel="y"), "of the same names"),
+    (
+        lambda: figures.curves_along([0], {name: [1] for name in "abcde"}, xlabel="x", ylabel="y"),
+        "curves: expected at most 4, as there are no more marks, got 5",
+    ),
     (lambda: figures.curves_along([0], {"a": [1, 2]}, xlabel="x", ylabel="y"), r"a: expected shape \(1,\)"),
     (lambda: figures.pictures([], []), "images: expected at least one"),
     (lambda: figures.signed_matrix(np.ones((2, 3)), ["a", "b"]), r"values: expected shape \(2, 2\)"),

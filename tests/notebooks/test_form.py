@@ -11,6 +11,9 @@ from sam_edu.checkpoints import ENVIRONMENT_VARIABLE
 from sam_edu.exercises import (
     attention,
     hypernetwork,
+    logits,
+    make_it_fast,
+    mask_decoder,
     mlp,
     prompts,
     two_way_block,
@@ -27,6 +30,9 @@ RUNGS = {
     "05_two_way_transformer": 7,
     "06_upscaling": 9,
     "07_hypernetwork": 7,
+    "08_mask_decoder": 8,
+    "09_from_logits_to_masks": 10,
+    "10_make_it_fast": 15,
 }
 THREE: dict[str, tuple[Exercise, Exercise, Exercise]] = {
     "01_mlp": (mlp.shapes, mlp.mlp, mlp.straight),
@@ -36,6 +42,9 @@ THREE: dict[str, tuple[Exercise, Exercise, Exercise]] = {
     "05_two_way_transformer": (two_way_transformer.numbers, two_way_transformer.forward, two_way_transformer.cut),
     "06_upscaling": (upscaling.sizes, upscaling.upscale, upscaling.without_patterns),
     "07_hypernetwork": (hypernetwork.shapes, hypernetwork.product, hypernetwork.signs),
+    "08_mask_decoder": (mask_decoder.shapes, mask_decoder.forward, mask_decoder.shift),
+    "09_from_logits_to_masks": (logits.sizes, logits.back, logits.confidence),
+    "10_make_it_fast": (make_it_fast.costs, make_it_fast.read, make_it_fast.only_best),
 }
 EXERCISES = [(name, f"ex{i}", one) for name, three in THREE.items() for i, one in enumerate(three, start=1)]
 FOLDED = re.compile(

@@ -1,0 +1,388 @@
+"""Pictures of what comes after the decoder: resizing, the way back to the picture, corrections, everything at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm, hsv_to_rgb
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+
+from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.block import overlap
+from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
+from sam_edu.figures.ladder import draw_box
+from sam_edu.figures.marks import Click, as_clicks, draw_image, draw_mask, draw_outline, draw_prompts, listed, share
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import (
+    FAINT,
+    INK,
+    MASK_COLOURS,
+    NEGATIVE,
+    POSITIVE,
+    SIGNED,
+    SOFT,
+    WIDTH,
+    bare,
+    blank,
+    heading,
+    theme,
+)
+
+Size = tuple[int, int]
+
+
+def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1024, low: int = 256) -> Picture:
+    """The way into the model's frame, for the picture and for a click, and the way back, for the logits.
+
+    Args:
+        height: of the picture.
+        width: of the picture.
+        side: of the square that the image encoder sees.
+        low: of the decoder's square of logits.
+    """
+    scale = side / max(height, width)
+    tall, wide = int(height * scale + 0.5), int(width * scale + 0.5)
+    lanes = 74, 172, 270
+    with theme():
+        figure = blank(332, 1000)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, 1000)
+        axes.set_ylim(332, 0)
+        axes.set_axis_off()
+        axes.text(8, 20, "There and back", fontsize=13, fontweight="bold", va="center")
+        axes.text(142, 20, "every size is height × width; a click is (x, y)", fontsize=10, color=SOFT, va="center")
+        there, click, back = lanes
+        draw_box(axes, 70, there, 120, f"the picture\n{height} × {width}", IMAGE)
+        draw_box(axes, 268, there, 150, f"longer side to {side}\n{tall} × {wide}", IMAGE)
+        draw_box(axes, 492, there, 168, f"pad right and below\n{side} × {side}", IMAGE)
+        draw_box(axes, 734, there, 130, "image encoder,\nonce per picture", IMAGE)
+        draw_arrow(axes, [(130, there), (193, there)], f"× {scale:.3g}", (161, there - 11))
+        draw_arrow(axes, [(343, there), (408, there)])
+        draw_arrow(axes, [(576, there), (669, there)])
+        draw_box(axes, 70, click, 120, "a click\n(x, y)", TOKEN)
+        draw_box(axes, 268, click, 150, f"x × {wide} / {width}\ny × {tall} / {height}", TOKEN)
+        draw_box(axes, 492, click, 168, f"+ 0.5, then / {side}\n(notebook 03)", TOKEN)
+        draw_arrow(axes, [(130, click), (193, click)])
+        draw_arrow(axes, [(343, click), (408, click)])
+        draw_arrow(axes, [(576, click), (843, click)], "encoded: prompt tokens", (710, click - 11))
+        draw_box(axes, 918, click, 150, "mask decoder,\nonce per click", OUT)
+        draw_arrow(axes, [(799, there), (918, there), (918, click - 24)], "image embedding", (862, there - 11))
+        draw_box(axes, 918, back, 150, f"logits\n{low} × {low}", OUT)
+        draw_arrow(axes, [(918, click + 24), (918, back - 24)])
+        draw_box(axes, 710, back, 150, f"enlarge, bilinear\n{side} × {side}", OUT)
+        draw_box(axes, 508, back, 150, f"cut the padding off\n{tall} × {wide}", OUT)
+        draw_box(axes, 300, back, 150, f"resize, bilinear\n{height} × {width}", OUT)
+        draw_box(axes, 92, back, 150, f"threshold: > 0\n{height} × {width}, bool", OUT)
+        for start, end in ((843, 785), (635, 583), (433, 375), (225, 167)):
+            draw_arrow(axes, [(start, back), (end, back)])
+        note = "Only the encoders and the decoder are learned. Logits and masks have two more axes in front."
+        draw_text(axes, 500, 320, note, 8.5, SOFT)
+    return Picture(
+        figure,
+        f"Diagram of the way there and back. There: the picture, {height} by {width}, is scaled by {scale:.3g} to"
+        f" {tall} by {wide}, padded on the right and below to {side} by {side}, and goes through the image encoder. A"
+        f" click is scaled likewise, x by {wide} / {width} and y by {tall} / {height}; the prompt encoder adds 0.5 and"
+        f" divides by {side}. Both meet in the mask decoder. Back: logits of {low} by {low} are enlarged to {side} by"
+        f" {side}, the padding is cut off, {tall} by {wide}, they are resized to {height} by {width}, and the threshold"
+        f" at 0 makes the mask.",
+    )
+
+
+def resampled_line(
+    values: ArrayLike | Any, ways: Mapping[str, tuple[ArrayLike | Any, ArrayLike | Any]], *, title: str = ""
+) -> Picture:
+    """Numbers on a line and what was read off between them, a panel per way.
+
+    Args:
+        values: (n,), number i lies over the pixel from i to i + 1, drawn at its middle.
+        ways: per name the places (m,), in units of these pixels, and what was read off there (m,).
+        title: what this is.
+    """
+    if not ways:
+        raise ValueError("ways: expected at least one, got none")
+    values = as_array("values", values, ("n",)).astype(float)
+    middles = np.arange(len(values)) + 0.5
+    said = []
+    with theme():
+        figure = blank(250 + (28 if title else 0), min(WIDTH, 60 + 420 * len(ways)))
+        heading(figure, title)
+        for axes, (name, (places, found)) in zip(
+            figure.subplots(1, len(ways), squeeze=False, sharey=True)[0], ways.items(), strict=True
+        ):
+            at = as_array(f"{name}, places", places, ("m",)).astype(float)
+            read = as_array(f"{name}, values", found, at.shape).astype(float)
+            axes.axhline(0, color=SOFT, linewidth=0.9)
+            for i in range(len(values) + 1):
+                axes.axvline(i, color=FAINT, linewidth=0.9, zorder=0)
+            ends = [0.0, *middles, float(len(values))]
+            axes.plot(ends, [values[0], *values, values[-1]], color=MASK_COLOURS[0], linewidth=1.2, zorder=1)
+            axes.plot(middles, values, "o", color=MASK_COLOURS[0], markersize=11, label="given", zorder=2)
+            axes.plot(at, read, "D", color=MASK_COLOURS[1], markeredgecolor=INK, markersize=5.5, label="new", zorder=3)
+            axes.set_title(name)
+            axes.set_xlabel("place, in pixels of the small line")
+            axes.set_xticks(range(len(values) + 1))
+            said.append(f"{name}: at {', '.join(f'{x:.2f}' for x in at)} are {', '.join(f'{y:.2f}' for y in read)}")
+        figure.axes[0].set_ylabel("logit")
+        figure.axes[0].legend()
+    given = ", ".join(f"{value:g}" for value in values)
+    return Picture(
+        figure, f"{title or 'A line, resampled'}: {given} in the middles of {len(values)} pixels. {'; '.join(said)}."
+    )
+
+
+def sized_maps(
+    maps: Mapping[str, ArrayLike | Any],
+    *,
+    image: ArrayLike | Any | None = None,
+    frame: Size | None = None,
+    limit: Number = 6,
+    title: str = "",
+) -> Picture:
+    """Logits of several sizes in a row, all drawn to the same scale, with the line where they are zero.
+
+    Args:
+        maps: per name a map (height, width).
+        image: (height, width, 3): the picture, drawn last, with the mask of the last map.
+        frame: height and width of the picture within the padding, drawn into the maps that
+            are not of this size, but not into the last.
+        limit: the colours end here.
+        title: what this is.
+    """
+    if not maps:
+        raise ValueError("maps: expected at least one, got none")
+    given = {name: as_array(name, one, ("height", "width")).astype(float) for name, one in maps.items()}
+    picture = None if image is None else as_image(image)
+    last = list(given.values())[-1]
+    if picture is not None and picture.shape[:2] != last.shape:
+        raise ValueError(f"image: expected the size of the last map, {last.shape}, got {picture.shape[:2]}")
+    sizes = [one.shape for one in given.values()] + ([last.shape] if picture is not None else [])
+    across = sum(size[1] for size in sizes)
+    scale = (WIDTH - 90 - 12 * len(sizes)) / across
+    high = max(size[0] for size in sizes)
+    with theme():
+        figure = blank(scale * high + 54 + (28 if title else 0))
+        heading(figure, title)
+        panels = figure.subplots(1, len(sizes), squeeze=False, gridspec_kw={"width_ratios": [s[1] for s in sizes]})[0]
+        for i, (axes, (name, one)) in enumerate(zip(panels, given.items(), strict=False)):
+            drawn = axes.imshow(one, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+            draw_outline(axes, one > 0, INK, width=0.9)
+            if frame is not None and i < len(given) - 1 and one.shape != tuple(frame):
+                axes.add_patch(
+                    Rectangle((-0.5, -0.5), frame[1], frame[0], fill=False, edgecolor="#1B7837", linestyle="--")
+                )
+            axes.set_title(f"{name}\n{one.shape[0]} × {one.shape[1]}")
+        if picture is not None:
+            draw_image(panels[-1], picture, scale * picture.shape[1])
+            draw_mask(panels[-1], last > 0, MASK_COLOURS[1])
+            panels[-1].set_title("mask: > 0\n" + f"{last.shape[0]} × {last.shape[1]}")
+        for axes in panels:
+            _same_scale(axes, high)
+        figure.colorbar(drawn, ax=list(panels), shrink=0.8, aspect=22, pad=0.01, label="logit", extend="both")
+    said = [f"{name}, {one.shape[0]} by {one.shape[1]}, above 0 on {share(one > 0)}" for name, one in given.items()]
+    alt = f"{title or 'Maps of several sizes'}: {'; '.join(said)}."
+    alt += " Last: the picture with the mask." if picture is not None else ""
+    return Picture(figure, alt + (" Dashed: where the picture ends and the padding begins." if frame else ""))
+
+
+def _same_scale(axes: Axes, high: int) -> None:
+    """All panels as high as the highest, so that a pixel is as large in each; what is beyond stays white."""
+    axes.set_ylim(high - 0.5, -0.5)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def corrections(
+    image: ArrayLike | Any,
+    ways: Mapping[str, ArrayLike | Any],
+    truth: ArrayLike | Any,
+    *,
+    clicks: Mapping[str, ArrayLike | Any],
+    labels: Mapping[str, Sequence[int]],
+    first: int = 1,
+    columns: int = 6,
+    zoom: bool = False,
+    title: str = "",
+) -> Picture:
+    """Masks after one click, two, three ...: a row per way, what is meant dashed, its IoU above each panel.
+
+    Args:
+        image: (height, width, 3).
+        ways: per name the masks (rounds, height, width) after each click.
+        truth: (height, width), what is meant.
+        clicks: per name (rounds, 2) as (x, y), in the order of clicking.
+        labels: per name (rounds,): 1 positive, 0 negative.
+        first: the number of clicks to begin with; the clicks before are drawn.
+        columns: how many rounds to show at most.
+        zoom: show the part of the picture around what is meant, the masks and the clicks.
+        title: what this is.
+    """
+    if not ways or set(ways) != set(clicks) or set(ways) != set(labels):
+        raise ValueError("ways, clicks, labels: expected the same names in each, at least one")
+    image = as_image(image)
+    meant = as_array("truth", truth, image.shape[:2]) > 0
+    given = {name: as_array(name, one, ("rounds", *image.shape[:2])) > 0 for name, one in ways.items()}
+    placed = {name: as_clicks(clicks[name], labels[name]) for name in ways}
+    for name, masks in given.items():
+        if len(placed[name]) != len(masks):
+            raise ValueError(f"clicks {name}: expected {len(masks)}, one per round, got {len(placed[name])}")
+    across = min(columns, max(len(masks) for masks in given.values()) - first + 1)
+    if first < 1 or across < 1:
+        raise ValueError(f"first: expected a number from 1 to that of the rounds, got {first}")
+    drawn = np.concatenate([meant[None], *(masks[first - 1 : first - 1 + columns] for masks in given.values())])
+    window = _window(drawn, [click for one in placed.values() for click in one[: first - 1 + columns]], zoom)
+    said = []
+    with theme():
+        panel = min((WIDTH - 40) / max(across, 3), 230.0)
+        high = panel * (window[3] - window[1]) / (window[2] - window[0])
+        figure = blank(len(given) * (high + 24) + 8 + (28 if title else 0), (panel + 4) * across + 34)
+        heading(figure, title)
+        grid = figure.subplots(len(given), across, squeeze=False)
+        for y, (name, masks) in enumerate(given.items()):
+            scores = [overlap(mask, meant) for mask in masks]
+            for i, axes in enumerate(grid[y], start=first - 1):
+                if i >= len(masks):
+                    axes.set_axis_off()
+                    continue
+                _round(axes, image, panel, masks[i], meant, placed[name][: i + 1])
+                axes.set_xlim(window[0], window[2])
+                axes.set_ylim(window[3], window[1])
+                number = f"{i + 1} click{'s' if i else ''}: " if y == 0 else ""
+                axes.set_title(f"{number}IoU {scores[i]:.2f}", pad=3)
+            grid[y, 0].set_ylabel(name)
+            shown = scores[first - 1 : first - 1 + across]
+            said.append(f"{name}: IoU ".removeprefix(": ") + ", ".join(f"{score:.2f}" for score in shown))
+    return Picture(
+        figure,
+        f"{title or 'Corrections'}: masks after {first} to {first + across - 1} clicks, a row each; dashed what"
+        f" is meant; the newest click is the largest. {'; '.join(said)}.",
+    )
+
+
+def _round(axes: Axes, image: Array, panel: Number, mask: Array, meant: Array, clicks: list[Click]) -> None:
+    draw_image(axes, image, panel)
+    draw_mask(axes, mask, MASK_COLOURS[0], fill=0.35)
+    draw_outline(axes, meant, INK, width=1.2, dashed=True)
+    for x, y, label in clicks[:-1]:
+        colour = POSITIVE if label == 1 else NEGATIVE
+        axes.scatter([x], [y], s=26, c=colour, edgecolors="white", linewidths=0.9, zorder=4)
+    draw_prompts(axes, clicks[-1:], size=80)
+    bare(axes)
+
+
+def _window(masks: Array, clicks: list[Click], zoom: bool) -> tuple[float, float, float, float]:
+    """The square around all masks and clicks, with a margin, within the picture: (x0, y0, x1, y1)."""
+    height, width = masks.shape[1:]
+    whole = -0.5, -0.5, width - 0.5, height - 0.5
+    if not zoom:
+        return whole
+    ys, xs = np.nonzero(masks.any(axis=0))
+    across = [*xs, *(x for x, _, _ in clicks)]
+    down = [*ys, *(y for _, y, _ in clicks)]
+    side = min(max(max(across) - min(across), max(down) - min(down)) + 24.0, width, height)
+    x0 = float(np.clip((max(across) + min(across) - side) / 2, -0.5, width - 0.5 - side))
+    y0 = float(np.clip((max(down) + min(down) - side) / 2, -0.5, height - 0.5 - side))
+    return x0, y0, x0 + side, y0 + side
+
+
+def many_masks(
+    image: ArrayLike | Any,
+    groups: Mapping[str, ArrayLike | Any],
+    *,
+    points: ArrayLike | Any | None = None,
+    title: str = "",
+) -> Picture:
+    """Panels with many masks over each other, the largest lowest, each in a colour of its own.
+
+    Args:
+        image: (height, width, 3).
+        groups: per panel its masks (masks, height, width), perhaps none of them.
+        points: (points, 2) as (x, y), drawn as dots in a first panel.
+        title: what this is.
+    """
+    image = as_image(image)
+    if not groups:
+        raise ValueError("groups: expected at least one, got none")
+    given: dict[str, Array] = {}
+    for name, masks in groups.items():
+        empty = tuple(np.shape(masks)) == (0, *image.shape[:2])
+        given[name] = np.zeros((0, *image.shape[:2])) if empty else as_array(name, masks, ("masks", *image.shape[:2]))
+    dots = None if points is None else as_array("points", points, ("points", 2))
+    count = len(given) + (dots is not None)
+    with theme():
+        panel = min((WIDTH - 10) / max(count, 3), 300.0)
+        high = panel * image.shape[0] / image.shape[1]
+        figure = blank(high + 26 + (28 if title else 0), (panel + 4) * count + 6)
+        heading(figure, title)
+        panels = list(figure.subplots(1, count, squeeze=False)[0])
+        if dots is not None:
+            draw_image(panels[0], image, panel)
+            panels[0].plot(*dots.T, "o", color="white", markeredgecolor=INK, markersize=4.2, markeredgewidth=0.8)
+            panels[0].set_title(f"{len(dots)} clicks")
+            bare(panels.pop(0))
+        for axes, (name, masks) in zip(panels, given.items(), strict=True):
+            draw_image(axes, np.full_like(image, 255) if image.dtype.kind == "u" else np.ones_like(image), panel)
+            axes.imshow(image, alpha=0.35)
+            for i, mask in enumerate(sorted(masks > 0, key=lambda one: -float(one.sum()))):
+                draw_mask(axes, mask, _colour(i), fill=0.5)
+            axes.set_title(f"{name}: {len(masks)}")
+            bare(axes)
+    said = [f"{name}: {len(masks)}, {share(_any(masks))} covered" for name, masks in given.items()]
+    alt = f"{title or 'Many masks'}: " + (f"a picture with a grid of {len(dots)} clicks; " if dots is not None else "")
+    return Picture(figure, f"{alt}masks laid over each other, {listed(said)}.")
+
+
+def _any(masks: Array) -> Array:
+    return np.asarray((masks > 0).any(axis=0))  # of no masks: nowhere
+
+
+def _colour(number: int) -> str:
+    """Colours that differ from their neighbours, and in lightness too."""
+    turn = 0.61803398875 * number % 1.0
+    red, green, blue = hsv_to_rgb((turn, 0.75, (0.95, 0.7, 0.5)[number % 3]))
+    return f"#{round(255 * red):02X}{round(255 * green):02X}{round(255 * blue):02X}"
+
+
+def mean_bars(
+    series: Mapping[str, Mapping[str, Sequence[Number]]],
+    *,
+    label: str = "mean IoU",
+    title: str = "",
+) -> Picture:
+    """Means with their intervals, a row per name and a mark per series, from zero to one.
+
+    Args:
+        series: per series and per name (mean, low, high), or any sequence that begins so.
+        label: what is measured.
+        title: what this is.
+    """
+    if not series:
+        raise ValueError("series: expected at least one, got none")
+    names = as_names("names", list(next(iter(series.values()))), len(next(iter(series.values()))))
+    if not names or any(list(one) != names for one in series.values()) or len(series) > len(MASK_COLOURS):
+        raise ValueError("series: expected the same names in each, at least one, and at most four series")
+    values = {key: np.array([list(one[name])[:3] for name in names], float) for key, one in series.items()}
+    said = []
+    with theme():
+        figure = blank(70 + (12 + 15 * len(series)) * len(names) + (28 if title else 0), WIDTH * 0.86)
+        heading(figure, title)
+        axes = figure.subplots()
+        for j, (key, rows) in enumerate(values.items()):
+            at = np.arange(len(names)) + (j - (len(values) - 1) / 2) * 0.7 / len(values)
+            axes.hlines(at, rows[:, 1], rows[:, 2], color=MASK_COLOURS[j], linewidth=2.4)
+            axes.plot(rows[:, 0], at, "osD^"[j], color=MASK_COLOURS[j], markeredgecolor=INK, markersize=6.5, label=key)
+            for y, mean, end in zip(at, rows[:, 0], rows[:, 2], strict=True):
+                axes.annotate(f"{mean:.2f}", (end, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+            said.append(f"{key}: " + ", ".join(f"{n} {m:.2f}" for n, m in zip(names, rows[:, 0], strict=True)))
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel(f"{label}, and its 95 % interval")
+        axes.grid(axis="x", alpha=0.25)
+        axes.tick_params(axis="y", length=0)
+        if len(values) > 1:
+            figure.legend(loc="outside upper right", ncols=len(values))
+    return Picture(figure, f"{title or label}: {label} with intervals. {'; '.join(said)}.")

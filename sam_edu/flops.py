@@ -1,0 +1,104 @@
+"""The decoder's floating point operations, counted by hand; a multiplication and an addition are 2."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from sam_edu.fast_mask_decoder import CHUNK
+
+GRID, PROMPT_TOKENS = 64, 2
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A decoder's sizes; SAM's by default."""
+
+    dim: int = 256
+    inner: int = 128
+    heads: int = 8
+    mlp: int = 2048
+    depth: int = 2
+    iou_hidden: int = 256
+    masks: int = 4
+
+
+SAM = Sizes()
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is decoded. `images`: one for all prompt sets, or one each. `dense`: one mask prompt for each prompt set."""
+
+    name: str
+    batch: int
+    tokens: int = PROMPT_TOKENS
+    grid: int = GRID
+    multimask: bool = True
+    dense: bool = False
+    images: int = 1
+    fresh: bool = False  # another image in every call, so that nothing is found again
+
+
+def plain_flops(case: Case, s: Sizes = SAM) -> int:
+    """Of Meta's decoder and ours: per prompt set the same, whatever the prompt sets have in common."""
+    pixels, n = case.grid**2, 1 + s.masks + case.tokens
+    cross = 2 * n * s.dim * s.inner + 2 * pixels * s.dim * s.inner + 2 * n * pixels * s.inner
+    token_side = s.depth * _self_attention_and_mlp(n, s)
+    image_side = (2 * s.depth + 1) * cross
+    return 2 * case.batch * (token_side + image_side + _upscaling(pixels, s) + _heads(pixels, s.masks, s))
+
+
+def fast_flops(case: Case, s: Sizes = SAM) -> int:
+    """Of the fast decoder from its third call with the same image on, when it has kept all that it keeps.
+
+    With several images, or a mask prompt for each prompt set, it writes the image tokens down.
+    """
+    pixels, n, chosen = case.grid**2, 1 + s.masks + case.tokens, s.masks - 1 if case.multimask else 1
+    shared = case.batch == 1 or (not case.dense and case.images == 1)
+    meet = pixels * s.inner  # one token with the projected image tokens or positional codes, all heads
+    more = s.heads * (n - 1) + 1  # rows that a block adds to a mixture
+
+    def through(tokens: int, rows: int) -> int:  # scores of some tokens with a mixture of rows, or what they gather
+        folded = tokens * s.inner * s.dim
+        if not shared:
+            return folded + tokens * s.heads * s.dim * pixels
+        return meet * tokens + (folded + tokens * s.heads * rows * (s.dim + pixels) if rows else 0)
+
+    total = 0
+    for layer in range(s.depth):
+        rows = layer * more
+        ends = 4 * n * s.dim * s.inner  # q and out of step (2), k and v of step (4)
+        total += _self_attention_and_mlp(n, s) + ends + 3 * through(n, rows) + n * s.inner * s.dim
+        total += pixels * s.dim * (rows + more if shared else s.heads * n)
+        total += 2 * meet * n if rows or not shared else 0  # positional codes
+    read, rows = 1 + chosen, s.depth * more
+    total += 2 * read * s.dim * s.inner + 2 * through(read, rows) + meet * read
+    total += pixels * rows * s.dim + rows * s.dim**2 if shared else pixels * s.dim**2
+    total += _upscaling(pixels, s) - pixels * s.dim**2 + _heads(pixels, chosen, s)
+    chunks = -(-case.batch // max(1, CHUNK // pixels))
+    shifts = (s.depth + 1) * s.dim * s.inner + s.dim**2  # what the readers make of the norms' shifts
+    return 2 * (case.batch * total + chunks * shifts)
+
+
+def _self_attention_and_mlp(n: int, s: Sizes) -> int:
+    return 4 * n * s.dim**2 + 2 * n * n * s.dim + 2 * n * s.dim * s.mlp
+
+
+def _upscaling(pixels: int, s: Sizes) -> int:
+    return pixels * s.dim * s.dim + 4 * pixels * (s.dim // 4) * (s.dim // 2)
+
+
+def _heads(pixels: int, masks: int, s: Sizes) -> int:
+    """The hypernetworks of some masks, their product with the picture, and the IoU head."""
+    hypernetwork = 2 * s.dim**2 + s.dim * (s.dim // 8)
+    iou = s.dim * s.iou_hidden + s.iou_hidden**2 + s.iou_hidden * s.masks
+    return masks * (hypernetwork + 16 * pixels * (s.dim // 8)) + iou
+
+
+def counted_flops(call: Callable[[], Any]) -> int:
+    """What torch counts in a call."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return int(counter.get_total_flops())

@@ -1,0 +1,111 @@
+"""The mask decoder notebook's pictures: what they compute themselves, what they say, and what they refuse."""
+
+import base64
+import io
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sam_edu import figures
+from sam_edu.figures import Picture
+
+RNG = np.random.default_rng(0)
+PREDICTED = RNG.random(60)
+TRUE = np.clip(PREDICTED + 0.1 * RNG.normal(size=60), 0, 1)
+NAMES = ["(1) tokens", "(5) upscaling", "(7) head"]
+
+DRAWINGS: dict[str, Callable[[], Picture]] = {
+    "mask_decoder_diagram": lambda: figures.mask_decoder_diagram(),
+    "mask_decoder_diagram other": lambda: figures.mask_decoder_diagram(0, masks=6, dim=128, height=32, width=48),
+    "calibration": lambda: figures.calibration(
+        {"a": (PREDICTED, TRUE), "b": (torch.from_numpy(PREDICTED), TRUE**2)}, bins=5, title="Calibration"
+    ),
+    "calibration of one": lambda: figures.calibration({"a": ([1.2], [0.5])}, bins=1, limits=(0, 2)),
+    "two_budgets": lambda: figures.two_budgets(
+        [1_000_000, 2, 0], [3e9, 1e9, 5], NAMES, labels=("parameters", "FLOP"), kinds=["tokens", "image", "outputs"]
+    ),
+    "two_budgets bare": lambda: figures.two_budgets([1, 2], [3, 4], ["a", "b"], labels=("x", "y"), title="Two"),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_gives_a_picture_with_words(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = DRAWINGS[name]()
+        data, metadata = picture._repr_mimebundle_()
+    drawn = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    drawn.load()
+    assert drawn.mode == "RGB"
+    assert 100 <= drawn.width <= 1000
+    assert 60 <= drawn.height <= 900
+    assert metadata["image/png"]["alt"] == picture.alt
+    assert picture.png == DRAWINGS[name]().png
+
+
+def texts(picture: Picture) -> list[str]:
+    return [text.get_text() for axes in picture.figure.axes for text in axes.texts]
+
+
+def test_diagram_names_every_slice_and_shape() -> None:
+    picture = figures.mask_decoder_diagram(3, masks=6, dim=128, height=32, width=48)
+    for part in ("a row of 10 tokens of width 128", "128 by 32 by 48", "1536 by 128", "slots 1 to 6", "6 by 16"):
+        assert part in picture.alt
+    assert "6 masks of 128 by 192" in picture.alt
+    drawn = texts(picture)
+    assert "hs[:, 0]" in drawn
+    assert "hs[:, 1:7]" in drawn
+    assert drawn.count("10 × 128") == 2
+    assert "(8) multimask_\noutput?\nTrue: 1 to 5\nFalse: 0" in drawn
+
+
+def test_calibration_draws_the_means_of_equal_groups() -> None:
+    predicted, true = np.array([0.9, 0.1, 0.2, 0.8]), np.array([0.5, 0.0, 0.4, 0.7])
+    picture = figures.calibration({"a": (predicted, true)}, bins=2)
+    assert "a: 0.15 / 0.20, 0.85 / 0.60" in picture.alt
+    (axes,) = picture.figure.axes
+    dots = [tuple(np.ravel(line.get_xydata())) for line in axes.lines if len(line.get_xydata()) == 1]  # type: ignore[arg-type]
+    assert np.allclose(dots, [(0.15, 0.2), (0.85, 0.6)])
+    assert axes.get_xlim() == axes.get_ylim()
+
+
+def test_calibration_makes_room_for_predictions_beyond_one() -> None:
+    picture = figures.calibration({"a": ([-0.3, 1.4], [0.2, 0.3])}, bins=1)
+    low, high = picture.figure.axes[0].get_xlim()
+    assert low < -0.3
+    assert high > 1.4
+
+
+def test_budgets_are_shares_of_their_own_total() -> None:
+    picture = DRAWINGS["two_budgets"]()
+    assert "(1) tokens: 100.0 % and 75.0 %" in picture.alt
+    assert "(5) upscaling: < 0.1 % and 25.0 %" in picture.alt
+    assert "(7) head: 0.0 % and < 0.1 %" in picture.alt
+    assert "parameters (1 M in all)" in picture.alt
+    left, right = picture.figure.axes
+    assert left.get_xlim()[0] > left.get_xlim()[1]  # to the left
+    assert [label.get_text() for label in right.get_yticklabels()] == NAMES
+    assert left.get_ylim() == right.get_ylim()
+    assert "3 G · 75.0 %" in texts(picture)
+
+
+WRONG: list[tuple[Callable[[], object], str]] = [
+    (lambda: figures.calibration({}), "pairs: expected at least one"),
+    (lambda: figures.calibration({"a": ([0.1], [0.1, 0.2])}), r"a, true: expected shape \(1,\)"),
+    (lambda: figures.calibration({"a": ([0.1, 0.2], [0.1, 0.2])}, bins=3), "bins: expected from 1 to 2"),
+    (lambda: figures.two_budgets([1], [1, 2], ["a"], labels=("x", "y")), r"right: expected shape \(1,\)"),
+    (lambda: figures.two_budgets([-1], [1], ["a"], labels=("x", "y")), "left: expected numbers that are not negative"),
+    (lambda: figures.two_budgets([1], [0], ["a"], labels=("x", "y")), "right: expected numbers that are not negative"),
+    (lambda: figures.two_budgets([1], [1], ["a"], labels=("x", "y"), kinds=["b"]), "kinds: there is no b"),
+]
+
+
+@pytest.mark.no_shape_check
+@pytest.mark.parametrize(("draw", "message"), WRONG, ids=[str(i) for i in range(len(WRONG))])
+def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw()

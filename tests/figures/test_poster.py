@@ -1,0 +1,159 @@
+"""The poster: every tensor of a real decode on it, by name and shape; nothing overlaps, nothing is cut."""
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.text import Text
+from PIL import Image
+
+import sam_edu
+from sam_edu import figures
+from sam_edu.figures.poster import HIGH, WIDE, Poster
+
+EXAMPLE = sam_edu.example()
+
+
+class Watched(Mapping[str, torch.Tensor]):
+    """A trace that knows which of its tensors were looked at."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self.tensors = dict(tensors)
+        self.seen: set[str] = set()
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        self.seen.add(name)
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+@pytest.fixture(scope="module")
+def decode() -> sam_edu.Trace:
+    predictor = sam_edu.Predictor(sam_edu.load("tiny"))
+    predictor.set_image(EXAMPLE.image)
+    with sam_edu.trace(predictor) as t:
+        predictor.predict(EXAMPLE.click, [1])
+    return t
+
+
+@pytest.fixture(scope="module")
+def watched(decode: sam_edu.Trace) -> Watched:
+    return Watched(decode)
+
+
+@pytest.fixture(scope="module")
+def drawn(watched: Watched) -> Poster:
+    return figures.poster(watched, EXAMPLE.image, points=EXAMPLE.click, note="A note.")
+
+
+def texts(poster: Poster) -> list[Text]:
+    return [text for text in poster.figure.axes[0].texts if text.get_text()]
+
+
+def test_every_tensor_of_a_decode_is_drawn(drawn: Poster, watched: Watched) -> None:
+    drawn_under_another_name = {"keys"}
+    assert watched.seen == set(watched) - drawn_under_another_name
+    assert torch.equal(watched.tensors["keys"], watched.tensors["transformer.layers.1.keys_4"])
+
+
+def test_every_tensor_stands_on_it_with_its_name_and_shape(drawn: Poster, decode: sam_edu.Trace) -> None:
+    told = " ".join(text.get_text() for text in texts(drawn))
+    words = re.split(r"[^\w-]+", told)
+    shapes = re.sub(r" (?=×)|(?<=×) ", "", told)
+    for row in decode.ledger():
+        assert row.name.rpartition(".")[2] in words, row.name
+        assert re.search(rf"(?<![\d×]){'×'.join(map(str, row.shape[1:]))}(?![\d×])", shapes), row
+        assert all(part in words for part in row.name.split(".")), row.name
+
+
+def test_every_step_has_its_number(drawn: Poster) -> None:
+    badges = [text.get_text() for text in texts(drawn) if text.get_color() == "white" and text.get_fontsize() > 12]
+    assert sorted(badges) == sorted([*figures.STEPS, "1", "2", "3", "4"])  # these four in both blocks
+
+
+def test_nothing_overlaps_and_nothing_is_cut(drawn: Poster) -> None:
+    boxes = [(text.get_text(), text.get_window_extent().extents) for text in texts(drawn)]
+    for told, (left, low, right, high) in boxes:
+        assert min(left, low, WIDE - right, HIGH - high) >= 20, told
+    for (one, (l0, b0, r0, t0)), (other, (l1, b1, r1, t1)) in combinations(boxes, 2):
+        across, up = min(r0, r1) - max(l0, l1), min(t0, t1) - max(b0, b1)
+        assert across <= 0 or up <= 3, (one, other)  # a line's own room is a little higher than its letters
+
+
+def test_words_stand_beside_the_pictures(drawn: Poster) -> None:
+    on_maps = {str(head) for head in range(8)} | {"the same\neverywhere"}
+    pictures = [image.get_window_extent().extents for image in drawn.figure.axes[0].images]
+    assert len(pictures) > 150
+    for text in texts(drawn):
+        left, low, right, high = text.get_window_extent().extents
+        for x0, y0, x1, y1 in pictures:
+            across, up = min(right, x1) - max(left, x0), min(high, y1) - max(low, y0)
+            assert across <= 0 or up <= 3 or text.get_text() in on_maps, text.get_text()
+
+
+def test_pictures_stand_side_by_side(drawn: Poster) -> None:
+    boxes = [image.get_window_extent().extents for image in drawn.figure.axes[0].images]
+    for (l0, b0, r0, t0), (l1, b1, r1, t1) in combinations(boxes, 2):
+        assert min(r0, r1) - max(l0, l1) <= 0.5 or min(t0, t1) - max(b0, b1) <= 0.5
+
+
+def test_it_is_as_large_as_a2(drawn: Poster) -> None:
+    picture = Image.open(io.BytesIO(drawn.png))
+    assert picture.size == (WIDE, HIGH)
+    assert picture.mode == "RGB"
+    assert set(picture.info) == {"dpi"}
+    width, height = (side / dots * 25.4 for side, dots in zip(picture.size, picture.info["dpi"], strict=True))
+    assert (round(width), round(height)) == (594, 420)
+
+
+def test_smallest_letters_can_be_read_on_paper(drawn: Poster) -> None:
+    assert min(text.get_fontsize() for text in texts(drawn)) >= 6.5  # points
+
+
+def test_svg_holds_the_words_and_the_same_bytes_each_time(drawn: Poster, tmp_path) -> None:
+    first = drawn.save(tmp_path / "one.svg").read_text(encoding="utf-8")
+    assert first == drawn.save(tmp_path / "two.svg").read_text(encoding="utf-8")
+    assert f"<desc>{drawn.alt}</desc>" in first
+    assert "<!-- hyper_in -->" in first
+    assert first.count("<image ") == len(drawn.figure.axes[0].images)
+    assert "pixelated" not in first
+    assert "<dc:date>" not in first
+    assert len(first) < 3_000_000
+
+
+def test_words_tell_what_is_to_be_seen(drawn: Poster, decode: sam_edu.Trace) -> None:
+    iou = decode["iou_pred"][0]
+    best = 1 + int(iou[1:].argmax())
+    assert f"mask {best} {iou[best]:.2f}" in drawn.alt
+    assert f"mask {best}, drawn large at the end" in drawn.alt
+    assert f"all {len(decode)} tensors" in drawn.alt
+
+
+def test_the_mask_with_the_highest_prediction_is_followed(decode: sam_edu.Trace) -> None:
+    changed = {name: decode[name] for name in decode} | {"iou_pred": torch.tensor([[2.0, 0.1, 0.9, 0.3]])}
+    told = [text.get_text() for text in texts(figures.poster(changed, EXAMPLE.image, points=EXAMPLE.click))]
+    assert told.count("where mask 2 looks") == 3  # twice (2), and (6-1)
+    assert told.count("which places listen to mask 2") == 2
+    assert "highest predicted IoU: mask 2" in told
+
+
+@pytest.mark.no_shape_check
+def test_wrong_input_is_refused(decode: sam_edu.Trace) -> None:
+    tensors = {name: decode[name] for name in decode}
+    with pytest.raises(ValueError, match="tokens: expected 8, those of 2 clicks, got 7"):
+        figures.poster(tensors, EXAMPLE.image, points=[[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match="tokens: expected one prompt set, got 2"):
+        figures.poster({**tensors, "tokens": tensors["tokens"].expand(2, -1, -1)}, EXAMPLE.image, points=[[1, 2]])
+    with pytest.raises(KeyError, match="hyper_in"):
+        figures.poster({n: t for n, t in tensors.items() if n != "hyper_in"}, EXAMPLE.image, points=[[1, 2]])
+    with pytest.raises(ValueError, match="image: expected shape"):
+        figures.poster(tensors, np.zeros((4, 4)), points=[[1, 2]])

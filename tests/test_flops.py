@@ -1,0 +1,41 @@
+"""Operations counted by hand, against those that torch counts."""
+
+import pytest
+import torch
+
+from sam_edu import flops
+from sam_edu.flops import Case, Sizes
+from tools.benchmark import FAST, META, OURS, Decoders
+
+FEW_ROWS = Sizes(dim=32, inner=16, heads=1, mlp=24, iou_hidden=12)  # 7 rows are fewer than 16: folded
+MANY_ROWS = Sizes(dim=16, inner=8, heads=2, mlp=24, iou_hidden=12)  # 14 rows are more than 8: projected
+
+CASES = [
+    Case("one", 1, grid=4),
+    Case("several", 4, grid=4),
+    Case("no tokens", 2, tokens=0, grid=3),
+    Case("many tokens", 1, tokens=12, grid=3),
+    Case("single mask", 1, grid=4, multimask=False),
+    Case("mask prompts", 3, grid=4, dense=True),
+    Case("images", 3, grid=4, images=3),
+]
+
+
+@pytest.fixture(scope="module", params=[FEW_ROWS, MANY_ROWS], ids=["few rows", "many rows"])
+def decoders(request):
+    return Decoders(request.param, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_operations_counted_by_hand_are_those_that_torch_counts(decoders, case):
+    with torch.no_grad():
+        calls = decoders.calls(case, [META, OURS, FAST])
+        for _ in range(2):
+            calls[FAST]()
+        assert flops.counted_flops(calls[META]) == flops.plain_flops(case, decoders.sizes)
+        assert flops.counted_flops(calls[OURS]) == flops.plain_flops(case, decoders.sizes)
+        assert flops.counted_flops(calls[FAST]) == flops.fast_flops(case, decoders.sizes)
+
+
+def test_a_click_at_full_size_costs_what_is_known():
+    assert flops.plain_flops(Case("click", 1)) == pytest.approx(3.62e9, rel=1e-3)
