@@ -1,0 +1,199 @@
+"""Where the time goes: two orders of one product, steps as growing bars, and the roofs over what a machine can do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from sam_edu.figures.arrays import Number
+from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
+from sam_edu.figures.ladder import GREY, draw_box
+from sam_edu.figures.marks import listed
+from sam_edu.figures.picture import Picture
+from sam_edu.figures.theme import INK, MASK_COLOURS, NEGATIVE, POSITIVE, SOFT, WIDTH, blank, heading, theme
+
+_COLOURS = (*MASK_COLOURS, POSITIVE, NEGATIVE, "#9A7B1C", "#7A5195")
+_REST = "#C9C9C9"
+
+
+def folding_diagram(
+    tokens: int = 7, pixels: int = 4096, *, dim: int = 256, internal: int = 128, heads: int = 8
+) -> Picture:
+    """The scores of step (2) in two orders of the same product, with the multiplications that each part costs.
+
+    Args:
+        tokens: how many ask.
+        pixels: image tokens.
+        dim: their width.
+        internal: the width of all heads together.
+        heads: how many.
+    """
+    rows = tokens * heads
+    plain = {"project": pixels * dim * internal, "meet": tokens * pixels * internal}
+    folded = {"fold": tokens * internal * dim, "meet": rows * pixels * dim}
+    with theme():
+        figure = blank(300, 1000)
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, 1000)
+        axes.set_ylim(300, 0)
+        axes.set_axis_off()
+        axes.text(8, 20, "The same scores in two orders", fontsize=13, fontweight="bold", va="center")
+        axes.text(272, 20, "under each product: its multiplications", fontsize=10, color=SOFT, va="center")
+        for y, name in ((92, "as written"), (222, "folded")):
+            axes.text(8, y - 44, name, fontsize=10.5, fontweight="bold", va="center")
+        _lane(axes, 92, ("image tokens", f"{pixels} × {dim}", IMAGE), ("keys", f"{pixels} × {internal}", IMAGE))
+        _lane(axes, 222, ("queries", f"{tokens} × {internal}", TOKEN), ("folded queries", f"{rows} × {dim}", TOKEN))
+        for y, one, many in ((92, plain["project"], plain["meet"]), (222, folded["fold"], folded["meet"])):
+            draw_text(axes, 282, y + 36, _millions(one), 9, INK)
+            draw_text(axes, 690, y + 36, _millions(many), 9, INK)
+            draw_text(axes, 950, y, f"in all\n{_millions(one + many)}", 9.5, INK, bold=True)
+        draw_text(axes, 690, 92 - 38, f"queries, {tokens} × {internal}", 8.5, TOKEN[1])
+        draw_text(axes, 690, 222 - 38, f"image tokens, {pixels} × {dim}", 8.5, IMAGE[1])
+    return Picture(
+        figure,
+        f"Diagram of one product in two orders. As written: {pixels} image tokens of width {dim} are projected to keys"
+        f" of width {internal} ({_millions(plain['project'])} multiplications) and meet {tokens} queries"
+        f" ({_millions(plain['meet'])}). Folded: the {tokens} queries go through the same weights, head by head, and"
+        f" become {rows} rows of width {dim} ({_millions(folded['fold'])}), which meet the image tokens as they are"
+        f" ({_millions(folded['meet'])}). Both give scores of shape {heads} by {tokens} by {pixels}; in all"
+        f" {_millions(sum(plain.values()))} against {_millions(sum(folded.values()))}.",
+    )
+
+
+def _lane(axes: Axes, y: Number, first: tuple[str, str, Any], second: tuple[str, str, Any]) -> None:
+    """What comes in, the weights, what they make of it, the product with the others, the scores."""
+    draw_box(axes, 92, y, 150, f"{first[0]}\n{first[1]}", first[2])
+    draw_box(axes, 282, y, 110, "× weights", GREY)
+    draw_box(axes, 480, y, 160, f"{second[0]}\n{second[1]}", second[2])
+    draw_box(axes, 690, y, 110, "× the others", GREY)
+    draw_box(axes, 850, y, 100, "scores", OUT)
+    for start, end in ((167, 227), (337, 400), (560, 635), (745, 800)):
+        draw_arrow(axes, [(start, y), (end, y)])
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:.1f} M" if number < 1e8 else f"{number / 1e6:.0f} M"
+
+
+def step_times(
+    ways: Mapping[str, Mapping[str, Number]],
+    *,
+    least: Number = 0.03,
+    unit: str = "time",
+    title: str = "",
+    note: str = "",
+) -> Picture:
+    """A bar per way, from top to bottom, made of its steps; the first is what the others are held against.
+
+    Args:
+        ways: per way the time of each of its steps. Steps need not be the same.
+        least: steps that take less than this share of the first way's time are drawn as one, "the rest".
+        unit: what the axis shows.
+        title: what this is.
+        note: what was measured, and on what: a line under the axis.
+    """
+    if not ways or not all(ways.values()):
+        raise ValueError("ways: expected at least one, each with at least one step")
+    if any(time < 0 for way in ways.values() for time in way.values()):
+        raise ValueError("ways: expected times, which are not negative")
+    totals = {name: float(sum(way.values())) for name, way in ways.items()}
+    first = next(iter(totals.values()))
+    if first <= 0:
+        raise ValueError("ways: expected a first one that takes time")
+    steps = list(dict.fromkeys(step for way in ways.values() for step in way))
+    large = [step for step in steps if next(iter(ways.values())).get(step, 0.0) >= least * first]
+    if len(large) > len(_COLOURS):
+        raise ValueError(f"ways: expected at most {len(_COLOURS)} large steps, one colour each, got {len(large)}")
+    with theme():
+        figure = blank(92 + 25 * len(ways) + (28 if title else 0) + (18 if note else 0), WIDTH)
+        heading(figure, title)
+        axes = figure.subplots()
+        left = np.zeros(len(ways))
+        at = np.arange(len(ways))
+        for name in [*large, "the rest"]:
+            parts = [way.get(name, 0.0) if name in large else totals[w] - sum(way.get(s, 0.0) for s in large)
+                     for w, way in ways.items()]  # fmt: skip
+            colour = _COLOURS[large.index(name)] if name in large else _REST
+            axes.barh(at, parts, left=left, height=0.72, color=colour, edgecolor="white", linewidth=0.8, label=name)
+            left += np.array(parts)
+        for y, total in enumerate(totals.values()):
+            told = f"{total:.3g}" if y == 0 else f"{total:.2g}: {first / total:.1f} times as fast"
+            axes.annotate(told, (total, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+        axes.set_yticks(at, list(ways))
+        axes.set_ylim(len(ways) - 0.4, -0.6)
+        axes.set_xlim(0, 1.22 * max(totals.values()))
+        axes.set_xlabel(f"{unit}\n{note}" if note else unit)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", alpha=0.25)
+        axes.set_axisbelow(True)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=len(large) + 1)
+    said = [f"{name} {total:.3g}, 1 / {total / first:.2f} of the first" for name, total in totals.items()]
+    largest = max(ways[list(ways)[-1]].items(), key=lambda item: item[1])[0]
+    return Picture(
+        figure,
+        f"{title or 'Steps'}: a bar per way, made of the steps {listed(large)} and the rest. {unit.capitalize()}:"
+        f" {'; '.join(said)}. The largest part of the last bar is {largest}.",
+    )
+
+
+def roofline(
+    points: Mapping[str, tuple[Number, Number]],
+    *,
+    peak: Number,
+    memory: Number,
+    title: str = "",
+    note: str = "",
+) -> Picture:
+    """Operations per byte against operations per second, under the two roofs of a machine.
+
+    Args:
+        points: per operation (operations / byte, operations / second), both above zero.
+        peak: operations a second that the machine reaches at best.
+        memory: bytes a second to and from memory.
+        title: what this is.
+        note: what was measured, and on what: a line under the axis.
+    """
+    if not points:
+        raise ValueError("points: expected at least one, got none")
+    if min(peak, memory, *(number for point in points.values() for number in point)) <= 0:
+        raise ValueError("points, peak, memory: expected numbers above zero")
+    given = {name: (float(x), float(y) / 1e9) for name, (x, y) in points.items()}
+    roof, slope, ridge = peak / 1e9, memory / 1e9, peak / memory
+    low = min(0.5 * min(x for x, _ in given.values()), ridge / 4)
+    high = max(2.5 * max(x for x, _ in given.values()), ridge * 4)
+    with theme():
+        figure = blank(420 + (28 if title else 0) + (18 if note else 0), 860)
+        heading(figure, title)
+        axes = figure.subplots()
+        xs = np.geomspace(low, high, 200)
+        axes.plot(xs, np.minimum(roof, slope * xs), color=INK, linewidth=1.6)
+        axes.fill_between(xs, np.minimum(roof, slope * xs), 10 * roof, color="#F1F1F1", zorder=0)
+        axes.annotate(f"the most that this processor reaches: {roof:.0f} GFLOP/s", (high, roof), (-4, 6),
+                      textcoords="offset points", ha="right", color=SOFT)  # fmt: skip
+        middle = float(np.sqrt(low * ridge))
+        told = f"memory: {slope:.0f} GB/s"
+        axes.annotate(told, (middle, slope * middle), (-10, 8), textcoords="offset points", ha="right", color=SOFT)
+        for number, (name, (x, y)) in enumerate(given.items(), start=1):
+            axes.plot(x, y, "o", color=MASK_COLOURS[0], markersize=15, zorder=3)
+            axes.annotate(str(number), (x, y), ha="center", va="center", color="white", fontsize=8.5, zorder=4)
+            axes.plot([], [], " ", label=f"{number}  {name}: {y:.1f}")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(low, high)
+        axes.set_ylim(0.4 * min(min(y for _, y in given.values()), slope * low), 3 * roof)
+        axes.set_xlabel("operations per byte that is read or written" + (f"\n{note}" if note else ""))
+        axes.set_ylabel("GFLOP per second")
+        axes.grid(alpha=0.25)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=0, title="GFLOP/s reached")
+    said = [
+        f"{name}: {x:.2g} operations per byte, {y:.2g} GFLOP/s, {100 * y / min(roof, slope * x):.0f} % of the roof"
+        for name, (x, y) in given.items()
+    ]
+    return Picture(
+        figure,
+        f"{title or 'Roofline'}: operations per second against operations per byte, both axes logarithmic. Two roofs: a"
+        f" slope, memory at {slope:.0f} GB/s, and a ceiling at {roof:.0f} GFLOP/s; they meet at {ridge:.1f} operations"
+        f" per byte. {'; '.join(said)}.",
+    )

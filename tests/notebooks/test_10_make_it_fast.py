@@ -1,0 +1,98 @@
+"""Notebook 10: what its prose builds on stands in its outputs (the form of all notebooks: `test_form.py`).
+
+Nothing here depends on a time: of the cells that print one, it is only asked that they print.
+"""
+
+import re
+
+from notebook_cells import FOLDER, Notebook
+
+from sam_edu import fast_mask_decoder
+
+NOTEBOOK = Notebook("10_make_it_fast")
+FAST = FOLDER.parent / "sam_edu" / "fast_mask_decoder.py"
+
+
+def tagged(name: str) -> bool:
+    return "machine-dependent" in NOTEBOOK.cells[name]["metadata"].get("tags", [])
+
+
+def test_every_cell_that_shows_a_time_or_the_machine_is_tagged() -> None:
+    for name, source in NOTEBOOK.code.items():
+        asks = re.search(r"timing\.(interleave|seconds|machine|matrix_peak|Busy)|^race\(", source, re.MULTILINE)
+        assert tagged(name) or not asks or name == "race", name  # "race" only defines the race
+
+
+def test_every_figure_of_times_says_on_what_kind_of_machine_it_was_made() -> None:
+    assert NOTEBOOK.printed("quiet").startswith("CPU: ")
+    assert "1 thread(s)" in NOTEBOOK.printed("quiet")
+    for name, source in NOTEBOOK.code.items():
+        if re.search(r"figures\.(step_times|roofline)", source):
+            assert "note=where" in source, name
+
+
+def test_every_trick_is_a_way_that_is_checked_and_raced() -> None:
+    everything = "\n".join(NOTEBOOK.code.values())
+    names = re.findall(r'^ways\["([^"]+)"\] = ways', everything, re.MULTILINE)
+    assert len(names) == 9
+    races = re.findall(r'^race\("([^"]+)", "([^"]+)", (\d+)\)', everything, re.MULTILINE)
+    assert [(old, new) for old, new, _ in races] == list(zip(["plain", *names], names, strict=False))
+    assert [int(rung) for _, _, rung in races] == [*range(5, 13), 14]
+    for name in ("plain", *names):
+        assert f'assert equals_meta("{name}")' in everything, name
+    for name in names:
+        assert re.search(rf"^{re.escape(name)}: [\d.]+ \([\d.]+ to [\d.]+\) times", _output(name), re.MULTILINE), name
+
+
+def _output(way: str) -> str:
+    [cell] = [name for name, source in NOTEBOOK.code.items() if re.search(rf'^race\(.*"{re.escape(way)}", \d', source)]
+    return NOTEBOOK.printed(cell)
+
+
+def test_operations_are_counted_by_hand() -> None:
+    assert "one click: 3.62 GFLOP" in NOTEBOOK.printed("r2")
+    shares = dict(re.findall(r"^(.+?)  +[\d.]+ M +([\d.]+)%", NOTEBOOK.printed("r2"), re.MULTILINE))
+    assert float(shares["project image tokens"]) > 70  # "three quarters"
+    assert float(shares["MLPs (3)"]) < 1
+    assert "15 tokens, 120 rows" in NOTEBOOK.printed("r4-pays")
+    assert "42.67 operations per byte" in NOTEBOOK.printed("r3-points")
+    assert "MLPs (3):    51.8% of the parameters" in NOTEBOOK.printed("read-small")
+
+
+def test_the_table_names_what_the_file_holds() -> None:
+    table = re.findall(r"^\| [\d, ]+ \| (.*) \|$", NOTEBOOK.sources["same"], re.MULTILINE)
+    named = re.findall(r"`([\w.]+)`", " ".join(table))
+    assert len(table) == 8
+    for name in named:
+        thing = fast_mask_decoder
+        for part in name.split("."):
+            thing = getattr(thing, part)
+    functions = set(re.findall(r"^def (\w+)", FAST.read_text(), re.MULTILINE))
+    assert {name for name in functions if not name.startswith("_")} <= set(named)
+
+
+def test_gradients_and_changed_weights_are_shown() -> None:
+    first, second = re.findall(r"norm ([\d.e+-]+)", NOTEBOOK.printed("same-stale"))
+    assert abs(float(first) / float(second) - 1) < 1e-3
+    assert "weight.data.mul_" in NOTEBOOK.sources["same-stale"]
+
+
+def test_a_machine_without_a_compiler_is_told_and_not_skipped() -> None:
+    assert "except Exception as error" in NOTEBOOK.sources["compile-code"]
+    assert re.search(r"to compile it took|torch.compile failed here", NOTEBOOK.printed("compile-code"))
+
+
+def test_half_precision_is_measured_in_pixels_beside_a_control() -> None:
+    lines = re.findall(r"^(.+): ([\d.]+)% of the pixels flipped", NOTEBOOK.printed("half-print"), re.MULTILINE)
+    assert [name for name, _ in lines] == ["FastMaskDecoder, float32", "bf16, autocast", "bf16, all of it"]
+    assert float(lines[0][1]) < 0.01
+
+
+def test_fewer_places_are_tried_from_all_to_few() -> None:
+    lines = re.findall(r"^(.+?) +IoU with", NOTEBOOK.printed("ex3-print"), re.MULTILINE)
+    assert lines == ["all places", *(f"{keep} of 4096" for keep in (1024, 256, 64, 16, 4))]
+
+
+def test_there_are_no_new_rows() -> None:
+    assert NOTEBOOK.printed("ledger-code").startswith("0 new rows")
+    assert "FastMaskDecoder passes no point" in NOTEBOOK.printed("ledger-code")
