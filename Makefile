@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help environment notebooks lab test refresh format benchmark clean
+.PHONY: help environment notebooks lab test portable refresh format benchmark clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: environment  ## lint, types, tests, and the notebooks with their freshness
 	$(PYTEST) -m no_shape_check
 	$(BIN)/python -m tools.run_notebooks --check
 	@echo "All passed: lint, types, tests, notebooks."
+
+portable: environment  ## check the notebooks' outputs as on other processors, by stand-ins
+	@$(BIN)/python -m tools.check_portability
 
 refresh: environment  ## run the notebooks and rewrite the committed outputs that are out of date
 	@$(BIN)/python -m tools.run_notebooks --write

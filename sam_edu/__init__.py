@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sam_edu import checkpoints, exercises, figures, modules, official, statistics
+    from sam_edu.choices import name_largest, name_smallest, only_largest
     from sam_edu.example import Example, example
     from sam_edu.fast_mask_decoder import FastMaskDecoder
     from sam_edu.modules import (
@@ -47,6 +48,7 @@ _MODULES = {
         "TwoWayTransformer",
         "mask_product",
     ),
+    "sam_edu.choices": ("name_largest", "name_smallest", "only_largest"),
     "sam_edu.example": ("Example", "example"),
     "sam_edu.fast_mask_decoder": ("FastMaskDecoder",),
     "sam_edu.predictor": ("Predictor",),
@@ -83,7 +85,10 @@ __all__ = [
     "load",
     "mask_product",
     "modules",
+    "name_largest",
+    "name_smallest",
     "official",
+    "only_largest",
     "statistics",
     "trace",
 ]

@@ -2,6 +2,7 @@
 
 The last bits of a result depend on the processor, so numbers and figures are compared within tolerances. They are
 small enough that a changed result is found: see `tests/tools/test_notebook_compare.py`, which shows both sides.
+`tools.check_portability` finds what comes near to them.
 """
 
 from __future__ import annotations
@@ -38,6 +39,26 @@ def staleness(committed: NotebookNode, executed: NotebookNode) -> list[str]:
 
     Both are compared cell by cell; `executed` is normalised. Cells tagged `machine-dependent` are left out.
     """
+    found = _staleness_of_the_file(committed)
+    return found or [f"{text} If that is meant, {REFRESH}." for text in changed_outputs(committed, executed)]
+
+
+def changed_outputs(committed: NotebookNode, executed: NotebookNode, share: float = 1.0) -> list[str]:
+    """The cells whose outputs differ by more than this share of the tolerances, a sentence each.
+
+    With a share below 1 it finds what another processor could move over the limit before one does.
+    """
+    found = []
+    for index, (old, new) in enumerate(zip(committed.cells, executed.cells, strict=True)):
+        if old.cell_type == "code" and not is_machine_dependent(old):
+            difference = outputs_differ(old.outputs, new.outputs, share)
+            if difference:
+                found.append(f"{label(committed, index)}: {difference}")
+    return found
+
+
+def _staleness_of_the_file(committed: NotebookNode) -> list[str]:
+    """Why a stored notebook's outputs cannot be those of its cells, whatever a run gives."""
     stamped = committed.metadata.get("sam_edu", {}).get("source_hash")
     if stamped is None:
         return [f"It was never executed by the runner: {REFRESH}."]
@@ -45,13 +66,7 @@ def staleness(committed: NotebookNode, executed: NotebookNode) -> list[str]:
         return [f"Its cells have changed since its outputs were made: {REFRESH}."]
     if to_text(normalise(committed)) != to_text(committed):
         return [f"Something else than the runner wrote its outputs: {REFRESH}."]
-    found = []
-    for index, (old, new) in enumerate(zip(committed.cells, executed.cells, strict=True)):
-        if old.cell_type == "code" and not is_machine_dependent(old):
-            difference = outputs_differ(old.outputs, new.outputs)
-            if difference:
-                found.append(f"{label(committed, index)}: {difference} If that is meant, {REFRESH}.")
-    return found
+    return []
 
 
 def keep_fresh_outputs(committed: NotebookNode, executed: NotebookNode) -> NotebookNode:
@@ -66,8 +81,8 @@ def keep_fresh_outputs(committed: NotebookNode, executed: NotebookNode) -> Noteb
     return normalise(executed)
 
 
-def outputs_differ(old: list[NotebookNode], new: list[NotebookNode]) -> str | None:
-    """The first difference between two cells' outputs as a sentence, or None."""
+def outputs_differ(old: list[NotebookNode], new: list[NotebookNode], share: float = 1.0) -> str | None:
+    """The first difference of two cells' outputs beyond this share of the tolerances as a sentence, or None."""
     if [_kind(output) for output in old] != [_kind(output) for output in new]:
         kinds = [", ".join(_kind(output) for output in outputs) or "nothing" for outputs in (old, new)]
         return f"its outputs were {kinds[0]} and are now {kinds[1]}."
@@ -75,7 +90,7 @@ def outputs_differ(old: list[NotebookNode], new: list[NotebookNode]) -> str | No
         for mime, one in _contents(before).items():
             other = _contents(after)[mime]
             differ = _pictures_differ if mime in ("image/png", "image/jpeg") else texts_differ
-            difference = differ(one, other)
+            difference = differ(one, other, share)
             if difference:
                 return f"{mime}: {difference}"
     return None
@@ -103,13 +118,13 @@ def _as_text(data: Any) -> str:
     return data if isinstance(data, str) else json.dumps(data, sort_keys=True)
 
 
-def texts_differ(old: str, new: str) -> str | None:
-    """The first difference between two texts, numbers compared within the tolerance, or None.
+def texts_differ(old: str, new: str, share: float = 1.0) -> str | None:
+    """The first difference between two texts, numbers compared within a share of the tolerance, or None.
 
     A number without a point or an exponent is a count, a size or a name, and has to be the same.
     """
     for before, after in zip(_tokens(old), _tokens(new), strict=False):
-        if before != after and not _numbers_agree(before, after):
+        if before != after and not _numbers_agree(before, after, share):
             return f"`{_shown(before)}` was expected, and `{_shown(after)}` came out."
     difference = len(_tokens(new)) - len(_tokens(old))
     if difference:
@@ -130,11 +145,11 @@ def _tokens(text: str) -> list[str]:
     return [*tokens, _SPACES.sub(" ", text[end:]).strip(" ")]
 
 
-def _numbers_agree(old: str, new: str) -> bool:
+def _numbers_agree(old: str, new: str, share: float) -> bool:
     if not (_NUMBER.fullmatch(old) and _NUMBER.fullmatch(new)) or (_is_whole(old) and _is_whole(new)):
         return False
     a, b = float(old), float(new)
-    return abs(a - b) <= ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * max(abs(a), abs(b))
+    return abs(a - b) <= share * (ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * max(abs(a), abs(b)))
 
 
 def _is_whole(number: str) -> bool:
@@ -147,7 +162,7 @@ def _shown(token: str) -> str:
     return token if len(token) <= 80 else token[:77] + "..."
 
 
-def _pictures_differ(old: str, new: str) -> str | None:
+def _pictures_differ(old: str, new: str, share: float) -> str | None:
     before, after = _pixels(old), _pixels(new)
     if before.shape != after.shape:
         sizes = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (before, after)]
@@ -155,7 +170,7 @@ def _pictures_differ(old: str, new: str) -> str | None:
     difference = np.abs(before - after)
     changed = int((difference.max(axis=-1) > PIXEL_TOLERANCE).sum())
     mean = float(difference.mean())
-    if changed > PIXELS_ALLOWED or mean > MEAN_TOLERANCE:
+    if changed > share * PIXELS_ALLOWED or mean > share * MEAN_TOLERANCE:
         return f"the figure has changed: {changed} pixels clearly, all by {mean:.2f} of 255 on average."
     return None
 

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +32,16 @@ class Execution:
     failure: str | None
 
 
-def execute(notebook: NotebookNode, folder: Path, at_cell: Callable[[int], None] = lambda index: None) -> Execution:
+def execute(
+    notebook: NotebookNode,
+    folder: Path,
+    at_cell: Callable[[int], None] = lambda index: None,
+    variables: Mapping[str, str] | None = None,
+) -> Execution:
     """Run all cells of a copy of the notebook with `folder` as the working directory.
 
-    `at_cell` is told the index of each cell before it runs. A failing cell ends the run and is no exception here.
+    `at_cell` is told the index of each cell before it runs. `variables` are added to the kernel's environment. A
+    failing cell ends the run and is no exception here.
     """
     notebook = nbformat.from_dict(notebook)
     current = 0
@@ -62,7 +68,7 @@ def execute(notebook: NotebookNode, folder: Path, at_cell: Callable[[int], None]
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="notebook-") as settings:
         try:
-            client.execute(env=kernel_environment(Path(settings)))
+            client.execute(env=kernel_environment(Path(settings)) | dict(variables or {}))
         except (CellControlSignal, DeadKernelError) as error:
             failure = _describe(notebook, current, error)
         except (NoSuchKernel, RuntimeError) as error:

@@ -13,8 +13,9 @@ import os
 import shutil
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from tools.notebook_execution import execute
 
 PROJECT = Path(__file__).resolve().parent.parent
 WORKERS = 2
+NEAR = 0.1  # what moves by more than this share of a tolerance is near it
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Report:
     failure: str | None = None
     problems: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
+    near: list[str] = field(default_factory=list)
     not_compared: list[str] = field(default_factory=list)
     rewritten: bool = False
 
@@ -95,15 +98,34 @@ class Progress:
 
 
 class Runner:
-    """Runs the notebooks of a project folder: `notebooks/` beside `images/`, results under `build/`."""
+    """Runs the notebooks of a project folder: `notebooks/` beside `images/`, results under `build/`.
 
-    def __init__(self, project: Path, check: bool = False, write: bool = False) -> None:
+    Args:
+        project: the folder.
+        check: judge each run by the rules, and the committed outputs by each run.
+        write: the same, and rewrite what is out of date.
+        build: where the results go, if not to `build/` of the project.
+        variables: what the kernels find in their environment besides the user's.
+    """
+
+    def __init__(
+        self,
+        project: Path,
+        check: bool = False,
+        write: bool = False,
+        *,
+        build: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.project = project
         self.check = check or write
         self.write = write
+        self.variables = dict(variables or {})
         self.folder = project / "notebooks"
-        self.copies = project / "build" / "notebooks"
-        self.pages = project / "build" / "html"
+        build = build or project / "build"
+        self.copies = build / "notebooks"
+        self.pages = build / "html"
+        self.seconds = 0.0
 
     def select(self, names: Sequence[str]) -> list[Path]:
         """The notebooks with the given names, or all of them."""
@@ -123,6 +145,7 @@ class Runner:
 
     def run(self, paths: Sequence[Path]) -> list[Report]:
         """Run notebooks, two at a time, and write their copies and pages."""
+        started = time.monotonic()
         self._prepare()
         progress = Progress(len(paths))
         reports = {}
@@ -137,6 +160,7 @@ class Runner:
             progress.finished(reports[path])
         pool.shutdown()
         self._write_index()
+        self.seconds = time.monotonic() - started
         return [reports[path] for path in paths]
 
     def run_one(self, path: Path, progress: Progress) -> Report:
@@ -148,7 +172,7 @@ class Runner:
             report.failure = str(error)
             return report
         cells = len(committed.cells)
-        execution = execute(committed, self.folder, lambda index: progress.at_cell(path, index, cells))
+        execution = execute(committed, self.folder, lambda index: progress.at_cell(path, index, cells), self.variables)
         executed = execution.notebook
         report.seconds, report.failure = execution.seconds, execution.failure
 
@@ -168,6 +192,8 @@ class Runner:
             *(f"Its page would load {reference} from the network." for reference in remote),
         ]
         report.stale = notebook_compare.staleness(committed, executed)
+        if not report.stale:
+            report.near = notebook_compare.changed_outputs(committed, executed, NEAR)
         report.not_compared = [
             notebook_format.label(committed, index)
             for index, cell in enumerate(committed.cells)
@@ -197,8 +223,8 @@ class Runner:
         (self.pages / "index.html").write_text(notebook_html.index_html(pages), encoding="utf-8")
 
 
-def print_results(reports: Sequence[Report], pages: Path) -> None:
-    """What is to be said about each notebook, then the table."""
+def print_results(reports: Sequence[Report], runner: Runner) -> None:
+    """What is to be said about each notebook, then the table, and how long it took."""
     for report in reports:
         for heading, lines in (
             ("failed", [report.failure] if report.failure else []),
@@ -217,7 +243,9 @@ def print_results(reports: Sequence[Report], pages: Path) -> None:
     print(f"\n{'notebook':{width}}  seconds  result\n{'-' * width}  -------  ------")
     for report in reports:
         print(f"{report.path.name:{width}}  {report.seconds:7.1f}  {report.result}")
-    print(f"\nTo read them, open {pages / 'index.html'}")
+    minutes, seconds = divmod(round(runner.seconds), 60)
+    print(f"\nAll together took {minutes} min {seconds} s, {WORKERS} notebooks at a time.")
+    print(f"To read them, open {runner.pages / 'index.html'}")
 
 
 def main(arguments: Sequence[str] | None = None, project: Path = PROJECT) -> int:
@@ -245,7 +273,7 @@ def main(arguments: Sequence[str] | None = None, project: Path = PROJECT) -> int
         print("\nInterrupted.", file=sys.stderr, flush=True)
         # At once: an ordinary exit would wait for the notebooks that are running. Their kernels follow by themselves.
         os._exit(130)
-    print_results(reports, runner.pages)
+    print_results(reports, runner)
     return 0 if all(report.passed for report in reports) else 1
 
 

@@ -9,16 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize, TwoSlopeNorm
 from numpy.typing import ArrayLike
 
+from sam_edu.choices import name_largest
 from sam_edu.figures.arrays import Number, as_array, as_image, as_maps, as_names
 from sam_edu.figures.marks import (
     Click,
     as_clicks,
+    brightest,
     draw_image,
     draw_outline,
     draw_prompts,
     draw_rings,
     listed,
     prompts_in_words,
+    scale_end,
 )
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import HEAT, PLAIN, SIGNED, WIDTH, bare, blank, heading, theme
@@ -59,7 +62,7 @@ def token_matrix(
     titles = as_names("titles", titles if titles is not None else [f"head {i}" for i in range(count)], count)
     across = min(count, 4)
     down = math.ceil(count / across)
-    top = float(values.max()) or 1.0
+    top = scale_end(float(values.max()))
     if middle is None:
         colours, norm = PLAIN, Normalize(0.0, top)
     else:
@@ -104,8 +107,8 @@ def token_matrix(
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.9, aspect=22, pad=0.02, label=label)
     said = []
     for name, one in zip(titles, values, strict=True):
-        y, x = np.unravel_index(int(one.argmax()), one.shape)
-        said.append(f"{name} {rows[y]} / {columns[x]} {one[y, x]:.{2 if digits is None else digits}f}".strip())
+        where = name_largest(one, [f"{row} / {column}" for row in rows for column in columns])
+        said.append(f"{name} {where} {one.max():.{2 if digits is None else digits}f}".strip())
     return Picture(
         figure,
         f"{title or 'Matrices'}: {count} {'matrix' if count == 1 else 'matrices'} of {len(rows)} rows"
@@ -182,9 +185,7 @@ def attention_over_picture(
         bar.set_label("weight / the panel's max")
     said = []
     for name, one in zip(titles, maps, strict=True):
-        row, column = np.unravel_index(int(one.argmax()), one.shape)
-        at = (column + 0.5) * width / one.shape[1], (row + 0.5) * height / one.shape[0]
-        said.append(f"{name} at ({at[0]:.0f}, {at[1]:.0f})")
+        said.append(f"{name} at {brightest(one, width, height)}")
     where = f" with {prompts_in_words(clicks)}" if clicks else ""
     return Picture(
         figure,
@@ -218,7 +219,7 @@ def who_is_heard(
     edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", "height", "width")))
     height, width = edges[0].shape if edges else maps.shape[1:]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    top = float(maps.max() if limit is None else limit) or 1.0
+    top = scale_end(float(maps.max())) if limit is None else limit
     winner = maps.argmax(0)
     shares = [float((winner == i).mean()) for i in range(count)]
     with theme():

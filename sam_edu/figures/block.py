@@ -13,7 +13,16 @@ from numpy.typing import ArrayLike
 from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_maps, as_names
 from sam_edu.figures.diagram import IMAGE, TOKEN, draw_arrow, draw_text
 from sam_edu.figures.ladder import GREY
-from sam_edu.figures.marks import as_clicks, draw_image, draw_mask, draw_prompts, draw_rings, listed
+from sam_edu.figures.marks import (
+    as_clicks,
+    brightest,
+    draw_image,
+    draw_mask,
+    draw_prompts,
+    draw_rings,
+    listed,
+    scale_end,
+)
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import (
     FAINT,
@@ -299,7 +308,7 @@ def change_over_picture(
     height, width = image.shape[:2]
     titles = as_names("titles", titles, len(shown))
     edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", height, width)))
-    top = float(shown.max()) or 1.0
+    top = scale_end(float(shown.max()))
     with theme():
         panel = min((WIDTH - 100) / (len(shown) + 1), 230.0)
         figure = blank(panel * height / width + 36 + (28 if title else 0), panel * (len(shown) + 1) + 100)
@@ -321,9 +330,7 @@ def change_over_picture(
         figure.colorbar(drawn, ax=rest, shrink=0.8, aspect=18, pad=0.015, label=label)
     said = []
     for name, one in zip(titles, shown, strict=True):
-        row, column = np.unravel_index(int(one.argmax()), one.shape)
-        at = (column + 0.5) * width / one.shape[1], (row + 0.5) * height / one.shape[0]
-        said.append(f"{name}: mean {one.mean():.0f}, most ({one.max():.0f}) at ({at[0]:.0f}, {at[1]:.0f})")
+        said.append(f"{name}: mean {one.mean():.0f}, most ({one.max():.0f}) at {brightest(one, width, height)}")
     return Picture(
         figure,
         f"{title or 'Change'}: the picture, and heat maps of how far each place went, {label}. {'; '.join(said)}.",

@@ -10,8 +10,9 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from sam_edu.choices import name_largest, name_smallest
 from sam_edu.figures.arrays import Array, Number, as_array, as_names
-from sam_edu.figures.marks import listed
+from sam_edu.figures.marks import listed, scale_end
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import (
     FAINT,
@@ -136,7 +137,7 @@ def head_grid(
     rows = as_names("rows", rows, len(values))
     count = values.shape[1]
     mean, clear = values[..., 0], (values[..., 1] > 0) | (values[..., 2] < 0)
-    top = float(np.abs(mean).max() if limit is None else limit) or 1.0
+    top = scale_end(float(np.abs(mean).max())) if limit is None else limit
     with theme():
         figure = blank(74 + 30 * len(rows) + (28 if title else 0), min(WIDTH, 66 * count + 330))
         heading(figure, title)
@@ -165,12 +166,12 @@ def head_grid(
         axes.spines[:].set_visible(False)
         ends = "both" if limit is not None and np.abs(mean).max() > top else "neither"
         figure.colorbar(drawn, ax=axes, aspect=22, pad=0.02, label=label, extend=ends)
-    y, x = np.unravel_index(int(mean.argmin()), mean.shape)
+    lowest = name_smallest(mean, [f"{row}, head {i}" for row in rows for i in range(count)])
     framed = [f"{row} {sum(map(bool, line))}" for row, line in zip(rows, clear, strict=True)]
     return Picture(
         figure,
         f"{title or 'Effects of heads'}: a matrix of {len(rows)} attentions ({', '.join(rows)}) by {count} heads,"
-        f" {label}. Lowest: {rows[y]}, head {x}, {_signed(mean[y, x], digits)}."
+        f" {label}. Lowest: {lowest}, {_signed(float(mean.min()), digits)}."
         f" Heads whose interval leaves zero out: {listed(framed)}.",
     )
 
@@ -232,8 +233,9 @@ def head_spread(
     said = []
     for name, one in given.items():
         medians = np.median(one, axis=0)
-        words = f"{name} from {medians.min():.2f} (head {medians.argmin()})"
-        words += f" to {medians.max():.2f} (head {medians.argmax()})"
+        heads = [str(i) for i in range(len(medians))]
+        words = f"{name} from {medians.min():.2f} (head {name_smallest(medians, heads)})"
+        words += f" to {medians.max():.2f} (head {name_largest(medians, heads)})"
         if reference is not None:
             words += f", {reference_name or 'dashed'} {np.median(as_array(name, reference[name], (len(one),))):.2f}"
         said.append(words)

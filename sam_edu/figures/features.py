@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import ArrayLike
 
+from sam_edu.choices import name_largest, name_smallest
 from sam_edu.figures.arrays import Array, as_array, as_image, as_names
 from sam_edu.figures.marks import draw_image
 from sam_edu.figures.picture import Picture
@@ -80,7 +81,7 @@ def channels(
         figure,
         f"{title or 'Channels'}: {len(places)} maps of {height} by {width}"
         f" {'each scaled to its own maximum' if per_channel else 'on one colour scale'};"
-        f" {names[int(spread.argmax())]} varies most over the picture, {names[int(spread.argmin())]} least.",
+        f" {name_largest(spread, names)} varies most over the picture, {name_smallest(spread, names)} least.",
     )
 
 

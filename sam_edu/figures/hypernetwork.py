@@ -10,6 +10,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import FancyBboxPatch
 from numpy.typing import ArrayLike
 
+from sam_edu.choices import name_largest
 from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
 from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
 from sam_edu.figures.ladder import draw_box
@@ -125,7 +126,8 @@ def logit_cascade(
         rows[-1].set_xlabel(label)
     said = [
         f"{name}: {(terms > 0).sum()} terms up, together {terms[terms > 0].sum():.1f}, {(terms < 0).sum()} down,"
-        f" together {terms[terms < 0].sum():.1f}, sum {terms.sum():.2f}, largest channel {np.abs(terms).argmax()}"
+        f" together {terms[terms < 0].sum():.1f}, sum {terms.sum():.2f}, largest channel"
+        f" {name_largest(np.abs(terms), [str(i) for i in range(len(terms))])}"
         for name, terms in given.items()
     ]
     return Picture(figure, f"{title or 'Sums as staircases'}: {'; '.join(said)}.")

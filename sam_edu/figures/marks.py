@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from sam_edu.choices import name_largest
 from sam_edu.figures.arrays import Array, Number, as_array
 from sam_edu.figures.theme import BOX_COLOUR, INK, NEGATIVE, POSITIVE
 
@@ -98,6 +99,25 @@ def prompts_in_words(clicks: list[Click], box: Box | None = None) -> str:
 def listed(words: list[str]) -> str:
     """For example "a, b and c"."""
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else ""
+
+
+def brightest(one: Array, width: int, height: int) -> str:
+    """Where a map is largest, in pixels of a picture of this size; all places that are as bright within the margin."""
+    rows, columns = one.shape
+    centres = np.indices((rows, columns)).reshape(2, -1).T + 0.5
+    return name_largest(one, [f"({x * width / columns:.0f}, {y * height / rows:.0f})" for y, x in centres])
+
+
+def scale_end(value: float) -> float:
+    """The end of a colour scale: the value rounded up to a thousandth of its power of ten, and never 0.
+
+    A colour bar shows a tick at 1 where the scale ends at 1, and none where it ends at 0.9999999, so the last bits of
+    a maximum must not decide where a scale ends.
+    """
+    if value <= 0 or not np.isfinite(value):
+        return 1.0
+    unit = 10.0 ** (np.floor(np.log10(value)) - 2)
+    return float(np.ceil(value / unit * (1 - 1e-4)) * unit)
 
 
 def share(mask: Array) -> str:

@@ -10,6 +10,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from sam_edu.choices import name_largest, name_smallest
 from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
 from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
 from sam_edu.figures.ladder import COLOURS, GREY, draw_box
@@ -21,6 +22,7 @@ from sam_edu.figures.marks import (
     draw_prompts,
     listed,
     prompts_in_words,
+    scale_end,
     share,
 )
 from sam_edu.figures.picture import Picture
@@ -185,12 +187,10 @@ def position_maps(
 
 def _extremes(one: Array) -> str:
     """Where a map is largest and smallest, in parts of its width and height."""
-    said = []
-    for word, index in (("highest", one.argmax()), ("lowest", one.argmin())):
-        row, column = np.unravel_index(int(index), one.shape)
-        x, y = (column + 0.5) / one.shape[1], (row + 0.5) / one.shape[0]
-        said.append(f"{word} {float(one[row, column]):.2f} at ({x:.2f}, {y:.2f})")
-    return ", ".join(said)
+    rows, columns = one.shape
+    places = [f"({(x + 0.5) / columns:.2f}, {(y + 0.5) / rows:.2f})" for y in range(rows) for x in range(columns)]
+    highest, lowest = name_largest(one, places), name_smallest(one, places)
+    return f"highest {float(one.max()):.2f} at {highest}, lowest {float(one.min()):.2f} at {lowest}"
 
 
 def wave_and_circle(
@@ -471,7 +471,7 @@ def signed_matrix(
     columns = rows if columns is None else columns
     values = as_array("values", values, (len(rows), len(columns))).astype(float)
     rows, columns = as_names("rows", rows, values.shape[0]), as_names("columns", columns, values.shape[1])
-    limit = float(np.abs(values).max()) or 1.0
+    limit = scale_end(float(np.abs(values).max()))
     with theme():
         cell = min(92.0, (WIDTH - 240) / len(columns))
         figure = blank(36 * len(rows) + 40 + (28 if title else 0), cell * len(columns) + 240)
@@ -487,13 +487,18 @@ def signed_matrix(
             text = f"{round(float(values[y, x]), digits) + 0.0:.{digits}f}"
             axes.text(x, y, text, ha="center", va="center", fontsize=9, color=colour)
         figure.colorbar(drawn, ax=axes, aspect=14, pad=0.02, label=label)
-    off = np.abs(values)
-    if rows == columns:
-        np.fill_diagonal(off, 0.0)
-    y, x = np.unravel_index(int(off.argmax()), off.shape)
-    apart = "apart from the diagonal " if rows == columns else ""
+    # Of a symmetric table each pair is named once; of a square one its diagonal is not news.
+    square = rows == columns
+    twice = square and np.allclose(values, values.T)
+    cells = [
+        (y, x) for y in range(len(rows)) for x in range(len(columns)) if not square or (x > y if twice else x != y)
+    ]
+    off = np.array([abs(values[cell]) for cell in cells] or [0.0])
+    furthest = name_largest(off, [f"{rows[y]} / {columns[x]}" for y, x in cells] or ["nothing"])
+    apart = "apart from the diagonal " if square else ""
+    value = values[cells[int(off.argmax())]] if cells else 0.0
     return Picture(
         figure,
         f"{title or 'A table'}: {label}, {len(rows)} rows ({', '.join(rows)}) by {len(columns)} columns"
-        f" ({', '.join(columns)}); furthest from zero {apart}{rows[y]} / {columns[x]}, {values[y, x]:.{digits}f}.",
+        f" ({', '.join(columns)}); furthest from zero {apart}{furthest}, {value:.{digits}f}.",
     )

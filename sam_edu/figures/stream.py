@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_maps, as_names
 from sam_edu.figures.diagram import DARK, IMAGE, TOKEN, draw_arrow, draw_text
-from sam_edu.figures.marks import as_clicks, draw_image, draw_outline, draw_prompts, draw_rings, listed
+from sam_edu.figures.marks import as_clicks, brightest, draw_image, draw_outline, draw_prompts, draw_rings, listed
 from sam_edu.figures.picture import Picture
 from sam_edu.figures.theme import FAINT, HEAT, INK, PLAIN, SOFT, WIDTH, bare, blank, heading, theme
 from sam_edu.figures.tokens import token_colour
@@ -333,9 +333,7 @@ def attention_grid(
         side = as_maps("weights", row).shape[1:]
         spots = []
         for column, one in zip(columns, row, strict=True):
-            place = np.unravel_index(int(one.argmax()), side)
-            at = (place[1] + 0.5) * width / side[1], (place[0] + 0.5) * height / side[0]
-            spots.append(f"{column} at ({at[0]:.0f}, {at[1]:.0f})")
+            spots.append(f"{column} at {brightest(one.reshape(side), width, height)}")
         said.append(f"{name}: {listed(spots)}")
     return Picture(
         figure,

@@ -1,14 +1,11 @@
 """The mask decoder notebook's pictures: what they compute themselves, what they say, and what they refuse."""
 
-import base64
-import io
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from drawings import check_drawing, texts
 
 from sam_edu import figures
 from sam_edu.figures import Picture
@@ -34,21 +31,7 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_gives_a_picture_with_words(name: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        picture = DRAWINGS[name]()
-        data, metadata = picture._repr_mimebundle_()
-    drawn = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
-    drawn.load()
-    assert drawn.mode == "RGB"
-    assert 100 <= drawn.width <= 1000
-    assert 60 <= drawn.height <= 900
-    assert metadata["image/png"]["alt"] == picture.alt
-    assert picture.png == DRAWINGS[name]().png
-
-
-def texts(picture: Picture) -> list[str]:
-    return [text.get_text() for axes in picture.figure.axes for text in axes.texts]
+    check_drawing(DRAWINGS[name])
 
 
 def test_diagram_names_every_slice_and_shape() -> None:

@@ -1,14 +1,11 @@
 """The pictures of what comes after the decoder: what they compute themselves, what they say, and what they refuse."""
 
-import base64
-import io
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from drawings import check_drawing
 
 from sam_edu import figures
 from sam_edu.figures import Picture
@@ -21,6 +18,7 @@ ROUNDS = np.stack([MASK, np.roll(MASK, 2, axis=1), MASK & False])
 CLICKS, LABELS = np.array([[12, 10], [14, 11], [20, 9]]), [1, 0, 1]
 ROUND_ARGUMENTS = {"clicks": {"a": CLICKS}, "labels": {"a": LABELS}}
 
+SIZES = {"low": RNG.normal(size=(16, 16)), "cut": RNG.normal(size=(12, 16)), "full": RNG.normal(size=(30, 40))}
 DRAWINGS: dict[str, Callable[[], Picture]] = {
     "postprocessing_diagram": lambda: figures.postprocessing_diagram(),
     "postprocessing_diagram other": lambda: figures.postprocessing_diagram(90, 30, side=256, low=64),
@@ -30,7 +28,7 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
         title="Line",
     ),
     "sized_maps": lambda: figures.sized_maps(
-        {"low": RNG.normal(size=(16, 16)), "cut": RNG.normal(size=(12, 16)), "full": RNG.normal(size=(30, 40))},
+        SIZES,
         image=IMAGE,
         frame=(12, 16),
         title="Sizes",
@@ -60,16 +58,7 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_gives_a_picture_with_words(name: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        picture = DRAWINGS[name]()
-        data, metadata = picture._repr_mimebundle_()
-    drawn = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
-    drawn.load()
-    assert drawn.mode == "RGB"
-    assert 100 <= drawn.width <= 1000
-    assert 60 <= drawn.height <= 900
-    assert metadata["image/png"]["alt"] == picture.alt
+    check_drawing(DRAWINGS[name])
 
 
 def test_diagram_has_the_sizes_of_both_ways() -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-from notebook_cells import Notebook
+from notebook_cells import FOLDER, Notebook
 
 from sam_edu.sam import build_mask_decoder
 
@@ -20,7 +20,8 @@ def test_the_ladder_computes_with_torch_alone() -> None:
 def test_the_whole_decoder_has_fewer_than_sixty_lines() -> None:
     lines = int(NOTEBOOK.printed("r8-code").split()[0])
     assert lines < 60
-    for text in (NOTEBOOK.sources["title"], NOTEBOOK.sources["same-picture"]):
+    readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    for text in (NOTEBOOK.sources["title"], NOTEBOOK.sources["same-picture"], readme):
         assert f"{lines} lines" in text
     classes = [name for name, source in NOTEBOOK.code.items() if re.search(r"^class ", source, re.MULTILINE)]
     assert classes == ["r3-code", "r4-code", "r5-code", "r7-code"]
