@@ -53,9 +53,9 @@ def main(arguments: Sequence[str] | None = None, project: Path = PROJECT, machin
     environments = stand_ins(machine)
     if len(environments) < len(STAND_INS):
         print(
-            f"This is a {machine} machine. The stand-ins for other processors ({', '.join(STAND_INS)}) exist on x86"
-            " alone. What can be done here: the notebooks run with torch's plain kernels, and `make test` compares a"
-            " run of this processor with outputs that another one made."
+            f"The stand-ins for other processors ({', '.join(STAND_INS)}) exist on x86 alone, and this machine is {machine}."
+            " What can be done here: the notebooks run with torch's plain kernels, and `make test` compares a run of"
+            " this processor with outputs that another one made."
         )
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     failed = []
