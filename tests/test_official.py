@@ -150,6 +150,7 @@ def test_a_file_that_failed_to_load_is_not_left_half_loaded(monkeypatch):
 
 
 def test_a_package_without_the_file_is_told():
+    official.modeling()  # which makes the package that the file is looked for in
     with pytest.raises(official.OfficialPackageMissingError, match=r"no file for .*\.none; version 1\.0 does"):
         official._load_with("none", {})
 
