@@ -190,6 +190,20 @@ def test_parameters_and_views_of_one_tensor_load_as_their_own(tmp_path):
     assert model.get_parameter("mask_decoder.iou_token.weight").stride() == (256, 1)
 
 
+@pytest.mark.parametrize("name", ["tiny", "vit_b"])
+def test_a_model_is_loaded_to_another_device(small, states, monkeypatch, tmp_path, name):
+    """PyTorch's meta device stands for any other."""
+    torch.save(states(name), tmp_path / "weights.pt")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "weights.pt"))
+    for model in (
+        sam_edu.load(name, checkpoint=tmp_path / "weights.pt", device="meta"),
+        checkpoints.from_environment(device=torch.device("meta")),
+    ):
+        assert model.device == torch.device("meta")
+        assert all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
+        assert not model.training
+
+
 def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))

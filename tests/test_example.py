@@ -1,5 +1,6 @@
 """The running example: masks that nest at the click, prompts that mean what they say, made again by its command."""
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,26 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_missing_data_comes_with_advice(elsewhere: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"example\.npz is missing: install sam_edu again"):
         sam_edu.example()
+
+
+class Runs:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("name", ["masks", "image", "names"])
+def test_data_with_pickled_objects_is_refused_and_nothing_of_it_is_run(
+    example: sam_edu.Example, elsewhere: Path, name: str
+) -> None:
+    arrays = vars(example) | {"masks": np.packbits(example.masks, axis=-1)}
+    arrays[name] = np.array([Runs(elsewhere / "was run")], dtype=object)
+    (elsewhere / "tiny").mkdir()
+    np.savez(elsewhere / "tiny" / "example.npz", **arrays)
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        sam_edu.example()
+    assert not (elsewhere / "was run").exists()

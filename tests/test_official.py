@@ -133,6 +133,28 @@ def test_predictor_takes_torchvision_only_where_it_works(tmp_path, files, transf
     assert left == str(transforms_from != "sam_edu.official")
 
 
+def test_a_file_that_failed_to_load_is_not_left_half_loaded(monkeypatch):
+    alias = "_segment_anything_of_sam_edu"
+    sam = official.modeling().Sam(*small_parts())
+    for name in [f"{alias}.utils.transforms", f"{alias}.predictor"]:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with monkeypatch.context() as broken:
+        broken.setattr(official, "_torchvision_functional", object)  # has neither of the two functions
+        with pytest.raises(ImportError, match="resize"):
+            official.sam_predictor(sam)
+    assert f"{alias}.utils.transforms" not in sys.modules
+    predictor = official.sam_predictor(sam)
+    assert predictor.transform.apply_image(np.zeros((20, 30, 3), np.uint8)).shape == (21, 32, 3)
+    # What was loaded once is what is found.
+    assert type(official.sam_predictor(sam)) is type(predictor)
+
+
+def test_a_package_without_the_file_is_told():
+    official.modeling()  # which makes the package that the file is looked for in
+    with pytest.raises(official.OfficialPackageMissingError, match=r"no file for .*\.none; version 1\.0 does"):
+        official._load_with("none", {})
+
+
 def test_package_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "segment_anything", None)  # as if there were none
     for name in [name for name in sys.modules if name.startswith("_segment_anything_of_sam_edu")]:
@@ -217,6 +239,17 @@ def test_converting_draws_no_random_numbers():
     state = torch.get_rng_state()
     official.from_official(official.to_official(ours))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_converted_modules_stay_on_their_device(name):
+    """PyTorch's meta device stands for any other."""
+    ours, _ = make_pair(name, **CONFIGURATIONS[name])
+    there = official.to_official(ours.to("meta"))
+    for made in (there, official.from_official(there)):
+        state = made.state_dict()
+        assert state
+        assert all(value.is_meta for value in state.values())
 
 
 def test_what_cannot_be_converted():
@@ -346,6 +379,52 @@ def test_other_shapes_are_a_divergence():
     comparison = official.compare(ours, theirs, decoder_inputs())
     assert comparison.first_divergence == "tokens"
     assert comparison["tokens"].max_difference == math.inf
+
+
+class Given(nn.Module):
+    """Returns the tensor that it was made with."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def forward(self):
+        return self.output
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "fits"),
+    [((2, 3), (2, 3), True), ((1, 3), (2, 3), False), ((2, 3), (1, 3), False), ((2, 1), (2, 3), False)],
+)
+def test_what_is_returned_is_not_broadcast(ours, theirs, fits):
+    comparison = official.compare(Given(torch.ones(ours)), Given(torch.ones(theirs)), {})
+    assert [row.name for row in comparison] == ["output"]
+    assert comparison["output"].within == fits
+    assert comparison.max_difference == (0.0 if fits else math.inf)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "fits"),
+    [
+        ((1, 3), (4, 3), True),
+        ((4, 3), (1, 3), True),
+        ((2, 3), (4, 3), False),
+        ((1, 1), (4, 3), False),
+        ((1, 3), (4, 1), False),
+    ],
+)
+def test_a_named_tensor_of_batch_1_stands_for_any_number(ours, theirs, fits):
+    row = official._row("x", torch.ones(ours), torch.ones(theirs), broadcast=True)
+    assert (row.shape, row.reference_shape, row.within) == (ours, theirs, fits)
+
+
+def test_tensors_that_require_grad_are_compared():
+    ours, theirs = make_pair("MLP", **CONFIGURATIONS["MLP"])
+    x = torch.ones(2, 3, requires_grad=True)
+    assert official.compare(ours, theirs, {"x": x}).first_divergence is None
+    assert official.tolerance(2 * x) == 4e-6
+    assert official._row("x", 2 * x, 2 * x, broadcast=False).max_difference == 0
+    assert x.grad is None
 
 
 def test_a_tensor_without_counterpart():

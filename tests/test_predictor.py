@@ -1,5 +1,6 @@
 """The Predictor keeps SamPredictor's contract, equals it, and refuses what cannot be meant without losing its place."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from sam_edu import official
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
@@ -195,11 +197,58 @@ def test_lists_and_whole_numbers_serve_as_prompts(predictor: Predictor) -> None:
     assert np.array_equal(predictor.predict(box=box.astype(np.uint8))[2], predictor.predict(box=box.tolist())[2])
 
 
+def test_prompts_that_require_grad_serve_and_the_answer_does_not(sam: Sam, predictor: Predictor) -> None:
+    point, label = torch.tensor([[20.0, 30.0]], requires_grad=True), torch.tensor([1.0], requires_grad=True)
+    box, mask = torch.tensor([3.0, 4.0, 50.0, 40.0], requires_grad=True), torch.from_numpy(logits()).requires_grad_()
+    plain = [tensor.detach().numpy() for tensor in (point, label, box, mask)]
+    wanted = predictor.predict(*plain)
+    assert all(map(np.array_equal, predictor.predict(point, label, box, mask), wanted))
+    batch = predictor.predict_torch(point[None], label[None], box[None], mask[None], return_logits=True)
+    assert not any(tensor.requires_grad for tensor in batch)
+    np.testing.assert_allclose(batch[2][0].numpy(), wanted[2], rtol=1e-4, atol=1e-5)
+    resized = torch.full((1, 3, 48, 64), 100.0, requires_grad=True)
+    predictor.set_torch_image(resized, (48, 64))
+    assert not predictor.get_image_embedding().requires_grad
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_another_device_takes_the_model_the_picture_and_the_prompts(
+    sam: Sam, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch's meta device stands for any other: it computes shapes alone, and mixes with no processor's tensors."""
+    model, given = copy.deepcopy(sam), []
+    predictor = Predictor(model, device="meta", fast=fast)
+    assert predictor.device == torch.device("meta")
+    assert all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
+    predictor.set_image(picture(48, 64))
+    assert predictor.get_image_embedding().is_meta
+    embedding = model.prompt_encoder.register_forward_pre_hook(
+        lambda module, args, kwargs: given.extend(tree_leaves(kwargs)), with_kwargs=True
+    )
+    monkeypatch.setattr(Tensor, "cpu", lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu"))
+    masks, iou, low_res = predictor.predict(**CLICK, box=[3, 4, 50, 40], mask_input=logits())
+    embedding.remove()
+    assert [tensor.device.type for tensor in given] == ["meta"] * 4
+    assert (masks.shape, iou.shape, low_res.shape) == ((3, 48, 64), (3,), (3, 4 * GRID, 4 * GRID))
+    for scale, places in (("apply_coords_torch", (1, 2)), ("apply_boxes_torch", (1, 4))):
+        assert getattr(predictor.transform, scale)(torch.ones(places, device="meta"), (48, 64)).is_meta
+
+
+def test_without_a_device_the_model_stays_where_it_is(sam: Sam) -> None:
+    assert Predictor(copy.deepcopy(sam).to("meta")).device == torch.device("meta")
+
+
 def test_an_answer_serves_as_the_next_mask_input(predictor: Predictor) -> None:
     low_res = predictor.predict(**CLICK)[2]
     refined = predictor.predict(**CLICK, mask_input=low_res[1:2], multimask_output=False)
     assert refined[0].shape == (1, 48, 64)
     predictor.predict(mask_input=np.zeros_like(low_res[:1]))  # logits of 0 everywhere say nothing, but are logits
+
+
+@pytest.mark.parametrize("values", [(-1, 1), (0, 0.5, 1), (0, 1, 2), (-10, 255), (0, 100, 255)])
+def test_logits_are_no_mask_however_round_they_are(predictor: Predictor, values: tuple[float, ...]) -> None:
+    mask = np.resize(np.array(values, np.float32), (1, 4 * GRID, 4 * GRID))
+    assert predictor.predict(mask_input=mask)[0].shape == (3, 48, 64)
 
 
 def test_a_predictor_is_traced_and_changed_through_its_model(predictor: Predictor) -> None:
@@ -288,6 +337,29 @@ def test_transparency_is_laid_on_white(sam: Sam) -> None:
 def test_pil_modes(sam: Sam, mode: str) -> None:
     image = Image.fromarray(picture(48, 64)).convert(mode)
     assert torch.equal(embed(sam, image), embed(sam, np.asarray(image.convert("RGB"))))
+
+
+@pytest.mark.parametrize("mode", ["LA", "PA"])
+def test_transparent_grey_and_palettes_are_laid_on_white(sam: Sam, mode: str) -> None:
+    grey, alpha = picture(48, 64, 2)[..., 0], picture(48, 64, 2, seed=1)[..., 1]
+    image = Image.merge("LA", (Image.fromarray(grey), Image.fromarray(alpha)))
+    if mode == "PA":  # entry i of the palette is the grey i
+        indices = np.asarray(image)
+        image = Image.frombytes("PA", image.size, indices.tobytes())
+        image.putpalette([value for i in range(256) for value in (i, i, i)])
+    assert image.mode == mode
+    assert torch.equal(embed(sam, image), embed(sam, np.dstack([grey, grey, grey, alpha])))
+    assert not torch.equal(embed(sam, image), embed(sam, grey))
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", 70), ("RGB", (70, 71, 72))])
+def test_a_colour_that_stands_for_transparent_is_laid_on_white(sam: Sam, mode: str, colour: Any) -> None:
+    image = Image.new(mode, (64, 48), colour)
+    image.info["transparency"] = colour
+    image.putpixel((9, 5), 3 if mode == "L" else (3, 3, 3))
+    wanted = np.full((48, 64, 3), 255, np.uint8)
+    wanted[5, 9] = 3
+    assert torch.equal(embed(sam, image), embed(sam, wanted))
 
 
 def test_a_palette_with_a_transparent_colour(sam: Sam) -> None:
@@ -472,6 +544,40 @@ def test_refused_and_the_next_answer_is_the_same(predictor: Predictor, case: Ref
         case.call(predictor)
     assert state == (predictor.features, predictor.original_size, predictor.input_size)
     assert all(map(np.array_equal, before, answer(predictor)))
+
+
+# Words that help, and the cases that they are for: in the others they would mislead.
+HINTS = {
+    "take low_res": {"mask without axis"},
+    "PIL.Image.open": {"a path", "a Path"},
+    "leave it out where there are no clicks": {"no click"},
+    "its corners are swapped": {"box swapped", "box swapped, unsigned", "batch box swapped"},
+    "it is empty": {"box without width", "box without area"},
+    "is not finite": {"point NaN", "point infinite", "box NaN", "box infinite"},
+    "lies outside": {"right of it", "below it", "left of it", "box outside", "box above", "batch outside"},
+    "NaN or infinity": {"NaN", "infinity", "mask NaN", "mask infinite"},
+    "a mask of 0 and 1;": {"0/1 mask", "full mask", "batch 0/1 mask"},
+    "a mask of 0 and 255;": {"0/255 mask"},
+    "is converted to": {"PIL as BGR"},
+}
+
+
+@pytest.mark.no_shape_check
+def test_hints_are_given_where_they_help_and_nowhere_else(predictor: Predictor) -> None:
+    said = {}
+    for name, case in REFUSED.items():
+        with pytest.raises(case.error) as refusal:
+            case.call(predictor)
+        said[name] = str(refusal.value)
+    assert {hint: {name for name in said if hint in said[name]} for hint in HINTS} == HINTS
+
+
+@pytest.mark.parametrize(
+    ("box", "problem"), [((5, 9, 9, 2), "swapped"), ((9, 2, 5, 2), "swapped"), ((5, 2, 9, 2), "empty")]
+)
+def test_a_box_is_swapped_or_empty_on_either_axis(predictor: Predictor, box: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=rf"box: .*\({', '.join(map(str, box))}\): .* {problem}$"):
+        predictor.predict(box=np.array(box))
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,13 @@ def test_the_machine_says_its_processor_its_torch_and_its_threads():
     assert "thread(s)" in software
 
 
+def test_a_waiting_processor_counts_only_where_the_processor_does_the_work():
+    busy = Busy()
+    busy.load, busy.cpu = 0.0, busy.cpu + 1000.0
+    assert ["for only" in warning for warning in busy.warnings()] == [True]
+    assert busy.warnings(torch.device("cuda")) == []
+
+
 def test_a_busy_machine_is_told():
     busy = Busy()
     busy.load, busy.cpu = 1000.0, busy.cpu + 1000.0

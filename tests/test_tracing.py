@@ -420,6 +420,13 @@ def test_zero_for_one_head(decoder: MaskDecoder) -> None:
     assert torch.equal(after[HEADS][:, :3], before[HEADS][:, :3])
 
 
+def test_indices_count_from_either_end(decoder: MaskDecoder) -> None:
+    for first, last in ((0, 3), (-4, -1)):
+        with intervene(decoder, HEADS, "zero", heads=first), intervene(decoder, HEADS, "zero", heads=last):
+            after = traced(decoder, *decoder_inputs())[HEADS]
+        assert [bool(after[:, head].any()) for head in range(4)] == [False, True, True, False]
+
+
 def test_selections_meet(decoder: MaskDecoder) -> None:
     before = traced(decoder, *decoder_inputs())[HEADS]
     with intervene(decoder, HEADS, "zero", heads=[0, -1], queries=slice(1, 5), batch=1):
@@ -458,6 +465,34 @@ def test_a_tensor_replaces(decoder: MaskDecoder) -> None:
         after = traced(decoder, *decoder_inputs())
     assert torch.equal(after["hs"][:, 1:3], mean.expand(2, 2, 16))
     assert torch.equal(after["hs"][:, 3:], before["hs"][:, 3:])
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (16,), (8, 1), (8, 16), (1, 8, 1), (2, 1, 16), (2, 1, 1), (1, 1, 1)])
+def test_a_tensor_of_any_shape_that_broadcasts_replaces(decoder: MaskDecoder, shape: tuple[int, ...]) -> None:
+    new = torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    with intervene(decoder, "hs", new):
+        after = traced(decoder, *decoder_inputs())["hs"]
+    assert torch.equal(after, new.broadcast_to(2, 8, 16))
+
+
+def test_a_tensor_that_requires_grad_replaces_and_gets_its_gradient(decoder: MaskDecoder) -> None:
+    new = torch.ones(16, requires_grad=True)
+    with trace(decoder) as t, intervene(decoder, "hs", new, tokens=slice(0, 1)):
+        _, iou = decoder(*decoder_inputs())
+    iou.sum().backward()
+    assert new.grad is not None
+    assert new.grad.any()
+    assert not t["hs"].requires_grad
+
+
+def test_a_model_on_another_device_is_changed_there(decoder: MaskDecoder) -> None:
+    """PyTorch's meta device stands for any other: it refuses a processor's tensors."""
+    args = [value.to("meta") if isinstance(value, Tensor) else value for value in decoder_inputs()]
+    decoder.to("meta")
+    with trace(decoder) as t, intervene(decoder, "hs", torch.ones(16), tokens=[1, 2], dim=slice(4)):
+        decoder(*args)
+    assert len(t) > 70
+    assert all(tensor.is_meta for tensor in t.values())
 
 
 def test_a_function_replaces_and_cannot_write_upstream(decoder: MaskDecoder) -> None:
@@ -523,6 +558,8 @@ def test_a_wrong_selection_is_refused(decoder: MaskDecoder, select: dict, messag
         (lambda x: x.double(), "torch.float32, got .*torch.float64"),
         (lambda x: None, "got NoneType"),
         (torch.zeros(3, 16), r"got \(3, 16\)"),
+        (torch.zeros(3, 1, 1), r"got \(3, 1, 1\)"),
+        (torch.zeros(2), r"got \(2,\)"),
         (torch.zeros(1, 1, 1, 16), "how: hs wants"),
         (torch.zeros(16, dtype=torch.float64), "torch.float64"),
     ],
