@@ -90,6 +90,8 @@ def five_tokens(self, image, pe, points):
         (lambda self, image, pe, points: (points, image), "Leave the places in a row"),
         (lambda self, image, pe, points: (points, image.flatten(2)), "Channels last"),
         (lambda self, image, pe, points: (3, 4), "expected a tensor"),
+        (lambda self, image, pe, points: (3, image.flatten(2).mT), "tokens: expected a tensor, got int"),
+        (lambda self, image, pe, points: (points, image.flatten(2).mT[:, :7]), r"got \(2, 7, 16\)\.$"),
         (lambda self, image, pe, points: self.layers[0](points, image, points, pe), "it fails with"),
         (writes, "written into"),
         (five_tokens, "more tokens"),
