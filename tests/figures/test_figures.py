@@ -199,6 +199,19 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: Picture(figures.decoder_map().figure, " "), "alt: expected a description"),
     (lambda: figures.decoder_map().save("map.jpg"), "path: expected a name that ends in .png or .svg"),
     (lambda: figures.cases([]), "expected at least one of each"),
+    (lambda: figures.cases([figures.Case(IMAGE, MASKS[0], MASKS[1], np.ones(2), "one")], columns=0), "got 1 and 0"),
+    (lambda: figures.prompts_and_masks(IMAGE / 255 - 0.1), "image: expected bytes, or floats from 0 to 1"),
+    (lambda: figures.prompts_and_masks(IMAGE / 255 * np.nan), "image: holds numbers that are not finite"),
+    (lambda: figures.logits_and_mask(np.full((1, 32, 48), np.inf), IMAGE), "logits: holds numbers that are not finite"),
+    (lambda: figures.logits_and_mask(np.zeros((1, 32, 48)), IMAGE, limit=0), "limit: expected a positive number"),
+    (lambda: figures.channels(MAPS, order=[]), "order: expected numbers from 0 to 31"),
+    (lambda: figures.channels(MAPS, order=[3, -1]), "order: expected numbers from 0 to 31"),
+    (
+        lambda: figures.token_strip(STATES[:, :3], NAMES, order=[0, 1, 1]),
+        "order: expected each number from 0 to 2 once",
+    ),
+    (lambda: figures.training_curves({"mask": ([], [])}, {}), "mask: expected as many values as steps, at least 1"),
+    (lambda: figures.training_curves({}, {"box": ([1], [])}), "box: expected as many values as steps"),
     (lambda: figures.training_curves({}, {}), "at least one curve"),
     (lambda: figures.training_curves({"mask": ([1, 2], [0.5])}, {}), "mask: expected as many values as steps"),
 ]
@@ -218,3 +231,34 @@ def test_saves_png_and_svg(tmp_path) -> None:
     assert first == figures.decoder_map().save(tmp_path / "again.svg").read_text()
     assert "<svg" in first
     assert "<dc:date>" not in first
+
+
+def test_losses_are_means_over_a_fiftieth_of_the_run_and_scores_are_drawn_as_they_are() -> None:
+    values = np.arange(100.0) ** 2
+    picture = figures.training_curves({"mask": (range(100), values)}, {"box": ([50, 99], [0.25, 0.75])})
+    [loss], [score] = (axes.lines for axes in picture.figure.axes)
+    np.testing.assert_array_equal(loss.get_xdata(), np.arange(1, 100))
+    np.testing.assert_allclose(loss.get_ydata(), (values[1:] + values[:-1]) / 2)
+    assert list(score.get_ydata()) == [0.25, 0.75]
+    assert picture.alt.endswith("Last scores: box 0.75.")
+    none_yet = figures.training_curves({"mask": ([0], [1.0])}, {})
+    assert none_yet.alt.endswith("Last scores: none yet.")
+    assert [axes.get_legend() is not None for axes in none_yet.figure.axes] == [True, False]
+
+
+def test_cases_are_named_and_what_is_left_of_the_grid_is_empty() -> None:
+    panels = [figures.Case(IMAGE, MASKS[0], MASKS[1], np.array([3.0, 4.0]), name) for name in "abc"]
+    picture = figures.cases(panels, columns=2)
+    assert [axes.get_title() for axes in picture.figure.axes] == ["a", "b", "c", ""]
+    assert [axes.axison for axes in picture.figure.axes] == [True, True, True, False]
+    assert picture.alt == "Cases: 3 pictures, each with a click and a mask. a; b; c."
+
+
+def test_half_precision_and_tensors_with_gradients_are_drawn() -> None:
+    states = STATES[:, :8].bfloat16().requires_grad_()
+    assert figures.token_strip(states, NAMES).alt == figures.token_strip(states.detach().float().numpy(), NAMES).alt
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.ones((4, 4, 3)), np.full((4, 4, 3), 255, np.uint8)])
+def test_all_that_a_picture_may_hold_is_drawn(image: np.ndarray) -> None:
+    assert figures.prompts_and_masks(image).png

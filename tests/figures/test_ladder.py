@@ -64,6 +64,10 @@ def test_heads_are_neighbouring_channels() -> None:
         np.testing.assert_allclose(axes.images[0].get_array(), vectors[:, 4 * i : 4 * i + 4])
 
 
+def test_as_many_heads_as_there_are_colours_are_drawn() -> None:
+    assert len(figures.head_split(RNG.normal(size=(2, 8)), 8).figure.axes) == 9
+
+
 def test_difference_is_drawn() -> None:
     target, yours = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)
     yours[1, 2, 3] = 0.5
@@ -95,6 +99,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.curves_over([1], {}, xlabel="x", ylabel="y"), "curves: expected at least one"),
     (lambda: figures.curves_over([1], {"a": [1, 2]}, xlabel="x", ylabel="y"), r"a: expected shape \(1,\)"),
     (lambda: figures.head_split(np.ones((2, 7)), 3), "heads: must divide 7 and be at most 8, got 3"),
+    (lambda: figures.head_split(np.ones((2, 9)), 9), "heads: must divide 9 and be at most 8, got 9"),
     (lambda: figures.target_and_yours(np.ones((2, 3)), np.ones((3, 2))), r"yours: expected shape \(2, 3\), got \(3, 2"),
 ]
 

@@ -141,3 +141,7 @@ def test_index_lists_the_pages():
     links = BeautifulSoup(index, "html.parser").find_all("a")
     assert [(link["href"], link.text) for link in links] == [("00_a.html", "First & foremost"), ("01_b.html", "Second")]
     assert remote_references(index) == []
+
+
+def test_dollars_in_code_are_no_formulas(make_notebook):
+    assert formula_problems(normalise(make_notebook("print('$\\foo{x}$')"))) == []

@@ -96,6 +96,20 @@ def test_another_python_is_found_where_this_one_will_not_do(monkeypatch):
     assert setup_environment.find_python() == (["python3.12"], (3, 12))
 
 
+@pytest.mark.parametrize("version", [(3, 10), (3, 14), (4, 11), (2, 12)])
+def test_a_python_outside_the_range_will_not_do(version, monkeypatch):
+    monkeypatch.setattr(setup_environment, "probe", lambda command: version)
+    with pytest.raises(setup_environment.SetupError, match="Install one from"):
+        setup_environment.find_python()
+
+
+@pytest.mark.parametrize("minor", [11, 12, 13])
+def test_any_python_of_the_range_will_do_and_the_newest_is_taken(minor, monkeypatch):
+    older = {f"python3.{i}": (3, i) for i in range(8, minor + 1)}
+    monkeypatch.setattr(setup_environment, "probe", lambda command: older.get(command[0]))
+    assert setup_environment.find_python() == ([f"python3.{minor}"], (3, minor))
+
+
 def test_without_a_usable_python_the_message_says_what_to_do(monkeypatch, capsys):
     monkeypatch.setattr(setup_environment, "probe", lambda command: None)
     with pytest.raises(setup_environment.SetupError, match=r"needs Python 3\.11 to 3\.13.*Install one from"):
@@ -201,7 +215,7 @@ def test_what_cannot_be_done_ends_with_status_1_and_the_reason(project, monkeypa
 )
 def test_a_gpu_is_what_the_drivers_tool_lists(there, status, listing, has_gpu, monkeypatch):
     def run(command, **options):
-        return subprocess.CompletedProcess(command, status, stdout=listing)
+        return subprocess.CompletedProcess(command, status, stdout=listing if options["text"] else listing.encode())
 
     monkeypatch.setattr(setup_environment.shutil, "which", lambda name: f"/usr/bin/{name}" if there else None)
     monkeypatch.setattr(setup_environment.subprocess, "run", run)
