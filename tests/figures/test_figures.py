@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from sam_edu import figures
@@ -148,6 +149,17 @@ def test_lit_steps_change_the_map() -> None:
     assert figures.decoder_map(lit="6-1").png == pictures["6-1"].png == figures.decoder_map(lit=("(6-1)",)).png
     assert "In colour: (6-1) tokens read the image, a last time." in pictures["6-1"].alt
     assert figures.decoder_map(lit=()).png not in {picture.png for picture in pictures.values()}
+
+
+@pytest.mark.parametrize("lit", [(), ("2",), ("0", "6-1", "8")])
+def test_the_boxes_of_the_lit_steps_alone_are_in_colour(lit: tuple[str, ...]) -> None:
+    def faces(picture: Picture) -> list[tuple[float, ...]]:
+        boxes = [one for axes in picture.figure.axes for one in axes.patches if isinstance(one, FancyBboxPatch)]
+        return [one.get_facecolor() for one in boxes]  # type: ignore[misc]
+
+    dark, some, every = (faces(figures.decoder_map(lit=steps)) for steps in ((), lit, figures.STEPS))
+    assert sum(a != b for a, b in zip(dark, some, strict=True)) == len(lit)
+    assert sum(a != b for a, b in zip(some, every, strict=True)) == len(figures.STEPS) - len(lit)
 
 
 def test_unknown_step_is_refused() -> None:
