@@ -274,3 +274,69 @@ def test_half_precision_and_tensors_with_gradients_are_drawn() -> None:
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.ones((4, 4, 3)), np.full((4, 4, 3), 255, np.uint8)])
 def test_all_that_a_picture_may_hold_is_drawn(image: np.ndarray) -> None:
     assert figures.prompts_and_masks(image).png
+
+
+def edges(picture: Picture) -> list[int]:
+    """The number of lines around masks, per panel."""
+    collections = [axes.collections for axes in picture.figure.axes]
+    return [sum(any(len(path.vertices) for path in line.get_paths()) for line in lines) for lines in collections]
+
+
+def test_outlines_stand_on_every_panel_and_empty_ones_on_none() -> None:
+    # Three masks, one of them empty; the last axes are the colour bar's, which has lines of its own.
+    grid = figures.attention_over_picture(WEIGHTS.unflatten(1, (8, 32))[:2], IMAGE, outlines=MASKS)
+    plain = figures.attention_over_picture(WEIGHTS.unflatten(1, (8, 32))[:2], IMAGE)
+    assert edges(grid)[:3] == [2, 2, 2]
+    assert edges(plain)[:3] == [0, 0, 0]
+    heard = figures.who_is_heard(SHARES, NAMES, outlines=MASKS)
+    assert edges(heard)[:8] == [2] * 8
+    assert edges(figures.who_is_heard(SHARES, NAMES))[:8] == [0] * 8
+    row = figures.masks_row(IMAGE, MASKS, truth=MASKS[::-1])
+    assert edges(row) == [1, 2, 1]
+    assert row.alt.endswith("Dashed: the true mask.")
+    assert "Dashed" not in figures.masks_row(IMAGE, MASKS).alt
+
+
+def test_maps_are_named_as_told_or_by_their_heads() -> None:
+    two = WEIGHTS[:2]
+    named = figures.attention_over_picture(two, SQUARE, titles=["one", "two"])
+    assert [axes.get_title().split("\n")[0] for axes in named.figure.axes[:3]] == ["the picture", "one", "two"]
+    assert "one at (" in named.alt
+    assert " and two at (" in named.alt
+    assert "head 0 at (" in figures.attention_over_picture(two, SQUARE).alt
+
+
+def test_scores_stand_above_masks_where_they_are_given() -> None:
+    both = figures.masks_row(IMAGE, MASKS[:1], predicted=[0.5], true=[0.25])
+    assert both.figure.axes[0].get_title() == "mask 0\nIoU predicted 0.50, true 0.25"
+    assert "predicted IoU 0.50, true IoU 0.25" in both.alt
+    assert figures.masks_row(IMAGE, MASKS[:1]).figure.axes[0].get_title() == "mask 0"
+
+
+@pytest.mark.parametrize(
+    ("pixels", "told"), [(0, "0 %"), (1, "less than 1 %"), (15, "less than 1 %"), (16, "1 %"), (1536, "100 %")]
+)
+def test_a_mask_that_is_there_never_covers_nothing(pixels: int, told: str) -> None:
+    mask = (np.arange(32 * 48) < pixels).reshape(1, 32, 48)
+    assert f"mask 0 covers {told} of the picture" in figures.masks_row(IMAGE, mask).alt
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "box", "told"),
+    [
+        ([[3, 4], [30, 20]], [1, 0], None, "a positive click at (3, 4) and a negative click at (30, 20)"),
+        ([[3, 4]], None, [2, 3, 30, 25], "a positive click at (3, 4) and a box from (2, 3) to (30, 25)"),
+        (None, None, [2, 3, 30, 25], "a box from (2, 3) to (30, 25)"),
+    ],
+)
+def test_prompts_are_told(points: object, labels: object, box: object, told: str) -> None:
+    assert told in figures.prompts_and_masks(IMAGE, points=points, labels=labels, box=box).alt
+    assert f"the picture with {told}. " in figures.masks_row(IMAGE, MASKS, points=points, labels=labels, box=box).alt
+
+
+def test_a_limit_ends_the_colours_and_by_default_the_largest_share_does() -> None:
+    def ends(picture: Picture) -> set[tuple[float, float]]:
+        return {axes.images[0].get_clim() for axes in picture.figure.axes[:7]}
+
+    assert ends(figures.who_is_heard(SHARES, NAMES, limit=0.5)) == {(0.0, 0.5)}
+    assert ends(figures.who_is_heard(SHARES, NAMES)) == {(0.0, float(SHARES.max()))}

@@ -73,6 +73,8 @@ def test_cascade_ends_at_the_sum_with_the_largest_term_first() -> None:
     assert [round(bar.get_y(), 6) for bar in bars] == [0.0, -3.0, -2.0]  # type: ignore[attr-defined]
     assert [round(bar.get_height(), 6) for bar in bars] == [-3.0, 1.0, 0.5]  # type: ignore[attr-defined]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "0", "2"]
+    down, up, other = (bar.get_facecolor() for bar in bars)
+    assert up == other != down
     for part in ("2 terms up, together 1.5", "1 down, together -3.0", "sum -1.50", "largest channel 1"):
         assert part in picture.alt
 
