@@ -339,4 +339,4 @@ def test_a_limit_ends_the_colours_and_by_default_the_largest_share_does() -> Non
         return {axes.images[0].get_clim() for axes in picture.figure.axes[:7]}
 
     assert ends(figures.who_is_heard(SHARES, NAMES, limit=0.5)) == {(0.0, 0.5)}
-    assert ends(figures.who_is_heard(SHARES, NAMES)) == {(0.0, float(SHARES.max()))}
+    assert ends(figures.who_is_heard(SHARES, NAMES)) == {(0.0, float(SHARES.float().max()))}
