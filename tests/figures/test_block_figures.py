@@ -69,6 +69,10 @@ def test_diagram_tells_block_0_from_the_next() -> None:
     assert "without positional codes and without a residual" in first.alt
     assert "with codes and a residual" in later.alt
     assert first.png != later.png
+    sums = [[text.get_text() for text in one.figure.axes[0].texts].count("+") for one in (first, later)]
+    assert sums == [3, 4]  # step (1) of block 0 has no residual
+    told = "block 0: no code,\nno residual"
+    assert [told in [text.get_text() for text in one.figure.axes[0].texts] for one in (first, later)] == [True, False]
     for part in ("7 tokens and 4096 image tokens of width 256", "256 to 2048 to 256"):
         assert part in first.alt
 

@@ -340,3 +340,31 @@ def test_a_limit_ends_the_colours_and_by_default_the_largest_share_does() -> Non
 
     assert ends(figures.who_is_heard(SHARES, NAMES, limit=0.5)) == {(0.0, 0.5)}
     assert ends(figures.who_is_heard(SHARES, NAMES)) == {(0.0, float(SHARES.float().max()))}
+
+
+def test_map_in_words_ends_with_what_is_lit() -> None:
+    assert figures.decoder_map().alt.endswith("In colour: all steps.")
+    assert figures.decoder_map(lit=()).alt.endswith("In colour: none.")
+    assert figures.decoder_map(lit=[step for step in figures.STEPS if step != "0"]).alt.count("(0)") == 1
+
+
+def test_a_strip_is_on_one_scale_or_each_row_on_its_own() -> None:
+    rows = np.array([[1.0, -2.0], [10.0, -40.0], [0.0, 0.0]])
+    names = NAMES[:3]
+    [together], [alone] = (figures.token_strip(rows, names, per_row=one).figure.axes[0].images for one in (False, True))
+    np.testing.assert_allclose(together.get_array(), rows)
+    assert together.get_clim()[1] == pytest.approx(np.quantile(np.abs(rows), 0.99))
+    np.testing.assert_allclose(alone.get_array(), [[0.5, -1.0], [0.25, -1.0], [0.0, 0.0]])
+    assert alone.get_clim() == (-1.0, 1.0)
+
+
+def test_channels_are_on_one_scale_or_each_on_its_own() -> None:
+    maps = np.zeros((2, 2, 2))
+    maps[0, 0, 0], maps[1] = 2.0, 8.0
+    together, alone = figures.channels(maps), figures.channels(maps, per_channel=True)
+    assert [axes.get_title() for axes in together.figure.axes[:2]] == ["0", "1"]
+    assert [axes.get_title() for axes in alone.figure.axes[:2]] == ["0: 2", "1: 8"]
+    assert [axes.images[0].get_array().max() for axes in together.figure.axes[:2]] == [0.25, 1.0]
+    assert [axes.images[0].get_array().max() for axes in alone.figure.axes[:2]] == [1.0, 1.0]
+    assert "on one colour scale; 0 varies most over the picture, 1 least" in together.alt
+    assert "each scaled to its own maximum; 0 varies most" in alone.alt

@@ -107,6 +107,8 @@ def test_roles_number_what_is_chosen_or_far() -> None:
         [1.0, 0.01, 0.02, 0.0], [0.0, 0.01, -0.01, 1.0], groups={"near": [2]}, xlabel="inside", ylabel="edge"
     )
     assert texts(picture) == ["0", "2", "3"]
+    bold = [text.get_fontweight() == "bold" for text in picture.figure.axes[0].texts]
+    assert bold == [False, True, False]  # what is chosen stands out
     assert "inside from 0 to 1, edge from -0.01 to 1. near: channel 2." in picture.alt
 
 
