@@ -53,9 +53,9 @@ def main(arguments: Sequence[str] | None = None, project: Path = PROJECT, machin
     environments = stand_ins(machine)
     if len(environments) < len(STAND_INS):
         print(
-            f"The stand-ins for other processors ({', '.join(STAND_INS)}) exist on x86 alone, and this machine is {machine}."
-            " What can be done here: the notebooks run with torch's plain kernels, and `make test` compares a run of"
-            " this processor with outputs that another one made."
+            f"The stand-ins for other processors ({', '.join(STAND_INS)}) exist on x86 alone, and this machine is"
+            f" {machine}. What can be done here: the notebooks run with torch's plain kernels, and `make test` compares"
+            " a run of this processor with outputs that another one made."
         )
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     failed = []
@@ -73,9 +73,8 @@ def main(arguments: Sequence[str] | None = None, project: Path = PROJECT, machin
             print(f"\nWithin the tolerances, but beyond {NEAR:.0%} of them:", *near, sep="\n")
         if not all(report.passed for report in reports):
             failed.append(name)
-    print(
-        f"\nThe committed outputs hold under: {', '.join(name for name in environments if name not in failed) or '-'}"
-    )
+    passed = [name for name in environments if name not in failed]
+    print(f"\nThe committed outputs hold under: {', '.join(passed) or 'none of them'}.")
     return 1 if failed else 0
 
 

@@ -195,7 +195,6 @@ def _shape_hint(case: tuple[int, int, int, int, tuple[int, int]], yours: Tensor)
 
 
 def _judge_to_picture(answer: Any) -> None:
-    _check_callable(answer)
     expects = "low_res is (batch, masks, low, low), side a whole number, size (height, width)."
     for case in _CASES:  # shapes first, of all cases
         low_res, side, size = _inputs(case)
@@ -244,7 +243,6 @@ def _flat_hint(low_res: Tensor, yours: Tensor) -> str:
 
 
 def _judge_without_confidence(answer: Any) -> None:
-    _check_callable(answer)
     low_res = 6 * random(9, 1, 6, 7)
     came = result_of(answer, low_res.clone())
     check_tensor_shape("mask prompt", came, low_res, "masks, height, width", lambda _: "It keeps the logits' shape.")
@@ -256,11 +254,6 @@ def _judge_without_confidence(answer: Any) -> None:
     many = random(10, 2, 3, 4, 4)
     if not same(result_of(answer, many.clone()), _without_confidence(many)):
         raise WrongAnswer("it must work for any number of axes.")
-
-
-def _check_callable(answer: Any) -> None:
-    if not callable(answer):
-        raise WrongAnswer(f"expected your function, not yet called, got {type(answer).__name__}.")
 
 
 sizes = Exercise(

@@ -42,6 +42,8 @@ with_forward = partial(with_method, Attention)
         ("d", "k", (2, 8, 4096, 17), "How wide"),
         ("d", "k", (2, 8, 64, 16), "Ask for each axis"),  # two that are on no list
         ("a", "scores", (1, 8, 70, 70), "Ask for each axis"),
+        ("a", "output", (1, 70, 256), "Ask for each axis"),
+        ("a", "q", (2, 8, 70, 32), "Ask for each axis"),
         ("a", "q", "1, 8, 7, 32", "expected a tuple of whole numbers"),
         ("a", "q", (1.0, 8, 7, 32), "expected a tuple of whole numbers"),
         ("a", "q", ..., "still empty: q in a"),
@@ -141,6 +143,7 @@ def writes_into_inputs(self, q, k, v):
         ),
         (lambda self, q, k, v: self.out_proj(self.v_proj(v)), "A row per key came out"),
         (lambda self, q, k, v: solutions.Solution.forward(self, q, k, v) * math.nan, "not finite"),
+        (lambda self, q, k, v: torch.zeros(9, 9), r"got \(9, 9\)\.$"),  # nothing is known of that
     ],
 )
 def test_unlisted_mistake_fails(function, hint):
@@ -155,6 +158,28 @@ def test_swap_that_fails_on_other_lengths_is_named():
 
     with pytest.raises(WrongAnswer, match=r"RuntimeError.*q and k are swapped"):
         attention.forward(with_forward(swapped))
+
+
+def only_on(lengths, otherwise=solutions.Solution.forward):
+    """A forward that fails on these lengths of queries and keys."""
+
+    def forward(self, q, k, v):
+        if (q.shape[1], k.shape[1]) == lengths:
+            raise RuntimeError("stopped")
+        return otherwise(self, q, k, v)
+
+    return forward
+
+
+def test_a_failure_is_told_with_what_is_true_of_it():
+    right_elsewhere = str(refusal(attention.forward, with_forward(only_on((4, 5)))))
+    assert right_elsewhere.endswith("stopped. Queries and keys differ in number here: print the shape after each line.")
+    wrong_elsewhere = str(refusal(attention.forward, with_forward(only_on((4, 5), even_weights))))
+    assert "differ in number here" in wrong_elsewhere
+    assert "With equal lengths: It is none of the usual mistakes" in wrong_elsewhere
+    for otherwise in (solutions.Solution.forward, lambda self, q, k, v: 2 * solutions.Solution.forward(self, q, k, v)):
+        alike = str(refusal(attention.forward, with_forward(only_on((5, 5), otherwise))))
+        assert alike.endswith("stopped. Print the shape after each line.")
 
 
 def test_other_parameters_and_an_instance_are_refused():

@@ -88,6 +88,7 @@ def alone_otherwise(mlps, tokens, features):
         (lambda m, t, f: right(m, t, f) + 1, "none of the usual"),
         (alone_otherwise, "a prompt set alone"),
         (lambda m, t, f: right(m, t, f)[..., :3], "expected shape"),
+        (lambda mlps, tokens, features: torch.zeros(9, 9), r"got \(9, 9\)\.$"),  # nothing is known of that
     ],
 )
 def test_unlisted_mistake_fails(function, hint):

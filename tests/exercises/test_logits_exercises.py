@@ -92,7 +92,11 @@ def sees_padding(low_res, side, size):
         (lambda x, side, size: right(x, side, size) + 1, "none of the usual"),
         (lambda x, side, size: right(x.flip(-1), side, size), "none of the usual"),
         (sees_padding, "over the padding must not be seen"),
-        (lambda x, side, size: right(x, side, size)[..., :3], "expected shape"),
+        (
+            lambda x, side, size: right(x, side, size)[..., :3],
+            r"got \(2, 3, 12, 3\)\.$",
+        ),  # two of which nothing is known
+        (lambda x, side, size: torch.zeros(9, 3, side, 7), r"got \(9, 3, 32, 7\)\.$"),
     ],
 )
 def test_unlisted_mistake_fails(function, hint):

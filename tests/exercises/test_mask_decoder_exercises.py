@@ -140,6 +140,10 @@ def all_of_them(decoder, *inputs):
     return decoder.predict_masks(*inputs[:-1])
 
 
+def never_one(*inputs):
+    return right(*inputs[:-1], True)
+
+
 def alone_otherwise(decoder, image, pe, sparse, dense, multimask):
     masks, iou = right(decoder, image, pe, sparse, dense, multimask)
     return (masks, iou) if len(sparse) > 1 else (masks + 1, iou)
@@ -168,6 +172,11 @@ def writes_into_it(decoder, image, pe, sparse, dense, multimask):
         (on_masks(lambda m: m + 1), "none of the usual"),
         (alone_otherwise, "a prompt set alone"),
         (writes_into_it, "written into"),
+        (lambda *inputs: (right(*inputs)[0], all_of_them(*inputs)[1]), "iou: .* All masks came back"),
+        (never_one, r"masks: .* got \(2, 4, 12, 20\)\. multimask_output=True returns"),
+        (lambda *inputs: (torch.zeros(2, 4, 3, 9), 0), r"got \(2, 4, 3, 9\)\.$"),  # two of which nothing is known
+        (lambda *inputs: (right(*inputs)[0], torch.zeros(9)), r"got \(9,\)\.$"),
+        (lambda *inputs: (right(*inputs)[0], right(*inputs)[1][:, :1]), "iou: .* multimask_output=True returns"),
     ],
 )
 def test_unlisted_mistake_fails(function, hint):

@@ -97,6 +97,14 @@ def test_solution_is_what_the_verified_modules_give():
         ("e", "parameters", 5000, "Layer by layer"),  # two that are on no list
         ("c", "hidden", (3, 8), "The hidden width is"),
         ("e", "parameters", 4357.0, "expected a whole number"),
+        ("a", "input", (1, 7, 255), "How wide is a token"),
+        ("a", "hidden", (1, 7, 100), "The hidden width is the second argument"),
+        ("e", "hidden", (10, 256), "The hidden width is the second argument"),
+        ("e", "input", (9, 64), "Ten vectors go in"),
+        ("a", "output", (1, 7, 256, 1), "keeps all others"),
+        ("c", "parameters", 3, "Layer by layer"),
+        ("d", "parameters", 4 * (2 * (256 * 256 + 256) + 256 * 4 + 4), "Layer by layer"),
+        ("a", "parameters", 2 * 256 * 2048 + 2048 + 256 + 2048 * 2048 + 2048, "Layer by layer"),
         ("a", "input", "1, 7, 256", "expected a tuple"),
         ("a", "input", ..., "still empty: input in a"),
     ],
@@ -187,6 +195,11 @@ class Hidden(solutions.Solution):
         self.layers = layers
 
 
+class HiddenAndBroken(Hidden):
+    def forward(self, x):
+        return self.layers[9](x)
+
+
 class Renamed(solutions.Solution):
     def __init__(self, *sizes, **more):
         super().__init__(*sizes, **more)
@@ -220,6 +233,7 @@ class NoLayers(nn.Module):
         (OneMore, "has 3 linear layers, yours has 4"),
         (Exchanged, "The widths are input_dim"),
         (NoLayers, "there is no self.layers"),
+        (HiddenAndBroken, "a plain list hides its layers"),
         (lambda: 3, "It is made like this"),
         (lambda *sizes, **more: 3, "expected an nn.Module"),
         (MLP(2, 2, 2, 2), "expected your class, not yet called"),
@@ -307,6 +321,16 @@ def without_bias(block):
 def test_wrong_line_fails_with_its_hint(function, hint):
     with pytest.raises(WrongAnswer, match=hint):
         mlp.straight(function)
+
+
+def test_a_line_of_another_width_gets_no_hint_that_is_not_meant_for_it():
+    told = str(refusal(mlp.straight, lambda block: nn.Linear(7, 7)))
+    assert told.endswith("as wide as the block on both sides, got (7, 7).")
+
+
+def test_a_module_that_runs_without_layers_is_not_attempted(capsys):
+    mlp.mlp(type("Stub", (NoLayers,), {"forward": lambda self, x: x}))
+    assert "not attempted" in capsys.readouterr().out
 
 
 def test_the_line_is_the_block_without_relu():

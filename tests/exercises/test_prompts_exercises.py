@@ -44,6 +44,11 @@ with_points = partial(with_method, PromptEncoder, name="_embed_points")
         ("e", "dense", (1, 128, 32, 32), "those"),
         ("a", "sparse", "1, 2, 256", "expected a tuple of whole numbers"),
         ("a", "tokens", ..., "still empty: tokens in a"),
+        ("a", "dense", (1, 256, 64, 64, 1), "There are 4 axes: prompt sets, channels, height, width"),
+        ("a", "sparse", (1, 2, 256, 1), "There are 3 axes: prompt sets, tokens, channels"),
+        ("a", "sparse", (1, 256, 256), "Count: one per click"),  # three that are on no list
+        ("a", "sparse", (1, 3, 256), "Count: one per click"),
+        ("c", "sparse", (1, 9, 256), "Count: one per click"),
     ],
 )
 def test_wrong_count_fails_with_its_hint(case, name, shape, hint):
@@ -110,6 +115,9 @@ def floats_only(self, points, labels, pad):
         (lambda self, at, kind, pad: 3, "expected a tensor"),
         (lambda self, at, kind: 3, "it fails with TypeError"),
         (lambda self, at, kind, pad: right(self, at, kind, pad) * math.nan, "not finite"),
+        (lambda self, at, kind, pad: right(self, at, kind, pad)[..., :2], "These are places"),
+        (lambda self, at, kind, pad: torch.zeros(9, 9), r"got \(9, 9\)\.$"),  # nothing is known of these
+        (lambda self, at, kind, pad: right(self, at, kind, pad)[:, : 4 + 2 * pad, : 8 if pad else 7], r"4, 7\)\.$"),
     ],
 )
 def test_unlisted_mistake_fails(function, hint):

@@ -110,6 +110,8 @@ def writes_into_inputs(self, queries, keys, query_pe, key_pe):
             lambda self, queries, keys, query_pe, key_pe: (queries * math.nan, keys),
             "not finite",
         ),
+        (lambda self, **inputs: (inputs["queries"], inputs["queries"]), "keys: .* Queries and keys are exchanged"),
+        (lambda self, **inputs: (inputs["queries"], inputs["keys"][:, :4]), "keys: .* Both leave in the shape"),
     ],
 )
 def test_unlisted_mistake_fails(function, hint):

@@ -45,7 +45,8 @@ def test_solution_is_what_the_module_gives(case):
         ("c", "keys", (2, 4096, 256), "The grid is another one"),
         ("c", "attentions", 7, "one block more"),
         ("c", "parameters", 3_291_264, "one block more"),
-        ("c", "keys", (2, 80, 256), "Ask for each axis"),  # two that are on no list
+        ("c", "keys", (2, 80, 256), "Ask for each axis"),  # three that are on no list
+        ("c", "hs", (3, 80, 256), "Ask for each axis"),
         ("c", "parameters", 12345, "Depth times a block"),
         ("a", "hs", "1, 7, 256", "expected a tuple of whole numbers"),
         ("a", "hs", 7, "expected a tuple of whole numbers"),
@@ -90,6 +91,8 @@ def five_tokens(self, image, pe, points):
         (lambda self, image, pe, points: (points, image), "Leave the places in a row"),
         (lambda self, image, pe, points: (points, image.flatten(2)), "Channels last"),
         (lambda self, image, pe, points: (3, 4), "expected a tensor"),
+        (lambda self, image, pe, points: (3, image.flatten(2).mT), "tokens: expected a tensor, got int"),
+        (lambda self, image, pe, points: (points, image.flatten(2).mT[:, :7]), r"got \(2, 7, 16\)\.$"),
         (lambda self, image, pe, points: self.layers[0](points, image, points, pe), "it fails with"),
         (writes, "written into"),
         (five_tokens, "more tokens"),

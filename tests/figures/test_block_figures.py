@@ -57,6 +57,10 @@ def test_diagram_tells_block_0_from_the_next() -> None:
     assert "without positional codes and without a residual" in first.alt
     assert "with codes and a residual" in later.alt
     assert first.png != later.png
+    sums = [[text.get_text() for text in one.figure.axes[0].texts].count("+") for one in (first, later)]
+    assert sums == [3, 4]  # step (1) of block 0 has no residual
+    told = "block 0: no code,\nno residual"
+    assert [told in [text.get_text() for text in one.figure.axes[0].texts] for one in (first, later)] == [True, False]
     for part in ("7 tokens and 4096 image tokens of width 256", "256 to 2048 to 256"):
         assert part in first.alt
 
@@ -91,6 +95,12 @@ def test_overlaps_are_computed() -> None:
     assert "cut: mask 1 0.50, mask 2 1.00 and mask 3 1.00" in picture.alt
 
 
+def test_ways_are_named_above_their_first_mask_and_iou_above_each() -> None:
+    picture = figures.masks_by_way(IMAGE, {"as it is": MASKS, "cut": OTHER}, reference=MASKS, names=NAMES[2:5])
+    titles = [axes.get_title() for axes in picture.figure.axes]
+    assert titles == ["as it is\nIoU 1.00", "cut\nIoU 0.50", "IoU 1.00", "IoU 1.00", "IoU 1.00", "IoU 1.00"]
+
+
 def test_masks_stand_on_a_pale_picture() -> None:
     for image in (IMAGE, IMAGE / 255):
         axes = figures.masks_by_way(image, {"a": MASKS}, reference=MASKS, names=NAMES[2:5]).figure.axes[0]
@@ -117,3 +127,8 @@ WRONG: list[tuple[Callable[[], object], str]] = [
 def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+def test_the_unchanged_mask_is_dashed_where_it_is_another() -> None:
+    picture = figures.masks_by_way(IMAGE, {"as it is": MASKS, "cut": OTHER}, reference=MASKS, names=NAMES[2:5])
+    assert [len(axes.collections) for axes in picture.figure.axes] == [1, 2, 1, 1, 0, 0]

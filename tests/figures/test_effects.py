@@ -39,6 +39,22 @@ def test_effects_in_two_series() -> None:
     assert "a, mean +0.010" in picture.alt
 
 
+def test_an_interval_that_ends_in_its_mean_and_four_series_are_drawn() -> None:
+    picture = figures.effects({name: {"a": (0.5, 0.5, 0.5)} for name in "wxyz"})
+    assert [filled for _, filled in dots(picture)] == [True] * 4
+    assert "a, z +0.500 (+0.500 to +0.500)" in picture.alt
+
+
+def test_an_interval_that_ends_in_zero_holds_it() -> None:
+    picture = figures.effects({"up": (0.1, 0.0, 0.2), "down": (-0.1, -0.2, 0.0), "off": (-0.1, -0.2, -0.01)})
+    assert [filled for _, filled in dots(picture)] == [False, False, True]
+
+
+def test_effects_stand_in_the_order_given_unless_sorted() -> None:
+    picture = figures.effects({"two": TWO, "one": ONE})
+    assert [label.get_text() for label in picture.figure.axes[0].get_yticklabels()] == ["two", "one"]
+
+
 def test_nothing_is_minus_zero() -> None:
     assert "nothing 0.000 (0.000 to 0.000)" in figures.effects({"nothing": (-1e-9, -1e-8, 0.0)}).alt
 
@@ -66,6 +82,26 @@ def test_spread_has_a_panel_for_each() -> None:
     picture = figures.head_spread({str(i): RNG.uniform(size=(9, 8)) for i in range(7)}, ylabel="entropy", limits=(0, 1))
     assert [axes.get_title() for axes in picture.figure.axes[:7]] == [str(i) for i in range(7)]
     assert picture.figure.axes[0].get_ylim() == (0, 1)
+    assert [axes.axison for axes in picture.figure.axes] == [True] * 7 + [False]
+
+
+@pytest.mark.parametrize(("panels", "rows", "columns"), [(1, 1, 1), (4, 1, 4), (5, 2, 3), (8, 2, 4)])
+def test_spread_has_at_most_four_panels_in_a_row_of_few(panels: int, rows: int, columns: int) -> None:
+    picture = figures.head_spread({str(i): np.ones((3, 2)) for i in range(panels)}, ylabel="entropy")
+    grid = picture.figure.axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == (rows, columns)
+    assert picture.figure.axes[0].get_ylim()[0] == 0
+
+
+def test_spread_names_the_extreme_heads_and_its_reference() -> None:
+    values = np.array([[1.0, 3.0, 2.0]] * 4)
+    plain = figures.head_spread({"a": values}, ylabel="entropy")
+    assert plain.alt.endswith("Medians: a from 1.00 (head 0) to 3.00 (head 1).")
+    assert plain.alt.startswith("entropy: entropy of each head over 4 prompts")
+    assert not plain.figure.legends
+    held = figures.head_spread({"a": values}, ylabel="entropy", reference={"a": np.arange(4.0)}, title="Heads")
+    assert held.alt.endswith("to 3.00 (head 1), dashed 1.50.")
+    assert held.alt.startswith("Heads: ")
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
@@ -73,6 +109,8 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.effects({"a": ONE, "b": {"c": ONE}}), "given: expected effects, or series"),
     (lambda: figures.effects({"a": {"x": ONE}, "b": {"y": ONE}}), "given: expected the same names"),
     (lambda: figures.effects({"a": (0.0, 1.0, 2.0)}), "a: expected mean, low, high with low <= mean"),
+    (lambda: figures.effects({"a": (3.0, 1.0, 2.0)}), "a: expected mean, low, high with low <= mean"),
+    (lambda: figures.effects({"a": {}}), "given: expected the same names in each series, at least one"),
     (lambda: figures.effects({str(i): {"a": ONE} for i in range(5)}), "given: expected at most 4 series"),
     (lambda: figures.head_grid(GRID, ["a"]), "rows: expected 3, one each, got 1"),
     (lambda: figures.head_grid(GRID[..., 0], ["a"] * 3), r"values: expected shape \(rows, heads, 3\)"),

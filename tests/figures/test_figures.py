@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from drawings import check_drawing
+from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from sam_edu import figures
@@ -138,6 +139,17 @@ def test_lit_steps_change_the_map() -> None:
     assert figures.decoder_map(lit=()).png not in {picture.png for picture in pictures.values()}
 
 
+@pytest.mark.parametrize("lit", [(), ("2",), ("0", "6-1", "8")])
+def test_the_boxes_of_the_lit_steps_alone_are_in_colour(lit: tuple[str, ...]) -> None:
+    def faces(picture: Picture) -> list[tuple[float, ...]]:
+        boxes = [one for axes in picture.figure.axes for one in axes.patches if isinstance(one, FancyBboxPatch)]
+        return [one.get_facecolor() for one in boxes]  # type: ignore[misc]
+
+    dark, some, every = (faces(figures.decoder_map(lit=steps)) for steps in ((), lit, figures.STEPS))
+    assert sum(a != b for a, b in zip(dark, some, strict=True)) == len(lit)
+    assert sum(a != b for a, b in zip(some, every, strict=True)) == len(figures.STEPS) - len(lit)
+
+
 def test_unknown_step_is_refused() -> None:
     with pytest.raises(ValueError, match=r"lit: there is no step 6; the steps are 0, 1, .*6-1.* 8"):
         figures.decoder_map(lit=("6",))
@@ -187,6 +199,19 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: Picture(figures.decoder_map().figure, " "), "alt: expected a description"),
     (lambda: figures.decoder_map().save("map.jpg"), "path: expected a name that ends in .png or .svg"),
     (lambda: figures.cases([]), "expected at least one of each"),
+    (lambda: figures.cases([figures.Case(IMAGE, MASKS[0], MASKS[1], np.ones(2), "one")], columns=0), "got 1 and 0"),
+    (lambda: figures.prompts_and_masks(IMAGE / 255 - 0.1), "image: expected bytes, or floats from 0 to 1"),
+    (lambda: figures.prompts_and_masks(IMAGE / 255 * np.nan), "image: holds numbers that are not finite"),
+    (lambda: figures.logits_and_mask(np.full((1, 32, 48), np.inf), IMAGE), "logits: holds numbers that are not finite"),
+    (lambda: figures.logits_and_mask(np.zeros((1, 32, 48)), IMAGE, limit=0), "limit: expected a positive number"),
+    (lambda: figures.channels(MAPS, order=[]), "order: expected numbers from 0 to 31"),
+    (lambda: figures.channels(MAPS, order=[3, -1]), "order: expected numbers from 0 to 31"),
+    (
+        lambda: figures.token_strip(STATES[:, :3], NAMES, order=[0, 1, 1]),
+        "order: expected each number from 0 to 2 once",
+    ),
+    (lambda: figures.training_curves({"mask": ([], [])}, {}), "mask: expected as many values as steps, at least 1"),
+    (lambda: figures.training_curves({}, {"box": ([1], [])}), "box: expected as many values as steps"),
     (lambda: figures.training_curves({}, {}), "at least one curve"),
     (lambda: figures.training_curves({"mask": ([1, 2], [0.5])}, {}), "mask: expected as many values as steps"),
 ]
@@ -206,3 +231,128 @@ def test_saves_png_and_svg(tmp_path) -> None:
     assert first == figures.decoder_map().save(tmp_path / "again.svg").read_text()
     assert "<svg" in first
     assert "<dc:date>" not in first
+
+
+def test_losses_are_means_over_a_fiftieth_of_the_run_and_scores_are_drawn_as_they_are() -> None:
+    values = np.arange(100.0) ** 2
+    picture = figures.training_curves({"mask": (range(100), values)}, {"box": ([50, 99], [0.25, 0.75])})
+    [loss], [score] = (axes.lines for axes in picture.figure.axes)
+    np.testing.assert_array_equal(loss.get_xdata(), np.arange(1, 100))
+    np.testing.assert_allclose(loss.get_ydata(), (values[1:] + values[:-1]) / 2)
+    assert list(score.get_ydata()) == [0.25, 0.75]
+    assert picture.alt.endswith("Last scores: box 0.75.")
+    none_yet = figures.training_curves({"mask": ([0], [1.0])}, {})
+    assert none_yet.alt.endswith("Last scores: none yet.")
+    assert [axes.get_legend() is not None for axes in none_yet.figure.axes] == [True, False]
+
+
+def test_cases_are_named_and_what_is_left_of_the_grid_is_empty() -> None:
+    panels = [figures.Case(IMAGE, MASKS[0], MASKS[1], np.array([3.0, 4.0]), name) for name in "abc"]
+    picture = figures.cases(panels, columns=2)
+    assert [axes.get_title() for axes in picture.figure.axes] == ["a", "b", "c", ""]
+    assert [axes.axison for axes in picture.figure.axes] == [True, True, True, False]
+    assert picture.alt == "Cases: 3 pictures, each with a click and a mask. a; b; c."
+
+
+def test_half_precision_and_tensors_with_gradients_are_drawn() -> None:
+    states = STATES[:, :8].bfloat16().requires_grad_()
+    assert figures.token_strip(states, NAMES).alt == figures.token_strip(states.detach().float().numpy(), NAMES).alt
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.ones((4, 4, 3)), np.full((4, 4, 3), 255, np.uint8)])
+def test_all_that_a_picture_may_hold_is_drawn(image: np.ndarray) -> None:
+    assert figures.prompts_and_masks(image).png
+
+
+def edges(picture: Picture) -> list[int]:
+    """The number of lines around masks, per panel."""
+    collections = [axes.collections for axes in picture.figure.axes]
+    return [sum(any(len(path.vertices) for path in line.get_paths()) for line in lines) for lines in collections]
+
+
+def test_outlines_stand_on_every_panel_and_empty_ones_on_none() -> None:
+    # Three masks, one of them empty; the last axes are the colour bar's, which has lines of its own.
+    grid = figures.attention_over_picture(WEIGHTS.unflatten(1, (8, 32))[:2], IMAGE, outlines=MASKS)
+    plain = figures.attention_over_picture(WEIGHTS.unflatten(1, (8, 32))[:2], IMAGE)
+    assert edges(grid)[:3] == [2, 2, 2]
+    assert edges(plain)[:3] == [0, 0, 0]
+    heard = figures.who_is_heard(SHARES, NAMES, outlines=MASKS)
+    assert edges(heard)[:8] == [2] * 8
+    assert edges(figures.who_is_heard(SHARES, NAMES))[:8] == [0] * 8
+    row = figures.masks_row(IMAGE, MASKS, truth=MASKS[::-1])
+    assert edges(row) == [1, 2, 1]
+    assert row.alt.endswith("Dashed: the true mask.")
+    assert "Dashed" not in figures.masks_row(IMAGE, MASKS).alt
+
+
+def test_maps_are_named_as_told_or_by_their_heads() -> None:
+    two = WEIGHTS[:2]
+    named = figures.attention_over_picture(two, SQUARE, titles=["one", "two"])
+    assert [axes.get_title().split("\n")[0] for axes in named.figure.axes[:3]] == ["the picture", "one", "two"]
+    assert "one at (" in named.alt
+    assert " and two at (" in named.alt
+    assert "head 0 at (" in figures.attention_over_picture(two, SQUARE).alt
+
+
+def test_scores_stand_above_masks_where_they_are_given() -> None:
+    both = figures.masks_row(IMAGE, MASKS[:1], predicted=[0.5], true=[0.25])
+    assert both.figure.axes[0].get_title() == "mask 0\nIoU predicted 0.50, true 0.25"
+    assert "predicted IoU 0.50, true IoU 0.25" in both.alt
+    assert figures.masks_row(IMAGE, MASKS[:1]).figure.axes[0].get_title() == "mask 0"
+
+
+@pytest.mark.parametrize(
+    ("pixels", "told"), [(0, "0 %"), (1, "less than 1 %"), (15, "less than 1 %"), (16, "1 %"), (1536, "100 %")]
+)
+def test_a_mask_that_is_there_never_covers_nothing(pixels: int, told: str) -> None:
+    mask = (np.arange(32 * 48) < pixels).reshape(1, 32, 48)
+    assert f"mask 0 covers {told} of the picture" in figures.masks_row(IMAGE, mask).alt
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "box", "told"),
+    [
+        ([[3, 4], [30, 20]], [1, 0], None, "a positive click at (3, 4) and a negative click at (30, 20)"),
+        ([[3, 4]], None, [2, 3, 30, 25], "a positive click at (3, 4) and a box from (2, 3) to (30, 25)"),
+        (None, None, [2, 3, 30, 25], "a box from (2, 3) to (30, 25)"),
+    ],
+)
+def test_prompts_are_told(points: object, labels: object, box: object, told: str) -> None:
+    assert told in figures.prompts_and_masks(IMAGE, points=points, labels=labels, box=box).alt
+    assert f"the picture with {told}. " in figures.masks_row(IMAGE, MASKS, points=points, labels=labels, box=box).alt
+
+
+def test_a_limit_ends_the_colours_and_by_default_the_largest_share_does() -> None:
+    def ends(picture: Picture) -> set[tuple[float, float]]:
+        return {axes.images[0].get_clim() for axes in picture.figure.axes[:7]}
+
+    assert ends(figures.who_is_heard(SHARES, NAMES, limit=0.5)) == {(0.0, 0.5)}
+    assert ends(figures.who_is_heard(SHARES, NAMES)) == {(0.0, float(SHARES.float().max()))}
+
+
+def test_map_in_words_ends_with_what_is_lit() -> None:
+    assert figures.decoder_map().alt.endswith("In colour: all steps.")
+    assert figures.decoder_map(lit=()).alt.endswith("In colour: none.")
+    assert figures.decoder_map(lit=[step for step in figures.STEPS if step != "0"]).alt.count("(0)") == 1
+
+
+def test_a_strip_is_on_one_scale_or_each_row_on_its_own() -> None:
+    rows = np.array([[1.0, -2.0], [10.0, -40.0], [0.0, 0.0]])
+    names = NAMES[:3]
+    [together], [alone] = (figures.token_strip(rows, names, per_row=one).figure.axes[0].images for one in (False, True))
+    np.testing.assert_allclose(together.get_array(), rows)
+    assert together.get_clim()[1] == pytest.approx(np.quantile(np.abs(rows), 0.99))
+    np.testing.assert_allclose(alone.get_array(), [[0.5, -1.0], [0.25, -1.0], [0.0, 0.0]])
+    assert alone.get_clim() == (-1.0, 1.0)
+
+
+def test_channels_are_on_one_scale_or_each_on_its_own() -> None:
+    maps = np.zeros((2, 2, 2))
+    maps[0, 0, 0], maps[1] = 2.0, 8.0
+    together, alone = figures.channels(maps), figures.channels(maps, per_channel=True)
+    assert [axes.get_title() for axes in together.figure.axes[:2]] == ["0", "1"]
+    assert [axes.get_title() for axes in alone.figure.axes[:2]] == ["0: 2", "1: 8"]
+    assert [axes.images[0].get_array().max() for axes in together.figure.axes[:2]] == [0.25, 1.0]
+    assert [axes.images[0].get_array().max() for axes in alone.figure.axes[:2]] == [1.0, 1.0]
+    assert "on one colour scale; 0 varies most over the picture, 1 least" in together.alt
+    assert "each scaled to its own maximum; 0 varies most" in alone.alt

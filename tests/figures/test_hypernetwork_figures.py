@@ -56,6 +56,8 @@ def test_cascade_ends_at_the_sum_with_the_largest_term_first() -> None:
     assert [round(bar.get_y(), 6) for bar in bars] == [0.0, -3.0, -2.0]  # type: ignore[attr-defined]
     assert [round(bar.get_height(), 6) for bar in bars] == [-3.0, 1.0, 0.5]  # type: ignore[attr-defined]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "0", "2"]
+    down, up, other = (bar.get_facecolor() for bar in bars)
+    assert up == other != down
     for part in ("2 terms up, together 1.5", "1 down, together -3.0", "sum -1.50", "largest channel 1"):
         assert part in picture.alt
 
@@ -88,6 +90,8 @@ def test_roles_number_what_is_chosen_or_far() -> None:
         [1.0, 0.01, 0.02, 0.0], [0.0, 0.01, -0.01, 1.0], groups={"near": [2]}, xlabel="inside", ylabel="edge"
     )
     assert texts(picture) == ["0", "2", "3"]
+    bold = [text.get_fontweight() == "bold" for text in picture.figure.axes[0].texts]
+    assert bold == [False, True, False]  # what is chosen stands out
     assert "inside from 0 to 1, edge from -0.01 to 1. near: channel 2." in picture.alt
 
 

@@ -55,13 +55,21 @@ def test_no_cell_reads_minus_zero() -> None:
 def test_entropy_of_even_and_of_certain_weights() -> None:
     picture = figures.distributions({"even": [[0.25] * 4], "certain": [[1.0, 0.0, 0.0, 0.0]]}, columns=["four"])
     assert f"even four {np.log(4):.2f}; certain four 0.00" in picture.alt
+    titles = [axes.get_title() for axes in picture.figure.axes]
+    assert titles == [f"four\nentropy {np.log(4):.2f}", "entropy 0.00"]  # a column's name stands on top alone
 
 
 def test_heads_are_neighbouring_channels() -> None:
     vectors = RNG.normal(size=(5, 12))
     panels = figures.head_split(vectors, 3).figure.axes
+    titles = ["before: 5 × 12", "head 0: 5 × 4", "head 1: 5 × 4", "head 2: 5 × 4"]
+    assert [axes.get_title() for axes in panels] == titles
     for i, axes in enumerate(panels[1:]):
         np.testing.assert_allclose(axes.images[0].get_array(), vectors[:, 4 * i : 4 * i + 4])
+
+
+def test_as_many_heads_as_there_are_colours_are_drawn() -> None:
+    assert len(figures.head_split(RNG.normal(size=(2, 8)), 8).figure.axes) == 9
 
 
 def test_difference_is_drawn() -> None:
@@ -95,6 +103,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.curves_over([1], {}, xlabel="x", ylabel="y"), "curves: expected at least one"),
     (lambda: figures.curves_over([1], {"a": [1, 2]}, xlabel="x", ylabel="y"), r"a: expected shape \(1,\)"),
     (lambda: figures.head_split(np.ones((2, 7)), 3), "heads: must divide 7 and be at most 8, got 3"),
+    (lambda: figures.head_split(np.ones((2, 9)), 9), "heads: must divide 9 and be at most 8, got 9"),
     (lambda: figures.target_and_yours(np.ones((2, 3)), np.ones((3, 2))), r"yours: expected shape \(2, 3\), got \(3, 2"),
 ]
 

@@ -76,10 +76,30 @@ def test_budgets_are_shares_of_their_own_total() -> None:
     assert "3 G · 75.0 %" in texts(picture)
 
 
+def test_calibration_cuts_into_eight_groups_in_the_order_of_predictions() -> None:
+    predicted = np.array([0.7, 0.1, 0.4, 0.3, 0.6, 0.2, 0.5, 0.8])
+    picture = figures.calibration({"a": (predicted, 1 - predicted)}, title="Eight")
+    assert picture.alt.startswith("Eight: true IoU over predicted IoU, a dot per case, means of 8 groups of equal size")
+    assert "a: 0.10 / 0.90, 0.20 / 0.80, 0.30 / 0.70, 0.40 / 0.60, 0.50 / 0.50" in picture.alt
+    below, above = (text for text in picture.figure.axes[0].texts if text.get_text().startswith("predicted"))
+    assert (below.get_text(), above.get_text()) == ("predicted too high", "predicted too low")
+    assert below.get_position()[0] > below.get_position()[1]  # below the dashed line, and above it
+    assert above.get_position()[0] < above.get_position()[1]
+
+
+def test_numbers_are_written_short() -> None:
+    picture = figures.two_budgets([1e9, 1e6, 1e3, 999.0], [1, 1, 1, 1997], list("abcd"), labels=("x", "y"))
+    assert texts(picture)[:4] == ["1 G · 99.9 %", "1 M · 0.1 %", "1 k · < 0.1 %", "999 · < 0.1 %"]
+    assert "d: < 0.1 % and 99.9 %" in picture.alt
+    assert "a: 99.9 % and 0.1 %" in picture.alt  # 0.05 % is rounded, and less is "< 0.1 %"
+
+
 WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.calibration({}), "pairs: expected at least one"),
     (lambda: figures.calibration({"a": ([0.1], [0.1, 0.2])}), r"a, true: expected shape \(1,\)"),
     (lambda: figures.calibration({"a": ([0.1, 0.2], [0.1, 0.2])}, bins=3), "bins: expected from 1 to 2"),
+    (lambda: figures.calibration({"a": ([0.1, 0.2], [0.1, 0.2])}, bins=0), "bins: expected from 1 to 2"),
+    (lambda: figures.two_budgets([2, -1], [1, 1], ["a", "b"], labels=("x", "y")), "left: expected numbers"),
     (lambda: figures.two_budgets([1], [1, 2], ["a"], labels=("x", "y")), r"right: expected shape \(1,\)"),
     (lambda: figures.two_budgets([-1], [1], ["a"], labels=("x", "y")), "left: expected numbers that are not negative"),
     (lambda: figures.two_budgets([1], [0], ["a"], labels=("x", "y")), "right: expected numbers that are not negative"),

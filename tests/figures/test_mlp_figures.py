@@ -70,3 +70,15 @@ WRONG: list[tuple[Callable[[], object], str]] = [
 def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+def test_ranges_of_units_say_for_how_many_tokens_they_fire() -> None:
+    hidden = np.zeros((2, 25))
+    hidden[:, :12], hidden[0, 12:23] = 1.0, 1.0
+    picture = figures.firing_units(hidden, ["a", "b"])
+    assert [text.get_text() for axes in picture.figure.axes for text in axes.texts] == ["2 tokens", "1 token"]
+    assert "Units that fire: a 23 and b 12. 12 fire for all tokens, 2 of 25 for none." in picture.alt
+    narrow = figures.firing_units(hidden[:, :14], ["a", "b"])  # two units for one token: no room for a word
+    assert [text.get_text() for axes in narrow.figure.axes for text in axes.texts] == ["2 tokens", "1 token"]
+    narrower = figures.firing_units(hidden[:, :13], ["a", "b"])
+    assert [text.get_text() for axes in narrower.figure.axes for text in axes.texts] == ["2 tokens", "1"]

@@ -129,6 +129,20 @@ def test_means_are_named_with_their_series() -> None:
     assert [text.get_text() for text in picture.figure.axes[0].texts] == ["0.50", "0.70", "0.10", "0.90"]
 
 
+def test_means_of_several_series_have_a_legend() -> None:
+    one = {"x": (0.5, 0.4, 0.6)}
+    assert not figures.mean_bars({"a": one}).figure.legends
+    four = figures.mean_bars(dict.fromkeys("abcd", one))
+    assert [text.get_text() for text in four.figure.legends[0].get_texts()] == list("abcd")
+
+
+def test_ways_of_fewer_rounds_leave_their_last_places_empty() -> None:
+    picture = DRAWINGS["corrections"]()
+    assert [axes.axison for axes in picture.figure.axes] == [True] * 5 + [False]
+    assert [axes.get_title() for axes in picture.figure.axes][3:5] == ["IoU 1.00", "IoU 0.71"]
+    assert "b: IoU 1.00, 0.71" in picture.alt
+
+
 @pytest.mark.parametrize(
     ("draw", "told"),
     [
@@ -142,6 +156,18 @@ def test_means_are_named_with_their_series() -> None:
             "clicks a: expected 2, one per round, got 3",
         ),
         (lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, **ROUND_ARGUMENTS, first=4), "first: expected"),
+        (lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, **ROUND_ARGUMENTS, first=0), "first: expected"),
+        (lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, **ROUND_ARGUMENTS, columns=0), "first: expected"),
+        (
+            lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, clicks={"b": CLICKS}, labels={"a": LABELS}),
+            "ways, clicks, labels: expected the same names",
+        ),
+        (
+            lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, clicks={"a": CLICKS}, labels={"b": LABELS}),
+            "ways, clicks, labels: expected the same names",
+        ),
+        (lambda: figures.mean_bars({"a": {}}), "the same names in each, at least one"),
+        (lambda: figures.mean_bars({c: {"x": (0, 0, 0)} for c in "abcde"}), "at most four series"),
         (lambda: figures.many_masks(IMAGE, {}), "groups: expected at least one"),
         (lambda: figures.many_masks(IMAGE, {"a": np.zeros((2, 3, 3))}), "a: expected shape"),
         (lambda: figures.mean_bars({}), "series: expected at least one"),

@@ -114,3 +114,14 @@ WRONG: list[tuple[Callable[[], object], str]] = [
 def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+def test_outlines_stand_on_every_map_of_the_grid() -> None:
+    def edges(picture: Picture) -> list[int]:
+        return [sum(len(line.get_paths()[0].vertices) > 0 for line in axes.collections) for axes in panels(picture)]
+
+    def panels(picture: Picture) -> list:
+        return [axes for axes in picture.figure.axes[:8] if axes.axison or axes.images]
+
+    assert set(edges(figures.attention_grid(WEIGHTS, IMAGE, ["a", "b"], list("xyz"), outlines=MASKS))) == {1}
+    assert set(edges(figures.attention_grid(WEIGHTS, IMAGE, ["a", "b"], list("xyz")))) == {0}

@@ -52,6 +52,8 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.patch_growing({"a": np.ones((4, 4))}, tokens=2), r"a: expected shape \(channels, height, width\)"),
     (lambda: figures.patch_growing({"a": np.ones((2, 4, 4))}, tokens=2), "a: expected 3 channels or more"),
     (lambda: figures.patch_growing({"a": np.ones((3, 4, 4))}, tokens=3), "on a grid of 3 times a number"),
+    (lambda: figures.patch_growing({"a": np.ones((3, 4, 6))}, tokens=4), "on a grid of 4 times a number"),
+    (lambda: figures.patch_growing({"a": np.ones((3, 6, 4))}, tokens=4), "on a grid of 4 times a number"),
     (lambda: figures.jumps_by_place({}, ["a"]), "ways: expected at least one"),
     (lambda: figures.jumps_by_place({"x": [1.0, 2.0]}, ["a"]), r"x: expected shape \(1,\)"),
 ]

@@ -57,9 +57,11 @@ def test_error_is_a_problem(with_output):
     assert "it raises ValueError: too wide" in problems(with_output(error))[0]
 
 
-def test_time_stamp_is_a_problem_unless_tagged(with_output, printed):
+def test_time_stamp_is_a_problem_unless_tagged(with_output, printed, shown):
     stamp = printed("made 2025-03-01 12:00:01\n")
     assert "time stamp" in problems(with_output(stamp))[0]
+    assert "time stamp" in problems(with_output(shown("text/html", "<b>2025-03-01T12:00</b>")))[0]
+    assert problems(with_output(shown("application/json", "2025-03-01 12:00"))) == []
     assert problems(with_output(stamp, tags=("machine-dependent",))) == []
     assert problems(with_output(printed("released 2025-03-01\n"))) == []
 

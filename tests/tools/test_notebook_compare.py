@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.notebook_compare import keep_fresh_outputs, staleness, texts_differ
+from tools.notebook_compare import keep_fresh_outputs, outputs_differ, staleness, texts_differ
 
 matplotlib.use("Agg")
 
@@ -40,6 +40,7 @@ def test_texts_within_the_tolerance_are_the_same(old, new):
         ("0.5", "nan"),
         ("conv1", "conv2"),
         ("layers.0.weight", "layers.1.weight"),
+        ("version 1.2.3", "version 1.2.30"),  # no number ends in ".3"
         ("equal: True", "equal: False"),
         ("a\nb", "a b"),
         ("0.5", "0.5 0.6"),
@@ -119,6 +120,46 @@ def test_changed_plot_is_found(change, png, stale):
     assert "the figure has changed" in stale(png(plot()), png(plot(**change)))[0]
 
 
+def test_each_tolerance_of_pixels_ends_where_it_says(picture, png, stale):
+    """On the limit a picture is the same; one step beyond it is another."""
+    picture = picture.round()
+
+    def off_by(amount, rows, columns, channels=slice(0, 1)):
+        changed = picture.copy()
+        changed[rows, columns, channels] += amount
+        return stale(png(picture), png(changed)) != []
+
+    assert not off_by(16, slice(0, 30), 0)
+    assert not off_by(17, slice(0, 20), 0)
+    assert off_by(17, slice(0, 21), 0)
+    assert not off_by(2, slice(None), slice(None))  # one channel of four, so that the mean is 0.5
+    assert off_by(2, slice(None), slice(None), slice(0, 2))
+
+
+def test_notes_beside_a_picture_that_are_no_alt_text_are_not_compared(with_output):
+    def noted(**metadata):
+        output = {"output_type": "display_data", "data": {"text/html": "<b>1</b>"}, "metadata": metadata}
+        return with_output(output).cells[0].outputs
+
+    assert outputs_differ(noted(isolated=True), noted(**{"text/html": {"width": 3}})) is None
+    alt = noted(**{"text/html": {"alt": "one"}})
+    assert outputs_differ(alt, alt) is None
+    assert "are now" in outputs_differ(noted(), alt)
+
+
+def test_other_kinds_of_data_are_compared_as_text(with_output):
+    def data(value):
+        output = {"output_type": "display_data", "data": {"application/json": value}, "metadata": {}}
+        return with_output(output).cells[0].outputs
+
+    assert outputs_differ(data({"a": 1, "b": 2}), data({"b": 2, "a": 1})) is None
+    assert "application/json: `2` was expected" in outputs_differ(data({"a": 1, "b": 2}), data({"a": 1, "b": 3}))
+
+
+def test_long_differences_are_shortened():
+    assert texts_differ("a" * 80, "b" * 81) == f"`{'a' * 80}` was expected, and `{'b' * 77}...` came out."
+
+
 def test_figure_of_another_size_is_found(picture, png, stale):
     assert "had 300 x 200 pixels and now has 299 x 200" in stale(png(picture), png(picture[:, 1:]))[0]
 
@@ -167,3 +208,17 @@ def test_only_changed_outputs_are_replaced(make_notebook, printed):
 
     kept = keep_fresh_outputs(executed("0.5000", "0.6", "1 s"), executed("0.5001", "0.7", "2 s"))
     assert [cell.outputs[0].text for cell in kept.cells] == ["0.5000", "0.7", "2 s"]
+
+
+def test_changed_cells_keep_their_new_outputs(make_notebook, printed):
+    import nbformat
+
+    from tools.notebook_format import normalise
+
+    def executed(source, text):
+        notebook = make_notebook(("markdown", "prose"), source)
+        notebook.cells[1].outputs = [nbformat.from_dict(printed(text))]
+        return normalise(notebook)
+
+    kept = keep_fresh_outputs(executed("a()", "0.5000"), executed("b()", "0.5001"))
+    assert kept.cells[1].outputs[0].text == "0.5001"

@@ -1,5 +1,7 @@
 """Notebooks are stored without anything that changes from run to run."""
 
+import hashlib
+
 import nbformat
 import pytest
 
@@ -24,6 +26,25 @@ def test_runs_leave_no_trace(make_notebook, printed):
     assert notebook.cells[0].execution_count == 17, "the original is left alone"
 
 
+def test_displayed_text_loses_addresses_and_nothing_else(with_output, shown):
+    table = shown("text/html", " <td>object at 0x7f0123456789</td>\n")
+    plot = shown("image/png", "iVBORw0KGgo=\n")
+    assert [output.data for output in with_output(table, plot).cells[0].outputs] == [
+        {"text/html": " <td>object</td>\n"},
+        {"image/png": "iVBORw0KGgo="},
+    ]
+
+
+def test_label_counts_among_its_kind_and_is_short(make_notebook):
+    notebook = make_notebook("a" * 50, ("markdown", "prose"), f"{'b' * 51}\nmore", "")
+    assert [notebook_format.label(notebook, index) for index in range(4)] == [
+        f"code cell 1 ({'a' * 50})",
+        "markdown cell 1 (prose)",
+        f"code cell 2 ({'b' * 47}...)",
+        "code cell 3 ((empty))",
+    ]
+
+
 def test_a_stream_cut_in_pieces_is_one_output(with_output, printed):
     notebook = with_output(printed("one "), printed("two"), printed("oh", name="stderr"), printed("three"))
     assert [output.text for output in notebook.cells[0].outputs] == ["one two", "oh", "three"]
@@ -37,6 +58,9 @@ def test_hash_is_of_types_and_sources(make_notebook, printed):
     assert notebook_format.source_hash(make_notebook("print(1)", ("markdown", "prosa"))) != before
     assert notebook_format.source_hash(make_notebook("print(1)", "prose")) != before
     assert notebook_format.source_hash(make_notebook("print(1)prose")) != before
+    # Another way to compute it would make every stored notebook out of date.
+    known = hashlib.sha256('[["code", "print(1)"], ["markdown", "é"]]'.encode()).hexdigest()
+    assert notebook_format.source_hash(make_notebook("print(1)", ("markdown", "é"))) == known
 
 
 def test_written_notebook_reads_back_the_same(make_notebook, tmp_path):

@@ -119,8 +119,29 @@ def test_links_to_follow_are_no_remote_references():
     )
 
 
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<style>a { color: red }</style><p>@import 'https://example.org/a.css'</p>",
+        "<script>let a = 1</script><p>https://example.org</p>",
+        '<p title="url(https://example.org/a.png)" style>',
+        '<a style="color: red" href="//example.org">',
+    ],
+)
+def test_what_only_looks_like_a_remote_reference_is_none(markup):
+    assert remote_references(f"<html><body>{markup}</body></html>") == []
+
+
+def test_tags_inside_a_script_do_not_end_it():
+    assert remote_references('<script>"</b>"; fetch("https://example.org/a")</script>') == ["https://example.org/a"]
+
+
 def test_index_lists_the_pages():
     index = index_html([("00_a.html", "First & foremost"), ("01_b.html", "Second")])
     links = BeautifulSoup(index, "html.parser").find_all("a")
     assert [(link["href"], link.text) for link in links] == [("00_a.html", "First & foremost"), ("01_b.html", "Second")]
     assert remote_references(index) == []
+
+
+def test_dollars_in_code_are_no_formulas(make_notebook):
+    assert formula_problems(normalise(make_notebook("print('$\\foo{x}$')"))) == []

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -95,6 +96,20 @@ def test_another_python_is_found_where_this_one_will_not_do(monkeypatch):
     assert setup_environment.find_python() == (["python3.12"], (3, 12))
 
 
+@pytest.mark.parametrize("version", [(3, 10), (3, 14), (4, 11), (2, 12)])
+def test_a_python_outside_the_range_will_not_do(version, monkeypatch):
+    monkeypatch.setattr(setup_environment, "probe", lambda command: version)
+    with pytest.raises(setup_environment.SetupError, match="Install one from"):
+        setup_environment.find_python()
+
+
+@pytest.mark.parametrize("minor", [11, 12, 13])
+def test_any_python_of_the_range_will_do_and_the_newest_is_taken(minor, monkeypatch):
+    older = {f"python3.{i}": (3, i) for i in range(8, minor + 1)}
+    monkeypatch.setattr(setup_environment, "probe", lambda command: older.get(command[0]))
+    assert setup_environment.find_python() == ([f"python3.{minor}"], (3, minor))
+
+
 def test_without_a_usable_python_the_message_says_what_to_do(monkeypatch, capsys):
     monkeypatch.setattr(setup_environment, "probe", lambda command: None)
     with pytest.raises(setup_environment.SetupError, match=r"needs Python 3\.11 to 3\.13.*Install one from"):
@@ -165,3 +180,83 @@ def test_it_starts_with_the_standard_library_alone():
     result = subprocess.run([sys.executable, "-I", "-S", script, "--help"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "--rebuild" in result.stdout
+
+
+def test_it_says_what_it_does(project, monkeypatch, capsys):
+    folder, _ = project
+    monkeypatch.setattr(setup_environment, "find_python", lambda: (["python3.12"], (3, 12)))
+    setup_environment.main([])
+    said = capsys.readouterr().out
+    assert "Creating .venv with Python 3.12." in said
+    assert "The environment is ready" in said
+    assert "unfinished" not in said
+    (folder / "constraints.txt").write_text("torch==1.2.4\n")
+    setup_environment.main([])
+    said = capsys.readouterr().out
+    assert "the project's requirements have changed" in said
+    assert "Creating" not in said
+
+
+def test_what_cannot_be_done_ends_with_status_1_and_the_reason(project, monkeypatch, capsys):
+    monkeypatch.setattr(setup_environment, "probe", lambda command: None)
+    assert setup_environment.main([]) == 1
+    said = capsys.readouterr().err
+    assert "The environment could not be set up. It needs Python 3.11 to 3.13" in said
+
+
+@pytest.mark.parametrize(
+    ("there", "status", "listing", "has_gpu"),
+    [
+        (True, 0, "GPU 0: NVIDIA A100", True),
+        (True, 0, "", False),
+        (True, 9, "No GPU was found", False),
+        (False, 0, "GPU 0: NVIDIA A100", False),
+    ],
+)
+def test_a_gpu_is_what_the_drivers_tool_lists(there, status, listing, has_gpu, monkeypatch):
+    def run(command, **options):
+        return subprocess.CompletedProcess(command, status, stdout=listing if options["text"] else listing.encode())
+
+    monkeypatch.setattr(setup_environment.shutil, "which", lambda name: f"/usr/bin/{name}" if there else None)
+    monkeypatch.setattr(setup_environment.subprocess, "run", run)
+    assert setup_environment.has_nvidia_gpu() is has_gpu
+
+
+@pytest.mark.parametrize("system", ["nt", "posix"])
+@pytest.mark.parametrize("inside", [True, False])
+def test_only_windows_cannot_replace_the_python_that_is_running(system, inside, monkeypatch, tmp_path):
+    commands = []
+    monkeypatch.setattr(setup_environment, "os", SimpleNamespace(name=system))
+    monkeypatch.setattr(setup_environment, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(setup_environment.sys, "prefix", str(tmp_path / (".venv" if inside else "elsewhere")))
+    monkeypatch.setattr(setup_environment, "run_shown_on_failure", lambda command, doing: commands.append(command))
+    if system == "nt" and inside:
+        with pytest.raises(setup_environment.SetupError, match="cannot replace a Python that is running"):
+            setup_environment.make_venv(["python3"])
+        assert commands == []
+    else:
+        setup_environment.make_venv(["python3"])
+        assert commands == [["python3", "-m", "venv", "--clear", str(tmp_path / ".venv")]]
+
+
+def test_windows_has_a_launcher_and_folders_of_its_own(monkeypatch):
+    monkeypatch.setattr(setup_environment, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(setup_environment, "probe", lambda command: (3, 11) if command == ["py", "-3.11"] else None)
+    assert setup_environment.find_python() == (["py", "-3.11"], (3, 11))
+    assert setup_environment.venv_python().parts[-2:] == ("Scripts", "python.exe")
+
+
+def test_without_a_pin_the_message_names_the_package(project):
+    assert setup_environment.pinned("numpy") == "4"
+    with pytest.raises(setup_environment.SetupError, match="no line `nump=="):
+        setup_environment.pinned("nump")
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_on_a_terminal_the_latest_line_is_shown_and_wiped(live, monkeypatch, capsys):
+    monkeypatch.setattr(setup_environment.sys.stdout, "isatty", lambda: live)
+    monkeypatch.setenv("COLUMNS", "9")
+    result = setup_environment.run([sys.executable, "-c", "print('one'); print('a line too long')"])
+    assert result == (0, ["one", "a line too long"])
+    shown = ["", "one     ", "a line t", " " * 8, ""]
+    assert capsys.readouterr().out == ("\r".join(shown) if live else "")
