@@ -257,6 +257,15 @@ def test_every_switch_measured_again_gives_its_stored_score(
         np.testing.assert_allclose(row["share"][i], stats.share(attention)[click], atol=TOLERANCE)
 
 
+def test_a_file_with_pickled_objects_is_refused(tmp_path: Path) -> None:
+    """To unpickle is to run what somebody wrote."""
+    path, weights = tmp_path / "statistics.npz", tmp_path / "weights"
+    weights.write_bytes(b"weights")
+    np.savez(path, **made_up(weights=statistics.sha256(weights), entropy=np.array([{}], dtype=object)))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        statistics.load(path, weights=weights)
+
+
 def test_prompts_are_read_with_their_arrays() -> None:
     data = made_up()
     prompts = Statistics(data).prompts

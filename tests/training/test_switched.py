@@ -97,6 +97,29 @@ def test_quick_way_equals_the_plain_decoder(
     assert changed  # a switch that changed nothing would prove nothing
 
 
+def test_positional_codes_in_the_values_are_values_made_from_what_the_keys_are_made_from(
+    decoder: MaskDecoder, inputs: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In both blocks. Step (1) of block 0 has no codes, so its keys and its values are one and the same already."""
+    name = "positional codes in the values"
+    with switched_off(decoder, name):
+        masks, iou = decoder(**inputs, multimask_output=True)
+    for attention in ATTENTIONS[:-1]:
+        module = decoder.get_submodule(attention)
+        plain = module.forward
+        monkeypatch.setattr(module, "forward", lambda q, k, v, plain=plain: plain(q=q, k=k, v=k))
+    by_hand, iou_by_hand = decoder(**inputs, multimask_output=True)
+    torch.testing.assert_close(masks, by_hand, atol=1e-4 * float(by_hand.abs().max()), rtol=1e-4)
+    torch.testing.assert_close(iou, iou_by_hand, atol=1e-4, rtol=1e-4)
+
+
+def test_scenes_are_measured_from_the_first_held_out_one_on(weights: Path) -> None:
+    rows = switched.rows_of_scenes(lambda model, number: [{"prompt": np.array(number)}], weights, 3, progress=False)
+    assert [int(row["prompt"]) for row in rows] == [1000, 1001, 1002]
+    with pytest.raises(ValueError, match="scenes: expected some with at least one mask, got 2 without"):
+        switched.rows_of_scenes(lambda model, number: [], weights, 2, progress=False)
+
+
 def test_no_hook_stays(decoder: MaskDecoder, recorded: SwitchedDecoder) -> None:
     recorded.run(SWITCHES["transformer.layers.0 off"].of(decoder))
     assert not [name for name, module in decoder.named_modules() if module._forward_pre_hooks or module._forward_hooks]
