@@ -14,7 +14,8 @@ from sam_edu.modules import MaskDecoder
 from sam_edu.sam import build_mask_decoder, build_tiny, load
 from sam_edu.statistics import ATTENTIONS, SWITCHES, TOKEN_TO_IMAGE, Change, Prompt, Switch, switched_off
 from sam_edu.training import switched
-from sam_edu.training.held_out import join, measure_prompts
+from sam_edu.training.held_out import join, measure_prompts, prompts_of_scene
+from sam_edu.training.scenes import Scene, draw_scene
 from sam_edu.training.switched import SwitchedDecoder, collect, measure, merge, missing, position_codes, store
 from sam_edu.training.trainer import export
 
@@ -118,6 +119,16 @@ def test_scenes_are_measured_from_the_first_held_out_one_on(weights: Path) -> No
     assert [int(row["prompt"]) for row in rows] == [1000, 1001, 1002]
     with pytest.raises(ValueError, match="scenes: expected some with at least one mask, got 2 without"):
         switched.rows_of_scenes(lambda model, number: [], weights, 2, progress=False)
+
+
+def test_a_scene_with_nothing_to_click_on_gives_no_rows(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load("tiny", checkpoint=weights)
+    scene = draw_scene(0)
+    empty = Scene(scene.image, scene.masks[:0], scene.level[:0], scene.parent[:0], ())
+    monkeypatch.setattr(statistics, "draw_scene", lambda seed: empty)
+    assert statistics.prompts_of(1000)[2] == []
+    assert switched.measure_scene(model, 1000) == []
+    assert prompts_of_scene(model, 1000) == []
 
 
 def test_no_hook_stays(decoder: MaskDecoder, recorded: SwitchedDecoder) -> None:
