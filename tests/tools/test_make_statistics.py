@@ -73,6 +73,24 @@ def test_everything_is_measured_unless_told_otherwise(
     assert "exact box, mask 0: 0.200" in said
 
 
+def test_a_hundred_scenes_are_measured_unless_told_otherwise(
+    asked: list[tuple[str, int]], command: Callable[..., statistics.Statistics]
+) -> None:
+    command()
+    assert asked == [("switches", 100), ("prompts", 100)]
+
+
+def test_no_scenes_are_refused(
+    asked: list[tuple[str, int]],
+    command: Callable[..., statistics.Statistics],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        command("--scenes", "0")
+    assert "--scenes: expected at least 1, got 0" in capsys.readouterr().err
+    assert asked == []
+
+
 def test_one_part_is_measured_again_and_the_other_stays(
     asked: list[tuple[str, int]], command: Callable[..., statistics.Statistics]
 ) -> None:

@@ -1,5 +1,7 @@
 """The baselines on toy pictures, by hand."""
 
+from importlib.resources import files
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,14 @@ def test_discs_by_hand() -> None:
         [0, 1, 1, 1, 0, 0],
         [0, 0, 1, 0, 0, 0],
     ]
+
+
+def test_tuned_sizes_are_those_that_the_model_card_names() -> None:
+    card = files("sam_edu").joinpath("tiny/MODEL_CARD.md").read_text(encoding="utf-8")
+    assert DISC_RADII == (19, 49, 88)
+    assert FLOOD_TOLERANCES == (16, 40, 64)
+    assert "19, 49, 88" in card
+    assert "16, 40, 64" in card
 
 
 def test_discs_have_the_tuned_radii() -> None:

@@ -100,6 +100,7 @@ def test_a_share_of_the_scenes_is_slender(monkeypatch: pytest.MonkeyPatch) -> No
         for step in range(50):
             draw_batch(0, step, range(8), 1, 0.0)
     assert set(kinds) == {"ordinary", "slender"}
+    assert SLENDER_SHARE == 0.3
     assert np.mean([kind == "slender" for kind in kinds]) == pytest.approx(SLENDER_SHARE, abs=0.06)
     place = kinds.index("slender")
     batch = draw_batch(0, place // 8, range(place % 8, place % 8 + 1), 1, 0.0)

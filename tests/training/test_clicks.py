@@ -162,6 +162,7 @@ def test_corrective_click_without_an_error_is_positive_and_inside() -> None:
 def test_sampling_respects_the_levels_and_the_share_of_boxes(nested: Scene) -> None:
     prompts = sample_prompt_sets(nested, 2000, 0.3, np.random.default_rng(0))
     shares = np.bincount(nested.level[prompts.target], minlength=3) / 2000
+    assert LEVEL_SHARE == (0.38, 0.34, 0.28)
     np.testing.assert_allclose(shares, LEVEL_SHARE, atol=0.04)
     counts = np.bincount(prompts.target, minlength=4)
     assert abs(counts[0] - counts[3]) < 120  # the two objects are as likely

@@ -27,7 +27,7 @@ from sam_edu.training.evaluate import (
     interval,
     table,
 )
-from sam_edu.training.scenes import UNSEEN_FAMILIES, draw_scene
+from sam_edu.training.scenes import UNSEEN_FAMILIES, Scene, draw_scene
 from sam_edu.training.trainer import export
 from sam_edu.training.validation import VALIDATION_STREAM
 
@@ -103,6 +103,17 @@ def test_unseen_scenes_are_of_the_unseen_families(weights: Path, monkeypatch: py
     assert evaluate(weights, 2, "unseen", progress=False) == []
     assert {family for scene, _ in seen for family in scene.family} <= set(UNSEEN_FAMILIES)
     assert [rest for _, rest in seen] == [(0, TEST_STREAMS["unseen"]), (1, TEST_STREAMS["unseen"])]
+
+
+def test_streams_are_those_that_the_published_scores_were_measured_on() -> None:
+    assert (TRAINING_STREAM, VALIDATION_STREAM) == (1, 2)
+    assert TEST_STREAMS == {"ordinary": 3, "unseen": 4, "slender": 5}
+
+
+def test_a_scene_with_nothing_to_click_on_gives_no_rows() -> None:
+    scene = draw_scene(0, size=64)
+    empty = Scene(scene.image, scene.masks[:0], scene.level[:0], scene.parent[:0], ())
+    assert module.evaluate_scene(build_tiny().eval(), empty, 0, TEST_STREAMS["ordinary"]) == []
 
 
 def test_no_test_scene_can_be_a_training_scene() -> None:

@@ -279,5 +279,49 @@ def test_plans_begin_with_a_click_and_bring_the_logits_where_there_is_none() -> 
     assert not any(plan[0].still for plan in plans)
     later = [later_round for plan in plans for later_round in plan]
     assert not any(later_round.still and later_round.bare for later_round in later)
-    assert 0.2 < np.mean([later_round.bare for later_round in later]) < 0.4
-    assert 0.02 < np.mean([later_round.still for later_round in later]) < 0.15
+
+
+def test_plans_are_drawn_as_often_as_they_say() -> None:
+    """Within four standard deviations of chance."""
+    plans = [plan_later_rounds(np.random.default_rng((1, seed))) for seed in range(4000)]
+    after_the_first = [later_round for plan in plans for later_round in plan[1:]]
+    later = [later_round for plan in plans for later_round in plan]
+    with_click = [later_round.bare for later_round in later if not later_round.still]
+    counts = np.bincount([len(plan) for plan in plans], minlength=6) / len(plans)
+    np.testing.assert_allclose(counts, [0, 0.4, 0.3, 0.2, 0, 0.1], atol=0.03)
+    for drawn, share in (
+        ([later_round.still for later_round in after_the_first], 0.15),
+        (with_click, 0.3),
+        ([later_round.deepest for later_round in later], 0.5),
+    ):
+        assert np.mean(drawn) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / len(drawn)))
+
+
+def test_clicks_of_a_round_go_to_the_deepest_place_where_the_plan_says_so(
+    model: Sam, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[list[bool], bool]] = []
+
+    def watched(prompts: Prompts, masks: Tensor, iou: Tensor, targets: np.ndarray, rngs: list, still: bool) -> Prompts:
+        asked.append(([rng is None for rng in rngs], still))
+        return next_prompts(prompts, masks, iou, targets, rngs, still)
+
+    monkeypatch.setattr(rounds, "next_prompts", watched)
+    set_grid(model, GRID)
+    embedding = embed_image(model, batch.image, GRID)
+    plan = [LaterRound(), LaterRound(deepest=True), LaterRound(still=True), LaterRound(deepest=True, still=True)]
+    fast = FastMaskDecoder(model.mask_decoder)
+    training_losses(model, fast, fresh(batch), embedding, balanced=0.0, followed=2, plan=plan)
+    assert asked == [([False] * 4, False), ([True] * 4, False), ([False] * 4, True), ([True] * 4, True)]
+
+
+def test_later_losses_are_the_means_of_the_first_and_the_last_later_round(
+    model: Sam, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = iter([(torch.tensor(1.0), torch.tensor(10.0)), (torch.tensor(5.0), torch.tensor(30.0))])
+    monkeypatch.setattr(rounds, "later_round_loss", lambda *_: next(given))
+    set_grid(model, GRID)
+    embedding = embed_image(model, batch.image, GRID)
+    fast = FastMaskDecoder(model.mask_decoder)
+    losses = training_losses(model, fast, fresh(batch), embedding, balanced=0.0, followed=1, plan=[LaterRound()] * 3)
+    assert (float(losses["later_mask"]), float(losses["later_iou"])) == (3, 20)

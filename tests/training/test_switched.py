@@ -14,7 +14,8 @@ from sam_edu.modules import MaskDecoder
 from sam_edu.sam import build_mask_decoder, build_tiny, load
 from sam_edu.statistics import ATTENTIONS, SWITCHES, TOKEN_TO_IMAGE, Change, Prompt, Switch, switched_off
 from sam_edu.training import switched
-from sam_edu.training.held_out import join, measure_prompts
+from sam_edu.training.held_out import join, measure_prompts, prompts_of_scene
+from sam_edu.training.scenes import Scene, draw_scene
 from sam_edu.training.switched import SwitchedDecoder, collect, measure, merge, missing, position_codes, store
 from sam_edu.training.trainer import export
 
@@ -95,6 +96,39 @@ def test_quick_way_equals_the_plain_decoder(
     torch.testing.assert_close(quick_iou, iou, atol=1e-4 * max(1.0, float(iou.abs().max())), rtol=1e-4)
     changed = not torch.allclose(masks, recorded.masks, atol=1e-6) or not torch.allclose(iou, recorded.iou, atol=1e-6)
     assert changed  # a switch that changed nothing would prove nothing
+
+
+def test_positional_codes_in_the_values_are_values_made_from_what_the_keys_are_made_from(
+    decoder: MaskDecoder, inputs: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In both blocks. Step (1) of block 0 has no codes, so its keys and its values are one and the same already."""
+    name = "positional codes in the values"
+    with switched_off(decoder, name):
+        masks, iou = decoder(**inputs, multimask_output=True)
+    for attention in ATTENTIONS[:-1]:
+        module = decoder.get_submodule(attention)
+        plain = module.forward
+        monkeypatch.setattr(module, "forward", lambda q, k, v, plain=plain: plain(q=q, k=k, v=k))
+    by_hand, iou_by_hand = decoder(**inputs, multimask_output=True)
+    torch.testing.assert_close(masks, by_hand, atol=1e-4 * float(by_hand.abs().max()), rtol=1e-4)
+    torch.testing.assert_close(iou, iou_by_hand, atol=1e-4, rtol=1e-4)
+
+
+def test_scenes_are_measured_from_the_first_held_out_one_on(weights: Path) -> None:
+    rows = switched.rows_of_scenes(lambda model, number: [{"prompt": np.array(number)}], weights, 3, progress=False)
+    assert [int(row["prompt"]) for row in rows] == [1000, 1001, 1002]
+    with pytest.raises(ValueError, match="scenes: expected some with at least one mask, got 2 without"):
+        switched.rows_of_scenes(lambda model, number: [], weights, 2, progress=False)
+
+
+def test_a_scene_with_nothing_to_click_on_gives_no_rows(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load("tiny", checkpoint=weights)
+    scene = draw_scene(0)
+    empty = Scene(scene.image, scene.masks[:0], scene.level[:0], scene.parent[:0], ())
+    monkeypatch.setattr(statistics, "draw_scene", lambda seed: empty)
+    assert statistics.prompts_of(1000)[2] == []
+    assert switched.measure_scene(model, 1000) == []
+    assert prompts_of_scene(model, 1000) == []
 
 
 def test_no_hook_stays(decoder: MaskDecoder, recorded: SwitchedDecoder) -> None:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -247,6 +247,59 @@ def test_write_whole_leaves_the_old_file_where_writing_fails(tmp_path: Path) -> 
 def test_steps_or_hours(both: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="give steps or hours, one of the two"):
         Settings(**both)
+
+
+def test_settings_are_those_of_the_published_run_unless_told_otherwise() -> None:
+    assert asdict(Settings(steps=1)) == {
+        "steps": 1,
+        "hours": None,
+        "seed": 0,
+        "images": 8,
+        "prompt_sets": 8,
+        "followed": 3,
+        "box_share": 0.4,
+        "learning_rate": 5e-4,
+        "weight_decay": 0.05,
+        "iou_weight": 3.0,
+        "warm_up": 200,
+        "decay_share": 0.5,
+        "ema": 0.999,
+        "grids": ((0.0, 16), (0.08, 32), (0.8, 64)),
+        "balanced_until": 0.15,
+        "start": None,
+        "precision": "bfloat16",
+        "validate_every": 250,
+        "validation_scenes": 48,
+    }
+
+
+def test_loss_weighs_the_iou_thrice_the_corrections_half_and_the_grouping_ever_less(uninterrupted: Trainer) -> None:
+    for row, grouping in zip(read_log(uninterrupted.out), (0.5, 0.5 / 3, 0.05, 0.05, 0.05), strict=True):
+        later = row["later_mask"] + 3 * row["later_iou"]
+        total = row["mask"] + 3 * row["iou"] + 0.5 * later + grouping * row["grouping"]
+        assert row["loss"] == pytest.approx(total, rel=1e-4)
+
+
+def test_optimizer_decays_the_matrices_alone(tmp_path: Path) -> None:
+    run = Trainer(SMALL, tmp_path, CPU)
+    decayed, plain = run.optimizer.param_groups
+    assert [group["weight_decay"] for group in (decayed, plain)] == [0.05, 0.0]
+    assert {group["betas"] for group in (decayed, plain)} == {(0.9, 0.98)}
+    assert all(p.ndim >= 2 for p in decayed["params"])
+    assert all(p.ndim < 2 for p in plain["params"])
+    assert len(decayed["params"]) + len(plain["params"]) == len(run.parameters)
+
+
+def test_average_follows_fast_at_first_and_slowly_later(tmp_path: Path) -> None:
+    run = Trainer(SMALL, tmp_path, CPU)
+    mean, current = next(run.average.parameters()), next(run.model.parameters())
+    for step, kept in ((0, 0.1), (8, 0.5), (10**6, 0.999)):
+        mean.zero_()
+        with torch.no_grad():
+            current.fill_(1.0)
+        run.step = step
+        run._update_average()
+        torch.testing.assert_close(mean, torch.full_like(mean, 1 - kept), rtol=1e-4, atol=0)
 
 
 def test_learning_rate_warms_up_stays_level_and_decays() -> None:
