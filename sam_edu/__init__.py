@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sam_edu import checkpoints, exercises, figures, modules, official, statistics
+    from sam_edu import ablation, checkpoints, exercises, figures, modules, official
     from sam_edu.choices import name_largest, name_smallest, only_largest
     from sam_edu.example import Example, example
-    from sam_edu.fast_mask_decoder import FastMaskDecoder
+    from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
     from sam_edu.modules import (
         MLP,
         Attention,
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
         MaskDecoder,
         MLPBlock,
         OutputUpscaling,
-        Point,
         PositionEmbeddingRandom,
         PromptEncoder,
+        TracePoint,
         TwoWayAttentionBlock,
         TwoWayTransformer,
         mask_product,
     )
     from sam_edu.predictor import Predictor
     from sam_edu.sam import Sam, load
-    from sam_edu.tracing import Ledger, Trace, intervene, trace
+    from sam_edu.tracing import ShapeTable, Trace, intervene, trace
 
 __version__ = "0.1.0"
 
@@ -41,7 +41,7 @@ _MODULES = {
         "MLPBlock",
         "MaskDecoder",
         "OutputUpscaling",
-        "Point",
+        "TracePoint",
         "PositionEmbeddingRandom",
         "PromptEncoder",
         "TwoWayAttentionBlock",
@@ -50,13 +50,13 @@ _MODULES = {
     ),
     "sam_edu.choices": ("name_largest", "name_smallest", "only_largest"),
     "sam_edu.example": ("Example", "example"),
-    "sam_edu.fast_mask_decoder": ("FastMaskDecoder",),
+    "sam_edu.fast.fast_mask_decoder": ("FastMaskDecoder",),
     "sam_edu.predictor": ("Predictor",),
     "sam_edu.sam": ("Sam", "load"),
-    "sam_edu.tracing": ("Ledger", "Trace", "intervene", "trace"),
+    "sam_edu.tracing": ("ShapeTable", "Trace", "intervene", "trace"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
-_SUBMODULES = ("checkpoints", "exercises", "figures", "modules", "official", "statistics")
+_SUBMODULES = ("checkpoints", "exercises", "figures", "modules", "official", "ablation")
 
 __all__ = [
     "MLP",
@@ -65,18 +65,19 @@ __all__ = [
     "FastMaskDecoder",
     "HypernetworkMLPs",
     "LayerNorm2d",
-    "Ledger",
     "MLPBlock",
     "MaskDecoder",
     "OutputUpscaling",
-    "Point",
     "PositionEmbeddingRandom",
     "Predictor",
     "PromptEncoder",
     "Sam",
+    "ShapeTable",
     "Trace",
+    "TracePoint",
     "TwoWayAttentionBlock",
     "TwoWayTransformer",
+    "ablation",
     "checkpoints",
     "example",
     "exercises",
@@ -89,7 +90,6 @@ __all__ = [
     "name_smallest",
     "official",
     "only_largest",
-    "statistics",
     "trace",
 ]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
 
-from sam_edu.fast_mask_decoder import CHUNK
+from sam_edu.fast.fast_mask_decoder import CHUNK
 
 GRID, PROMPT_TOKENS = 64, 2
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from sam_edu.fast_mask_decoder import FastMaskDecoder
+from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.modules.checks import check_shape
 from sam_edu.sam import Sam
 

@@ -107,7 +107,7 @@ def test_arguments_their_order_and_their_defaults_are_metas(name: str) -> None:
 
 def test_every_class_with_a_counterpart_is_held_to_it() -> None:
     public = {name for name in sam_edu.__all__ if inspect.isclass(getattr(sam_edu, name))}
-    ours_alone = {"Example", "HypernetworkMLPs", "Ledger", "OutputUpscaling", "Point", "Trace"}
+    ours_alone = {"Example", "HypernetworkMLPs", "ShapeTable", "OutputUpscaling", "TracePoint", "Trace"}
     assert set(pairs()) - {"ResizeLongestSide"} == public - ours_alone
     for method in (*DIFFERENCES, *LEFT_OUT):
         name, _, key = method.partition(".")
@@ -194,10 +194,10 @@ def preprocess(**arguments: Any) -> Tensor:
     return model.preprocess(torch.arange(3.0).view(3, 1, 1))
 
 
-def ledger(**arguments: Any) -> Any:
+def shape_table(**arguments: Any) -> Any:
     with sam_edu.trace(small()) as t:
         ready().predict(**CLICK)
-    return t.ledger(**arguments)
+    return t.shape_table(**arguments)
 
 
 def intervene(**select: Any) -> Any:
@@ -332,7 +332,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, tuple[Any, Any]]]] = {
         predict_torch,
         {**PREDICT, "boxes": (None, torch.tensor([[3, 4, 30, 20]])), "mask_input": (None, LOGITS[None])},
     ),
-    "ledger": (ledger, {"notebook": (None, "07")}),
+    "shape-table": (shape_table, {"notebook": (None, "07")}),
     "intervene": (
         intervene,
         {axis: (slice(None), 0) for axis in ("tokens", "dim")},
@@ -388,7 +388,7 @@ def same(a: Any, b: Any) -> bool:
         return same(torch.as_tensor(a), torch.as_tensor(b))
     if isinstance(a, Tensor):
         return a.shape == b.shape and a.dtype == b.dtype and torch.allclose(a, b, rtol=1e-6, atol=1e-7)
-    if isinstance(a, tuple | list) or type(a).__name__ == "Ledger":
+    if isinstance(a, tuple | list) or type(a).__name__ == "ShapeTable":
         return len(a) == len(b) and all(map(same, a, b))
     return bool(a == b)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sam_edu.evaluation.scores import TEST_STREAMS
+from sam_edu.scenes.scene import Scene, draw_scene
 from sam_edu.training.batches import TRAINING_STREAM
-from sam_edu.training.evaluate import TEST_STREAMS
-from sam_edu.training.scenes import Scene, draw_scene
 
 COLUMNS, ROWS, TILE = 4, 6, 160
 COLOURS = np.array([[235, 64, 52], [250, 200, 40], [40, 170, 240]], np.float32)

@@ -1,4 +1,4 @@
-"""Draws the outlines of images/photographs.json over the pictures, for the eye: `python -m tools.draw_photographs`."""
+"""Draws the outlines of images/photograph_outlines.json over them, for the eye: `python -m tools.draw_photographs`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sam_edu.training.photographs import outlines, read_picture
+from sam_edu.evaluation.photographs import outlines, read_picture
 
 FOLDER = Path(__file__).parents[1] / "images"
 TARGET = FOLDER / "photographs.png"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sam_edu.training.clicks import centre_click, tight_box
-from sam_edu.training.scenes import draw_scene
+from sam_edu.scenes.prompts import centre_click, tight_box
+from sam_edu.scenes.scene import draw_scene
 
 SEED = (9, 951)
 """Chosen by eye, before any model was trained, among scenes with an object, a part and a sub-part over each other."""

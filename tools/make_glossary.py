@@ -1,7 +1,7 @@
 """Write the glossary of the series: python -m tools.make_glossary.
 
-Tensors come from the ledger of a decode, so that no row can name a tensor, an axis or a shape that is not there. What
-the paper and Meta's code call them, and the words that are no tensors, stand in two short tables below.
+Tensors come from the shape table of a decode, so that no row can name a tensor, an axis or a shape that is not
+there. What the paper and Meta's code call them, and the words that are no tensors, stand in two short tables below.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from sam_edu import sam, tracing
 
 PATH = Path(__file__).resolve().parent.parent / "notebooks" / "GLOSSARY.md"
 
-# Per end of a name in the ledger: the paper's word, and the name in Meta's code. The first that fits counts.
+# Per end of a name in the shape_table: the paper's word, and the name in Meta's code. The first that fits counts.
 NAMES: tuple[tuple[str, str, str], ...] = (
     (r"prompt_encoder\.sparse_embeddings", "sparse prompts, embedded: prompt tokens", "sparse_prompt_embeddings"),
     (r"prompt_encoder\.dense_embeddings", "dense prompt (mask)", "dense_prompt_embeddings"),
@@ -48,7 +48,7 @@ NAMES: tuple[tuple[str, str, str], ...] = (
 
 
 class Term(NamedTuple):
-    """A word that is no tensor of the ledger."""
+    """A word that is no tensor of the shape_table."""
 
     ours: str
     paper: str
@@ -134,7 +134,7 @@ def glossary() -> str:
 
 
 def names_of(name: str) -> tuple[str, str]:
-    """The paper's word and Meta's name for a tensor of the ledger.
+    """The paper's word and Meta's name for a tensor of the shape_table.
 
     Raises:
         KeyError: none is known, because the tensor is new.
@@ -145,7 +145,7 @@ def names_of(name: str) -> tuple[str, str]:
     raise KeyError(f"{name}: no word for it yet; add it to NAMES in {Path(__file__).name}")
 
 
-def _ledger() -> tracing.Ledger:
+def _ledger() -> tracing.ShapeTable:
     """Every tensor of a decode for one click, of a decoder without values: shapes alone, no numbers."""
     with torch.device("meta"):
         model = sam.build_tiny()
@@ -155,13 +155,13 @@ def _ledger() -> tracing.Ledger:
         with tracing.trace(model) as t:
             sparse, dense = model.prompt_encoder(points=(click, labels), boxes=None, masks=None)
             model.mask_decoder(image, model.prompt_encoder.get_dense_pe(), sparse, dense, multimask_output=True)
-    return t.ledger()
+    return t.shape_table()
 
 
-def _tensor_lines(ledger: tracing.Ledger) -> Iterator[str]:
+def _tensor_lines(shape_table: tracing.ShapeTable) -> Iterator[str]:
     """A line per kind of tensor; rows that differ in their block, or in being q, k or v, become one."""
     lines: dict[tuple[str, ...], list[str]] = {}
-    for row in ledger:
+    for row in shape_table:
         name = re.sub(r"layers\.\d", "layers.{i}", row.name)
         paper, official = names_of(row.name)
         shape = " x ".join(map(str, row.shape))

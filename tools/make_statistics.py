@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sam_edu import statistics
+from sam_edu import ablation
+from sam_edu.ablation.held_out import join, measure_prompts
+from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.sam import tiny_weights
-from sam_edu.training.held_out import join, measure_prompts
-from sam_edu.training.switched import measure, merge, missing, store
 
 SCENES = 100
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=SCENES, help="held-out scenes, about 2.5 clicks each")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--weights", type=Path, default=tiny_weights(), help="a safetensors file of the tiny model")
-    parser.add_argument("--out", type=Path, default=statistics.stored_at(), help="the file to write")
+    parser.add_argument("--out", type=Path, default=ablation.stored_at(), help="the file to write")
     less = parser.add_mutually_exclusive_group()
     less.add_argument("--new", action="store_true", help="only the switches that the file does not hold")
     less.add_argument("--only", choices=["prompts"], help="only what is measured with everything on; switches stay")
@@ -30,8 +30,8 @@ def main() -> None:
         parser.error(f"--scenes: expected at least 1, got {args.scenes}")
     torch.set_num_threads(1)
     if args.new or args.only:
-        before = statistics.read(args.out, weights=args.weights)  # refuses the file of other weights
-        scenes = int(before["prompts"][:, 0].max()) + 1 - statistics.FIRST_SCENE
+        before = ablation.read(args.out, weights=args.weights)  # refuses the file of other weights
+        scenes = int(before["prompts"][:, 0].max()) + 1 - ablation.FIRST_SCENE
         if args.new:
             data = merge(before, measure(args.weights, scenes, args.processes, names=missing(before)))
         else:
@@ -42,7 +42,7 @@ def main() -> None:
             measure_prompts(args.weights, args.scenes, args.processes),
         )
     store(data, args.out)
-    stats = statistics.load(args.out, weights=args.weights)
+    stats = ablation.load(args.out, weights=args.weights)
     print(f"{args.out}: {args.out.stat().st_size:,} bytes\n{stats!r}")
     print(f"IoU as it is: best of three {stats.baseline().mean():.3f}, picked {stats.baseline('picked').mean():.3f}")
     for row, place in enumerate(("at the deepest error", "at a random error")):

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
+from sam_edu.evaluation.attention_share import attention_shares, share_table
+from sam_edu.evaluation.baselines import DISC_RADII, FLOOD_TOLERANCES
+from sam_edu.evaluation.failures import worst_clicks
+from sam_edu.evaluation.photograph_scores import photo_table
+from sam_edu.evaluation.scores import TEST_STREAMS, area_table, calibration_table, evaluate, head_table, table
 from sam_edu.figures import cases
 from sam_edu.sam import load
-from sam_edu.training.attention_share import attention_shares, share_table
-from sam_edu.training.baselines import DISC_RADII, FLOOD_TOLERANCES
+from sam_edu.scenes.scene import MIN_AREA, UNSEEN_FAMILIES, UNSEEN_TEXTURES
 from sam_edu.training.batches import SLENDER_SHARE
-from sam_edu.training.evaluate import TEST_STREAMS, area_table, calibration_table, evaluate, head_table, table
-from sam_edu.training.failures import worst_clicks
-from sam_edu.training.photo_scores import photo_table
-from sam_edu.training.scenes import MIN_AREA, UNSEEN_FAMILIES, UNSEEN_TEXTURES
 
 TINY = Path(__file__).resolve().parent.parent / "sam_edu" / "tiny"
 LARGEST = 16_000_000

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from tools import notebook_checks, notebook_compare, notebook_format, notebook_html
+from tools import notebook_format, notebook_freshness, notebook_html, notebook_rules
 from tools.notebook_execution import execute
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -187,13 +187,13 @@ class Runner:
         """Hold the rules and the committed outputs against a run that succeeded."""
         remote = notebook_html.remote_references(page)
         report.problems = [
-            *notebook_checks.problems(executed),
+            *notebook_rules.problems(executed),
             *notebook_html.formula_problems(executed),
             *(f"Its page would load {reference} from the network." for reference in remote),
         ]
-        report.stale = notebook_compare.staleness(committed, executed)
+        report.stale = notebook_freshness.staleness(committed, executed)
         if not report.stale:
-            report.near = notebook_compare.changed_outputs(committed, executed, NEAR)
+            report.near = notebook_freshness.changed_outputs(committed, executed, NEAR)
         report.not_compared = [
             notebook_format.label(committed, index)
             for index, cell in enumerate(committed.cells)
@@ -201,7 +201,7 @@ class Runner:
         ]
         # Outputs that break the rules are not worth committing: first the notebook, then its outputs.
         if self.write and report.stale and not report.problems:
-            notebook_format.write(notebook_compare.keep_fresh_outputs(committed, executed), report.path)
+            notebook_format.write(notebook_freshness.keep_fresh_outputs(committed, executed), report.path)
             report.stale, report.rewritten = [], True
 
     def _prepare(self) -> None:

@@ -42,7 +42,7 @@ def effects(
     A filled dot has an interval that leaves zero out, a hollow one an interval that holds it.
 
     Args:
-        given: per name (mean, low, high), as `sam_edu.statistics` gives them, or any sequence that begins so; or
+        given: per name (mean, low, high), as `sam_edu.ablation` gives them, or any sequence that begins so; or
             several series, each a mapping of the same names.
         title: what this is.
         label: what is measured.

@@ -6,6 +6,6 @@ from sam_edu.modules.layer_norm import LayerNorm2d
 from sam_edu.modules.mask_decoder import MaskDecoder
 from sam_edu.modules.mlp import MLP, MLPBlock
 from sam_edu.modules.output_upscaling import OutputUpscaling
-from sam_edu.modules.point import Point
 from sam_edu.modules.prompt_encoder import PositionEmbeddingRandom, PromptEncoder
+from sam_edu.modules.trace_point import TracePoint
 from sam_edu.modules.two_way_transformer import TwoWayAttentionBlock, TwoWayTransformer

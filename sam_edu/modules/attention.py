@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sam_edu.modules.checks import check_batches, check_shape
-from sam_edu.modules.point import Point
+from sam_edu.modules.trace_point import TracePoint
 
 # "#": a batch of 1 serves all prompt sets.
 Queries = Float[Tensor, "#batch queries dim"]
@@ -43,13 +43,13 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(embedding_dim, self.internal_dim)
         self.out_proj = nn.Linear(self.internal_dim, embedding_dim)
 
-        self.q = Point("batch heads queries head_dim")
-        self.k = Point("batch heads keys head_dim")
-        self.v = Point("batch heads keys head_dim")
-        self.scores = Point("batch heads queries keys")
-        self.weights = Point("batch heads queries keys")
-        self.heads = Point("batch heads queries head_dim")
-        self.out = Point("batch queries dim")
+        self.q = TracePoint("batch heads queries head_dim")
+        self.k = TracePoint("batch heads keys head_dim")
+        self.v = TracePoint("batch heads keys head_dim")
+        self.scores = TracePoint("batch heads queries keys")
+        self.weights = TracePoint("batch heads queries keys")
+        self.heads = TracePoint("batch heads queries head_dim")
+        self.out = TracePoint("batch queries dim")
 
     def forward(self, q: Queries, k: Keys, v: Keys) -> Queries:
         """Attend from `q` to `k`, and gather from `v`.

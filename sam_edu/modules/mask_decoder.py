@@ -8,7 +8,7 @@ from sam_edu.modules.checks import check_batches, check_shape
 from sam_edu.modules.hypernetwork import HypernetworkMLPs, mask_product
 from sam_edu.modules.mlp import MLP
 from sam_edu.modules.output_upscaling import OutputUpscaling
-from sam_edu.modules.point import Point
+from sam_edu.modules.trace_point import TracePoint
 
 
 class MaskDecoder(nn.Module):
@@ -44,14 +44,14 @@ class MaskDecoder(nn.Module):
         self.output_hypernetworks_mlps = HypernetworkMLPs(self.num_mask_tokens, transformer_dim)
         self.iou_prediction_head = MLP(transformer_dim, iou_head_hidden_dim, self.num_mask_tokens, iou_head_depth)
 
-        self.tokens = Point("batch tokens dim")
-        self.src = Point("batch dim height width")
-        self.pos_src = Point("batch dim height width")
-        self.hs = Point("batch tokens dim")
-        self.keys = Point("batch pixels dim")
-        self.hyper_in = Point("batch masks channels")
-        self.masks = Point("batch masks height width")
-        self.iou_pred = Point("batch masks")
+        self.tokens = TracePoint("batch tokens dim")
+        self.src = TracePoint("batch dim height width")
+        self.pos_src = TracePoint("batch dim height width")
+        self.hs = TracePoint("batch tokens dim")
+        self.keys = TracePoint("batch pixels dim")
+        self.hyper_in = TracePoint("batch masks channels")
+        self.masks = TracePoint("batch masks height width")
+        self.iou_pred = TracePoint("batch masks")
 
     def forward(
         self,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sam_edu.modules.checks import check_shape
-from sam_edu.modules.point import Point
+from sam_edu.modules.trace_point import TracePoint
 
 
 class MLP(nn.Module):
@@ -69,7 +69,7 @@ class MLPBlock(nn.Module):
         self.lin1 = nn.Linear(embedding_dim, mlp_dim)
         self.lin2 = nn.Linear(mlp_dim, embedding_dim)
         self.act = act()
-        self.hidden = Point("batch tokens mlp_dim")
+        self.hidden = TracePoint("batch tokens mlp_dim")
 
     def forward(self, x: Float[Tensor, "*rest embedding_dim"]) -> Float[Tensor, "*rest embedding_dim"]:
         """Apply the block to the last axis.

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sam_edu.modules.checks import check_shape
 from sam_edu.modules.layer_norm import LayerNorm2d
-from sam_edu.modules.point import Point
+from sam_edu.modules.trace_point import TracePoint
 
 
 class OutputUpscaling(nn.Sequential):
@@ -35,11 +35,11 @@ class OutputUpscaling(nn.Sequential):
             activation(),
         )
         # Added after the five layers, so that those keep Meta's names 0 to 4.
-        self.doubled_once = Point("batch channels height width")
-        self.normed = Point("batch channels height width")
-        self.activated_once = Point("batch channels height width")
-        self.doubled_twice = Point("batch channels height width")
-        self.activated_twice = Point("batch channels height width")
+        self.doubled_once = TracePoint("batch channels height width")
+        self.normed = TracePoint("batch channels height width")
+        self.activated_once = TracePoint("batch channels height width")
+        self.doubled_twice = TracePoint("batch channels height width")
+        self.activated_twice = TracePoint("batch channels height width")
 
     def __getitem__(self, idx: slice | int) -> nn.Module:
         """One layer, or a slice of them as a plain `nn.Sequential`: `nn.Sequential` would call this constructor."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sam_edu.modules.checks import check_batches, check_shape
 from sam_edu.modules.layer_norm import LayerNorm2d
-from sam_edu.modules.point import Point
+from sam_edu.modules.trace_point import TracePoint
 
 
 class PositionEmbeddingRandom(nn.Module):
@@ -106,8 +106,8 @@ class PromptEncoder(nn.Module):
         )
         self.no_mask_embed = nn.Embedding(1, embed_dim)
 
-        self.sparse_embeddings = Point("batch prompt_tokens dim")
-        self.dense_embeddings = Point("batch dim height width")
+        self.sparse_embeddings = TracePoint("batch prompt_tokens dim")
+        self.dense_embeddings = TracePoint("batch dim height width")
 
     def get_dense_pe(self) -> Float[Tensor, "1 dim height width"]:
         """The positional code of every image token."""

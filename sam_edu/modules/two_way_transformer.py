@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from sam_edu.modules.attention import Attention
 from sam_edu.modules.checks import check_batches, check_shape
 from sam_edu.modules.mlp import MLPBlock
-from sam_edu.modules.point import Point
+from sam_edu.modules.trace_point import TracePoint
 
 # What the two classes hand to each other. "#": a batch of 1 serves all prompt sets.
 Tokens = Float[Tensor, "#batch tokens dim"]
@@ -53,10 +53,10 @@ class TwoWayAttentionBlock(nn.Module):
         self.cross_attn_image_to_token = Attention(embedding_dim, num_heads, attention_downsample_rate)
         self.skip_first_layer_pe = skip_first_layer_pe
 
-        self.queries_1 = Point("batch tokens dim")
-        self.queries_2 = Point("batch tokens dim")
-        self.queries_3 = Point("batch tokens dim")
-        self.keys_4 = Point("batch pixels dim")
+        self.queries_1 = TracePoint("batch tokens dim")
+        self.queries_2 = TracePoint("batch tokens dim")
+        self.queries_3 = TracePoint("batch tokens dim")
+        self.keys_4 = TracePoint("batch pixels dim")
 
     def forward(self, queries: Tokens, keys: Pixels, query_pe: Tokens, key_pe: Pixels) -> tuple[Tokens, Pixels]:
         """Update tokens and image tokens once.

@@ -1,1 +1,1 @@
-"""Training the tiny model: scenes, prompts, losses, the loop, baselines and evaluation."""
+"""Training the tiny model: batches, losses, rounds of prompts, the loop, quick validation."""

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from sam_edu.training.clicks import MAX_VALID, PromptSets, sample_prompt_sets
-from sam_edu.training.scenes import Kind, Scene, draw_scene
+from sam_edu.scenes.prompts import MAX_VALID, PromptSets, sample_prompt_sets
+from sam_edu.scenes.scene import Kind, Scene, draw_scene
 
 TRAINING_STREAM = 1
 """First number of every training scene's seed; the test scenes have others, so that none is ever trained on."""

@@ -9,11 +9,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from sam_edu.fast_mask_decoder import FastMaskDecoder
+from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.modules import PromptEncoder
 from sam_edu.sam import Sam
+from sam_edu.scenes.prompts import corrective_click
 from sam_edu.training.batches import Batch, shrink
-from sam_edu.training.clicks import corrective_click
 from sam_edu.training.losses import best_assignment, pairwise_iou, pairwise_mask_loss
 
 SINGLE_MASK_SHARE = 0.25

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sam_edu.fast_mask_decoder import FastMaskDecoder
+from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.figures import Picture, training_curves
 from sam_edu.modules import Attention
 from sam_edu.sam import Sam, build_tiny

@@ -1,15 +1,15 @@
-"""validate: a few quick scores while training; the full table is `sam_edu.training.evaluate`."""
+"""validate: a few quick scores while training; the full table is `sam_edu.evaluation.scores`."""
 
 import numpy as np
 import torch
 
-from sam_edu.fast_mask_decoder import FastMaskDecoder
+from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.sam import Sam
+from sam_edu.scenes.prompts import random_click, tight_box
+from sam_edu.scenes.scene import draw_scene
 from sam_edu.training.batches import shrink
-from sam_edu.training.clicks import random_click, tight_box
 from sam_edu.training.losses import pairwise_iou
 from sam_edu.training.rounds import Prompts, decode, embed_image, set_grid
-from sam_edu.training.scenes import draw_scene
 
 VALIDATION_STREAM = 2
 """First number of the seeds of validation scenes: never trained on, and not the test scenes either."""

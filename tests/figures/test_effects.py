@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sam_edu import figures
-from sam_edu.statistics import Effect
+from sam_edu.ablation import Effect
 
 RNG = np.random.default_rng(0)
 ONE, TWO = Effect(-0.2, -0.3, -0.1, 40), Effect(0.01, -0.02, 0.04, 40)

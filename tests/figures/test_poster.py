@@ -69,7 +69,7 @@ def test_every_tensor_stands_on_it_with_its_name_and_shape(drawn: Poster, decode
     told = " ".join(text.get_text() for text in texts(drawn))
     words = re.split(r"[^\w-]+", told)
     shapes = re.sub(r" (?=×)|(?<=×) ", "", told)
-    for row in decode.ledger():
+    for row in decode.shape_table():
         assert row.name.rpartition(".")[2] in words, row.name
         assert re.search(rf"(?<![\d×]){'×'.join(map(str, row.shape[1:]))}(?![\d×])", shapes), row
         assert all(part in words for part in row.name.split(".")), row.name

@@ -32,11 +32,11 @@ def assert_same(got, expected):
 
 
 def assert_no_node_for_a_point(program):
-    """Every node comes from some module; none of them from inside a Point."""
+    """Every node comes from some module; none of them from inside a TracePoint."""
     stacks = [list(node.meta["nn_module_stack"].values()) for node in program.graph.nodes if node.op == "call_function"]
     assert len(stacks) > 10
     kinds = {str(kind) for stack in stacks for _, kind in stack}
-    assert not [kind for kind in kinds if "Point" in kind]
+    assert not [kind for kind in kinds if "TracePoint" in kind]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import sam_edu.modules
-from sam_edu.modules import MaskDecoder, Point, PromptEncoder
+from sam_edu.modules import MaskDecoder, PromptEncoder, TracePoint
 
 FILES = sorted(Path(sam_edu.modules.__file__).parent.glob("*.py"))
 TREES = {path.name: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
@@ -35,7 +35,7 @@ def test_all_classes_are_seen():
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_module_says_where_it_comes_from(kind):
-    assert kind is Point or "Source:" in kind.__doc__
+    assert kind is TracePoint or "Source:" in kind.__doc__
 
 
 @pytest.mark.no_shape_check
@@ -51,6 +51,6 @@ def test_points_are_no_part_of_the_state():
     decoder = MaskDecoder(transformer_dim=8, transformer=torch.nn.Identity())
     encoder = PromptEncoder(8, (2, 2), (32, 32), 4)
     for module in (decoder, encoder):
-        points = {name for name, child in module.named_modules() if isinstance(child, Point)}
+        points = {name for name, child in module.named_modules() if isinstance(child, TracePoint)}
         assert points
         assert not [key for key in module.state_dict() if any(key.startswith(f"{name}.") for name in points)]

@@ -60,7 +60,7 @@ def test_ladder_uses_torch_alone() -> None:
 
 def test_recall_questions_and_ledger_are_there() -> None:
     assert "<b>Two questions from earlier notebooks</b>" in NOTEBOOK.sources["summary"]
-    assert NOTEBOOK.sources["ledger-code"].strip() == 't.ledger("05")'
+    assert NOTEBOOK.sources["shape-table-code"].strip() == 't.shape_table("05")'
     assert len(re.findall(r"^\d\. ", NOTEBOOK.sources["summary"], re.MULTILINE)) == 5
 
 

@@ -73,4 +73,4 @@ def test_a_traced_wrapper_cuts_as_for_its_example() -> None:
 
 
 def test_the_ledger_has_no_new_rows() -> None:
-    assert 'assert len(t.ledger("09")) == 0' in NOTEBOOK.sources["ledger-code"]
+    assert 'assert len(t.shape_table("09")) == 0' in NOTEBOOK.sources["shape-table-code"]

@@ -7,7 +7,7 @@ import re
 
 from notebook_cells import FOLDER, Notebook
 
-from sam_edu import fast_mask_decoder
+from sam_edu.fast import fast_mask_decoder
 
 NOTEBOOK = Notebook("10_make_it_fast")
 FAST = FOLDER.parent / "sam_edu" / "fast_mask_decoder.py"
@@ -94,5 +94,5 @@ def test_fewer_places_are_tried_from_all_to_few() -> None:
 
 
 def test_there_are_no_new_rows() -> None:
-    assert NOTEBOOK.printed("ledger-code").startswith("0 new rows")
-    assert "FastMaskDecoder passes no point" in NOTEBOOK.printed("ledger-code")
+    assert NOTEBOOK.printed("shape-table-code").startswith("0 new rows")
+    assert "FastMaskDecoder passes no point" in NOTEBOOK.printed("shape-table-code")

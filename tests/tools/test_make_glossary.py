@@ -33,7 +33,7 @@ def test_committed_page_is_up_to_date(page: str) -> None:
 
 def test_every_tensor_of_a_real_decode_stands_in_it_with_its_axes_and_shape(page: str, real: sam_edu.Trace) -> None:
     lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
-    for row in real.ledger():
+    for row in real.shape_table():
         name = "`" + re.sub(r"layers\.\d", "layers.{i}", row.name) + "`"
         [found] = [cells for cells in lines if name in cells[2].split(", ")]
         assert found[3:6] == [row.step, " ".join(row.axes), " x ".join(map(str, row.shape))]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from sam_edu import statistics
-from sam_edu.statistics import FIRST_SCENE, MEASURED, Prompt
+from sam_edu import ablation
+from sam_edu.ablation import FIRST_SCENE, MEASURED, Prompt
 from tools import make_statistics
 
 CLICKS = [Prompt(FIRST_SCENE + i, 0, 0, 5, 6, 7) for i in range(3)]
@@ -50,20 +50,20 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, in
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., statistics.Statistics]:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ablation.Statistics]:
     """Runs the command, and reads its file."""
 
-    def run(*options: str) -> statistics.Statistics:
+    def run(*options: str) -> ablation.Statistics:
         weights, out = tmp_path / "weights", tmp_path / "statistics.npz"
         monkeypatch.setattr(sys, "argv", ["make", "--weights", str(weights), "--out", str(out), *options])
         make_statistics.main()
-        return statistics.load(out, weights=weights)
+        return ablation.load(out, weights=weights)
 
     return run
 
 
 def test_everything_is_measured_unless_told_otherwise(
-    asked: list[tuple[str, int]], command: Callable[..., statistics.Statistics], capsys: pytest.CaptureFixture[str]
+    asked: list[tuple[str, int]], command: Callable[..., ablation.Statistics], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stats = command("--scenes", "3")
     assert asked == [("switches", 3), ("prompts", 3)]
@@ -74,7 +74,7 @@ def test_everything_is_measured_unless_told_otherwise(
 
 
 def test_a_hundred_scenes_are_measured_unless_told_otherwise(
-    asked: list[tuple[str, int]], command: Callable[..., statistics.Statistics]
+    asked: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
 ) -> None:
     command()
     assert asked == [("switches", 100), ("prompts", 100)]
@@ -82,7 +82,7 @@ def test_a_hundred_scenes_are_measured_unless_told_otherwise(
 
 def test_no_scenes_are_refused(
     asked: list[tuple[str, int]],
-    command: Callable[..., statistics.Statistics],
+    command: Callable[..., ablation.Statistics],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
@@ -92,7 +92,7 @@ def test_no_scenes_are_refused(
 
 
 def test_one_part_is_measured_again_and_the_other_stays(
-    asked: list[tuple[str, int]], command: Callable[..., statistics.Statistics]
+    asked: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
 ) -> None:
     command("--scenes", "3")
     stats = command("--only", "prompts")
@@ -104,7 +104,7 @@ def test_one_part_is_measured_again_and_the_other_stays(
 
 
 def test_file_of_other_weights_is_not_completed(
-    asked: list[tuple[str, int]], command: Callable[..., statistics.Statistics], tmp_path: Path
+    asked: list[tuple[str, int]], command: Callable[..., ablation.Statistics], tmp_path: Path
 ) -> None:
     command("--scenes", "3")
     (tmp_path / "weights").write_bytes(b"others")

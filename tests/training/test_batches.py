@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from sam_edu.scenes.scene import Kind, Scene, draw_scene
 from sam_edu.training import batches
 from sam_edu.training.batches import SLENDER_SHARE, TRAINING_STREAM, Batch, draw_batch, label_map, shrink
-from sam_edu.training.scenes import Kind, Scene, draw_scene
 
 SETS = 5
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sam_edu.fast_mask_decoder import FastMaskDecoder
+from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
 from sam_edu.sam import Sam
 from sam_edu.training import rounds

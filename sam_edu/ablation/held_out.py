@@ -1,0 +1,105 @@
+"""Measures `sam_edu.ablation.HeldOutPrompts`: every held-out click with the decoder as it is.
+
+One click, the exact box in its place, and the corrective clicks of `sam_edu.evaluation.scores`, by its own functions.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sam_edu.ablation import CLICKS, MEASURED, TEST_STREAM, four_masks, ious, scene_and_prompts
+from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
+from sam_edu.sam import Sam
+from sam_edu.scenes.prompts import tight_box
+from sam_edu.training.rounds import Prompts, decode, embed_image, next_prompts
+
+
+@torch.no_grad()
+def prompts_of_scene(model: Sam, number: int) -> list[Row]:
+    """Measure all clicks of a held-out scene.
+
+    Args:
+        model: in eval mode, with pictures of 256 pixels.
+        number: of the scene.
+
+    Returns:
+        per click "prompt" (6,), and each array of `MEASURED` without the axis of the clicks.
+    """
+    scene, prompts = scene_and_prompts(number)
+    if not prompts:
+        return []
+    n, device = len(prompts), model.device
+    targets = np.stack([scene.masks[prompt.mask] for prompt in prompts])
+    fast = FastMaskDecoder(model.mask_decoder)
+    image = torch.from_numpy(scene.image).permute(2, 0, 1)[None].to(device)
+    embedding = embed_image(model, image, model.prompt_encoder.image_embedding_size[0])
+    clicks = torch.tensor([[[prompt.x, prompt.y]] for prompt in prompts], dtype=torch.float32, device=device)
+    boxes = torch.from_numpy(np.stack([tight_box(mask) for mask in targets])).to(device)
+    labels, is_box = torch.ones(n, 1, device=device), torch.ones(n, dtype=torch.bool, device=device)
+    by_click = Prompts(clicks, labels, boxes, ~is_box)
+    logits, quality = decode(model, fast, embedding, by_click)
+    box_logits, box_quality = decode(model, fast, embedding, Prompts(clicks, labels, boxes, is_box))
+
+    def scores(drawn: torch.Tensor) -> list[float]:
+        """IoU of one mask per click with the mask that is meant."""
+        return [float(ious(one[None] > 0, target)) for one, target in zip(drawn, targets, strict=True)]
+
+    def correct(place: np.random.Generator | None, give_logits: bool = True) -> np.ndarray:
+        """IoU after 1 to 8 clicks, (clicks, 8)."""
+        now, now_quality, asked = logits, quality, by_click
+        found = [scores(logits[torch.arange(n), 1 + quality[:, 1:].argmax(-1)])]
+        for _ in range(CLICKS - 1):
+            asked = next_prompts(asked, now, now_quality, targets, [place] * n)
+            if not give_logits:
+                asked.mask = None
+            now, now_quality = decode(model, fast, embedding, asked)
+            found.append(scores(now[:, 0]))
+        return np.array(found).T
+
+    rng = np.random.default_rng((TEST_STREAM, number, 2))
+    measured = {
+        "area": (logits > 0).sum(dim=(2, 3)).cpu().numpy(),
+        "corrections": np.stack([correct(None), correct(rng)], axis=1),
+        "corrections_without": correct(None, give_logits=False),
+        "boxes_iou": np.array(scores(box_logits[:, 0])),
+        "boxes_predicted": box_quality[:, 0].cpu().numpy(),
+    }
+    return [
+        {"prompt": np.array(prompt)}
+        | four_masks(logits[i], quality[i], scene, prompt)
+        | {name: values[i] for name, values in measured.items()}
+        for i, prompt in enumerate(prompts)
+    ]
+
+
+def measure_prompts(weights: Path, scenes: int, processes: int = 1, progress: bool = True) -> dict[str, Any]:
+    """Measure stored weights. Arguments and errors as for `sam_edu.ablation.measuring.measure`.
+
+    Returns:
+        the file's stamp and clicks, and the arrays of `MEASURED` under their names in the file.
+    """
+    rows = rows_of_scenes(prompts_of_scene, weights, scenes, processes, progress)
+    stacked = {name: np.stack([row[name] for row in rows]) for name in ("prompt", *MEASURED)}
+    stacked["corrections"] = stacked["corrections"].swapaxes(0, 1)
+    types: dict[str, type] = {"area": np.int32}
+    return {
+        "weights": np.array(ablation.sha256(weights)),
+        "prompts": stacked["prompt"].astype(np.int32),
+        **{f"prompts.{name}": stacked[name].astype(types.get(name, np.float32)) for name in MEASURED},
+    }
+
+
+def join(switches: dict[str, Any], prompts: dict[str, Any]) -> dict[str, Any]:
+    """The file's arrays, from what `switched.measure` and what `measure_prompts` measured.
+
+    Raises:
+        ValueError: they were measured on different weights or clicks.
+    """
+    if str(switches["weights"]) != str(prompts["weights"]) or not np.array_equal(
+        switches["prompts"], prompts["prompts"]
+    ):
+        raise ValueError("the switches were measured on other weights or other clicks: measure everything again")
+    return switches | prompts

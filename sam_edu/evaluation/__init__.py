@@ -1,0 +1,1 @@
+"""Scores of a model on held-out scenes and on photographs, beside what geometry alone reaches."""

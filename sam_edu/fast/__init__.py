@@ -1,0 +1,5 @@
+"""The same decoder with less work."""
+
+from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
+
+__all__ = ["FastMaskDecoder"]

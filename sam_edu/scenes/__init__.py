@@ -1,0 +1,1 @@
+"""Procedural scenes with exact nested masks, and the prompts that are drawn on them."""

@@ -1,0 +1,25 @@
+"""The worst cases are those with the lowest scores, and are drawn as they were measured."""
+
+from pathlib import Path
+
+import torch
+
+from sam_edu.evaluation.failures import worst_clicks
+from sam_edu.evaluation.scores import LEVELS, evaluate
+from sam_edu.sam import build_tiny, load
+from sam_edu.training.trainer import export
+
+
+def test_worst_clicks_repeat_what_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "random.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        export(build_tiny(), path)
+    rows = evaluate(path, 3, progress=False)
+    cases = worst_clicks(load("tiny", checkpoint=path), rows, per_level=1)
+    lowest = [min((row for row in rows if row.level == level), key=lambda row: row.click) for level in range(3)]
+    assert len(cases) == len(LEVELS)
+    for case, row, level in zip(cases, lowest, LEVELS, strict=True):
+        assert f", {level}: IoU {row.click:.2f}" in case.name
+        assert tuple(case.click) == row.place
+        assert case.truth.sum() == row.area

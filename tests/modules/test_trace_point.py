@@ -1,0 +1,17 @@
+"""TracePoint: nothing but a name."""
+
+import torch
+
+from sam_edu.modules import TracePoint
+
+
+def test_returns_its_very_input():
+    x = torch.randn(2, 3)
+    assert TracePoint("batch dim")(x) is x
+
+
+def test_has_no_state():
+    point = TracePoint("batch tokens dim")
+    assert point.axes == ("batch", "tokens", "dim")
+    assert not point.state_dict()
+    assert repr(point) == "TracePoint(batch tokens dim)"
