@@ -77,6 +77,8 @@ def test_before_and_after_share_a_scale_and_an_order() -> None:
     first, second = (axes[i].images[0] for i in (0, 1))
     np.testing.assert_allclose(first.get_array(), BEFORE.numpy()[:, ::-1])
     assert first.get_clim() == second.get_clim()
+    both = np.abs(np.concatenate([BEFORE.numpy(), 3 * AFTER.numpy()]))
+    assert first.get_clim()[1] == pytest.approx(np.quantile(both, 0.99))
 
 
 def test_change_is_on_one_scale_and_says_where_it_is_largest() -> None:

@@ -235,7 +235,7 @@ def test_saves_png_and_svg(tmp_path) -> None:
 
 def test_losses_are_means_over_a_fiftieth_of_the_run_and_scores_are_drawn_as_they_are() -> None:
     values = np.arange(100.0) ** 2
-    picture = figures.training_curves({"mask": (range(100), values)}, {"box": ([50, 99], [0.25, 0.75])})
+    picture = figures.training_curves({"mask": (range(100), values.tolist())}, {"box": ([50, 99], [0.25, 0.75])})
     [loss], [score] = (axes.lines for axes in picture.figure.axes)
     np.testing.assert_array_equal(loss.get_xdata(), np.arange(1, 100))
     np.testing.assert_allclose(loss.get_ydata(), (values[1:] + values[:-1]) / 2)
