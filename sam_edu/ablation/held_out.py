@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sam_edu import ablation
 from sam_edu.ablation import CLICKS, MEASURED, TEST_STREAM, four_masks, ious, scene_and_prompts
 from sam_edu.ablation.measuring import Row, rows_of_scenes
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
