@@ -10,18 +10,18 @@ def test_self_test_stands_at_the_top() -> None:
 
 
 def test_parameters_are_those_of_the_real_decoder() -> None:
-    told = NOTEBOOK.printed("r10-code")
+    printed = NOTEBOOK.printed("r10-code")
     for number in ("1,050,880", "139,808", "132,612"):
-        assert number in told
+        assert number in printed
 
 
 def test_names_of_parameters_are_those_that_meta_uses() -> None:
-    told = NOTEBOOK.printed("same-names")
+    printed = NOTEBOOK.printed("same-names")
     for name in ("lin1.weight", "lin2.bias", "layers.0.weight", "layers.2.bias"):
-        assert repr(name) in told
+        assert repr(name) in printed
 
 
 def test_nothing_is_left_to_drop_out() -> None:
-    told = NOTEBOOK.printed("read-14")
-    assert told.count(" 0 dropout layers") == 2
-    assert told.endswith("True\n")
+    printed = NOTEBOOK.printed("read-14")
+    assert printed.count(" 0 dropout layers") == 2
+    assert printed.endswith("True\n")
