@@ -1,10 +1,10 @@
-"""Everything that draws: tensors and pictures in, a `Picture` with alt text out. Knows arrays, never a model."""
+"""All drawing functions: tensors and images in, a `Figure` with alt text out. They take arrays, never a model."""
 
-from sam_edu.figures.attention import attention_over_picture, token_matrix, who_is_heard
+from sam_edu.figures.attention import attention_over_image, token_matrix, who_is_heard
 from sam_edu.figures.block import (
     before_and_after,
     block_diagram,
-    change_over_picture,
+    change_over_image,
     masks_by_way,
     moves_in_the_plane,
 )
@@ -12,7 +12,7 @@ from sam_edu.figures.budget import two_budgets
 from sam_edu.figures.calibration import calibration
 from sam_edu.figures.cases import Case, cases
 from sam_edu.figures.curves import training_curves
-from sam_edu.figures.diagram import STEPS, decoder_map
+from sam_edu.figures.decoder_map import STEPS, decoder_map
 from sam_edu.figures.effects import effects, head_grid, head_spread
 from sam_edu.figures.features import channels, embeddings
 from sam_edu.figures.hypernetwork import (
@@ -22,6 +22,7 @@ from sam_edu.figures.hypernetwork import (
     logit_cascade,
     mask_grid,
 )
+from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.ladder import (
     attention_diagram,
     curves_over,
@@ -34,11 +35,10 @@ from sam_edu.figures.ladder import (
 from sam_edu.figures.mask_decoder import mask_decoder_diagram
 from sam_edu.figures.masks import logits_and_mask, masks_row, prompts_and_masks
 from sam_edu.figures.mlp import firing_units, line_panels, mlp_diagram
-from sam_edu.figures.picture import Picture
 from sam_edu.figures.positions import (
     curves_along,
+    images,
     masks_by_prompt,
-    pictures,
     pixel_centres,
     position_maps,
     prompt_diagram,
@@ -62,15 +62,15 @@ from sam_edu.figures.upscaling import jumps_by_place, patch_growing, upscaling_d
 __all__ = [
     "STEPS",
     "Case",
-    "Picture",
+    "Figure",
     "attention_diagram",
     "attention_grid",
-    "attention_over_picture",
+    "attention_over_image",
     "before_and_after",
     "block_diagram",
     "calibration",
     "cases",
-    "change_over_picture",
+    "change_over_image",
     "channel_roles",
     "channels",
     "corrections",
@@ -87,6 +87,7 @@ __all__ = [
     "head_split",
     "head_spread",
     "hypernetwork_diagram",
+    "images",
     "jumps_by_place",
     "line_panels",
     "logit_cascade",
@@ -103,7 +104,6 @@ __all__ = [
     "moves_in_the_plane",
     "one_query",
     "patch_growing",
-    "pictures",
     "pixel_centres",
     "position_maps",
     "poster",

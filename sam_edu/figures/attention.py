@@ -10,22 +10,21 @@ from matplotlib.colors import ListedColormap, Normalize, TwoSlopeNorm
 from numpy.typing import ArrayLike
 
 from sam_edu.choices import name_largest
-from sam_edu.figures.arrays import Number, as_array, as_image, as_maps, as_names
-from sam_edu.figures.marks import (
-    Click,
+from sam_edu.figures.kit.arrays import Number, as_array, as_image, as_maps, as_names
+from sam_edu.figures.kit.colours import HEAT, PLAIN, SIGNED, token_colour
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.marks import (
     as_clicks,
-    brightest,
+    draw_edges,
     draw_image,
     draw_outline,
     draw_prompts,
     draw_rings,
-    listed,
-    prompts_in_words,
-    scale_end,
+    draw_ticks,
 )
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import HEAT, PLAIN, SIGNED, WIDTH, bare, blank, heading, theme
-from sam_edu.figures.tokens import token_colour
+from sam_edu.figures.kit.scales import scale_end
+from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.words import brightest, listed, prompts_in_words
 
 
 def token_matrix(
@@ -40,7 +39,7 @@ def token_matrix(
     label: str = "weight",
     digits: int | None = None,
     middle: Number | None = None,
-) -> Picture:
+) -> Figure:
     """Labelled matrices, one panel each: who reads whom, or any table of positive numbers.
 
     Args:
@@ -71,11 +70,11 @@ def token_matrix(
     with theme():
         cell = (WIDTH - 160) / across / len(columns)
         cell = min(cell, 44.0 if count == 1 else 30.0)
-        figure = blank(
-            down * (max(cell, 24.0) * len(rows) + 30) + 70 + (28 if title else 0),
+        figure = titled(
+            title,
+            down * (max(cell, 24.0) * len(rows) + 30) + 70,
             min(WIDTH, across * max(cell * (1.9 if count == 1 else 1.0) * len(columns), 90.0) + 220),
         )
-        heading(figure, title)
         grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
         for i, axes in enumerate(grid.flat):
             if i >= count:
@@ -109,14 +108,14 @@ def token_matrix(
     for name, one in zip(titles, values, strict=True):
         where = name_largest(one, [f"{row} / {column}" for row in rows for column in columns])
         said.append(f"{name} {where} {one.max():.{2 if digits is None else digits}f}".strip())
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Matrices'}: {count} {'matrix' if count == 1 else 'matrices'} of {len(rows)} rows"
         f" ({', '.join(rows)}) by {len(columns)} columns ({', '.join(columns)}). Largest {label}: {'; '.join(said)}.",
     )
 
 
-def attention_over_picture(
+def attention_over_image(
     weights: ArrayLike | Any,
     image: ArrayLike | Any,
     *,
@@ -126,7 +125,7 @@ def attention_over_picture(
     outlines: ArrayLike | Any | None = None,
     ticks: bool = False,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Where each map looks: the picture, then one panel per map, each from zero to its own maximum. A ring: the click.
 
     Args:
@@ -148,8 +147,7 @@ def attention_over_picture(
         across = count + 1 if count < 4 else math.ceil((count + 1) / 2) if count < 10 else 5
         down = math.ceil((count + 1) / across)
         panel = min((WIDTH - 110) / across, 200.0)
-        figure = blank(down * (panel * height / width + 38) + 8 + (28 if title else 0), panel * across + 110)
-        heading(figure, title)
+        figure = titled(title, down * (panel * height / width + 38) + 8, panel * across + 110)
         grid = list(figure.subplots(down, across, squeeze=False).flat)
         first, shown = grid[0], grid[: count + 1]
         draw_image(first, image, panel)
@@ -168,17 +166,16 @@ def attention_over_picture(
                 interpolation="nearest",
             )
             axes.set_title(f"{titles[i]}\nmax {peak:.2g}")
-        for axes in shown:
-            for edge in edges:
-                if axes is first:
-                    draw_outline(axes, edge > 0, "white", width=0.6)
-                elif edge.any():
-                    axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.6, alpha=0.6)
+        for edge in edges:
+            draw_outline(first, edge > 0, "white", width=0.6)
+        bare(first)
+        for axes in shown[1:]:
+            draw_edges(axes, edges)
             bare(axes)
         draw_prompts(first, clicks, size=70)
         for axes in shown[1:]:
             if ticks:
-                _ticks(axes, clicks, 0.045 * width)
+                draw_ticks(axes, clicks, 0.045 * width)
             else:
                 draw_rings(axes, clicks)
         bar = figure.colorbar(drawn, ax=shown[1:], shrink=0.8, aspect=20, pad=0.015, ticks=[0.0, 0.5, 1.0])
@@ -187,7 +184,7 @@ def attention_over_picture(
     for name, one in zip(titles, maps, strict=True):
         said.append(f"{name} at {brightest(one, width, height)}")
     where = f" with {prompts_in_words(clicks)}" if clicks else ""
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Attention'}: the picture{where}, and {count} heat maps of where the attention"
         f" goes. Brightest places as (x, y): {listed(said)}.",
@@ -202,7 +199,7 @@ def who_is_heard(
     points: ArrayLike | Any | None = None,
     limit: Number | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """For each place of the picture, how its attention is shared among the tokens, and who gets most.
 
     Args:
@@ -226,8 +223,7 @@ def who_is_heard(
         across = 4
         down = math.ceil((count + 1) / across)
         panel = (WIDTH - 100) / across
-        figure = blank(down * (panel * height / width + 26) + 8 + (28 if title else 0))
-        heading(figure, title)
+        figure = titled(title, down * (panel * height / width + 26) + 8)
         grid = figure.subplots(down, across, squeeze=False)
         for i, axes in enumerate(grid.flat):
             if i > count:
@@ -240,26 +236,16 @@ def who_is_heard(
                 colours = ListedColormap([token_colour(name) for name in names])
                 axes.imshow(winner, cmap=colours, vmin=-0.5, vmax=count - 0.5, extent=extent, interpolation="nearest")
                 axes.set_title("who is heard most")
-            for edge in edges:
-                if edge.any():
-                    axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.8, alpha=0.8)
+            draw_edges(axes, edges, 0.8, 0.8)
             draw_rings(axes, clicks)
             bare(axes)
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.8, aspect=26, pad=0.015, label="share of the attention")
     said = [f"{name} on {100 * part:.0f} %" for name, part in zip(names, shares, strict=True) if part > 0]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Who is heard'}: one heat map per token of the share of each place's attention that it gets, and a"
         f" map of the token with the largest share: {listed(said)} of the places.",
     )
-
-
-def _ticks(axes: Axes, clicks: list[Click], gap: Number) -> None:
-    """Four short lines towards each click, which end before it."""
-    for x, y, _ in clicks:
-        for to_x, to_y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-            ends = [x + gap * to_x, x + 2.4 * gap * to_x], [y + gap * to_y, y + 2.4 * gap * to_y]
-            axes.plot(*ends, color="#35E0B0", linewidth=1.6, solid_capstyle="butt", scalex=False, scaley=False)
 
 
 def _named(axes: Axes, name: str, colour: str) -> None:

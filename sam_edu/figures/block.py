@@ -5,42 +5,38 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from matplotlib.path import Path
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_maps, as_names
-from sam_edu.figures.diagram import IMAGE, TOKEN, draw_arrow, draw_text
-from sam_edu.figures.ladder import GREY
-from sam_edu.figures.marks import (
-    as_clicks,
-    brightest,
-    draw_image,
-    draw_mask,
-    draw_prompts,
-    draw_rings,
-    listed,
-    scale_end,
-)
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import (
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_maps, as_names
+from sam_edu.figures.kit.colours import (
+    ENCODING,
     FAINT,
+    GREY,
     HEAT,
+    IMAGE,
     INK,
     MASK_COLOURS,
     POSITIVE,
     SIGNED,
     SOFT,
-    WIDTH,
-    bare,
-    blank,
-    heading,
-    theme,
+    TOKEN,
+    token_colour,
 )
-from sam_edu.figures.tokens import token_colour
-
-_CODE = "#A0348C"
+from sam_edu.figures.kit.diagram import (
+    canvas,
+    draw_arrow,
+    draw_box,
+    draw_junction,
+    draw_key,
+    draw_path,
+    draw_sum,
+    draw_text,
+)
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_mask, draw_prompts, draw_rings, overlap
+from sam_edu.figures.kit.scales import scale_end, signed_norm, strongest
+from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.words import brightest, listed
 
 
 def block_diagram(
@@ -50,7 +46,7 @@ def block_diagram(
     dim: int = 256,
     mlp_dim: int = 2048,
     first: bool = True,
-) -> Picture:
+) -> Figure:
     """The two-way block, its four steps with what each reads, adds and normalises.
 
     Args:
@@ -61,16 +57,10 @@ def block_diagram(
         first: whether it is block 0, whose step (1) has neither code nor residual.
     """
     with theme():
-        figure = blank(374, 1000)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, 1000)
-        axes.set_ylim(374, 0)
-        axes.set_axis_off()
+        figure, axes = canvas(374)
         axes.text(8, 20, f"The two-way block, {'layers.0' if first else 'layers.1'}", fontsize=13, fontweight="bold")
-        for at, name, (face, edge) in ((300, "tokens", TOKEN), (378, "image tokens", IMAGE)):
-            axes.scatter([at], [16], s=75, marker="s", c=face, edgecolors=edge, linewidths=1.2)
-            axes.text(at + 10, 16, name, fontsize=9, color=SOFT, va="center")
+        draw_key(axes, 300, 16, "tokens", TOKEN)
+        draw_key(axes, 378, 16, "image tokens", IMAGE)
         _code_mark(axes, 486, 16)
         axes.text(498, 16, "code added to q and k", fontsize=9, color=SOFT, va="center")
         axes.plot([640, 668], [16, 16], color=SOFT, linewidth=1.2, linestyle=(0, (4, 2)))
@@ -90,23 +80,22 @@ def block_diagram(
         for x, y, address, text, norm, colours, coded, result in steps:
             bare_first = first and address == "(1)"
             wide = 118 if address == "(3)" else 92
-            _step(axes, x, y, wide, f"{address}\n{text}", colours)
+            draw_box(axes, x, y, wide, f"{address}\n{text}", colours, height=68, size=8.8)
             draw_arrow(axes, [(starts[address], y), (x - wide / 2, y)])
             plus, after = x + wide / 2 + 24, x + wide / 2 + 66
             if bare_first:
                 draw_arrow(axes, [(x + wide / 2, y), (after - 26, y)])
             else:
                 draw_arrow(axes, [(x + wide / 2, y), (plus - 8, y)])
-                axes.scatter([plus], [y], s=170, c="white", edgecolors=SOFT, linewidths=1.1, zorder=3)
-                draw_text(axes, plus, y, "+", 11, INK)
+                draw_sum(axes, plus, y, SOFT, area=170, line=1.1, plus=INK, size=11)
                 draw_arrow(axes, [(plus + 8, y), (after - 24, y)])
                 _residual(axes, x - wide / 2 - 22, plus, y)
-            _step(axes, after, y, 48, norm, GREY, high=30)
+            draw_box(axes, after, y, 48, norm, GREY, height=30, size=8.8)
             draw_text(axes, after + 4, y - 27, result, 8.5, SOFT)
             if coded and not bare_first:
                 _code_mark(axes, x + wide / 2 - 14, y - 21)
         if first:
-            draw_text(axes, 154, top - 60, "block 0: no code,\nno residual", 8.8, _CODE)
+            draw_text(axes, 154, top - 60, "block 0: no code,\nno residual", 8.8, ENCODING)
         draw_arrow(axes, [(745, top), (984, top)])
         draw_text(axes, 958, top - 17, f"{tokens} × {dim}", 8, SOFT)
         draw_arrow(axes, [(906, low), (984, low)])
@@ -114,12 +103,12 @@ def block_diagram(
         draw_arrow(axes, [(394, low), (394, top + 34)], "keys and\nvalues", (401, (top + low) / 2 + 24), "left")
         draw_arrow(axes, [(770, top), (770, low - 34)], "keys and\nvalues", (777, (top + low) / 2 - 4), "left")
         for dot in ((394, low), (770, top)):
-            axes.plot(*dot, "o", color=SOFT, markersize=4, zorder=4)
+            draw_junction(axes, *dot)
         note = (
             "Codes go to queries and keys, never to values. Every tensor has one more axis in front: the prompt sets."
         )
         draw_text(axes, 500, 356, note, 8.5, SOFT)
-    return Picture(
+    return Figure(
         figure,
         f"Diagram of the two-way block, block {0 if first else 1}. {tokens} tokens and {pixels} image tokens of width"
         f" {dim} come in. (1) The tokens read each other, then norm1"
@@ -130,44 +119,17 @@ def block_diagram(
     )
 
 
-def _step(axes: Axes, x: Number, y: Number, width: Number, text: str, colours: tuple[str, str], high: int = 68) -> None:
-    axes.add_patch(
-        FancyBboxPatch(
-            (x - width / 2, y - high / 2),
-            width,
-            high,
-            boxstyle="round,pad=0,rounding_size=6",
-            facecolor=colours[0],
-            edgecolor=colours[1],
-            linewidth=1.4,
-            zorder=3,
-        )
-    )
-    draw_text(axes, x, y, text, 8.8, INK)
-
-
 def _residual(axes: Axes, start: Number, plus: Number, y: Number) -> None:
     """The dashed way around a step."""
     over = y - 58
-    axes.add_patch(
-        FancyArrowPatch(
-            path=Path([(start, y), (start, over), (plus, over), (plus, y - 9)]),
-            arrowstyle="-|>",
-            mutation_scale=10,
-            color=SOFT,
-            linewidth=1.2,
-            linestyle=(0, (4, 2)),
-            shrinkA=0,
-            shrinkB=0,
-            zorder=2,
-        )
-    )
-    axes.plot(start, y, "o", color=SOFT, markersize=4, zorder=4)
+    corners = [(start, y), (start, over), (plus, over), (plus, y - 9)]
+    draw_path(axes, corners, head=10, linestyle=(0, (4, 2)))
+    draw_junction(axes, start, y)
 
 
 def _code_mark(axes: Axes, x: Number, y: Number) -> None:
-    axes.scatter([x], [y], s=85, c="white", edgecolors=_CODE, linewidths=1.4, zorder=5)
-    axes.scatter([x], [y], s=14, c=_CODE, zorder=6)
+    axes.scatter([x], [y], s=85, c="white", edgecolors=ENCODING, linewidths=1.4, zorder=5)
+    axes.scatter([x], [y], s=14, c=ENCODING, zorder=6)
 
 
 def moves_in_the_plane(
@@ -175,7 +137,7 @@ def moves_in_the_plane(
     *,
     names: tuple[str, str] = ("token", "place"),
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Vectors of two numbers that read others and move: an arrow from where each was to where it went.
 
     Args:
@@ -188,8 +150,7 @@ def moves_in_the_plane(
         raise ValueError("panels: expected at least one, got none")
     said = []
     with theme():
-        figure = blank(300 + (28 if title else 0), min(WIDTH, 330 * len(panels) + 30))
-        heading(figure, title)
+        figure = titled(title, 300, min(WIDTH, 330 * len(panels) + 30))
         row = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
         for i, (axes, (name, (before, after, read))) in enumerate(zip(row, panels.items(), strict=True)):
             before = as_array("before", before, ("vectors", 2)).astype(float)
@@ -214,7 +175,7 @@ def moves_in_the_plane(
             axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
             how_far = np.linalg.norm(after - before, axis=1)
             said.append(f"{name}: {listed([f'{mover} {j} moves by {far:.2f}' for j, far in enumerate(how_far)])}")
-    return Picture(figure, f"{title or 'Moves'}: vectors as points, an arrow from before to after. {'; '.join(said)}.")
+    return Figure(figure, f"{title or 'Moves'}: vectors as points, an arrow from before to after. {'; '.join(said)}.")
 
 
 def before_and_after(
@@ -227,7 +188,7 @@ def before_and_after(
     label: str = "angle (degrees)",
     limit: Number = 90,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """The tokens before and after a step, on one colour scale, and beside them how far each went.
 
     Args:
@@ -247,13 +208,12 @@ def before_and_after(
     places = list(range(before.shape[1])) if order is None else [int(i) for i in order]
     if sorted(places) != list(range(before.shape[1])):
         raise ValueError(f"order: expected each number from 0 to {before.shape[1] - 1} once")
-    top = float(np.quantile(np.abs(np.concatenate([before, after])), 0.99)) or 1.0
+    top = strongest(np.concatenate([before, after]), 0.99)
     with theme():
-        figure = blank(70 + 19 * len(before) + (28 if title else 0))
-        heading(figure, title)
+        figure = titled(title, 70 + 19 * len(before))
         first, second, bars = figure.subplots(1, 3, sharey=True, gridspec_kw={"width_ratios": [4, 4, 2]})
         for axes, one, name in ((first, before, "before"), (second, after, "after")):
-            norm = TwoSlopeNorm(0.0, -top, top)
+            norm = signed_norm(top)
             drawn = axes.imshow(one[:, places], cmap=SIGNED, norm=norm, aspect="auto", interpolation="nearest")
             axes.hlines(np.arange(1, len(names)) - 0.5, -0.5, len(places) - 0.5, color="white", linewidth=2)
             axes.set_title(name)
@@ -276,14 +236,14 @@ def before_and_after(
         bars.set_xlabel(label)
         bars.tick_params(axis="y", length=0)
     said = [f"{name} {value:.0f}" for name, value in zip(names, moved, strict=True)]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Before and after'}: two matrices of {before.shape[0]} tokens by {before.shape[1]} channels, before"
         f" and after the step, and bars of how far each token went, {label}: {listed(said)}.",
     )
 
 
-def change_over_picture(
+def change_over_image(
     maps: ArrayLike | Any,
     image: ArrayLike | Any,
     titles: Sequence[str],
@@ -292,7 +252,7 @@ def change_over_picture(
     outlines: ArrayLike | Any | None = None,
     label: str = "angle (degrees)",
     title: str = "",
-) -> Picture:
+) -> Figure:
     """How far each place went, as heat maps on one scale from zero, beside the picture. A ring: a click.
 
     Args:
@@ -311,8 +271,7 @@ def change_over_picture(
     top = scale_end(float(shown.max()))
     with theme():
         panel = min((WIDTH - 100) / (len(shown) + 1), 230.0)
-        figure = blank(panel * height / width + 36 + (28 if title else 0), panel * (len(shown) + 1) + 100)
-        heading(figure, title)
+        figure = titled(title, panel * height / width + 36, panel * (len(shown) + 1) + 100)
         first, *rest = figure.subplots(1, len(shown) + 1, squeeze=False)[0]
         draw_image(first, image, panel)
         first.set_title("the picture\n")
@@ -321,9 +280,7 @@ def change_over_picture(
         for axes, one, name in zip(rest, shown, titles, strict=True):
             drawn = axes.imshow(one, cmap=HEAT, vmin=0.0, vmax=top, extent=extent, interpolation="nearest")
             axes.set_title(f"{name}\nmean {one.mean():.0f}, from {one.min():.0f} to {one.max():.0f}")
-            for edge in edges:
-                if edge.any():
-                    axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.7, alpha=0.7)
+            draw_edges(axes, edges, 0.7, 0.7)
             draw_rings(axes, clicks)
         for axes in (first, *rest):
             bare(axes)
@@ -331,7 +288,7 @@ def change_over_picture(
     said = []
     for name, one in zip(titles, shown, strict=True):
         said.append(f"{name}: mean {one.mean():.0f}, most ({one.max():.0f}) at {brightest(one, width, height)}")
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Change'}: the picture, and heat maps of how far each place went, {label}. {'; '.join(said)}.",
     )
@@ -345,7 +302,7 @@ def masks_by_way(
     names: Sequence[str],
     points: ArrayLike | Any | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """The same prompt decoded in several ways: a row per mask, a column per way, its IoU with the reference above it.
 
     The picture is drawn paler than it is, so that the masks stand out.
@@ -371,8 +328,7 @@ def masks_by_way(
         panel = min((WIDTH - 40) / len(given), 140.0)
         lines = 1 + max(way.count("\n") for way in given)
         high = panel * size[0] / size[1]
-        figure = blank(len(wanted) * (high + 20) + 15 * lines + 8 + (28 if title else 0), (panel + 4) * len(given) + 34)
-        heading(figure, title)
+        figure = titled(title, len(wanted) * (high + 20) + 15 * lines + 8, (panel + 4) * len(given) + 34)
         grid = figure.subplots(len(wanted), len(given), squeeze=False)
         for x, (way, masks) in enumerate(given.items()):
             for y, axes in enumerate(grid[:, x]):
@@ -390,7 +346,7 @@ def masks_by_way(
     for way, found in scores.items():
         numbers = listed([f"{name} {score:.2f}" for name, score in zip(names, found, strict=True)])
         said.append(f"{' '.join(way.split())}: {numbers}")
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Masks'}: one click decoded in {len(given)} ways, a column each, the unchanged masks dashed. IoU"
         f" with them: {'; '.join(said)}.",
@@ -401,9 +357,3 @@ def _pale(image: Array) -> Array:
     """A picture half way to white, in floats."""
     full = image.astype(float) / (255 if image.dtype.kind in "ui" else 1)
     return (1 + full) / 2
-
-
-def overlap(one: Array, other: Array) -> float:
-    """IoU of two masks; 1 where both are empty."""
-    union = float((one | other).sum())
-    return float((one & other).sum()) / union if union else 1.0

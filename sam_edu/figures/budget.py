@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import Array, as_array, as_names
-from sam_edu.figures.diagram import IMAGE, OUT, TOKEN
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import INK, blank, heading, theme
+from sam_edu.figures.kit.arrays import Array, as_array, as_names
+from sam_edu.figures.kit.colours import IMAGE, INK, OUT, TOKEN
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.theme import theme, titled
 
 _KINDS = {"tokens": TOKEN, "image": IMAGE, "outputs": OUT}
 
@@ -23,7 +23,7 @@ def two_budgets(
     labels: tuple[str, str],
     kinds: Sequence[str] | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Bars to the left and to the right of a part's name: its share of one total, and of another.
 
     Args:
@@ -47,8 +47,7 @@ def two_budgets(
         raise ValueError(f"kinds: there is no {', '.join(unknown)}; there are {', '.join(_KINDS)}")
     shares = [side / side.sum() for side in sides]
     with theme():
-        figure = blank(64 + 25 * len(names) + (28 if title else 0), 900)
-        heading(figure, title)
+        figure = titled(title, 64 + 25 * len(names), 900)
         first, second = figure.subplots(1, 2)
         for axes, side, share, label, turned in zip((first, second), sides, shares, labels, (True, False), strict=True):
             _bars(axes, side, share, chosen, turned)
@@ -60,7 +59,7 @@ def two_budgets(
         first.spines["left"].set_visible(False)
         first.spines["right"].set_visible(True)
     said = [f"{name}: {_percent(a)} and {_percent(b)}" for name, a, b in zip(names, *shares, strict=True)]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Two budgets'}: shares of {labels[0]} ({_short(sides[0].sum())} in all) and of {labels[1]}"
         f" ({_short(sides[1].sum())} in all). {'; '.join(said)}.",

@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import Array, Number, as_array
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import INK, MASK_COLOURS, SOFT, blank, heading, theme
+from sam_edu.figures.kit.arrays import Array, Number, as_array
+from sam_edu.figures.kit.colours import INK, MASK_COLOURS, SOFT
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.theme import theme, titled
 
 
 def calibration(
@@ -20,7 +21,7 @@ def calibration(
     ylabel: str = "true IoU",
     limits: tuple[Number, Number] | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """A panel per pair of series: a faint dot per case, and the means of groups of equal size. Dashed: both alike.
 
     The cases are sorted by what was predicted and cut into groups. A group's dot stands at its mean prediction and its
@@ -51,8 +52,7 @@ def calibration(
     said = []
     with theme():
         side = min(900 / len(given), 360)
-        figure = blank(side + 34 + (28 if title else 0), max(side * len(given), 420))
-        heading(figure, title)
+        figure = titled(title, side + 34, max(side * len(given), 420))
         for axes, (name, (x, y)) in zip(figure.subplots(1, len(given), squeeze=False)[0], given.items(), strict=True):
             groups = np.array_split(np.argsort(x, kind="stable"), bins)
             means = [(float(x[group].mean()), float(y[group].mean())) for group in groups]
@@ -74,7 +74,7 @@ def calibration(
             axes.grid(alpha=0.25)
             said.append(f"{name}: " + ", ".join(f"{a:.2f} / {b:.2f}" for a, b in means))
         figure.axes[0].set_ylabel(ylabel)
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Calibration'}: {ylabel} over {xlabel}, a dot per case, means of {bins} groups of equal size, and a"
         f" dashed line where both are equal. Means of the groups, {xlabel} / {ylabel}: {'; '.join(said)}.",

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam_edu.figures.arrays import as_image
-from sam_edu.figures.marks import as_clicks, draw_image, draw_mask, draw_outline, draw_prompts
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import INK, MASK_COLOURS, WIDTH, bare, blank, heading, theme
+from sam_edu.figures.kit.arrays import as_image
+from sam_edu.figures.kit.colours import INK, MASK_COLOURS
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.marks import as_clicks, draw_image, draw_mask, draw_outline, draw_prompts
+from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Case:
     name: str
 
 
-def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Picture:
+def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Figure:
     """A grid of cases: the mask in colour, what was meant as a dashed line.
 
     Args:
@@ -59,4 +60,4 @@ def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Pictu
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
     said = "; ".join(case.name for case in panels)
-    return Picture(figure, f"{title or 'Cases'}: {len(panels)} pictures, each with a click and a mask. {said}.")
+    return Figure(figure, f"{title or 'Cases'}: {len(panels)} pictures, each with a click and a mask. {said}.")

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import MASK_COLOURS, NEGATIVE, POSITIVE, blank, heading, theme
+from sam_edu.figures.kit.colours import SERIES
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.theme import blank, heading, theme
 
 Curve = tuple[Sequence[float | int], Sequence[float | int]]
 """Steps, and a value at each."""
 
-COLOURS = (*MASK_COLOURS, POSITIVE, NEGATIVE)
 DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)))
 
 
@@ -19,7 +19,7 @@ def training_curves(
     scores: Mapping[str, Curve],
     *,
     title: str = "Training",
-) -> Picture:
+) -> Figure:
     """Losses, smoothed, on the left; scores on the right.
 
     Args:
@@ -42,7 +42,7 @@ def training_curves(
         heading(figure, title)
         left, right = figure.subplots(1, 2)
         for axes, curves, smooth in ((left, losses, True), (right, scores, False)):
-            for (name, (steps, values)), colour, dash in zip(curves.items(), COLOURS, DASHES, strict=False):
+            for (name, (steps, values)), colour, dash in zip(curves.items(), SERIES, DASHES, strict=False):
                 x, y = np.asarray(steps, float), np.asarray(values, float)
                 if smooth:
                     width = max(1, len(y) // 50)
@@ -58,4 +58,4 @@ def training_curves(
         right.set_ylabel("mean IoU")
         right.set_ylim(0, 1)
     last = ", ".join(f"{name} {values[-1]:.2f}" for name, (_, values) in scores.items())
-    return Picture(figure, f"{title}: losses and scores over the steps of a run. Last scores: {last or 'none yet'}.")
+    return Figure(figure, f"{title}: losses and scores over the steps of a run. Last scores: {last or 'none yet'}.")

@@ -6,25 +6,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from sam_edu.choices import name_largest, name_smallest
-from sam_edu.figures.arrays import Array, Number, as_array, as_names
-from sam_edu.figures.marks import listed, scale_end
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import (
-    FAINT,
-    INK,
-    MASK_COLOURS,
-    SIGNED,
-    SOFT,
-    WIDTH,
-    blank,
-    heading,
-    theme,
-)
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
+from sam_edu.figures.kit.colours import FAINT, INK, MASK_COLOURS, SOFT
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.scales import draw_signed, scale_end
+from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.words import listed
 
 MARKS = ("o", "s", "D", "^")
 
@@ -36,7 +27,7 @@ def effects(
     label: str = "change in IoU",
     sort: bool = False,
     digits: int = 3,
-) -> Picture:
+) -> Figure:
     """A row per effect: a dot for the mean, a line for its interval, zero as a dashed line.
 
     A filled dot has an interval that leaves zero out, a hollow one an interval that holds it.
@@ -71,8 +62,7 @@ def effects(
     room = 0.06 * ((high - low) or 1.0)
     with theme():
         each = 15.0 * len(series) + 8
-        figure = blank(56 + each * len(names) + (28 if title else 0) + (16 if nested else 0), WIDTH * 0.86)
-        heading(figure, title)
+        figure = titled(title, 56 + each * len(names) + (16 if nested else 0), WIDTH * 0.86)
         axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
         for j, (key, rows) in enumerate(zip(series, values, strict=True)):
@@ -108,7 +98,7 @@ def effects(
         for name, (mean, start, end) in zip(names, rows, strict=True):
             numbers = [_signed(float(x), digits) for x in (mean, start, end)]
             said.append(f"{name}{', ' + key if key else ''} {numbers[0]} ({numbers[1]} to {numbers[2]})")
-    return Picture(figure, f"{title or 'Effects'}: dots with intervals, {label}, against zero. {'; '.join(said)}.")
+    return Figure(figure, f"{title or 'Effects'}: dots with intervals, {label}, against zero. {'; '.join(said)}.")
 
 
 def head_grid(
@@ -119,7 +109,7 @@ def head_grid(
     label: str = "change in IoU",
     limit: Number | None = None,
     digits: int = 3,
-) -> Picture:
+) -> Figure:
     """A cell per head with its effect; those whose interval leaves zero out are framed, and their numbers bold.
 
     Args:
@@ -139,10 +129,9 @@ def head_grid(
     mean, clear = values[..., 0], (values[..., 1] > 0) | (values[..., 2] < 0)
     top = scale_end(float(np.abs(mean).max())) if limit is None else limit
     with theme():
-        figure = blank(74 + 30 * len(rows) + (28 if title else 0), min(WIDTH, 66 * count + 330))
-        heading(figure, title)
+        figure = titled(title, 74 + 30 * len(rows), min(WIDTH, 66 * count + 330))
         axes = figure.subplots()
-        drawn = axes.imshow(mean, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -top, top), aspect="auto")
+        drawn = draw_signed(axes, mean, top, aspect="auto")
         for y, x in np.ndindex(mean.shape):
             dark = abs(mean[y, x]) > 0.62 * top
             axes.text(
@@ -168,7 +157,7 @@ def head_grid(
         figure.colorbar(drawn, ax=axes, aspect=22, pad=0.02, label=label, extend=ends)
     lowest = name_smallest(mean, [f"{row}, head {i}" for row in rows for i in range(count)])
     framed = [f"{row} {sum(map(bool, line))}" for row, line in zip(rows, clear, strict=True)]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Effects of heads'}: a matrix of {len(rows)} attentions ({', '.join(rows)}) by {count} heads,"
         f" {label}. Lowest: {lowest}, {_signed(float(mean.min()), digits)}."
@@ -184,7 +173,7 @@ def head_spread(
     reference_name: str = "",
     limits: tuple[Number, Number] | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """How each head does over many prompts: a dot at the median, a thick line over the middle half of the prompts, a
     thin one over the middle nine tenths. A panel per attention.
 
@@ -208,8 +197,7 @@ def head_spread(
     across = len(given) if len(given) <= 4 else math.ceil(len(given) / 2)
     down = math.ceil(len(given) / across)
     with theme():
-        figure = blank(down * 190 + 26 + (28 if title else 0) + (14 if reference is not None else 0))
-        heading(figure, title)
+        figure = titled(title, down * 190 + 26 + (14 if reference is not None else 0))
         grid = list(figure.subplots(down, across, squeeze=False, sharey=True).flat)
         drawn = None
         for axes, (name, one) in zip(grid, given.items(), strict=False):
@@ -239,7 +227,7 @@ def head_spread(
         if reference is not None:
             words += f", {reference_name or 'dashed'} {np.median(as_array(name, reference[name], (len(one),))):.2f}"
         said.append(words)
-    return Picture(
+    return Figure(
         figure,
         f"{title or ylabel}: {ylabel} of each head over {len(next(iter(given.values())))} prompts, medians with the"
         f" middle half and nine tenths. Medians: {'; '.join(said)}.",

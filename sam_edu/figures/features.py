@@ -9,10 +9,12 @@ from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import ArrayLike
 
 from sam_edu.choices import name_largest, name_smallest
-from sam_edu.figures.arrays import Array, as_array, as_image, as_names
-from sam_edu.figures.marks import draw_image
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import SIGNED, WIDTH, bare, blank, heading, theme
+from sam_edu.figures.kit.arrays import as_array, as_image, as_names
+from sam_edu.figures.kit.colours import GRID, SIGNED
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.marks import draw_image
+from sam_edu.figures.kit.scales import strongest, three_colours
+from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme, titled
 
 
 def channels(
@@ -26,7 +28,7 @@ def channels(
     cell: int | None = None,
     title: str = "",
     label: str = "value",
-) -> Picture:
+) -> Figure:
     """A contact sheet of channels: red above zero, blue below.
 
     Args:
@@ -45,16 +47,15 @@ def channels(
     if not places or min(places) < 0 or max(places) >= len(maps):
         raise ValueError(f"order: expected numbers from 0 to {len(maps) - 1}, got {places}")
     names = as_names("names", names if names is not None else [str(i) for i in places], len(places))
-    limit = float(np.quantile(np.abs(maps[places]), 0.995)) or 1.0
-    tops = [float(np.abs(maps[i]).max()) or 1.0 for i in places]
+    limit = strongest(maps[places], 0.995)
+    tops = [strongest(maps[i]) for i in places]
     first = 0 if image is None else 1
     height, width = maps.shape[1:]
     with theme():
         columns = min(columns, len(places) + first)
         down = math.ceil((len(places) + first) / columns)
         panel = (WIDTH - 110) / max(columns, 4)
-        figure = blank(down * (panel * height / width + 20) + (28 if title else 0), panel * columns + 90)
-        heading(figure, title)
+        figure = titled(title, down * (panel * height / width + 20), panel * columns + 90)
         grid = figure.subplots(down, columns, squeeze=False)
         for i, axes in enumerate(grid.flat):
             one = i - first
@@ -69,15 +70,15 @@ def channels(
                 drawn = axes.imshow(maps[places[one]] / top, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -1.0, 1.0))
                 axes.set_title(f"{names[one]}: {top:.2g}" if per_channel else names[one], fontsize=8.5, pad=3)
             if cell is not None:
-                axes.vlines(np.arange(cell, width, cell) - 0.5, -0.5, height - 0.5, color="#000000BB", linewidth=0.9)
-                axes.hlines(np.arange(cell, height, cell) - 0.5, -0.5, width - 0.5, color="#000000BB", linewidth=0.9)
+                axes.vlines(np.arange(cell, width, cell) - 0.5, -0.5, height - 0.5, color=GRID, linewidth=0.9)
+                axes.hlines(np.arange(cell, height, cell) - 0.5, -0.5, width - 0.5, color=GRID, linewidth=0.9)
             bare(axes)
         bar = figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=24, pad=0.015, ticks=[-1.0, 0.0, 1.0])
         bar.set_label(f"{label} / the channel's max" if per_channel else label)
         if not per_channel:
             bar.set_ticklabels([f"{sign * limit:.2g}" for sign in (-1, 0, 1)])
     spread = maps[places].std(axis=(1, 2))
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Channels'}: {len(places)} maps of {height} by {width}"
         f" {'each scaled to its own maximum' if per_channel else 'on one colour scale'};"
@@ -91,7 +92,7 @@ def embeddings(
     *,
     image: ArrayLike | Any | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Many channels as three: each place's vector projected on the three directions in which the maps vary most.
 
     Places of like colour hold like vectors. The maps share the directions; each is centred and scaled by itself first,
@@ -120,27 +121,9 @@ def embeddings(
             axes.set_title(name)
             draw_image(axes, drawn, panel)
             bare(axes)
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Embeddings'}: {' and '.join(names)} as colour pictures of {maps.shape[2]} by {maps.shape[3]}"
         f" places, where like colours mean like vectors. The three directions shown hold {100 * kept:.0f} % of the"
         " variance.",
     )
-
-
-def three_colours(maps: Array) -> tuple[Array, float]:
-    """The maps as (maps, height, width, 3) from 0 to 1, and the share of the variance that is left."""
-    count, width, high, wide = maps.shape
-    vectors = maps.transpose(0, 2, 3, 1).reshape(count, -1, width)
-    vectors = vectors - vectors.mean(1, keepdims=True)
-    scale = np.sqrt((vectors**2).sum(2).mean(1))
-    vectors = (vectors / np.maximum(scale, 1e-12)[:, None, None]).reshape(-1, width)
-    variances, directions = np.linalg.eigh(vectors.T @ vectors)
-    first = directions[:, ::-1][:, :3]
-    # An eigenvector's sign is arbitrary: the largest component is made positive, so that colours do not flip.
-    first = first * np.sign(first[np.abs(first).argmax(0), range(3)])
-    three = vectors @ first
-    low, high_value = np.quantile(three, [0.01, 0.99], axis=0)
-    three = np.clip((three - low) / np.maximum(high_value - low, 1e-12), 0.0, 1.0)
-    kept = float(variances[::-1][:3].sum() / max(float(variances.sum()), 1e-12))
-    return three.reshape(count, high, wide, 3), kept

@@ -6,23 +6,20 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
-from matplotlib.patches import FancyBboxPatch
 from numpy.typing import ArrayLike
 
 from sam_edu.choices import name_largest
-from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
-from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
-from sam_edu.figures.ladder import draw_box
-from sam_edu.figures.marks import as_clicks, draw_image, draw_mask, draw_prompts, listed, prompts_in_words, share
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import FAINT, INK, MASK_COLOURS, SIGNED, SOFT, WIDTH, bare, blank, heading, theme
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.kit.colours import ABOVE, BELOW, EDGE, FAINT, GROUPS, IMAGE, INK, MASK_COLOURS, OUT, SOFT, TOKEN
+from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.marks import as_clicks, draw_image, draw_mask, draw_prompts
+from sam_edu.figures.kit.scales import draw_signed, strongest
+from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.words import listed, prompts_in_words, share
 
-_UP, _DOWN = "#B2182B", "#2166AC"
-_GROUPS = ("#B2182B", "#0072B2", "#3B3B3B")
 
-
-def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, dim: int = 256) -> Picture:
+def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, dim: int = 256) -> Figure:
     """Steps (6-2) and (6-3), with the branch (5) that they meet.
 
     Args:
@@ -34,33 +31,15 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
     channels, high, wide = dim // 8, 4 * height, 4 * width
     lane, low = 62 + 17 * (masks - 1), 112 + 34 * masks
     with theme():
-        figure = blank(low + 84, 1000)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, 1000)
-        axes.set_ylim(low + 84, 0)
-        axes.set_axis_off()
-        axes.text(8, 20, "The hypernetwork and its product", fontsize=13, fontweight="bold", va="center")
-        told = "the tokens write the weights, the picture brings the features"
-        axes.text(300, 20, told, fontsize=10, color=SOFT, va="center")
+        figure, axes = canvas(low + 84)
+        subtitle = "the tokens write the weights, the picture brings the features"
+        draw_title(axes, "The hypernetwork and its product", subtitle, 300)
         draw_box(axes, 62, lane, 100, "tokens hs\n(6-1)", TOKEN)
         draw_box(axes, 236, lane, 116, f"cut out the\n{masks} mask tokens", TOKEN)
         draw_arrow(axes, [(112, lane), (178, lane)], f"tokens\n× {dim}", (144, lane - 18))
         for i in range(masks):
             y = lane + 34 * (i - (masks - 1) / 2)
-            axes.add_patch(
-                FancyBboxPatch(
-                    (380, y - 13),
-                    196,
-                    26,
-                    boxstyle="round,pad=0,rounding_size=6",
-                    facecolor=OUT[0],
-                    edgecolor=OUT[1],
-                    linewidth=1.4,
-                    zorder=3,
-                )
-            )
-            draw_text(axes, 478, y, f"MLP {i}: {dim} → {dim} → {dim} → {channels}", 8.6, INK)
+            draw_box(axes, 478, y, 196, f"MLP {i}: {dim} → {dim} → {dim} → {channels}", OUT, height=26, size=8.6)
             draw_arrow(axes, [(294, lane), (320, lane), (320, y), (380, y)])
             draw_arrow(axes, [(576, y), (632, y), (632, lane), (664, lane)])
         draw_text(axes, 340, lane - 17 * masks + 2, f"{dim} each", 8, SOFT)
@@ -78,7 +57,7 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
         draw_arrow(axes, [(865, low), (897, low)])
         note = "Every tensor has one more axis in front: the prompt sets. There is no bias and no activation in (6-3)."
         draw_text(axes, 500, low + 66, note, 8.5, SOFT)
-    return Picture(
+    return Figure(
         figure,
         f"Diagram of the hypernetwork. The {masks} mask tokens are cut out of the tokens after step (6-1). Each goes"
         f" through an MLP of its own, {dim} to {dim} to {dim} to {channels}: step (6-2). Together they are the weights"
@@ -93,7 +72,7 @@ def logit_cascade(
     *,
     title: str = "",
     label: str = "channel, the largest term first",
-) -> Picture:
+) -> Figure:
     """Sums as staircases: each bar starts where the one before ended, up in red and down in blue.
 
     Args:
@@ -105,14 +84,13 @@ def logit_cascade(
         raise ValueError("contributions: expected at least one sum")
     given = {name: as_array(name, one, ("channels",)).astype(float) for name, one in contributions.items()}
     with theme():
-        figure = blank(20 + 158 * len(given) + (28 if title else 0))
-        heading(figure, title)
+        figure = titled(title, 20 + 158 * len(given))
         rows = figure.subplots(len(given), 1, squeeze=False)[:, 0]
         for axes, (name, terms) in zip(rows, given.items(), strict=True):
             order = np.argsort(-np.abs(terms), kind="stable")
             ends = np.cumsum(terms[order])
             starts = ends - terms[order]
-            colours = [_UP if term > 0 else _DOWN for term in terms[order]]
+            colours = [ABOVE if term > 0 else BELOW for term in terms[order]]
             axes.bar(range(len(terms)), ends - starts, bottom=starts, color=colours, width=0.78)
             axes.step(np.arange(len(terms) + 1) - 0.5, [0.0, *ends], where="post", color=SOFT, linewidth=0.7)
             axes.axhline(0.0, color=INK, linewidth=0.9)
@@ -130,7 +108,7 @@ def logit_cascade(
         f" {name_largest(np.abs(terms), [str(i) for i in range(len(terms))])}"
         for name, terms in given.items()
     ]
-    return Picture(figure, f"{title or 'Sums as staircases'}: {'; '.join(said)}.")
+    return Figure(figure, f"{title or 'Sums as staircases'}: {'; '.join(said)}.")
 
 
 def film_strip(
@@ -144,7 +122,7 @@ def film_strip(
     block: int = 4,
     label: str = "logit so far",
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Maps in a row that grow into one another, on one colour scale, with a line where each is zero.
 
     Args:
@@ -164,14 +142,13 @@ def film_strip(
     height, width = frames.shape[1:]
     mask = None if final is None else as_array("final", final, (height, width)) > 0
     first = 0 if image is None else 1
-    limit = float(np.quantile(np.abs(frames), 0.99)) or 1.0
+    limit = strongest(frames, 0.99)
     with theme():
         across = min(columns, len(frames) + first)
         down = math.ceil((len(frames) + first) / across)
         panel = (WIDTH - 100) / max(across, 3)
         lines = 1 + max(name.count("\n") for name in names)
-        figure = blank(down * (panel * height / width + 8 + 13 * lines) + (28 if title else 0), panel * across + 100)
-        heading(figure, title)
+        figure = titled(title, down * (panel * height / width + 8 + 13 * lines), panel * across + 100)
         grid = figure.subplots(down, across, squeeze=False)
         for i, axes in enumerate(grid.flat):
             one = i - first
@@ -182,7 +159,7 @@ def film_strip(
                 draw_image(axes, as_image(image), panel)
                 axes.set_title("the picture", fontsize=8.5, pad=3)
             else:
-                drawn = axes.imshow(frames[one], cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+                drawn = draw_signed(axes, frames[one], limit)
                 if line:
                     _zero_line(axes, frames[one], block)
                 axes.set_title(names[one], fontsize=8.5, pad=3)
@@ -194,7 +171,7 @@ def film_strip(
     alt = f"{title or 'A film strip'}: {len(frames)} maps on one colour scale"
     alt += ", with a line where each is zero" if line else ""
     alt += ", dashed the edge of the final mask. " if mask is not None else ". "
-    return Picture(figure, alt + f"{'; '.join(said)}.".replace("\n", ", "))
+    return Figure(figure, alt + f"{'; '.join(said)}.".replace("\n", ", "))
 
 
 def _zero_line(axes: Axes, values: Array, block: int) -> None:
@@ -210,7 +187,7 @@ def _zero_line(axes: Axes, values: Array, block: int) -> None:
 
 def _final_edge(axes: Axes, mask: Array) -> None:
     if mask.any() and not mask.all():
-        axes.contour(mask, levels=[0.5], colors=["#1B7837"], linewidths=1.3, linestyles=["dashed"])
+        axes.contour(mask, levels=[0.5], colors=[EDGE], linewidths=1.3, linestyles=["dashed"])
 
 
 def channel_roles(
@@ -221,7 +198,7 @@ def channel_roles(
     xlabel: str,
     ylabel: str,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """A dot per channel by two numbers, chosen ones in colour; numbered where it is chosen or far from the origin.
 
     Args:
@@ -235,17 +212,16 @@ def channel_roles(
     x = as_array("across", across, ("channels",)).astype(float)
     y = as_array("upward", upward, x.shape).astype(float)
     groups = {} if groups is None else dict(groups)
-    if len(groups) > len(_GROUPS):
-        raise ValueError(f"groups: expected at most {len(_GROUPS)}, got {len(groups)}")
+    if len(groups) > len(GROUPS):
+        raise ValueError(f"groups: expected at most {len(GROUPS)}, got {len(groups)}")
     with theme():
-        figure = blank(350 + (28 if title else 0), 640)
-        heading(figure, title)
+        figure = titled(title, 350, 640)
         axes = figure.subplots()
         axes.axhline(0.0, color=FAINT, linewidth=0.9, zorder=0)
         axes.axvline(0.0, color=FAINT, linewidth=0.9, zorder=0)
         axes.plot(x, y, "o", color=FAINT, markersize=5)
         chosen: set[int] = set()
-        for (name, members), colour, marker in zip(groups.items(), _GROUPS, "sDo", strict=False):
+        for (name, members), colour, marker in zip(groups.items(), GROUPS, "sDo", strict=False):
             axes.plot(x[list(members)], y[list(members)], marker, color=colour, markersize=8, label=name)
             chosen |= set(members)
         far = np.hypot(x / (np.abs(x).max() or 1.0), y / (np.abs(y).max() or 1.0)) > 0.35
@@ -268,7 +244,7 @@ def channel_roles(
             figure.legend(loc="outside right upper")
     said = [f"{name}: {listed([f'channel {i}' for i in members])}" for name, members in groups.items()]
     alt = f"{title or 'Channels by two numbers'}: {len(x)} dots; {xlabel} from {x.min():.2g} to {x.max():.2g}, {ylabel}"
-    return Picture(figure, f"{alt} from {y.min():.2g} to {y.max():.2g}. {'; '.join(said)}".rstrip(". ") + ".")
+    return Figure(figure, f"{alt} from {y.min():.2g} to {y.max():.2g}. {'; '.join(said)}".rstrip(". ") + ".")
 
 
 def mask_grid(
@@ -282,7 +258,7 @@ def mask_grid(
     numbers: Sequence[int] | None = None,
     size: Number = 200,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Masks in rows and columns, for what comes of each with each.
 
     Args:
@@ -310,8 +286,7 @@ def mask_grid(
         panel = min((WIDTH - 60) / len(columns), float(size))
         lines = 1 if notes is None else 2
         high = panel * image.shape[0] / image.shape[1] + 10 + 14 * lines
-        figure = blank(high * len(rows) + 14 + (28 if title else 0), max(panel * len(columns) + 60, 420))
-        heading(figure, title)
+        figure = titled(title, high * len(rows) + 14, max(panel * len(columns) + 60, 420))
         grid = figure.subplots(len(rows), len(columns), squeeze=False)
         for (y, x), axes in np.ndenumerate(grid):
             draw_image(axes, image, panel)
@@ -339,4 +314,4 @@ def mask_grid(
         for y, x in np.ndindex(len(rows), len(columns))
     ]
     alt = f"{title or 'Masks in rows and columns'}: {where + '. ' if where else ''}{'; '.join(said)}."
-    return Picture(figure, alt.replace("\n", " "))
+    return Figure(figure, alt.replace("\n", " "))

@@ -6,34 +6,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import Array, Number, as_array, as_names
-from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
-from sam_edu.figures.marks import listed
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import (
-    FAINT,
-    INK,
-    MASK_COLOURS,
-    NEGATIVE,
-    POSITIVE,
-    SIGNED,
-    SOFT,
-    WIDTH,
-    bare,
-    blank,
-    heading,
-    theme,
-)
-
-COLOURS = (*MASK_COLOURS, POSITIVE, NEGATIVE, "#9A7B1C", SOFT)
-GREY = ("#F4F4F4", SOFT)
-LEARNED = ("#EADDF1", "#8A4F9E")
-PALE = ("#FBFBFB", "#CFCFCF")
-
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
+from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, LEARNED, OUT, PALE, SERIES, SOFT, TOKEN
+from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.scales import draw_signed, strongest
+from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.words import listed
 
 PARTS = ("projections", "heads", "scores", "softmax", "weighted sum")
 """The parts of `attention_diagram` that can be lit: what is learned, how heads are made and joined, the formula."""
@@ -48,7 +30,7 @@ def attention_diagram(
     heads: int = 8,
     inputs: Sequence[str] = ("tokens\n+ codes", "image tokens\n+ codes", "image tokens\nalone"),
     lit: Iterable[str] | None = None,
-) -> Picture:
+) -> Figure:
     """One attention from its three inputs to its output, with the shapes that travel.
 
     Args:
@@ -73,15 +55,9 @@ def attention_diagram(
     colours = {part: {"projections": LEARNED, "heads": GREY}.get(part, OUT) for part in PARTS}
     colours |= {part: PALE for part in PARTS if part not in shown}
     with theme():
-        figure = blank(330, 1000)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, 1000)
-        axes.set_ylim(330, 0)
-        axes.set_axis_off()
-        axes.text(8, 22, "One attention", fontsize=13, fontweight="bold", va="center")
-        told = f"{queries} queries read {keys} keys, in {heads} heads of width {each}"
-        axes.text(140, 22, told, fontsize=10, color=SOFT, va="center")
+        figure, axes = canvas(330)
+        subtitle = f"{queries} queries read {keys} keys, in {heads} heads of width {each}"
+        draw_title(axes, "One attention", subtitle, 140, y=22)
         q, k, v, high, low = 92, 172, 270, 132, 208
         for y, name, text, count, kind in (
             (q, "q", inputs[0], queries, TOKEN),
@@ -117,7 +93,7 @@ def attention_diagram(
         f"{what} from {text}".replace("\n", " ")
         for what, text in zip(("queries", "keys", "values"), inputs, strict=True)
     )
-    return Picture(
+    return Figure(
         figure,
         f"Diagram of one attention. {queries} queries, {keys} keys and {keys} values of width {dim} ({made}) go through"
         f" q_proj, k_proj and v_proj, each {dim} to {internal}, and are split into {heads} heads of width {each}."
@@ -128,23 +104,6 @@ def attention_diagram(
     )
 
 
-def draw_box(axes: Axes, x: Number, y: Number, width: Number, text: str, colours: tuple[str, str]) -> None:
-    """A box of a diagram, with its text."""
-    axes.add_patch(
-        FancyBboxPatch(
-            (x - width / 2, y - 24),
-            width,
-            48,
-            boxstyle="round,pad=0,rounding_size=6",
-            facecolor=colours[0],
-            edgecolor=colours[1],
-            linewidth=1.4,
-            zorder=3,
-        )
-    )
-    draw_text(axes, x, y, text, 9, "#9A9A9A" if colours == PALE else INK)
-
-
 def one_query(
     query: ArrayLike | Any,
     keys: ArrayLike | Any,
@@ -152,7 +111,7 @@ def one_query(
     weights: ArrayLike | Any,
     *,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """A query among its keys as arrows, its weights as bars, and the values that are mixed.
 
     Args:
@@ -164,22 +123,21 @@ def one_query(
     """
     query, keys = as_array("query", query, (2,)), as_array("keys", keys, ("keys", 2))
     values, weights = as_array("values", values, (len(keys), 2)), as_array("weights", weights, (len(keys),))
-    if len(keys) > len(COLOURS):
-        raise ValueError(f"keys: expected at most {len(COLOURS)}, one colour each, got {len(keys)}")
+    if len(keys) > len(SERIES):
+        raise ValueError(f"keys: expected at most {len(SERIES)}, one colour each, got {len(keys)}")
     result = weights @ values
     with theme():
-        figure = blank(310 + (28 if title else 0))
-        heading(figure, title)
+        figure = titled(title, 310)
         left, middle, right = figure.subplots(1, 3)
         for i, (key, value) in enumerate(zip(keys, values, strict=True)):
-            _vector(left, key, f"key {i}", COLOURS[i])
-            right.plot([result[0], value[0]], [result[1], value[1]], color=COLOURS[i], linewidth=6 * float(weights[i]))
-            right.plot(*value, "o", color=COLOURS[i], markersize=9)
-            right.annotate(f"value {i}", value, xytext=(7, 6), textcoords="offset points", color=COLOURS[i])
+            _vector(left, key, f"key {i}", SERIES[i])
+            right.plot([result[0], value[0]], [result[1], value[1]], color=SERIES[i], linewidth=6 * float(weights[i]))
+            right.plot(*value, "o", color=SERIES[i], markersize=9)
+            right.annotate(f"value {i}", value, xytext=(7, 6), textcoords="offset points", color=SERIES[i])
         _vector(left, query, "query", INK)
         _square(left, np.concatenate([keys, query[None], np.zeros((1, 2))]))
         left.set_title("query and keys")
-        bars = middle.barh(range(len(keys)), weights, color=COLOURS[: len(keys)])
+        bars = middle.barh(range(len(keys)), weights, color=SERIES[: len(keys)])
         middle.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)
         middle.set_yticks(range(len(keys)), [f"key {i}" for i in range(len(keys))])
         middle.invert_yaxis()
@@ -191,7 +149,7 @@ def one_query(
         _square(right, values)
         right.set_title("values, and their weighted sum")
     said = [f"key {i} {weight:.2f}" for i, weight in enumerate(weights)]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'One query'}: arrows for the query and {len(keys)} keys; bars for the weights, {listed(said)}; and"
         f" the values as points with their weighted sum at ({result[0]:.2f}, {result[1]:.2f}).",
@@ -232,7 +190,7 @@ def matrix_product(
     names: Sequence[str] = ("left", "right", "product"),
     digits: int = 1,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """A matrix times a matrix, drawn as cells of one size; one cell of the product is framed with its row and column.
 
     Args:
@@ -250,12 +208,11 @@ def matrix_product(
     row, column = 0, columns - 1
     with theme():
         cell = min(46.0, (WIDTH - 120) / (inner + 2 * columns + 2))
-        figure = blank(cell * max(rows, inner) + 62 + (28 if title else 0), cell * (inner + 2 * columns + 2) + 90)
-        heading(figure, title)
+        figure = titled(title, cell * max(rows, inner) + 62, cell * (inner + 2 * columns + 2) + 90)
         shown = figure.subplots(1, 3, gridspec_kw={"width_ratios": [inner, columns, columns]})
         for axes, name, one, sign in zip(shown, names, (left, right, product), ("", "@", "="), strict=True):
-            limit = float(np.abs(one).max()) or 1.0
-            axes.imshow(one, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+            limit = strongest(one)
+            draw_signed(axes, one, limit)
             if cell >= 30:
                 for y, x in np.ndindex(one.shape):
                     colour = "white" if abs(one[y, x]) > 0.65 * limit else INK
@@ -280,7 +237,7 @@ def matrix_product(
             axes.spines[:].set_visible(False)
             inside = (at[0] + inset, at[1] + inset), wide - 2 * inset, high - 2 * inset
             axes.add_patch(Rectangle(*inside, fill=False, edgecolor="black", linewidth=2.4, zorder=4))
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'A product'}: {names[0]}, {rows} by {inner}, times {names[1]}, {inner} by {columns}, gives"
         f" {names[2]}, {rows} by {columns}. Framed: row {row} times column {column} is one cell of the product.",
@@ -293,7 +250,7 @@ def distributions(
     columns: Sequence[str] | None = None,
     row_label: str = "",
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Weights as bars, the largest first: one panel per distribution, its entropy above it.
 
     Args:
@@ -310,15 +267,14 @@ def distributions(
         raise ValueError("rows: expected as many distributions in each row")
     titles = as_names("columns", columns if columns is not None else [""] * across, across)
     with theme():
-        figure = blank(128 * len(given) + 40 + (28 if title else 0))
-        heading(figure, title)
+        figure = titled(title, 128 * len(given) + 40)
         grid = figure.subplots(len(given), across, squeeze=False, sharex="col", sharey=True)
         said = []
         for y, (name, row) in enumerate(given.items()):
             for x, weights in enumerate(row):
                 axes = grid[y, x]
                 found = _entropy(weights)
-                axes.bar(range(len(weights)), np.sort(weights)[::-1], color=COLOURS[y], width=0.85)
+                axes.bar(range(len(weights)), np.sort(weights)[::-1], color=SERIES[y], width=0.85)
                 head = f"{titles[x]}\n" if y == 0 and titles[x] else ""
                 axes.set_title(f"{head}entropy {found:.2f}")
                 axes.set_ylim(0, 1.02)
@@ -326,7 +282,7 @@ def distributions(
                 said.append(f"{name} {titles[x]} {found:.2f}".replace("  ", " "))
             grid[y, 0].set_ylabel(f"{name}\nweight")
         figure.supxlabel(row_label or "keys, the largest weight first", fontsize=9.5)
-    return Picture(figure, f"{title or 'Distributions'}: bars of weights, sorted. Entropy: {'; '.join(said)}.")
+    return Figure(figure, f"{title or 'Distributions'}: bars of weights, sorted. Entropy: {'; '.join(said)}.")
 
 
 def _one_or_several(name: str, given: ArrayLike | Any) -> Array:
@@ -347,7 +303,7 @@ def curves_over(
     limit: Number | None = None,
     limit_name: str = "",
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Curves over sizes that double, with a dashed line that they cannot or should not cross.
 
     Args:
@@ -363,10 +319,9 @@ def curves_over(
         raise ValueError("curves: expected at least one, got none")
     given = {name: as_array(name, curve, (len(places),)) for name, curve in curves.items()}
     with theme():
-        figure = blank(270 + (28 if title else 0), 620)
-        heading(figure, title)
+        figure = titled(title, 270, 620)
         axes = figure.subplots()
-        styles = zip(given.items(), COLOURS, ("o-", "s--", "^:", "D-."), strict=False)
+        styles = zip(given.items(), SERIES, ("o-", "s--", "^:", "D-."), strict=False)
         for (name, curve), colour, style in styles:
             axes.plot(places, curve, style, color=colour, label=name, markersize=5)
         if limit is not None:
@@ -381,14 +336,14 @@ def curves_over(
         axes.grid(alpha=0.25)
         axes.legend()
     said = [f"{name} from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in given.items()]
-    return Picture(
+    return Figure(
         figure,
         f"{title or ylabel}: {ylabel} over {xlabel} from {places[0]:g} to {places[-1]:g}; {listed(said)}."
         + (f" Dashed: {limit_name}, {float(limit):.2f}." if limit is not None else ""),
     )
 
 
-def head_split(vectors: ArrayLike | Any, heads: int, *, title: str = "") -> Picture:
+def head_split(vectors: ArrayLike | Any, heads: int, *, title: str = "") -> Figure:
     """Vectors as one wide matrix whose channels are coloured by their head, and the same numbers, one matrix per head.
 
     Args:
@@ -398,14 +353,13 @@ def head_split(vectors: ArrayLike | Any, heads: int, *, title: str = "") -> Pict
     """
     vectors = as_array("vectors", vectors, ("length", "channels"))
     length, width = vectors.shape
-    if width % heads or heads > len(COLOURS):
-        raise ValueError(f"heads: must divide {width} and be at most {len(COLOURS)}, got {heads}")
+    if width % heads or heads > len(SERIES):
+        raise ValueError(f"heads: must divide {width} and be at most {len(SERIES)}, got {heads}")
     each = width // heads
-    limit = float(np.abs(vectors).max()) or 1.0
+    limit = strongest(vectors)
     cell = min(26.0, (WIDTH - 100) / width)
     with theme():
-        figure = blank(2 * (cell * length + 54) + (28 if title else 0), cell * (width + 2 * heads) + 60)
-        heading(figure, title)
+        figure = titled(title, 2 * (cell * length + 54), cell * (width + 2 * heads) + 60)
         grid = figure.add_gridspec(2, heads)
         wide = figure.add_subplot(grid[0, :])
         panels = [(wide, vectors, 0)]
@@ -413,24 +367,24 @@ def head_split(vectors: ArrayLike | Any, heads: int, *, title: str = "") -> Pict
             first = i * each
             panels.append((figure.add_subplot(grid[1, i]), vectors[:, first : first + each], first))
         for axes, block, first in panels:
-            axes.imshow(block, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+            draw_signed(axes, block, limit)
             for x in range(block.shape[1]):
-                colour = COLOURS[(first + x) // each]
+                colour = SERIES[(first + x) // each]
                 axes.add_patch(Rectangle((x - 0.5, length - 0.4), 1, 0.32, color=colour, clip_on=False))
             bare(axes)
             if axes is wide:
                 axes.set_title(f"before: {length} × {width}")
                 axes.set_ylabel("tokens")
             else:
-                axes.set_title(f"head {first // each}: {length} × {each}", color=COLOURS[first // each])
-    return Picture(
+                axes.set_title(f"head {first // each}: {length} × {each}", color=SERIES[first // each])
+    return Figure(
         figure,
         f"{title or 'Heads'}: a matrix of {length} rows and {width} channels, cut into {heads} matrices of {each}"
         f" neighbouring channels: head 0 has channels 0 to {each - 1}, head {heads - 1} the last {each}.",
     )
 
 
-def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: str = "") -> Picture:
+def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: str = "") -> Figure:
     """What was wanted, what came, and the difference. What is not finite in yours stays grey.
 
     Args:
@@ -451,18 +405,17 @@ def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: 
     largest = float(np.nanmax(np.abs(difference))) if np.isfinite(difference).any() else math.nan
     with theme():
         high = float(np.clip(250 * wanted.shape[0] / wanted.shape[1], 90, 320))
-        figure = blank(high + 50 + (28 if title else 0))
-        heading(figure, title)
+        figure = titled(title, high + 50)
         for axes, name, one in zip(
             figure.subplots(1, 3), ("target", "yours", "yours − target"), (wanted, came, difference), strict=True
         ):
-            limit = float(np.abs(wanted).max()) or 1.0
+            limit = strongest(wanted)
             axes.set_facecolor(FAINT)
-            drawn = axes.imshow(one, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit), aspect="auto")
+            drawn = draw_signed(axes, one, limit, aspect="auto")
             axes.set_title(name)
             bare(axes)
         figure.colorbar(drawn, ax=list(figure.axes), shrink=0.9, aspect=18, pad=0.015, label="value", extend="both")
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Target and yours'}: three matrices of {wanted.shape[0]} rows and {wanted.shape[1]} columns, the"
         f" target, yours and the difference, which is at most {largest:.2g}.",

@@ -1,20 +1,32 @@
 """The mask decoder's structure, with the names of Meta's code: the parts, the slices, and what is returned."""
 
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 
-from sam_edu.figures.arrays import Number
-from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
-from sam_edu.figures.ladder import GREY, LEARNED
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import IOU_COLOUR, MASK_COLOURS, PADDING, POSITIVE, SOFT, blank, theme
+from sam_edu.figures.kit.arrays import Number
+from sam_edu.figures.kit.colours import (
+    GREY,
+    IMAGE,
+    IOU_COLOUR,
+    LEARNED,
+    MASK_COLOURS,
+    OUT,
+    PADDING,
+    POSITIVE,
+    SOFT,
+    TOKEN,
+    Pair,
+)
+from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_sum, draw_text, draw_title
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.theme import theme
 
 _HIGH, _WIDE = 384, 1000
 
 
 def mask_decoder_diagram(
     prompt_tokens: int = 2, *, masks: int = 4, dim: int = 256, height: int = 64, width: int = 64
-) -> Picture:
+) -> Figure:
     """The class MaskDecoder: its inputs, its six parts, the slices between them, and the choice at the end.
 
     Args:
@@ -30,33 +42,26 @@ def mask_decoder_diagram(
     tall = 76 / tokens  # of a token in the drawn row, which begins at 86
     own, prompts = 86 + (1 + masks) * tall / 2, 86 + (1 + masks + prompt_tokens / 2) * tall
     with theme():
-        figure = blank(_HIGH, _WIDE)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, _WIDE)
-        axes.set_ylim(_HIGH, 0)
-        axes.set_axis_off()
-        axes.text(8, 20, "The class MaskDecoder", fontsize=13, fontweight="bold", va="center")
-        told = "violet: its parts, which hold the parameters; all names are those of Meta's code"
-        axes.text(196, 20, told, fontsize=10, color=SOFT, va="center")
+        figure, axes = canvas(_HIGH)
+        subtitle = "violet: its parts, which hold the parameters; all names are those of Meta's code"
+        draw_title(axes, "The class MaskDecoder", subtitle, 196)
 
-        _box(axes, 66, 92, 116, 46, "iou_token.weight\nmask_tokens.weight", LEARNED)
-        _box(axes, 66, 156, 116, 46, "sparse_prompt_\nembeddings", TOKEN)
-        _box(axes, 66, 254, 116, 46, "image_embeddings", IMAGE)
-        _box(axes, 66, 318, 116, 46, "dense_prompt_\nembeddings", IMAGE)
-        _box(axes, 258, low + 50, 96, 34, "image_pe", IMAGE)
+        _part(axes, 66, 92, 116, 46, "iou_token.weight\nmask_tokens.weight", LEARNED)
+        _part(axes, 66, 156, 116, 46, "sparse_prompt_\nembeddings", TOKEN)
+        _part(axes, 66, 254, 116, 46, "image_embeddings", IMAGE)
+        _part(axes, 66, 318, 116, 46, "dense_prompt_\nembeddings", IMAGE)
+        _part(axes, 258, low + 50, 96, 34, "image_pe", IMAGE)
         _row(axes, 190, 124, masks, prompt_tokens)
         draw_text(axes, 190, 78, "(0) tokens", 9.5, TOKEN[1], bold=True)
         draw_text(axes, 190, 170, f"{tokens} × {dim}", 8.5, SOFT)
         draw_arrow(axes, [(124, 92), (136, 92), (136, own), (150, own)])
         draw_arrow(axes, [(124, 156), (136, 156), (136, prompts), (150, prompts)])
-        axes.scatter([160], [286], s=190, c="white", edgecolors=IMAGE[1], linewidths=1.2, zorder=3)
-        draw_text(axes, 160, 286, "+", 12, IMAGE[1])
+        draw_sum(axes, 160, 286, IMAGE[1])
         draw_arrow(axes, [(124, 254), (160, 254), (160, 276)])
         draw_arrow(axes, [(124, 318), (160, 318), (160, 296)])
         draw_text(axes, 214, 272, "(0) src", 9.5, IMAGE[1], bold=True)
 
-        _box(axes, 350, 205, 120, 196, "transformer\n\n(1) to (4),\ntwice;\n\nthen (6-1)", LEARNED)
+        _part(axes, 350, 205, 120, 196, "transformer\n\n(1) to (4),\ntwice;\n\nthen (6-1)", LEARNED)
         draw_arrow(axes, [(232, 124), (290, 124)])
         draw_arrow(axes, [(170, 286), (290, 286)], f"{dim} × {height} × {width}", (226, 298))
         draw_arrow(axes, [(306, low + 50), (350, low + 50), (350, 303)])
@@ -76,15 +81,15 @@ def mask_decoder_diagram(
         draw_text(axes, 484, 276, "keys", 10.5, IMAGE[1], bold=True)
         draw_arrow(axes, [(410, low), (600, low)], f"{height * width} × {dim}, folded back", (506, low + 12))
 
-        _box(axes, 676, 62, 152, 46, "(7) iou_prediction_head", LEARNED)
-        _box(axes, 676, 160, 152, 46, "(6-2) output_\nhypernetworks_mlps", LEARNED)
-        _box(axes, 676, low, 152, 46, "(5) output_upscaling", LEARNED)
-        _box(axes, 836, 226, 92, 46, "(6-3)\n@ at every pixel", OUT)
+        _part(axes, 676, 62, 152, 46, "(7) iou_prediction_head", LEARNED)
+        _part(axes, 676, 160, 152, 46, "(6-2) output_\nhypernetworks_mlps", LEARNED)
+        _part(axes, 676, low, 152, 46, "(5) output_upscaling", LEARNED)
+        _part(axes, 836, 226, 92, 46, "(6-3)\n@ at every pixel", OUT)
         draw_arrow(axes, [(752, 160), (836, 160), (836, 203)], f"hyper_in\n{masks} × {channels}", (795, 146))
         draw_arrow(axes, [(752, low), (836, low), (836, 249)], "upscaled_embedding", (820, low + 12))
         draw_text(axes, 820, low + 26, f"{channels} × {high} × {wide}", 8.5, SOFT)
 
-        _box(axes, 948, 140, 96, 92, f"(8) multimask_\noutput?\nTrue: 1 to {masks - 1}\nFalse: 0", GREY)
+        _part(axes, 948, 140, 96, 92, f"(8) multimask_\noutput?\nTrue: 1 to {masks - 1}\nFalse: 0", GREY)
         draw_arrow(axes, [(752, 62), (950, 62), (950, 94)], f"iou_pred, {masks}", (850, 52))
         draw_arrow(
             axes, [(882, 226), (950, 226), (950, 186)], f"masks\n{masks} ×\n{high} × {wide}", (944, 256), "center"
@@ -92,7 +97,7 @@ def mask_decoder_diagram(
         row = "The row: black the IoU token, then the mask tokens, green and grey the prompt's tokens."
         draw_text(axes, 650, 350, row, 8.5, SOFT)
         draw_text(axes, 650, 366, "Every tensor has one more axis in front: the prompt sets.", 8.5, SOFT)
-    return Picture(
+    return Figure(
         figure,
         f"Diagram of the class MaskDecoder. Step (0): iou_token, {masks} mask_tokens and {prompt_tokens} prompt tokens"
         f" become a row of {tokens} tokens of width {dim}; image_embeddings plus dense_prompt_embeddings become src,"
@@ -105,20 +110,9 @@ def mask_decoder_diagram(
     )
 
 
-def _box(axes: Axes, x: Number, y: Number, width: Number, high: Number, text: str, colours: tuple[str, str]) -> None:
-    axes.add_patch(
-        FancyBboxPatch(
-            (x - width / 2, y - high / 2),
-            width,
-            high,
-            boxstyle="round,pad=0,rounding_size=6",
-            facecolor=colours[0],
-            edgecolor=colours[1],
-            linewidth=1.4,
-            zorder=3,
-        )
-    )
-    draw_text(axes, x, y, text, 8.6, "#222222")
+def _part(axes: Axes, x: Number, y: Number, width: Number, height: Number, text: str, colours: Pair) -> None:
+    """A box with smaller letters, as names of Meta's code are long."""
+    draw_box(axes, x, y, width, text, colours, height=height, size=8.6)
 
 
 def _row(axes: Axes, x: Number, y: Number, masks: int, prompt_tokens: int) -> None:

@@ -4,22 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
-from sam_edu.figures.marks import (
-    as_box,
-    as_clicks,
-    draw_image,
-    draw_mask,
-    draw_outline,
-    draw_prompts,
-    prompts_in_words,
-    share,
-)
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import INK, MASK_COLOURS, SIGNED, WIDTH, bare, blank, heading, theme
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.kit.colours import INK, MASK_COLOURS
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.marks import as_box, as_clicks, draw_image, draw_mask, draw_outline, draw_prompts
+from sam_edu.figures.kit.scales import draw_signed
+from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme, titled
+from sam_edu.figures.kit.words import prompts_in_words, share
 
 
 def prompts_and_masks(
@@ -32,7 +25,7 @@ def prompts_and_masks(
     names: Sequence[str] | None = None,
     truth: ArrayLike | Any | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """One picture with its pixel axes, the prompts and any number of masks on it, and a legend of the masks.
 
     Args:
@@ -69,7 +62,7 @@ def prompts_and_masks(
     alt = f"{title or 'A picture'}, {width} by {height} pixels"
     alt += f", with {prompts_in_words(clicks, frame)}" if clicks or frame else ""
     alt += f"; {len(held)} dashed outlines, the true masks" if held else ""
-    return Picture(figure, alt + (f"; outlined on it: {'; '.join(said)}." if said else "."))
+    return Figure(figure, alt + (f"; outlined on it: {'; '.join(said)}." if said else "."))
 
 
 def masks_row(
@@ -85,7 +78,7 @@ def masks_row(
     box: ArrayLike | Any | None = None,
     numbers: Sequence[int] | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """A panel per mask, with its predicted and its true IoU above it.
 
     Args:
@@ -135,7 +128,7 @@ def masks_row(
     said = [f"{names[i]} covers {share(layers[i] > 0)}" + (f", {lines[i]}" if lines[i] else "") for i in range(count)]
     alt = f"{title or 'Masks'}: " + (f"the picture with {prompts_in_words(clicks, frame)}. " if clicks or frame else "")
     alt += f"{'; '.join(said)}." + (" Dashed: the true mask." if held is not None else "")
-    return Picture(figure, alt)
+    return Figure(figure, alt)
 
 
 def logits_and_mask(
@@ -147,7 +140,7 @@ def logits_and_mask(
     labels: ArrayLike | Any | None = None,
     limit: Number = 6,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Per mask: the logits with the line where they are zero, and below it the mask that the threshold leaves.
 
     Args:
@@ -167,11 +160,10 @@ def logits_and_mask(
     names = as_names("names", names if names is not None else _numbered(count), count)
     with theme():
         panel = min((WIDTH - 110) / count, 180.0)
-        figure = blank(2 * panel + 24 + (28 if title else 0), panel * count + 110)
-        heading(figure, title)
+        figure = titled(title, 2 * panel + 24, panel * count + 110)
         grid = figure.subplots(2, count, squeeze=False)
         for i, (above, below) in enumerate(grid.T):
-            drawn = above.imshow(logits[i], cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+            drawn = draw_signed(above, logits[i], limit)
             draw_outline(above, logits[i] > 0, INK, width=0.9)
             above.set_title(names[i])
             draw_image(below, image, panel)
@@ -186,7 +178,7 @@ def logits_and_mask(
         f"{name} from {one.min():.1f} to {one.max():.1f}, above 0 on {share(one > 0)}"
         for name, one in zip(names, logits, strict=True)
     ]
-    return Picture(figure, f"{title or 'Logits and masks'}: logits of {'; '.join(said)}. Below, the masks.")
+    return Figure(figure, f"{title or 'Logits and masks'}: logits of {'; '.join(said)}. Below, the masks.")
 
 
 def _on_picture(name: str, given: ArrayLike | Any, image: Array) -> Array:

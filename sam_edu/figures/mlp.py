@@ -8,16 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import Array, Number, as_array, as_names
-from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
-from sam_edu.figures.ladder import COLOURS, GREY, draw_box
-from sam_edu.figures.marks import listed
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import FAINT, SOFT, WIDTH, blank, heading, theme
-from sam_edu.figures.tokens import token_colour
-
-BEND = ("#F3E5F0", "#A4518A")
-"""Fill and edge of a box that bends and learns nothing: ReLU, GELU."""
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
+from sam_edu.figures.kit.colours import ACTIVATION, FAINT, GREY, IMAGE, OUT, SERIES, SOFT, TOKEN, token_colour
+from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_junction, draw_sum, draw_text, draw_title
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.words import listed
 
 _FEW = 4  # more curves than this in a panel are drawn thin, without a legend
 
@@ -29,7 +25,7 @@ def mlp_diagram(
     inner: int = 2048,
     masks: int = 4,
     channels: int = 32,
-) -> Picture:
+) -> Figure:
     """The decoder's MLPs, one lane per step, with the shapes that travel.
 
     Args:
@@ -40,19 +36,13 @@ def mlp_diagram(
         channels: width of what a mask token becomes.
     """
     with theme():
-        figure = blank(330, 1000)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, 1000)
-        axes.set_ylim(330, 0)
-        axes.set_axis_off()
-        axes.text(8, 20, "Two kinds of MLP", fontsize=13, fontweight="bold", va="center")
-        told = "grey: a linear layer, each with weights of its own; what is drawn in pink learns nothing"
-        axes.text(170, 20, told, fontsize=10, color=SOFT, va="center")
+        figure, axes = canvas(330)
+        subtitle = "grey: a linear layer, each with weights of its own; what is drawn in pink learns nothing"
+        draw_title(axes, "Two kinds of MLP", subtitle, 170)
         _block_lane(axes, 96, tokens, dim, inner)
         _exit_lane(axes, 206, "(6-2)", f"MLP, {masks} of them", "mask token", (masks, dim, channels), "weights")
         _exit_lane(axes, 284, "(7)", "MLP, one", "IoU token", (1, dim, masks), "scores")
-    return Picture(
+    return Figure(
         figure,
         f"Diagram of the decoder's MLPs, one lane per step. Step (3), MLPBlock: {tokens} tokens of width {dim} go"
         f" through lin1, {dim} to {inner}, ReLU, and lin2, {inner} to {dim}; the block adds the result to what came in"
@@ -67,7 +57,7 @@ def _block_lane(axes: Axes, y: Number, tokens: int, dim: int, inner: int) -> Non
     _label(axes, y, "(3)", "MLPBlock")
     draw_box(axes, 186, y, 92, "all tokens", TOKEN)
     draw_box(axes, 356, y, 96, f"lin1\n{dim} → {inner}", GREY)
-    draw_box(axes, 500, y, 58, "ReLU", BEND)
+    draw_box(axes, 500, y, 58, "ReLU", ACTIVATION)
     draw_box(axes, 644, y, 96, f"lin2\n{inner} → {dim}", GREY)
     draw_box(axes, 894, y, 96, "LayerNorm", IMAGE)
     draw_arrow(axes, [(232, y), (308, y)], f"{tokens} × {dim}", (279, y - 10))
@@ -75,9 +65,8 @@ def _block_lane(axes: Axes, y: Number, tokens: int, dim: int, inner: int) -> Non
     draw_arrow(axes, [(529, y), (596, y)], f"{tokens} × {inner}", (562, y - 10))
     draw_arrow(axes, [(692, y), (767, y)], f"{tokens} × {dim}", (728, y - 10))
     draw_arrow(axes, [(244, y), (244, y - 44), (780, y - 44), (780, y - 13)], "what came in", (512, y - 53))
-    axes.plot(244, y, "o", color=SOFT, markersize=4, zorder=4)
-    axes.scatter([780], [y], s=210, c="white", edgecolors=IMAGE[1], linewidths=1.2, zorder=3)
-    draw_text(axes, 780, y, "+", 12, IMAGE[1])
+    draw_junction(axes, 244, y)
+    draw_sum(axes, 780, y, IMAGE[1], area=210)
     draw_arrow(axes, [(793, y), (846, y)])
     draw_text(axes, 836, y + 40, "sum and norm belong to the two-way block (notebook 04)", 8.5, SOFT)
 
@@ -92,7 +81,7 @@ def _exit_lane(
     for x, layer, width in ((318, 0, dim), (500, 1, dim), (682, 2, out)):
         draw_box(axes, x, y, 96, f"layers.{layer}\n{dim} → {width}", GREY)
     for x in (409, 591):
-        draw_box(axes, x, y, 50, "ReLU", BEND)
+        draw_box(axes, x, y, 50, "ReLU", ACTIVATION)
         draw_arrow(axes, [(x - 43, y), (x - 25, y)])
         draw_arrow(axes, [(x + 25, y), (x + 43, y)])
     draw_box(axes, 894, y, 96, f"{many} × {out}\n{result}", OUT)
@@ -115,7 +104,7 @@ def line_panels(
     xlabel: str = "x",
     ylabel: str = "",
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Functions of one number, side by side. More than four in one panel are drawn thin, with no name.
 
     Args:
@@ -144,8 +133,7 @@ def line_panels(
     down = -(-len(given) // across)
     everywhere = all(len(curves) == 1 for curves in given.values())
     with theme():
-        figure = blank(down * 236 + (28 if title else 0), min(WIDTH, 80 + 300 * across))
-        heading(figure, title)
+        figure = titled(title, down * 236, min(WIDTH, 80 + 300 * across))
         grid = figure.subplots(down, across, squeeze=False, sharey=everywhere)
         shown = list(zip(grid.flat, given.items(), strict=False))
         for i, (axes, (name, curves)) in enumerate(shown):
@@ -162,7 +150,7 @@ def line_panels(
             axes.set_axis_off()
         for row in grid:
             row[0].set_ylabel(ylabel)
-    return Picture(figure, f"{title or 'Functions'}: {'; '.join(_told(name, c) for name, c in given.items())}.")
+    return Figure(figure, f"{title or 'Functions'}: {'; '.join(_told(name, c) for name, c in given.items())}.")
 
 
 def _curves(axes: Axes, x: Array, curves: Mapping[str, Array]) -> None:
@@ -174,7 +162,7 @@ def _curves(axes: Axes, x: Array, curves: Mapping[str, Array]) -> None:
 
 
 def _colours(count: int) -> list[str]:
-    return [COLOURS[i % len(COLOURS)] for i in range(count)]
+    return [SERIES[i % len(SERIES)] for i in range(count)]
 
 
 def _dashes(count: int) -> list[str]:
@@ -198,7 +186,7 @@ def firing_units(
     names: Sequence[str],
     *,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Which hidden units fire for which token: a row per token, a column per unit that fires for at least one.
 
     A unit fires where its value is above zero. Units are sorted: those that fire for most tokens first.
@@ -220,8 +208,7 @@ def firing_units(
         drawn[row, : len(kept)][fires[row, kept]] = to_rgb(token_colour(name))
     silent = int((counts == 0).sum())
     with theme():
-        figure = blank(86 + 26 * len(names) + (28 if title else 0))
-        heading(figure, title)
+        figure = titled(title, 86 + 26 * len(names))
         axes = figure.subplots()
         axes.imshow(drawn, aspect="auto", interpolation="nearest")
         axes.set_yticks(range(len(names)), [f"{name}: {n}" for name, n in zip(names, fires.sum(1), strict=True)])
@@ -234,7 +221,7 @@ def firing_units(
         axes.tick_params(axis="y", length=0)
         axes.spines[:].set_visible(False)
     said = [f"{name} {int(n)}" for name, n in zip(names, fires.sum(1), strict=True)]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Which units fire'}: a row per token, a column per hidden unit, coloured where it fires. Units that"
         f" fire: {listed(said)}. {int((counts == len(names)).sum())} fire for all tokens, {silent} of"

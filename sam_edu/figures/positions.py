@@ -6,30 +6,21 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from sam_edu.choices import name_largest, name_smallest
-from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
-from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
-from sam_edu.figures.ladder import COLOURS, GREY, draw_box
-from sam_edu.figures.marks import (
-    as_box,
-    as_clicks,
-    draw_image,
-    draw_mask,
-    draw_prompts,
-    listed,
-    prompts_in_words,
-    scale_end,
-    share,
-)
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import FAINT, INK, MASK_COLOURS, SIGNED, SOFT, WIDTH, bare, blank, heading, theme
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, MASK_COLOURS, OUT, SERIES, SOFT, TOKEN
+from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.marks import as_box, as_clicks, draw_image, draw_mask, draw_prompts
+from sam_edu.figures.kit.scales import draw_signed, scale_end
+from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme, titled
+from sam_edu.figures.kit.words import listed, prompts_in_words, share
 
 
-def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: int = 16) -> Picture:
+def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: int = 16) -> Figure:
     """The prompt encoder from clicks, boxes and masks to tokens and a map, with the shapes that travel.
 
     Args:
@@ -42,14 +33,8 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
         raise ValueError(f"dim, inner: expected an even number and a multiple of 4, got {dim} and {inner}")
     mask = 4 * grid
     with theme():
-        figure = blank(410, 1000)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, 1000)
-        axes.set_ylim(410, 0)
-        axes.set_axis_off()
-        axes.text(8, 22, "The prompt encoder", fontsize=13, fontweight="bold", va="center")
-        axes.text(176, 22, "what the decoder's step (0) is given", fontsize=10, color=SOFT, va="center")
+        figure, axes = canvas(410)
+        draw_title(axes, "The prompt encoder", "what the decoder's step (0) is given", 176, y=22)
         click, box, places, prompt, none = 74, 146, 218, 300, 364
         draw_box(axes, 60, click, 100, "a click\n(x, y) and a label", TOKEN)
         draw_box(axes, 60, box, 100, "a box: two\ncorners (x, y)", TOKEN)
@@ -116,7 +101,7 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
         )
         note = "Learned: the embeddings and the convolutions. Random, and fixed for ever: the matrix."
         draw_text(axes, 420, 396, note, 8.5, SOFT)
-    return Picture(
+    return Figure(
         figure,
         f"Diagram of the prompt encoder. A click, and each of a box's two corners, gets 0.5 added and is divided by"
         f" {side}; 2 × place − 1, times a random matrix of 2 by {dim // 2}, times 2 pi gives angles, whose sines and"
@@ -138,7 +123,7 @@ def position_maps(
     limit: Number = 1,
     label: str = "similarity",
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Maps over the unit square, all on one scale: red above zero, blue below. A ring: the place that each belongs to.
 
     Args:
@@ -160,14 +145,13 @@ def position_maps(
     with theme():
         panel = min((WIDTH - 110) / columns, 210.0)
         lines = 1 + max(name.count("\n") for name in names)
-        figure = blank(down * (panel + 4 + 15 * lines) + 20 + (28 if title else 0), panel * columns + 110)
-        heading(figure, title)
+        figure = titled(title, down * (panel + 4 + 15 * lines) + 20, panel * columns + 110)
         grid = figure.subplots(down, columns, squeeze=False, sharex=True, sharey=True)
         for i, axes in enumerate(grid.flat):
             if i >= len(maps):
                 axes.set_axis_off()
                 continue
-            drawn = axes.imshow(maps[i], cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit), extent=(0, 1, 1, 0))
+            drawn = draw_signed(axes, maps[i], limit, extent=(0, 1, 1, 0))
             axes.set_title(names[i])
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
             axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
@@ -178,7 +162,7 @@ def position_maps(
         extend = "both" if float(np.abs(maps).max()) > limit * 1.001 else "neither"
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.85, aspect=20, pad=0.015, label=label, extend=extend)
     said = [f"{name} {_extremes(one)}".replace("\n", " ") for name, one in zip(names, maps, strict=True)]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Maps'}: {len(maps)} {'map' if len(maps) == 1 else 'maps'} of {label} over the picture:"
         f" {'; '.join(said)}.",
@@ -195,7 +179,7 @@ def _extremes(one: Array) -> str:
 
 def wave_and_circle(
     angles: ArrayLike | Any, places: ArrayLike | Any, marked: Sequence[int], *, title: str = ""
-) -> Picture:
+) -> Figure:
     """One direction of a code: sine and cosine along the places, and the same pairs of numbers on a circle.
 
     Args:
@@ -207,17 +191,16 @@ def wave_and_circle(
     places = as_array("places", places, ("places",))
     angles = as_array("angles", angles, (len(places),))
     marks = [int(i) for i in marked]
-    if len(marks) > len(COLOURS) or not all(0 <= i < len(places) for i in marks):
-        raise ValueError(f"marked: expected at most {len(COLOURS)} indices from 0 to {len(places) - 1}, got {marks}")
+    if len(marks) > len(SERIES) or not all(0 <= i < len(places) for i in marks):
+        raise ValueError(f"marked: expected at most {len(SERIES)} indices from 0 to {len(places) - 1}, got {marks}")
     with theme():
-        figure = blank(262 + (28 if title else 0), 820)
-        heading(figure, title)
+        figure = titled(title, 262, 820)
         left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [2.2, 1]})
         left.plot(places, np.sin(angles), color=INK, label="sine")
         left.plot(places, np.cos(angles), color=SOFT, linestyle="--", label="cosine")
         around = np.linspace(0, 2 * np.pi, 200)
         right.plot(np.cos(around), np.sin(around), color=FAINT)
-        for i, colour in zip(marks, COLOURS, strict=False):
+        for i, colour in zip(marks, SERIES, strict=False):
             for values in (np.sin(angles), np.cos(angles)):
                 left.plot(places[i], values[i], "o", color=colour, markersize=8, zorder=3)
             left.axvline(places[i], color=colour, linewidth=1.0, alpha=0.6)
@@ -235,14 +218,14 @@ def wave_and_circle(
         )
         right.set_aspect("equal")
     said = [f"x = {places[i]:.2f} has sine {np.sin(angles[i]):.2f} and cosine {np.cos(angles[i]):.2f}" for i in marks]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'One direction'}: sine and cosine as waves over x, and as points on a circle of radius 1; marked:"
         f" {listed(said)}.",
     )
 
 
-def pixel_centres(pixels: int = 8, cell: int = 4, *, title: str = "") -> Picture:
+def pixel_centres(pixels: int = 8, cell: int = 4, *, title: str = "") -> Figure:
     """Where whole numbers point to on a grid of pixels, without and with half a pixel added.
 
     Args:
@@ -253,8 +236,7 @@ def pixel_centres(pixels: int = 8, cell: int = 4, *, title: str = "") -> Picture
     if cell < 1 or pixels < cell or pixels % cell:
         raise ValueError(f"pixels: expected a multiple of cell, {cell}, got {pixels}")
     with theme():
-        figure = blank(250 + (28 if title else 0), 620)
-        heading(figure, title)
+        figure = titled(title, 250, 620)
         numbers = np.arange(pixels)
         for axes, shift, name in zip(
             figure.subplots(1, 2), (0.0, 0.5), ("x, y as they are", "x + 0.5, y + 0.5"), strict=True
@@ -265,13 +247,13 @@ def pixel_centres(pixels: int = 8, cell: int = 4, *, title: str = "") -> Picture
                 axes.plot([0, pixels], [i, i], color=SOFT, linewidth=thick)
             axes.add_patch(Rectangle((0, 0), cell, cell, facecolor=IMAGE[0], zorder=0))
             x, y = (one.ravel() + shift for one in np.meshgrid(numbers, numbers))
-            axes.plot(x, y, ".", color=COLOURS[0], markersize=7, label="pixels")
+            axes.plot(x, y, ".", color=SERIES[0], markersize=7, label="pixels")
             first = numbers[:cell].mean() + shift
             axes.plot(
                 first,
                 first,
                 "X",
-                color=COLOURS[5],
+                color=SERIES[5],
                 markersize=11,
                 label=f"mean of the cell's {cell * cell}",
             )
@@ -286,7 +268,7 @@ def pixel_centres(pixels: int = 8, cell: int = 4, *, title: str = "") -> Picture
                 spine.set_visible(False)
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right center")
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Pixel centres'}: {pixels} by {pixels} pixels, and a dot for the place of each. As they are, whole"
         f" numbers point to the pixels' corners, and the mean of the first cell's {cell * cell} pixels is"
@@ -304,7 +286,7 @@ def curves_along(
     xlabel: str,
     ylabel: str,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Curves over a plain axis, each with a dashed one to be held against, and a band.
 
     Args:
@@ -324,10 +306,9 @@ def curves_along(
     places = as_array("places", places, ("places",))
     given = {name: as_array(name, curve, (len(places),)) for name, curve in curves.items()}
     with theme():
-        figure = blank(260 + (28 if title else 0), 680)
-        heading(figure, title)
+        figure = titled(title, 260, 680)
         axes = figure.subplots()
-        for (name, curve), colour, style in zip(given.items(), COLOURS, styles, strict=False):
+        for (name, curve), colour, style in zip(given.items(), SERIES, styles, strict=False):
             axes.plot(places, curve, style, color=colour, label=name, markersize=4)
             if name in (dashed or {}):
                 axes.plot(places, as_array(name, (dashed or {})[name], (len(places),)), "--", color=INK, linewidth=1.0)
@@ -339,14 +320,14 @@ def curves_along(
         axes.grid(alpha=0.25)
         axes.legend(title="dashed: the formula" if dashed else None)
     said = [f"{name} from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in given.items()]
-    return Picture(
+    return Figure(
         figure,
         f"{title or ylabel}: {ylabel} over {xlabel} from {places[0]:g} to {places[-1]:g}; {listed(said)}."
         + (" Dashed: the formula." if dashed else ""),
     )
 
 
-def pictures(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: str = "") -> Picture:
+def images(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: str = "") -> Figure:
     """Pictures in a row.
 
     Args:
@@ -361,13 +342,12 @@ def pictures(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: 
     with theme():
         panel = min((WIDTH - 20) / len(shown), 240.0)
         lines = 1 + max(name.count("\n") for name in names)
-        figure = blank(panel + 6 + 15 * lines + (28 if title else 0), panel * len(shown) + 20)
-        heading(figure, title)
+        figure = titled(title, panel + 6 + 15 * lines, panel * len(shown) + 20)
         for axes, image, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, names, strict=True):
             draw_image(axes, image, panel)
             axes.set_title(name)
             bare(axes)
-    return Picture(figure, f"{title or 'Pictures'}: {len(shown)} pictures: {listed(names)}.".replace("\n", " "))
+    return Figure(figure, f"{title or 'Pictures'}: {len(shown)} pictures: {listed(names)}.".replace("\n", " "))
 
 
 def masks_by_prompt(
@@ -381,7 +361,7 @@ def masks_by_prompt(
     numbers: Sequence[int] | None = None,
     corners: bool = False,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """A panel per prompt set: its own clicks and box on the picture, and the mask that they gave.
 
     Args:
@@ -436,7 +416,7 @@ def masks_by_prompt(
             ]
             words += [prompts_in_words([], box)] if box is not None else []
             said.append(f"{names[i]}, {listed(words) or 'no prompt'}: {share(layers[i] > 0)}".replace("\n", " "))
-    return Picture(
+    return Figure(
         figure, f"{title or 'Prompts and their masks'}: {count} panels with what the mask covers. {'; '.join(said)}."
     )
 
@@ -457,7 +437,7 @@ def signed_matrix(
     digits: int = 2,
     label: str = "value",
     title: str = "",
-) -> Picture:
+) -> Figure:
     """A table of numbers of both signs, each in its cell: red above zero, blue below.
 
     Args:
@@ -474,10 +454,9 @@ def signed_matrix(
     limit = scale_end(float(np.abs(values).max()))
     with theme():
         cell = min(92.0, (WIDTH - 240) / len(columns))
-        figure = blank(36 * len(rows) + 40 + (28 if title else 0), cell * len(columns) + 240)
-        heading(figure, title)
+        figure = titled(title, 36 * len(rows) + 40, cell * len(columns) + 240)
         axes = figure.subplots()
-        drawn = axes.imshow(values, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit), aspect="auto")
+        drawn = draw_signed(axes, values, limit, aspect="auto")
         axes.set_xticks(range(len(columns)), columns)
         axes.set_yticks(range(len(rows)), rows)
         axes.tick_params(length=0)
@@ -497,7 +476,7 @@ def signed_matrix(
     furthest = name_largest(off, [f"{rows[y]} / {columns[x]}" for y, x in cells] or ["nothing"])
     apart = "apart from the diagonal " if square else ""
     value = values[cells[int(off.argmax())]] if cells else 0.0
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'A table'}: {label}, {len(rows)} rows ({', '.join(rows)}) by {len(columns)} columns"
         f" ({', '.join(columns)}); furthest from zero {apart}{furthest}, {value:.{digits}f}.",

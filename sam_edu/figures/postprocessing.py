@@ -5,35 +5,23 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm, hsv_to_rgb
+from matplotlib.colors import hsv_to_rgb
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
-from sam_edu.figures.block import overlap
-from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
-from sam_edu.figures.ladder import draw_box
-from sam_edu.figures.marks import Click, as_clicks, draw_image, draw_mask, draw_outline, draw_prompts, listed, share
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import (
-    FAINT,
-    INK,
-    MASK_COLOURS,
-    NEGATIVE,
-    POSITIVE,
-    SIGNED,
-    SOFT,
-    WIDTH,
-    bare,
-    blank,
-    heading,
-    theme,
-)
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.kit.colours import EDGE, FAINT, IMAGE, INK, MASK_COLOURS, NEGATIVE, OUT, POSITIVE, SOFT, TOKEN
+from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.marks import Click, as_clicks, draw_image, draw_mask, draw_outline, draw_prompts, overlap
+from sam_edu.figures.kit.scales import draw_signed
+from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.words import listed, share
 
 Size = tuple[int, int]
 
 
-def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1024, low: int = 256) -> Picture:
+def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1024, low: int = 256) -> Figure:
     """The way into the model's frame, for the picture and for a click, and the way back, for the logits.
 
     Args:
@@ -46,14 +34,8 @@ def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1
     tall, wide = int(height * scale + 0.5), int(width * scale + 0.5)
     lanes = 74, 172, 270
     with theme():
-        figure = blank(332, 1000)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, 1000)
-        axes.set_ylim(332, 0)
-        axes.set_axis_off()
-        axes.text(8, 20, "There and back", fontsize=13, fontweight="bold", va="center")
-        axes.text(142, 20, "every size is height × width; a click is (x, y)", fontsize=10, color=SOFT, va="center")
+        figure, axes = canvas(332)
+        draw_title(axes, "There and back", "every size is height × width; a click is (x, y)", 142)
         there, click, back = lanes
         draw_box(axes, 70, there, 120, f"the picture\n{height} × {width}", IMAGE)
         draw_box(axes, 268, there, 150, f"longer side to {side}\n{tall} × {wide}", IMAGE)
@@ -80,7 +62,7 @@ def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1
             draw_arrow(axes, [(start, back), (end, back)])
         note = "Only the encoders and the decoder are learned. Logits and masks have two more axes in front."
         draw_text(axes, 500, 320, note, 8.5, SOFT)
-    return Picture(
+    return Figure(
         figure,
         f"Diagram of the way there and back. There: the picture, {height} by {width}, is scaled by {scale:.3g} to"
         f" {tall} by {wide}, padded on the right and below to {side} by {side}, and goes through the image encoder. A"
@@ -93,7 +75,7 @@ def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1
 
 def resampled_line(
     values: ArrayLike | Any, ways: Mapping[str, tuple[ArrayLike | Any, ArrayLike | Any]], *, title: str = ""
-) -> Picture:
+) -> Figure:
     """Numbers on a line and what was read off between them, a panel per way.
 
     Args:
@@ -107,8 +89,7 @@ def resampled_line(
     middles = np.arange(len(values)) + 0.5
     said = []
     with theme():
-        figure = blank(250 + (28 if title else 0), min(WIDTH, 60 + 420 * len(ways)))
-        heading(figure, title)
+        figure = titled(title, 250, min(WIDTH, 60 + 420 * len(ways)))
         for axes, (name, (places, found)) in zip(
             figure.subplots(1, len(ways), squeeze=False, sharey=True)[0], ways.items(), strict=True
         ):
@@ -128,7 +109,7 @@ def resampled_line(
         figure.axes[0].set_ylabel("logit")
         figure.axes[0].legend()
     given = ", ".join(f"{value:g}" for value in values)
-    return Picture(
+    return Figure(
         figure, f"{title or 'A line, resampled'}: {given} in the middles of {len(values)} pixels. {'; '.join(said)}."
     )
 
@@ -140,7 +121,7 @@ def sized_maps(
     frame: Size | None = None,
     limit: Number = 6,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Logits of several sizes in a row, all drawn to the same scale, with the line where they are zero.
 
     Args:
@@ -163,16 +144,13 @@ def sized_maps(
     scale = (WIDTH - 90 - 12 * len(sizes)) / across
     high = max(size[0] for size in sizes)
     with theme():
-        figure = blank(scale * high + 54 + (28 if title else 0))
-        heading(figure, title)
+        figure = titled(title, scale * high + 54)
         panels = figure.subplots(1, len(sizes), squeeze=False, gridspec_kw={"width_ratios": [s[1] for s in sizes]})[0]
         for i, (axes, (name, one)) in enumerate(zip(panels, given.items(), strict=False)):
-            drawn = axes.imshow(one, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit))
+            drawn = draw_signed(axes, one, limit)
             draw_outline(axes, one > 0, INK, width=0.9)
             if frame is not None and i < len(given) - 1 and one.shape != tuple(frame):
-                axes.add_patch(
-                    Rectangle((-0.5, -0.5), frame[1], frame[0], fill=False, edgecolor="#1B7837", linestyle="--")
-                )
+                axes.add_patch(Rectangle((-0.5, -0.5), frame[1], frame[0], fill=False, edgecolor=EDGE, linestyle="--"))
             axes.set_title(f"{name}\n{one.shape[0]} × {one.shape[1]}")
         if picture is not None:
             draw_image(panels[-1], picture, scale * picture.shape[1])
@@ -184,7 +162,7 @@ def sized_maps(
     said = [f"{name}, {one.shape[0]} by {one.shape[1]}, above 0 on {share(one > 0)}" for name, one in given.items()]
     alt = f"{title or 'Maps of several sizes'}: {'; '.join(said)}."
     alt += " Last: the picture with the mask." if picture is not None else ""
-    return Picture(figure, alt + (" Dashed: where the picture ends and the padding begins." if frame else ""))
+    return Figure(figure, alt + (" Dashed: where the picture ends and the padding begins." if frame else ""))
 
 
 def _same_scale(axes: Axes, high: int) -> None:
@@ -206,7 +184,7 @@ def corrections(
     columns: int = 6,
     zoom: bool = False,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Masks after one click, two, three ...: a row per way, what is meant dashed, its IoU above each panel.
 
     Args:
@@ -238,8 +216,7 @@ def corrections(
     with theme():
         panel = min((WIDTH - 40) / max(across, 3), 230.0)
         high = panel * (window[3] - window[1]) / (window[2] - window[0])
-        figure = blank(len(given) * (high + 24) + 8 + (28 if title else 0), (panel + 4) * across + 34)
-        heading(figure, title)
+        figure = titled(title, len(given) * (high + 24) + 8, (panel + 4) * across + 34)
         grid = figure.subplots(len(given), across, squeeze=False)
         for y, (name, masks) in enumerate(given.items()):
             scores = [overlap(mask, meant) for mask in masks]
@@ -255,7 +232,7 @@ def corrections(
             grid[y, 0].set_ylabel(name)
             shown = scores[first - 1 : first - 1 + across]
             said.append(f"{name}: IoU ".removeprefix(": ") + ", ".join(f"{score:.2f}" for score in shown))
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Corrections'}: masks after {first} to {first + across - 1} clicks, a row each; dashed what"
         f" is meant; the newest click is the largest. {'; '.join(said)}.",
@@ -294,7 +271,7 @@ def many_masks(
     *,
     points: ArrayLike | Any | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Panels with many masks over each other, the largest lowest, each in a colour of its own.
 
     Args:
@@ -315,8 +292,7 @@ def many_masks(
     with theme():
         panel = min((WIDTH - 10) / max(count, 3), 300.0)
         high = panel * image.shape[0] / image.shape[1]
-        figure = blank(high + 26 + (28 if title else 0), (panel + 4) * count + 6)
-        heading(figure, title)
+        figure = titled(title, high + 26, (panel + 4) * count + 6)
         panels = list(figure.subplots(1, count, squeeze=False)[0])
         if dots is not None:
             draw_image(panels[0], image, panel)
@@ -332,7 +308,7 @@ def many_masks(
             bare(axes)
     said = [f"{name}: {len(masks)}, {share(_any(masks))} covered" for name, masks in given.items()]
     alt = f"{title or 'Many masks'}: " + (f"a picture with a grid of {len(dots)} clicks; " if dots is not None else "")
-    return Picture(figure, f"{alt}masks laid over each other, {listed(said)}.")
+    return Figure(figure, f"{alt}masks laid over each other, {listed(said)}.")
 
 
 def _any(masks: Array) -> Array:
@@ -351,7 +327,7 @@ def mean_bars(
     *,
     label: str = "mean IoU",
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Means with their intervals, a row per name and a mark per series, from zero to one.
 
     Args:
@@ -367,8 +343,7 @@ def mean_bars(
     values = {key: np.array([list(one[name])[:3] for name in names], float) for key, one in series.items()}
     said = []
     with theme():
-        figure = blank(70 + (12 + 15 * len(series)) * len(names) + (28 if title else 0), WIDTH * 0.86)
-        heading(figure, title)
+        figure = titled(title, 70 + (12 + 15 * len(series)) * len(names), WIDTH * 0.86)
         axes = figure.subplots()
         for j, (key, rows) in enumerate(values.items()):
             at = np.arange(len(names)) + (j - (len(values) - 1) / 2) * 0.7 / len(values)
@@ -385,4 +360,4 @@ def mean_bars(
         axes.tick_params(axis="y", length=0)
         if len(values) > 1:
             figure.legend(loc="outside upper right", ncols=len(values))
-    return Picture(figure, f"{title or label}: {label} with intervals. {'; '.join(said)}.")
+    return Figure(figure, f"{title or label}: {label} with intervals. {'; '.join(said)}.")

@@ -6,20 +6,17 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from sam_edu.figures.arrays import Number
-from sam_edu.figures.diagram import IMAGE, OUT, TOKEN, draw_arrow, draw_text
-from sam_edu.figures.ladder import GREY, draw_box
-from sam_edu.figures.marks import listed
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import INK, MASK_COLOURS, NEGATIVE, POSITIVE, SOFT, WIDTH, blank, heading, theme
-
-_COLOURS = (*MASK_COLOURS, POSITIVE, NEGATIVE, "#9A7B1C", "#7A5195")
-_REST = "#C9C9C9"
+from sam_edu.figures.kit.arrays import Number
+from sam_edu.figures.kit.colours import BEYOND, FAINT, GREY, IMAGE, INK, MASK_COLOURS, OUT, SOFT, STEP_COLOURS, TOKEN
+from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.words import listed
 
 
 def folding_diagram(
     tokens: int = 7, pixels: int = 4096, *, dim: int = 256, internal: int = 128, heads: int = 8
-) -> Picture:
+) -> Figure:
     """The scores of step (2) in two orders of the same product, with the multiplications that each part costs.
 
     Args:
@@ -33,14 +30,8 @@ def folding_diagram(
     plain = {"project": pixels * dim * internal, "meet": tokens * pixels * internal}
     folded = {"fold": tokens * internal * dim, "meet": rows * pixels * dim}
     with theme():
-        figure = blank(300, 1000)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, 1000)
-        axes.set_ylim(300, 0)
-        axes.set_axis_off()
-        axes.text(8, 20, "The same scores in two orders", fontsize=13, fontweight="bold", va="center")
-        axes.text(272, 20, "under each product: its multiplications", fontsize=10, color=SOFT, va="center")
+        figure, axes = canvas(300)
+        draw_title(axes, "The same scores in two orders", "under each product: its multiplications", 272)
         for y, name in ((92, "as written"), (222, "folded")):
             axes.text(8, y - 44, name, fontsize=10.5, fontweight="bold", va="center")
         _lane(axes, 92, ("image tokens", f"{pixels} × {dim}", IMAGE), ("keys", f"{pixels} × {internal}", IMAGE))
@@ -51,7 +42,7 @@ def folding_diagram(
             draw_text(axes, 950, y, f"in all\n{_millions(one + many)}", 9.5, INK, bold=True)
         draw_text(axes, 690, 92 - 38, f"queries, {tokens} × {internal}", 8.5, TOKEN[1])
         draw_text(axes, 690, 222 - 38, f"image tokens, {pixels} × {dim}", 8.5, IMAGE[1])
-    return Picture(
+    return Figure(
         figure,
         f"Diagram of one product in two orders. As written: {pixels} image tokens of width {dim} are projected to keys"
         f" of width {internal} ({_millions(plain['project'])} multiplications) and meet {tokens} queries"
@@ -84,7 +75,7 @@ def step_times(
     unit: str = "time",
     title: str = "",
     note: str = "",
-) -> Picture:
+) -> Figure:
     """A bar per way, from top to bottom, made of its steps; the first is what the others are held against.
 
     Args:
@@ -104,18 +95,17 @@ def step_times(
         raise ValueError("ways: expected a first one that takes time")
     steps = list(dict.fromkeys(step for way in ways.values() for step in way))
     large = [step for step in steps if next(iter(ways.values())).get(step, 0.0) >= least * first]
-    if len(large) > len(_COLOURS):
-        raise ValueError(f"ways: expected at most {len(_COLOURS)} large steps, one colour each, got {len(large)}")
+    if len(large) > len(STEP_COLOURS):
+        raise ValueError(f"ways: expected at most {len(STEP_COLOURS)} large steps, one colour each, got {len(large)}")
     with theme():
-        figure = blank(92 + 25 * len(ways) + (28 if title else 0) + (18 if note else 0), WIDTH)
-        heading(figure, title)
+        figure = titled(title, 92 + 25 * len(ways) + (18 if note else 0), WIDTH)
         axes = figure.subplots()
         left = np.zeros(len(ways))
         at = np.arange(len(ways))
         for name in [*large, "the rest"]:
             parts = [way.get(name, 0.0) if name in large else totals[w] - sum(way.get(s, 0.0) for s in large)
                      for w, way in ways.items()]  # fmt: skip
-            colour = _COLOURS[large.index(name)] if name in large else _REST
+            colour = STEP_COLOURS[large.index(name)] if name in large else FAINT
             axes.barh(at, parts, left=left, height=0.72, color=colour, edgecolor="white", linewidth=0.8, label=name)
             left += np.array(parts)
         for y, total in enumerate(totals.values()):
@@ -131,7 +121,7 @@ def step_times(
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=len(large) + 1)
     said = [f"{name} {total:.3g}, 1 / {total / first:.2f} of the first" for name, total in totals.items()]
     largest = max(ways[list(ways)[-1]].items(), key=lambda item: item[1])[0]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Steps'}: a bar per way, made of the steps {listed(large)} and the rest. {unit.capitalize()}:"
         f" {'; '.join(said)}. The largest part of the last bar is {largest}.",
@@ -145,7 +135,7 @@ def roofline(
     memory: Number,
     title: str = "",
     note: str = "",
-) -> Picture:
+) -> Figure:
     """Operations per byte against operations per second, under the two roofs of a machine.
 
     Args:
@@ -164,12 +154,11 @@ def roofline(
     low = min(0.5 * min(x for x, _ in given.values()), ridge / 4)
     high = max(2.5 * max(x for x, _ in given.values()), ridge * 4)
     with theme():
-        figure = blank(420 + (28 if title else 0) + (18 if note else 0), 860)
-        heading(figure, title)
+        figure = titled(title, 420 + (18 if note else 0), 860)
         axes = figure.subplots()
         xs = np.geomspace(low, high, 200)
         axes.plot(xs, np.minimum(roof, slope * xs), color=INK, linewidth=1.6)
-        axes.fill_between(xs, np.minimum(roof, slope * xs), 10 * roof, color="#F1F1F1", zorder=0)
+        axes.fill_between(xs, np.minimum(roof, slope * xs), 10 * roof, color=BEYOND, zorder=0)
         axes.annotate(f"the most that this processor reaches: {roof:.0f} GFLOP/s", (high, roof), (-4, 6),
                       textcoords="offset points", ha="right", color=SOFT)  # fmt: skip
         middle = float(np.sqrt(low * ridge))
@@ -191,7 +180,7 @@ def roofline(
         f"{name}: {x:.2g} operations per byte, {y:.2g} GFLOP/s, {100 * y / min(roof, slope * x):.0f} % of the roof"
         for name, (x, y) in given.items()
     ]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Roofline'}: operations per second against operations per byte, both axes logarithmic. Two roofs: a"
         f" slope, memory at {slope:.0f} GB/s, and a ceiling at {roof:.0f} GFLOP/s; they meet at {ridge:.1f} operations"

@@ -5,24 +5,23 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_maps, as_names
-from sam_edu.figures.diagram import DARK, IMAGE, TOKEN, draw_arrow, draw_text
-from sam_edu.figures.marks import as_clicks, brightest, draw_image, draw_outline, draw_prompts, draw_rings, listed
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import FAINT, HEAT, INK, PLAIN, SOFT, WIDTH, bare, blank, heading, theme
-from sam_edu.figures.tokens import token_colour
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_maps, as_names
+from sam_edu.figures.kit.colours import DARK, FAINT, HEAT, IMAGE, IMAGE_STREAM, INK, PLAIN, SOFT, TOKEN, token_colour
+from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_frame, draw_junction, draw_text, draw_title
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_outline, draw_prompts, draw_rings
+from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.words import brightest, listed
 
-_PLACES = "#5B2A86"
 _STYLES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
 
 
 # --- The structure ---
 
 
-def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 64, *, dim: int = 256) -> Picture:
+def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 64, *, dim: int = 256) -> Figure:
     """The two-way transformer of depth 2: two lanes, two blocks, the last attention, and what goes where afterwards.
 
     Args:
@@ -34,18 +33,12 @@ def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 
     pixels = height * width
     top, low, codes_above, codes_below = 150, 286, 78, 350
     with theme():
-        figure = blank(420, 1000)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, 1000)
-        axes.set_ylim(420, 0)
-        axes.set_axis_off()
-        axes.text(8, 22, "The two-way transformer", fontsize=13, fontweight="bold", va="center")
-        told = "two streams, two blocks, a last look; (5) does not wait for (6-1)"
-        axes.text(222, 22, told, fontsize=10, color=SOFT, va="center")
-        _sized(axes, 54, top, 98, "tokens:\npoint_embedding", TOKEN)
-        _sized(axes, 54, low, 98, "src:\nimage_embedding", IMAGE)
-        _sized(axes, 174, low, 56, "flatten,\nturn", DARK)
+        figure, axes = canvas(420)
+        subtitle = "two streams, two blocks, a last look; (5) does not wait for (6-1)"
+        draw_title(axes, "The two-way transformer", subtitle, 222, y=22)
+        draw_box(axes, 54, top, 98, "tokens:\npoint_embedding", TOKEN, size=8.6)
+        draw_box(axes, 54, low, 98, "src:\nimage_embedding", IMAGE, size=8.6)
+        draw_box(axes, 174, low, 56, "flatten,\nturn", DARK, size=8.6)
         draw_arrow(axes, [(103, low), (146, low)], f"{dim} ×\n{height} × {width}", (126, low - 36))
         for i, left in enumerate((222, 482)):
             _block(axes, left, i, top, low)
@@ -54,12 +47,12 @@ def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 
         draw_arrow(axes, [(696, top), (760, top)])
         draw_arrow(axes, [(202, low), (380, low)], f"{pixels} × {dim}", (272, low - 10))
         draw_arrow(axes, [(440, low), (640, low)], f"{pixels} × {dim}", (540, low - 10))
-        _sized(axes, 800, top, 80, "(6-1)  ◎\ntokens read\nthe image", TOKEN, high=58)
-        _sized(axes, 884, top, 52, "add,\nnorm", DARK)
+        draw_box(axes, 800, top, 80, "(6-1)  ◎\ntokens read\nthe image", TOKEN, height=58, size=8.6)
+        draw_box(axes, 884, top, 52, "add,\nnorm", DARK, size=8.6)
         draw_arrow(axes, [(840, top), (858, top)])
         draw_arrow(axes, [(700, low), (930, low)], f"{pixels} × {dim}", (864, low - 10))
         draw_arrow(axes, [(800, low), (800, top + 29)])
-        axes.plot(800, low, "o", color=SOFT, markersize=4, zorder=4)
+        draw_junction(axes, 800, low)
         draw_arrow(axes, [(910, top), (930, top)])
         draw_text(axes, 966, top - 14, "hs", 10.5, TOKEN[1], bold=True)
         draw_text(axes, 966, top + 10, f"{tokens} × {dim}\nto (6-2), (7)", 8.5, INK)
@@ -77,7 +70,7 @@ def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 
         note += " never to values.\nIn the blocks, too, every step ends in “add, norm”. In block 0, step (1) is the"
         note += " exception: no codes, and nothing to add to."
         draw_text(axes, 500, 396, note, 8.5, SOFT)
-    return Picture(
+    return Figure(
         figure,
         f"Diagram of the two-way transformer. {tokens} tokens of width {dim}, and the image embedding, {dim} by"
         f" {height} by {width}, flattened and turned into {pixels} image tokens of width {dim}, enter two blocks one"
@@ -88,49 +81,28 @@ def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 
     )
 
 
-def _sized(
-    axes: Axes, x: Number, y: Number, width: Number, text: str, colours: tuple[str, str], high: Number = 48
-) -> None:
-    axes.add_patch(
-        FancyBboxPatch(
-            (x - width / 2, y - high / 2),
-            width,
-            high,
-            boxstyle="round,pad=0,rounding_size=6",
-            facecolor=colours[0],
-            edgecolor=colours[1],
-            linewidth=1.4,
-            zorder=3,
-        )
-    )
-    draw_text(axes, x, y, text, 8.6, INK)
-
-
 def _block(axes: Axes, left: Number, number: int, top: Number, low: Number) -> None:
     """One block: its frame, its four steps, and the arrows between them."""
-    axes.add_patch(
-        FancyBboxPatch(
-            (left, top - 44),
-            236,
-            low - top + 82,
-            boxstyle="round,pad=0,rounding_size=12",
-            facecolor="#FAFAFA",
-            edgecolor="#B5B5B5",
-            linestyle=(0, (5, 3)),
-            linewidth=1.2,
-            zorder=1,
-        )
-    )
+    draw_frame(axes, (left, top - 44), 236, low - top + 82)
     axes.text(left + 10, low + 24, f"layers.{number}", fontsize=9.5, color=SOFT, va="center", zorder=4)
     first, second, third, fourth = left + 42, left + 118, left + 188, left + 188
-    _sized(axes, first, top, 64, "(1)" + ("  ◎" if number else "") + "\ntokens\nread each\nother", TOKEN, high=66)
-    _sized(axes, second, top, 60, "(2)  ◎\ntokens\nread the\nimage", TOKEN, high=66)
-    _sized(axes, third, top, 52, "(3)\nMLP", TOKEN)
-    _sized(axes, fourth, low, 60, "(4)  ◎\nimage\nreads the\ntokens", IMAGE, high=66)
+    draw_box(
+        axes,
+        first,
+        top,
+        64,
+        "(1)" + ("  ◎" if number else "") + "\ntokens\nread each\nother",
+        TOKEN,
+        height=66,
+        size=8.6,
+    )
+    draw_box(axes, second, top, 60, "(2)  ◎\ntokens\nread the\nimage", TOKEN, height=66, size=8.6)
+    draw_box(axes, third, top, 52, "(3)\nMLP", TOKEN, size=8.6)
+    draw_box(axes, fourth, low, 60, "(4)  ◎\nimage\nreads the\ntokens", IMAGE, height=66, size=8.6)
     draw_arrow(axes, [(first + 32, top), (second - 30, top)])
     draw_arrow(axes, [(second + 30, top), (third - 26, top)])
     draw_arrow(axes, [(second, low), (second, top + 33)])
-    axes.plot(second, low, "o", color=SOFT, markersize=4, zorder=4)
+    draw_junction(axes, second, low)
     draw_arrow(axes, [(third, top + 24), (fourth, low - 33)])
 
 
@@ -159,7 +131,7 @@ def streams(
     *,
     outlines: ArrayLike | Any | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Both streams through the depth: how like its start, and how like its end, each token and each place is.
 
     Above, a line per token and a thick one for the image tokens' mean; below, a map per state of the image tokens.
@@ -188,8 +160,7 @@ def streams(
     low = min(0.0, *(float(one.min()) for pair in likeness.values() for one in pair))
     darkest = min(float(places.min()) for _, places in likeness.values())
     with theme():
-        figure = blank(520 + (28 if title else 0))
-        heading(figure, title)
+        figure = titled(title, 520)
         halves: Any = figure.subfigures(2, 1, height_ratios=[270, 250])
         above, below = halves
         for axes, (word, (tokens, places)) in zip(above.subplots(1, 2, sharey=True), likeness.items(), strict=True):
@@ -202,9 +173,9 @@ def streams(
                 style = _STYLES[i % len(_STYLES)]
                 axes.plot(tokens[of_queries, i], color=token_colour(name), linestyle=style, linewidth=1.8, label=name)
             spread = np.quantile(places, [0.1, 0.9], axis=1)[:, of_keys]
-            axes.plot(places.mean(1)[of_keys], color=_PLACES, linewidth=3.5, label="image tokens, mean")
+            axes.plot(places.mean(1)[of_keys], color=IMAGE_STREAM, linewidth=3.5, label="image tokens, mean")
             axes.fill_between(
-                range(len(steps)), *spread, color=_PLACES, alpha=0.15, linewidth=0, label="the middle 80 %"
+                range(len(steps)), *spread, color=IMAGE_STREAM, alpha=0.15, linewidth=0, label="the middle 80 %"
             )
             axes.set_xticks(range(len(steps)), steps, fontsize=8)
             axes.set_ylim(low - 0.04, 1.14)
@@ -226,7 +197,7 @@ def streams(
             )
         below.colorbar(drawn, ax=panels, shrink=0.85, aspect=18, pad=0.01, label="cosine")
     each = listed([f"{name} {value:.2f}" for name, value in zip(names, likeness["start"][0][-1], strict=True)])
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'The streams'}: cosines of {len(names)} tokens through {len(steps) - 1} steps as lines, to their"
         " start on the left and to their end on the right, with the image tokens' mean as a thick line, and below maps"
@@ -251,9 +222,7 @@ def _place_map(axes: Axes, values: Array, edges: list[Array], low: Number) -> An
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
         interpolation="nearest",
     )
-    for edge in edges:
-        if edge.any():
-            axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.7, alpha=0.8)
+    draw_edges(axes, edges, 0.7, 0.8)
     bare(axes)
     return drawn
 
@@ -271,7 +240,7 @@ def attention_grid(
     labels: ArrayLike | Any | None = None,
     outlines: ArrayLike | Any | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Where several tokens look in several layers, side by side: a row per layer, a column per token.
 
     Each panel goes from zero to its own maximum, which stands above it.
@@ -294,8 +263,7 @@ def attention_grid(
     height, width = image.shape[:2]
     with theme():
         panel = min((WIDTH - 110) / across, 140.0)
-        figure = blank(down * (panel * height / width + 24) + 20 + (28 if title else 0), panel * across + 110)
-        heading(figure, title)
+        figure = titled(title, down * (panel * height / width + 24) + 20, panel * across + 110)
         grid = figure.subplots(down, across, squeeze=False)
         for y, name in enumerate(rows):
             for x, maps in enumerate(as_maps("weights", weights[y]), start=1):
@@ -311,9 +279,7 @@ def attention_grid(
                 )
                 head = f"{columns[x - 1]}\n" if y == 0 else ""
                 axes.set_title(f"{head}max {peak:.2g}", fontsize=9, pad=3)
-                for edge in edges:
-                    if edge.any():
-                        axes.contour(edge > 0, levels=[0.5], colors=["white"], linewidths=0.6, alpha=0.6)
+                draw_edges(axes, edges)
                 draw_rings(axes, clicks)
                 bare(axes)
             grid[y, 1].set_ylabel(name, fontsize=9.5)
@@ -335,7 +301,7 @@ def attention_grid(
         for column, one in zip(columns, row, strict=True):
             spots.append(f"{column} at {brightest(one.reshape(side), width, height)}")
         said.append(f"{name}: {listed(spots)}")
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Attention'}: heat maps of {len(columns)} tokens in {down} rows. Brightest places as (x, y):"
         f" {'; '.join(said)}.",

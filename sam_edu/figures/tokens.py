@@ -4,25 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import as_array, as_names
-from sam_edu.figures.marks import listed
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import (
-    IOU_COLOUR,
-    MASK_COLOURS,
-    NEGATIVE,
-    PADDING,
-    POSITIVE,
-    SIGNED,
-    SOFT,
-    WIDTH,
-    blank,
-    heading,
-    theme,
-)
+from sam_edu.figures.kit.arrays import as_array, as_names
+from sam_edu.figures.kit.colours import SOFT, token_colour
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.scales import draw_signed, strongest
+from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.words import listed
 
 
 def token_names(labels: Sequence[int] | Any = (), box: bool = False, masks: int = 4) -> list[str]:
@@ -38,14 +27,6 @@ def token_names(labels: Sequence[int] | Any = (), box: bool = False, masks: int 
     return ["IoU", *(f"mask {i}" for i in range(masks)), *prompts]
 
 
-def token_colour(name: str) -> str:
-    """The colour of a token, by its name; grey where it is none."""
-    if name.startswith("mask ") and name[5:].isdigit():
-        return MASK_COLOURS[int(name[5:]) % 4]
-    known = {"IoU": IOU_COLOUR, "click +": POSITIVE, "click −": NEGATIVE, "padding": PADDING}
-    return known.get(name, "#9A7B1C" if name.startswith("corner") else SOFT)
-
-
 def token_strip(
     vectors: ArrayLike | Any,
     names: Sequence[str],
@@ -55,7 +36,7 @@ def token_strip(
     label: str = "value",
     order: Sequence[int] | None = None,
     per_row: bool = False,
-) -> Picture:
+) -> Figure:
     """A row per vector, a cell per number: red above zero, blue below.
 
     Args:
@@ -73,17 +54,16 @@ def token_strip(
     places = list(range(width)) if order is None else [int(i) for i in order]
     if sorted(places) != list(range(width)):
         raise ValueError(f"order: expected each number from 0 to {width - 1} once")
-    limit = 1.0 if per_row else float(np.quantile(np.abs(vectors), 0.99)) or 1.0
+    limit = 1.0 if per_row else strongest(vectors, 0.99)
     shown = vectors[:, places]
     if per_row:
         tops = np.abs(vectors).max(1)
         shown = shown / np.where(tops > 0, tops, 1.0)[:, None]
         label = f"{label} / the row's max"
     with theme():
-        figure = blank(70 + 28 * len(vectors) + (28 if title else 0))
-        heading(figure, title)
+        figure = titled(title, 70 + 28 * len(vectors))
         axes = figure.subplots()
-        drawn = axes.imshow(shown, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -limit, limit), aspect="auto")
+        drawn = draw_signed(axes, shown, limit, aspect="auto")
         axes.set_yticks(range(len(names)), names)
         for tick, name in zip(axes.get_yticklabels(), names, strict=True):
             tick.set_color(token_colour(name))
@@ -96,7 +76,7 @@ def token_strip(
         axes.tick_params(length=0)
         figure.colorbar(drawn, ax=axes, aspect=12, pad=0.01, label=label, extend="neither" if per_row else "both")
     sizes = [f"{name} {float(np.abs(row).mean()):.2g}" for name, row in zip(names, vectors, strict=True)]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'Vectors'}: {len(vectors)} rows of {width} numbers each, as colours, blue below zero and red above."
         f" Mean absolute value: {listed(sizes)}.",
@@ -110,7 +90,7 @@ def vector_bars(
     title: str = "",
     label: str = "value",
     digits: int = 2,
-) -> Picture:
+) -> Figure:
     """One bar per name with its number; or one per name and series.
 
     Args:
@@ -129,8 +109,7 @@ def vector_bars(
     low = min(0.0, *(float(one.min()) for one in series.values()))
     high = max(0.0, *(float(one.max()) for one in series.values())) or 1.0
     with theme():
-        figure = blank(60 + 26 * len(names) * (0.6 + 0.4 * len(series)) + (28 if title else 0), WIDTH * 0.7)
-        heading(figure, title)
+        figure = titled(title, 60 + 26 * len(names) * (0.6 + 0.4 * len(series)), WIDTH * 0.7)
         axes = figure.subplots()
         for j, (key, one) in enumerate(series.items()):
             at = np.arange(len(names)) + (j - (len(series) - 1) / 2) * thick
@@ -150,4 +129,4 @@ def vector_bars(
         f"{name} " + ", ".join(f"{key} {one[i]:.{digits}f}".strip() for key, one in series.items())
         for i, name in enumerate(names)
     ]
-    return Picture(figure, f"{title or label}: bars of {label}: {'; '.join(said)}.")
+    return Figure(figure, f"{title or label}: bars of {label}: {'; '.join(said)}.")

@@ -8,17 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.arrays import Array, Number, as_array, as_image, as_names
-from sam_edu.figures.diagram import IMAGE, OUT, draw_arrow, draw_text
-from sam_edu.figures.features import three_colours
-from sam_edu.figures.ladder import COLOURS, GREY, draw_box
-from sam_edu.figures.marks import listed
-from sam_edu.figures.mlp import BEND
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import SOFT, WIDTH, bare, blank, heading, theme
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.kit.colours import ACTIVATION, GREY, IMAGE, OUT, SERIES, SOFT, THIN_GRID
+from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.scales import three_colours
+from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.words import listed
 
 
-def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Picture:
+def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Figure:
     """The five layers of step (5) with the shapes between them, and under them what becomes of one image token.
 
     Args:
@@ -28,21 +27,15 @@ def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Picture:
     once, twice = dim // 4, dim // 8
     y, x = 92, {"in": 62, "0": 232, "1": 400, "2": 528, "3": 672, "4": 812, "out": 935}
     with theme():
-        figure = blank(286, 1000)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, 1000)
-        axes.set_ylim(286, 0)
-        axes.set_axis_off()
-        axes.text(8, 20, "Step (5): output_upscaling", fontsize=13, fontweight="bold", va="center")
-        told = "grey: learns; pink: does not. Numbers in brackets: Meta's names of the layers"
-        axes.text(268, 20, told, fontsize=10, color=SOFT, va="center")
+        figure, axes = canvas(286)
+        subtitle = "grey: learns; pink: does not. Numbers in brackets: Meta's names of the layers"
+        draw_title(axes, "Step (5): output_upscaling", subtitle, 268)
         draw_box(axes, x["in"], y, 100, "image tokens", IMAGE)
         draw_box(axes, x["0"], y, 134, f"[0] ConvTranspose2d\n{dim} → {once}, 2 × 2", GREY)
         draw_box(axes, x["1"], y, 104, f"[1] LayerNorm2d\n{once}", GREY)
-        draw_box(axes, x["2"], y, 74, "[2] GELU", BEND)
+        draw_box(axes, x["2"], y, 74, "[2] GELU", ACTIVATION)
         draw_box(axes, x["3"], y, 134, f"[3] ConvTranspose2d\n{once} → {twice}, 2 × 2", GREY)
-        draw_box(axes, x["4"], y, 74, "[4] GELU", BEND)
+        draw_box(axes, x["4"], y, 74, "[4] GELU", ACTIVATION)
         draw_box(axes, x["out"], y, 92, "to the product\n(6-3)", OUT)
         for start, end in ((112, 165), (299, 348), (452, 491), (565, 605), (739, 775), (849, 889)):
             draw_arrow(axes, [(start, y), (end, y)])
@@ -53,7 +46,7 @@ def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Picture:
             draw_text(axes, at, 256, f"{told}\nof {channels} numbers", 8.5, SOFT)
         draw_arrow(axes, [(112, 200), (350, 200)], "a matrix for each of 4 places", (231, 190))
         draw_arrow(axes, [(450, 200), (762, 200)], "and again, for each of them", (606, 190))
-    return Picture(
+    return Figure(
         figure,
         f"Diagram of step (5). Image tokens, {dim} by {grid} by {grid}, go through layer 0, a transposed convolution"
         f" {dim} to {once} of kernel 2 by 2; layer 1, LayerNorm2d over {once} channels; layer 2, GELU: {once} by"
@@ -85,7 +78,7 @@ def patch_growing(
     tokens: int,
     image: ArrayLike | Any | None = None,
     title: str = "",
-) -> Picture:
+) -> Figure:
     """One patch of the picture at several stages, its channels as three colours, with a line between image tokens.
 
     Each stage has directions of its own (see `embeddings`), so colours do not compare from stage to stage.
@@ -108,19 +101,18 @@ def patch_growing(
         drawn[name] = colours[0]
     with theme():
         panel = (WIDTH - 40) / max(len(drawn), 3)
-        figure = blank(panel + 42 + (28 if title else 0), panel * len(drawn) + 8 * len(drawn))
-        heading(figure, title)
+        figure = titled(title, panel + 42, panel * len(drawn) + 8 * len(drawn))
         for axes, (name, one) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn.items(), strict=True):
             axes.imshow(one, extent=(0, tokens, tokens, 0), interpolation="nearest")
-            axes.vlines(range(1, tokens), 0, tokens, color="#00000066", linewidth=0.7)
-            axes.hlines(range(1, tokens), 0, tokens, color="#00000066", linewidth=0.7)
+            axes.vlines(range(1, tokens), 0, tokens, color=THIN_GRID, linewidth=0.7)
+            axes.hlines(range(1, tokens), 0, tokens, color=THIN_GRID, linewidth=0.7)
             axes.set_title(f"{name}\n{100 * kept[name]:.0f} % of its variance" if name in kept else name)
             bare(axes)
     said = [
         f"{name}, {maps.shape[1]} by {maps.shape[2]} pixels ({100 * kept[name]:.0f} % of its variance)"
         for name, maps in given.items()
     ]
-    return Picture(
+    return Figure(
         figure,
         f"{title or 'A patch as it grows'}: {tokens} by {tokens} image tokens as colour pictures, with lines between"
         f" the tokens; three directions of the channels at each stage: {listed(said)}.",
@@ -133,7 +125,7 @@ def jumps_by_place(
     *,
     ylabel: str = "mean jump / mean of all",
     title: str = "",
-) -> Picture:
+) -> Figure:
     """Bars: how large the step from a pixel to the next is, by where in an image token's square it is made.
 
     Args:
@@ -147,13 +139,12 @@ def jumps_by_place(
     given = {name: as_array(name, way, (len(places),)).astype(float) for name, way in ways.items()}
     names = as_names("places", places, len(places))
     with theme():
-        figure = blank(270 + (28 if title else 0), 760)
-        heading(figure, title)
+        figure = titled(title, 270, 760)
         axes = figure.subplots()
         width = 0.8 / len(given)
         for i, (name, way) in enumerate(given.items()):
             at = np.arange(len(names)) + (i - (len(given) - 1) / 2) * width
-            axes.bar(at, way, width * 0.92, color=COLOURS[i % len(COLOURS)], label=name)
+            axes.bar(at, way, width * 0.92, color=SERIES[i % len(SERIES)], label=name)
         axes.axhline(1, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.0)
         axes.set_xticks(range(len(names)), names)
         axes.tick_params(axis="x", length=0)
@@ -165,4 +156,4 @@ def jumps_by_place(
         f"{name}: {listed([f'{place} {v:.2f}' for place, v in zip(names, way, strict=True)])}"
         for name, way in given.items()
     ]
-    return Picture(figure, f"{title or 'Jumps'}: bars, {ylabel}. {'; '.join(said)}.".replace("\n", " "))
+    return Figure(figure, f"{title or 'Jumps'}: bars, {ylabel}. {'; '.join(said)}.".replace("\n", " "))

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from sam_edu.figures import Picture
+from sam_edu.figures import Figure
 
 
-def check_drawing(draw: Callable[[], Picture]) -> None:
+def check_drawing(draw: Callable[[], Figure]) -> None:
     """No warning; an opaque picture of a page's size, nothing cut at its corner; words; the same bytes twice."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -29,6 +29,6 @@ def check_drawing(draw: Callable[[], Picture]) -> None:
     assert picture.alt == again.alt
 
 
-def texts(picture: Picture) -> list[str]:
+def texts(picture: Figure) -> list[str]:
     """The words that stand in a picture's axes."""
     return [text.get_text() for axes in picture.figure.axes for text in axes.texts]

@@ -8,8 +8,8 @@ import torch
 from drawings import check_drawing
 
 from sam_edu import figures
-from sam_edu.figures import Picture
-from sam_edu.figures.block import overlap
+from sam_edu.figures import Figure
+from sam_edu.figures.kit.marks import overlap
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 255, (32, 32, 3), dtype=np.uint8)
@@ -24,7 +24,7 @@ MOVED = np.arange(7) * 10.0
 CHANGE = torch.from_numpy(RNG.uniform(0, 90, size=(2, 64)))
 POINTS = RNG.normal(size=(3, 2))
 
-DRAWINGS: dict[str, Callable[[], Picture]] = {
+DRAWINGS: dict[str, Callable[[], Figure]] = {
     "block_diagram": lambda: figures.block_diagram(),
     "block_diagram later": lambda: figures.block_diagram(8, 16, dim=32, mlp_dim=64, first=False),
     "moves_in_the_plane": lambda: figures.moves_in_the_plane(
@@ -34,10 +34,10 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
     "before_and_after ordered": lambda: figures.before_and_after(
         BEFORE, AFTER, NAMES, moved=2 * MOVED, order=list(range(23, -1, -1))
     ),
-    "change_over_picture": lambda: figures.change_over_picture(
+    "change_over_image": lambda: figures.change_over_image(
         CHANGE, IMAGE, ["one", "two"], points=[[3, 4]], outlines=MASKS, title="Change"
     ),
-    "change_over_picture bare": lambda: figures.change_over_picture(CHANGE.unflatten(1, (8, 8))[:1] * 0, IMAGE, ["a"]),
+    "change_over_image bare": lambda: figures.change_over_image(CHANGE.unflatten(1, (8, 8))[:1] * 0, IMAGE, ["a"]),
     "masks_by_way": lambda: figures.masks_by_way(
         IMAGE, {"as it is": MASKS, "in two\nlines": OTHER}, reference=MASKS, names=NAMES[2:5], points=[[3, 4]]
     ),
@@ -84,7 +84,7 @@ def test_before_and_after_share_a_scale_and_an_order() -> None:
 def test_change_is_on_one_scale_and_says_where_it_is_largest() -> None:
     maps = np.zeros((2, 8, 8))
     maps[0, 1, 6], maps[1, 0, 0] = 40.0, 10.0
-    picture = figures.change_over_picture(maps, IMAGE, ["one", "two"])
+    picture = figures.change_over_image(maps, IMAGE, ["one", "two"])
     assert "one: mean 1, most (40) at (26, 6); two: mean 0, most (10) at (2, 2)" in picture.alt
     assert {axes.images[0].get_clim() for axes in picture.figure.axes[1:3]} == {(0.0, 40.0)}
 
@@ -116,8 +116,8 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.before_and_after(BEFORE, AFTER, NAMES[:6], moved=MOVED), "names: expected 7"),
     (lambda: figures.before_and_after(BEFORE, AFTER, NAMES, moved=MOVED[:6]), r"moved: expected shape \(7,\)"),
     (lambda: figures.before_and_after(BEFORE, AFTER, NAMES, moved=MOVED, order=[0]), "order: expected each number"),
-    (lambda: figures.change_over_picture(CHANGE[:, :63], IMAGE, ["a", "b"]), "maps: 63 pixels are no square grid"),
-    (lambda: figures.change_over_picture(CHANGE, IMAGE, ["a"]), "titles: expected 2"),
+    (lambda: figures.change_over_image(CHANGE[:, :63], IMAGE, ["a", "b"]), "maps: 63 pixels are no square grid"),
+    (lambda: figures.change_over_image(CHANGE, IMAGE, ["a"]), "titles: expected 2"),
     (lambda: figures.masks_by_way(IMAGE, {}, reference=MASKS, names=NAMES[2:5]), "ways: expected at least one"),
     (lambda: figures.masks_by_way(IMAGE, {"a": MASKS[:2]}, reference=MASKS, names=NAMES[2:5]), "ways a: expected"),
     (lambda: figures.masks_by_way(IMAGE, {"a": MASKS}, reference=MASKS, names=NAMES), "names: expected 3"),

@@ -13,7 +13,7 @@ ONE, TWO = Effect(-0.2, -0.3, -0.1, 40), Effect(0.01, -0.02, 0.04, 40)
 GRID = np.stack([np.stack([m - 0.0, m - 0.05, m + 0.05], -1) for m in RNG.normal(0, 0.06, (3, 8))])
 
 
-def dots(picture: figures.Picture) -> list[tuple[float, bool]]:
+def dots(picture: figures.Figure) -> list[tuple[float, bool]]:
     """Where the single dots are, and whether they are filled."""
     lines = [line for line in picture.figure.axes[0].lines if len(line.get_xdata()) == 1]
     return [(float(line.get_xdata()[0]), line.get_markerfacecolor() != "white") for line in lines]

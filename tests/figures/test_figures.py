@@ -12,7 +12,7 @@ from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from sam_edu import figures
-from sam_edu.figures import Picture
+from sam_edu.figures import Figure
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 255, (32, 48, 3), dtype=np.uint8)
@@ -35,7 +35,7 @@ STATES = torch.from_numpy(RNG.normal(size=(7, 256)))
 MAPS = torch.from_numpy(RNG.normal(size=(32, 16, 16)))
 
 LOGITS = RNG.normal(size=(4, 32, 48))
-DRAWINGS: dict[str, Callable[[], Picture]] = {
+DRAWINGS: dict[str, Callable[[], Figure]] = {
     "decoder_map": lambda: figures.decoder_map(),
     "decoder_map lit": lambda: figures.decoder_map(lit=("2", "(6-1)")),
     "prompts_and_masks": lambda: figures.prompts_and_masks(
@@ -55,11 +55,11 @@ DRAWINGS: dict[str, Callable[[], Picture]] = {
     "vector_bars series": lambda: figures.vector_bars({"predicted": [0.1, 0.2], "true": [0.3, 0.4]}, NAMES[1:3]),
     "token_matrix": lambda: figures.token_matrix(SELF, NAMES),
     "token_matrix table": lambda: figures.token_matrix(SELF[:1, :, :2], NAMES, ["(1)", "(2)"], titles=[""], digits=1),
-    "attention_over_picture": lambda: figures.attention_over_picture(WEIGHTS, SQUARE, points=CLICK),
-    "attention_over_picture outlined": lambda: figures.attention_over_picture(
+    "attention_over_image": lambda: figures.attention_over_image(WEIGHTS, SQUARE, points=CLICK),
+    "attention_over_image outlined": lambda: figures.attention_over_image(
         WEIGHTS.unflatten(1, (8, 32))[:5], IMAGE, titles=NAMES[:5], outlines=MASKS
     ),
-    "attention_over_picture ticks": lambda: figures.attention_over_picture(WEIGHTS, SQUARE, points=CLICK, ticks=True),
+    "attention_over_image ticks": lambda: figures.attention_over_image(WEIGHTS, SQUARE, points=CLICK, ticks=True),
     "token_matrix diverging": lambda: figures.token_matrix(SELF[:1], NAMES, titles=[""], digits=2, middle=1 / 7),
     "who_is_heard limited": lambda: figures.who_is_heard(SHARES, NAMES, points=CLICK, limit=1),
     "cases": lambda: figures.cases(
@@ -94,7 +94,7 @@ def test_gives_a_picture_with_words(name: str) -> None:
 
 def test_every_public_function_is_drawn_in_a_test() -> None:
     drawn = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
-    others = {"Picture", "STEPS", "Case", "token_names"}
+    others = {"Figure", "STEPS", "Case", "token_names"}
     assert [name for name in figures.__all__ if name not in others and f"figures.{name}(" not in drawn] == []
 
 
@@ -141,7 +141,7 @@ def test_lit_steps_change_the_map() -> None:
 
 @pytest.mark.parametrize("lit", [(), ("2",), ("0", "6-1", "8")])
 def test_the_boxes_of_the_lit_steps_alone_are_in_colour(lit: tuple[str, ...]) -> None:
-    def faces(picture: Picture) -> list[tuple[float, ...]]:
+    def faces(picture: Figure) -> list[tuple[float, ...]]:
         boxes = [one for axes in picture.figure.axes for one in axes.patches if isinstance(one, FancyBboxPatch)]
         return [one.get_facecolor() for one in boxes]  # type: ignore[misc]
 
@@ -190,13 +190,13 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.vector_bars({}, ["a"]), "values: expected at least one series"),
     (lambda: figures.token_matrix(SELF, NAMES[:6]), r"values: expected shape \(panels, 6, 6\)"),
     (lambda: figures.token_matrix(SELF, NAMES, titles=["one"]), "titles: expected 8"),
-    (lambda: figures.attention_over_picture(WEIGHTS[:, :255], SQUARE), "weights: 255 pixels are no square grid"),
-    (lambda: figures.attention_over_picture(WEIGHTS, SQUARE, outlines=MASKS), "outlines: expected shape"),
+    (lambda: figures.attention_over_image(WEIGHTS[:, :255], SQUARE), "weights: 255 pixels are no square grid"),
+    (lambda: figures.attention_over_image(WEIGHTS, SQUARE, outlines=MASKS), "outlines: expected shape"),
     (lambda: figures.who_is_heard(SHARES, NAMES[:2]), "names: expected 7"),
     (lambda: figures.channels(MAPS, order=[32]), "order: expected numbers from 0 to 31"),
     (lambda: figures.channels(MAPS[0]), r"maps: expected shape \(channels, height, width\)"),
     (lambda: figures.embeddings(MAPS[None, :2], ["a"]), "maps: expected at least 3 channels, got 2"),
-    (lambda: Picture(figures.decoder_map().figure, " "), "alt: expected a description"),
+    (lambda: Figure(figures.decoder_map().figure, " "), "alt: expected a description"),
     (lambda: figures.decoder_map().save("map.jpg"), "path: expected a name that ends in .png or .svg"),
     (lambda: figures.cases([]), "expected at least one of each"),
     (lambda: figures.cases([figures.Case(IMAGE, MASKS[0], MASKS[1], np.ones(2), "one")], columns=0), "got 1 and 0"),
@@ -264,7 +264,7 @@ def test_all_that_a_picture_may_hold_is_drawn(image: np.ndarray) -> None:
     assert figures.prompts_and_masks(image).png
 
 
-def edges(picture: Picture) -> list[int]:
+def edges(picture: Figure) -> list[int]:
     """The number of lines around masks, per panel."""
     collections = [axes.collections for axes in picture.figure.axes]
     return [sum(any(len(path.vertices) for path in line.get_paths()) for line in lines) for lines in collections]
@@ -272,8 +272,8 @@ def edges(picture: Picture) -> list[int]:
 
 def test_outlines_stand_on_every_panel_and_empty_ones_on_none() -> None:
     # Three masks, one of them empty; the last axes are the colour bar's, which has lines of its own.
-    grid = figures.attention_over_picture(WEIGHTS.unflatten(1, (8, 32))[:2], IMAGE, outlines=MASKS)
-    plain = figures.attention_over_picture(WEIGHTS.unflatten(1, (8, 32))[:2], IMAGE)
+    grid = figures.attention_over_image(WEIGHTS.unflatten(1, (8, 32))[:2], IMAGE, outlines=MASKS)
+    plain = figures.attention_over_image(WEIGHTS.unflatten(1, (8, 32))[:2], IMAGE)
     assert edges(grid)[:3] == [2, 2, 2]
     assert edges(plain)[:3] == [0, 0, 0]
     heard = figures.who_is_heard(SHARES, NAMES, outlines=MASKS)
@@ -287,11 +287,11 @@ def test_outlines_stand_on_every_panel_and_empty_ones_on_none() -> None:
 
 def test_maps_are_named_as_told_or_by_their_heads() -> None:
     two = WEIGHTS[:2]
-    named = figures.attention_over_picture(two, SQUARE, titles=["one", "two"])
+    named = figures.attention_over_image(two, SQUARE, titles=["one", "two"])
     assert [axes.get_title().split("\n")[0] for axes in named.figure.axes[:3]] == ["the picture", "one", "two"]
     assert "one at (" in named.alt
     assert " and two at (" in named.alt
-    assert "head 0 at (" in figures.attention_over_picture(two, SQUARE).alt
+    assert "head 0 at (" in figures.attention_over_image(two, SQUARE).alt
 
 
 def test_scores_stand_above_masks_where_they_are_given() -> None:
@@ -323,7 +323,7 @@ def test_prompts_are_told(points: object, labels: object, box: object, told: str
 
 
 def test_a_limit_ends_the_colours_and_by_default_the_largest_share_does() -> None:
-    def ends(picture: Picture) -> set[tuple[float, float]]:
+    def ends(picture: Figure) -> set[tuple[float, float]]:
         return {axes.images[0].get_clim() for axes in picture.figure.axes[:7]}
 
     assert ends(figures.who_is_heard(SHARES, NAMES, limit=0.5)) == {(0.0, 0.5)}

@@ -8,7 +8,7 @@ import torch
 from drawings import check_drawing, texts
 
 from sam_edu import figures
-from sam_edu.figures import Picture
+from sam_edu.figures import Figure
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 255, (32, 40, 3), dtype=np.uint8)
@@ -17,7 +17,7 @@ MASK[4:20, 5:30] = True
 MAPS = torch.from_numpy(RNG.normal(size=(5, 32, 40)))
 GRID = np.stack([np.stack([MASK, ~MASK, MASK & False]), np.stack([MASK, MASK, ~MASK])])
 
-DRAWINGS: dict[str, Callable[[], Picture]] = {
+DRAWINGS: dict[str, Callable[[], Figure]] = {
     "hypernetwork_diagram": lambda: figures.hypernetwork_diagram(),
     "hypernetwork_diagram other": lambda: figures.hypernetwork_diagram(6, 32, 48, dim=128),
     "logit_cascade": lambda: figures.logit_cascade({"a": [1.0, -2.0, 0.5], "b": torch.zeros(3)}, title="Sums"),

@@ -8,14 +8,14 @@ import torch
 from drawings import check_drawing, texts
 
 from sam_edu import figures
-from sam_edu.figures import Picture
+from sam_edu.figures import Figure
 
 RNG = np.random.default_rng(0)
 PREDICTED = RNG.random(60)
 TRUE = np.clip(PREDICTED + 0.1 * RNG.normal(size=60), 0, 1)
 NAMES = ["(1) tokens", "(5) upscaling", "(7) head"]
 
-DRAWINGS: dict[str, Callable[[], Picture]] = {
+DRAWINGS: dict[str, Callable[[], Figure]] = {
     "mask_decoder_diagram": lambda: figures.mask_decoder_diagram(),
     "mask_decoder_diagram other": lambda: figures.mask_decoder_diagram(0, masks=6, dim=128, height=32, width=48),
     "calibration": lambda: figures.calibration(

@@ -63,7 +63,7 @@ def test_curves_say_their_ends_and_draw_band_and_formula() -> None:
 
 
 def test_pictures_are_named() -> None:
-    picture = figures.pictures([RNG.random((4, 4, 3)), np.zeros((4, 4, 3), np.uint8)], ["one\ntwo", "three"])
+    picture = figures.images([RNG.random((4, 4, 3)), np.zeros((4, 4, 3), np.uint8)], ["one\ntwo", "three"])
     assert "2 pictures: one two and three." in picture.alt
 
 
@@ -122,7 +122,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
         "curves: expected at most 4, as there are no more marks, got 5",
     ),
     (lambda: figures.curves_along([0], {"a": [1, 2]}, xlabel="x", ylabel="y"), r"a: expected shape \(1,\)"),
-    (lambda: figures.pictures([], []), "images: expected at least one"),
+    (lambda: figures.images([], []), "images: expected at least one"),
     (lambda: figures.signed_matrix(np.ones((2, 3)), ["a", "b"]), r"values: expected shape \(2, 2\)"),
     (lambda: figures.masks_by_prompt(IMAGE, SQUARES, ["a"]), "names: expected 3"),
     (lambda: figures.masks_by_prompt(IMAGE, ONES, ["a", "b"]), "masks: expected shape"),

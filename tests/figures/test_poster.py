@@ -13,7 +13,8 @@ from PIL import Image
 
 import sam_edu
 from sam_edu import figures
-from sam_edu.figures.poster import HIGH, WIDE, Poster
+from sam_edu.figures.poster import Poster
+from sam_edu.figures.poster.geometry import HIGH, WIDE
 
 EXAMPLE = sam_edu.example()
 

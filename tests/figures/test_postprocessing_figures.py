@@ -8,7 +8,7 @@ import torch
 from drawings import check_drawing
 
 from sam_edu import figures
-from sam_edu.figures import Picture
+from sam_edu.figures import Figure
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 255, (30, 40, 3), dtype=np.uint8)
@@ -19,7 +19,7 @@ CLICKS, LABELS = np.array([[12, 10], [14, 11], [20, 9]]), [1, 0, 1]
 ROUND_ARGUMENTS = {"clicks": {"a": CLICKS}, "labels": {"a": LABELS}}
 
 SIZES = {"low": RNG.normal(size=(16, 16)), "cut": RNG.normal(size=(12, 16)), "full": RNG.normal(size=(30, 40))}
-DRAWINGS: dict[str, Callable[[], Picture]] = {
+DRAWINGS: dict[str, Callable[[], Figure]] = {
     "postprocessing_diagram": lambda: figures.postprocessing_diagram(),
     "postprocessing_diagram other": lambda: figures.postprocessing_diagram(90, 30, side=256, low=64),
     "resampled_line": lambda: figures.resampled_line(
@@ -174,6 +174,6 @@ def test_ways_of_fewer_rounds_leave_their_last_places_empty() -> None:
         (lambda: figures.mean_bars({"a": {"x": (0, 0, 0)}, "b": {"y": (0, 0, 0)}}), "the same names"),
     ],
 )
-def test_refuses_what_cannot_be_drawn(draw: Callable[[], Picture], told: str) -> None:
+def test_refuses_what_cannot_be_drawn(draw: Callable[[], Figure], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         draw()

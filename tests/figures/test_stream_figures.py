@@ -8,7 +8,7 @@ import torch
 from drawings import check_drawing, texts
 
 from sam_edu import figures
-from sam_edu.figures import Picture
+from sam_edu.figures import Figure
 
 RNG = np.random.default_rng(0)
 NAMES = figures.token_names([1])
@@ -19,7 +19,7 @@ IMAGE = RNG.integers(0, 255, (32, 32, 3), dtype=np.uint8)
 MASKS = np.zeros((2, 32, 32), bool)
 MASKS[0, 4:20, 5:30] = True  # the second stays empty: that must draw too
 
-DRAWINGS: dict[str, Callable[[], Picture]] = {
+DRAWINGS: dict[str, Callable[[], Figure]] = {
     "two_way_transformer_diagram": lambda: figures.two_way_transformer_diagram(),
     "streams": lambda: figures.streams(QUERIES, KEYS, NAMES, outlines=MASKS, title="Both"),
     "streams of one block": lambda: figures.streams(QUERIES[:5], KEYS[:2], NAMES),
@@ -117,10 +117,10 @@ def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> Non
 
 
 def test_outlines_stand_on_every_map_of_the_grid() -> None:
-    def edges(picture: Picture) -> list[int]:
+    def edges(picture: Figure) -> list[int]:
         return [sum(len(line.get_paths()[0].vertices) > 0 for line in axes.collections) for axes in panels(picture)]
 
-    def panels(picture: Picture) -> list:
+    def panels(picture: Figure) -> list:
         return [axes for axes in picture.figure.axes[:8] if axes.axison or axes.images]
 
     assert set(edges(figures.attention_grid(WEIGHTS, IMAGE, ["a", "b"], list("xyz"), outlines=MASKS))) == {1}

@@ -9,9 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from sam_edu.choices import name_largest
-from sam_edu.figures.arrays import Array, Number, as_array
-from sam_edu.figures.theme import BOX_COLOUR, INK, NEGATIVE, POSITIVE
+from sam_edu.figures.kit.arrays import Array, Number, as_array
+from sam_edu.figures.kit.colours import BOX_COLOUR, INK, NEGATIVE, POSITIVE, RING
 
 Click = tuple[float, float, int]
 Box = tuple[float, float, float, float]
@@ -59,7 +58,7 @@ def draw_prompts(
 def draw_rings(axes: Axes, clicks: list[Click]) -> None:
     """Clicks as rings, through which a map can be seen."""
     for x, y, _ in clicks:
-        axes.plot([x], [y], marker="o", markersize=13, markerfacecolor="none", markeredgecolor="#35E0B0")
+        axes.plot([x], [y], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=RING)
 
 
 def draw_mask(axes: Axes, mask: Array, colour: str, fill: Number = 0.42) -> None:
@@ -88,39 +87,22 @@ def draw_outline(axes: Axes, mask: Array, colour: str, width: Number = 1.6, dash
     axes.set_ylim(height - 0.5, -0.5)
 
 
-def prompts_in_words(clicks: list[Click], box: Box | None = None) -> str:
-    """For example "a positive click at (120, 88) and a box from (20, 30) to (90, 100)"."""
-    words = [f"a {'positive' if label == 1 else 'negative'} click at ({x:.0f}, {y:.0f})" for x, y, label in clicks]
-    if box is not None:
-        words.append(f"a box from ({box[0]:.0f}, {box[1]:.0f}) to ({box[2]:.0f}, {box[3]:.0f})")
-    return listed(words)
+def draw_ticks(axes: Axes, clicks: list[Click], gap: Number) -> None:
+    """Four short lines towards each click, which end before it."""
+    for x, y, _ in clicks:
+        for to_x, to_y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            ends = [x + gap * to_x, x + 2.4 * gap * to_x], [y + gap * to_y, y + 2.4 * gap * to_y]
+            axes.plot(*ends, color=RING, linewidth=1.6, solid_capstyle="butt", scalex=False, scaley=False)
 
 
-def listed(words: list[str]) -> str:
-    """For example "a, b and c"."""
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else ""
+def draw_edges(axes: Axes, masks: list[Array], width: Number = 0.6, alpha: Number = 0.6) -> None:
+    """The edges of masks as thin white lines, to find one's way on a heat map."""
+    for mask in masks:
+        if mask.any():
+            axes.contour(mask > 0, levels=[0.5], colors=["white"], linewidths=width, alpha=alpha)
 
 
-def brightest(one: Array, width: int, height: int) -> str:
-    """Where a map is largest, in pixels of a picture of this size; all places that are as bright within the margin."""
-    rows, columns = one.shape
-    centres = np.indices((rows, columns)).reshape(2, -1).T + 0.5
-    return name_largest(one, [f"({x * width / columns:.0f}, {y * height / rows:.0f})" for y, x in centres])
-
-
-def scale_end(value: float) -> float:
-    """The end of a colour scale: the value rounded up to a thousandth of its power of ten, and never 0.
-
-    A colour bar shows a tick at 1 where the scale ends at 1, and none where it ends at 0.9999999, so the last bits of
-    a maximum must not decide where a scale ends.
-    """
-    if value <= 0 or not np.isfinite(value):
-        return 1.0
-    unit = 10.0 ** (np.floor(np.log10(value)) - 2)
-    return float(np.ceil(value / unit * (1 - 1e-4)) * unit)
-
-
-def share(mask: Array) -> str:
-    """For example "12 % of the picture"."""
-    percent = 100 * float(mask.mean())
-    return f"{percent:.0f} % of the picture" if percent >= 1 or percent == 0 else "less than 1 % of the picture"
+def overlap(one: Array, other: Array) -> float:
+    """IoU of two masks; 1 where both are empty."""
+    union = float((one | other).sum())
+    return float((one & other).sum()) / union if union else 1.0

@@ -1,4 +1,4 @@
-"""The one theme: sizes, colours, and the frame that every figure is drawn in."""
+"""The theme: sizes, fonts, and the empty figure that every drawing begins with."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,27 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from sam_edu.figures.arrays import Number
+from sam_edu.figures.kit.arrays import Number
+from sam_edu.figures.kit.colours import FAINT, INK, SOFT
 
 DPI = 80
 WIDTH = 900  # pixels: a notebook's column
-
-# Perceptual maps. SIGNED is always centred at zero.
-HEAT = "magma"
-PLAIN = "viridis"
-SIGNED = "RdBu_r"
-
-INK = "#222222"
-SOFT = "#6B6B6B"
-FAINT = "#C9C9C9"
-
-# Okabe and Ito's colours, told apart by people who do not see all colours.
-MASK_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
-IOU_COLOUR = "#3B3B3B"
-POSITIVE = "#009E73"
-NEGATIVE = "#D55E00"
-BOX_COLOUR = "#F0E442"
-PADDING = "#B8B8B8"
 
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -83,6 +67,13 @@ def heading(figure: Figure, title: str) -> None:
     """A title at the top left."""
     if title:
         figure.suptitle(title, x=0.008, ha="left", fontsize=11, fontweight="bold")
+
+
+def titled(title: str, height: Number, width: Number = WIDTH) -> Figure:
+    """An empty figure with a title at the top left, which gets room of its own."""
+    figure = blank(height + (28 if title else 0), width)
+    heading(figure, title)
+    return figure
 
 
 def bare(axes: Axes) -> None:

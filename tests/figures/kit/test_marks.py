@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sam_edu.figures import signed_matrix, token_matrix
-from sam_edu.figures.marks import brightest, scale_end
+from sam_edu.figures.kit.scales import scale_end
+from sam_edu.figures.kit.words import brightest
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,25 @@
 """The map of the decoder: its steps, their addresses, and the shapes that travel between them."""
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from matplotlib.path import Path
 
-from sam_edu.figures.arrays import Number
-from sam_edu.figures.picture import Picture
-from sam_edu.figures.theme import INK, SOFT, blank, theme
+from sam_edu.figures.kit.colours import DARK, IMAGE, INK, OUT, SOFT, TOKEN
+from sam_edu.figures.kit.diagram import (
+    WIDE,
+    canvas,
+    draw_arrow,
+    draw_frame,
+    draw_junction,
+    draw_key,
+    draw_shape,
+    draw_sum,
+    draw_text,
+    draw_title,
+)
+from sam_edu.figures.kit.figure import Figure
+from sam_edu.figures.kit.theme import theme
 
 STEPS = {
     "0": "put the tokens together",
@@ -25,10 +35,7 @@ STEPS = {
     "8": "choose which masks to return",
 }
 
-# Face and edge of the boxes of tokens, of the image, of what comes out; and of what is not lit.
-TOKEN, IMAGE, OUT = ("#DCEBF7", "#0072B2"), ("#DDF1E9", "#00805D"), ("#FBEBD0", "#B86E00")
-DARK = ("#F4F4F4", "#9A9A9A")
-_HIGH, _WIDE = 420, 1000
+_HIGH = 420
 
 
 class _Box(NamedTuple):
@@ -57,7 +64,7 @@ _BOXES = {
 }
 
 
-def decoder_map(lit: Iterable[str] | None = None) -> Picture:
+def decoder_map(lit: Iterable[str] | None = None) -> Figure:
     """The whole decoder on one page.
 
     Args:
@@ -72,68 +79,41 @@ def decoder_map(lit: Iterable[str] | None = None) -> Picture:
     if unknown := sorted(chosen - set(STEPS)):
         raise ValueError(f"lit: there is no step {', '.join(unknown)}; the steps are {', '.join(STEPS)}")
     with theme():
-        figure = blank(_HIGH, _WIDE)
-        figure.set_layout_engine("none")
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_xlim(0, _WIDE)
-        axes.set_ylim(_HIGH, 0)
-        axes.set_axis_off()
+        figure, axes = canvas(_HIGH)
         _frame(axes)
         _inputs(axes, bool({"0"} & chosen))
         _arrows(axes)
         for step, box in _BOXES.items():
             _draw(axes, step, box, step in chosen)
-    return Picture(figure, _in_words(chosen))
+    return Figure(figure, _in_words(chosen))
 
 
 def _frame(axes: Axes) -> None:
     """The lanes' names, the frame around the block, and the line at the bottom."""
-    axes.add_patch(
-        FancyBboxPatch(
-            (256, 116),
-            380,
-            254,
-            boxstyle="round,pad=0,rounding_size=12",
-            facecolor="#FAFAFA",
-            edgecolor="#B5B5B5",
-            linestyle=(0, (5, 3)),
-            linewidth=1.2,
-        )
-    )
+    draw_frame(axes, (256, 116), 380, 254)
     draw_text(axes, 446, 102, "a block, twice: layers.0, then layers.1", 9.5, SOFT)
-    axes.text(8, 26, "The mask decoder of Segment Anything", fontsize=13, fontweight="bold", va="center")
+    draw_title(axes, "The mask decoder of Segment Anything", y=26)
     axes.text(8, 50, "one click in, masks out", fontsize=10, color=SOFT, va="center")
-    for at, name, (face, edge) in ((200, "tokens", TOKEN), (278, "image tokens", IMAGE), (394, "outputs", OUT)):
-        axes.scatter([at], [50], s=75, marker="s", c=face, edgecolors=edge, linewidths=1.2)
-        axes.text(at + 10, 50, name, fontsize=9, color=SOFT, va="center")
+    for at, name, colours in ((200, "tokens", TOKEN), (278, "image tokens", IMAGE), (394, "outputs", OUT)):
+        draw_key(axes, at, 50, name, colours)
     notes = "Every tensor has one more axis in front: the prompt sets. 7 tokens: those of one click.    "
     notes += "◎: positional codes are added to queries and keys, not to values (block 0 skips it in step (1))."
-    draw_text(axes, _WIDE / 2, 402, notes, 8.5, SOFT)
+    draw_text(axes, WIDE / 2, 402, notes, 8.5, SOFT)
 
 
 def _inputs(axes: Axes, lit: bool) -> None:
     """What comes in: tokens above, image and dense prompt below."""
-    for x, y, width, high, text, colours in (
+    for x, y, width, height, text, colours in (
         (54, 142, 92, 40, "IoU token,\n4 mask tokens", TOKEN),
         (54, 194, 92, 40, "click or box\ntokens", TOKEN),
         (54, 290, 92, 40, "image\nembedding", IMAGE),
         (54, 342, 92, 40, "mask prompt\nor “no mask”", IMAGE),
     ):
-        axes.add_patch(
-            FancyBboxPatch(
-                (x - width / 2, y - high / 2),
-                width,
-                high,
-                boxstyle="round,pad=0,rounding_size=5",
-                facecolor="white",
-                edgecolor=colours[1] if lit else DARK[1],
-                linewidth=1.0,
-            )
-        )
+        pair = "white", colours[1] if lit else DARK[1]
+        draw_shape(axes, (x - width / 2, y - height / 2), width, height, pair, rounding=5, line=1.0, zorder=1)
         draw_text(axes, x, y, text, 8.5, INK if lit else SOFT)
     edge = IMAGE[1] if lit else DARK[1]
-    axes.scatter([150], [_IMAGE_LANE], s=190, c="white", edgecolors=edge, linewidths=1.2, zorder=3)
-    draw_text(axes, 150, _IMAGE_LANE, "+", 12, edge)
+    draw_sum(axes, 150, _IMAGE_LANE, edge)
     for y, shape in ((113, "5 × 256"), (223, "2 × 256"), (261, "256 × 64 × 64"), (371, "256 × 64 × 64")):
         draw_text(axes, 54, y, shape, 8, SOFT)
 
@@ -172,7 +152,7 @@ def _arrows(axes: Axes) -> None:
     weights = [(862, _TOKENS + tall), (862, 246), (x["6-3"], 246), (x["6-3"], _IMAGE_LANE - tall)]
     draw_arrow(axes, weights, "4 × 32", (x["6-3"] + 7, 264), "left")
     for dot in ((x["2"], _IMAGE_LANE), (x["4"], _TOKENS), (674, _IMAGE_LANE)):
-        axes.plot(*dot, "o", color=SOFT, markersize=4, zorder=4)
+        draw_junction(axes, *dot)
     # Out.
     draw_arrow(axes, [(x["7"] + half, _TOP), (x["8"], _TOP), (x["8"], 190 - tall)], "4", (918, _TOP - 9))
     masks = [(x["6-3"] + half, _IMAGE_LANE), (968, _IMAGE_LANE), (968, 190 + tall)]
@@ -181,62 +161,11 @@ def _arrows(axes: Axes) -> None:
 
 def _draw(axes: Axes, step: str, box: _Box, lit: bool) -> None:
     face, edge = box.colours if lit else DARK
-    axes.add_patch(
-        FancyBboxPatch(
-            (box.x - box.width / 2, box.y - _TALL / 2),
-            box.width,
-            _TALL,
-            boxstyle="round,pad=0,rounding_size=7",
-            facecolor=face,
-            edgecolor=edge,
-            linewidth=1.8 if lit else 1.0,
-            zorder=3,
-        )
-    )
+    corner, line = (box.x - box.width / 2, box.y - _TALL / 2), 1.8 if lit else 1.0
+    draw_shape(axes, corner, box.width, _TALL, (face, edge), rounding=7, line=line)
     sign = "  ◎" if step in ("1", "2", "4", "6-1") else ""
     draw_text(axes, box.x, box.y - 19, f"({step}){sign}", 10.5, edge if lit else SOFT, bold=lit)
     draw_text(axes, box.x, box.y + 10, box.text, 8.8, INK if lit else SOFT)
-
-
-def draw_arrow(
-    axes: Axes,
-    corners: Sequence[tuple[Number, Number]],
-    shape: str = "",
-    at: tuple[Number, Number] = (0, 0),
-    side: Literal["left", "center", "right"] = "center",
-) -> None:
-    """A path with an arrow head, and its tensor's shape beside it."""
-    axes.add_patch(
-        FancyArrowPatch(
-            path=Path(corners),
-            arrowstyle="-|>",
-            mutation_scale=11,
-            color=SOFT,
-            linewidth=1.2,
-            shrinkA=0,
-            shrinkB=0,
-            joinstyle="round",
-            zorder=2,
-        )
-    )
-    if shape:
-        axes.text(*at, shape, fontsize=8, color=SOFT, ha=side, va="center", linespacing=1.15, zorder=4)
-
-
-def draw_text(axes: Axes, x: Number, y: Number, text: str, size: Number, colour: str, bold: bool = False) -> None:
-    """Centred text, of one line or more."""
-    axes.text(
-        x,
-        y,
-        text,
-        fontsize=size,
-        color=colour,
-        ha="center",
-        va="center",
-        linespacing=1.2,
-        zorder=4,
-        fontweight="bold" if bold else "normal",
-    )
 
 
 def _in_words(chosen: set[str]) -> str:

@@ -1,19 +1,19 @@
-"""Picture: a figure, and the words for those who do not see it."""
+"""Figure: a drawing with its alt text."""
 
 import base64
 import io
 from functools import cached_property
 from pathlib import Path
 
+import matplotlib.figure
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 
-from sam_edu.figures.theme import DPI, theme
+from sam_edu.figures.kit.theme import DPI, theme
 
 
-class Picture:
+class Figure:
     """A figure with its alt text. As the last value of a notebook cell it is shown, once, and carries the text along.
 
     Args:
@@ -24,7 +24,7 @@ class Picture:
         ValueError: the alt text is empty.
     """
 
-    def __init__(self, figure: Figure, alt: str) -> None:
+    def __init__(self, figure: matplotlib.figure.Figure, alt: str) -> None:
         if not alt.strip():
             raise ValueError("alt: expected a description of what is to be seen, got an empty one")
         self.figure = figure
@@ -59,7 +59,7 @@ class Picture:
         return path
 
     def __repr__(self) -> str:
-        return f"<Picture: {self.alt.partition(':')[0].rstrip('.')}>"
+        return f"<Figure: {self.alt.partition(':')[0].rstrip('.')}>"
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None

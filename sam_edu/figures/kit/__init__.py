@@ -1,0 +1,1 @@
+"""What every figure is drawn with: the theme, the colours, the class Figure, marks, diagrams, scales, input checks."""

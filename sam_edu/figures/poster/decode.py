@@ -1,0 +1,119 @@
+"""One decode as arrays: what the whole sheet needs from the tensors."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from sam_edu.figures.kit.arrays import Array, Number, as_array
+from sam_edu.figures.kit.colours import HEAT, MASK_COLOURS, SIGNED
+from sam_edu.figures.kit.marks import Click
+from sam_edu.figures.kit.scales import three_colours
+from sam_edu.figures.tokens import token_names
+
+
+class Decode:
+    """The tensors without their first axis, and what the whole sheet needs from them."""
+
+    def __init__(self, tensors: Mapping[str, Any], image: Array, clicks: list[Click]) -> None:
+        self.tensors, self.image, self.clicks = tensors, image, clicks
+        self.names = token_names([label for *_, label in clicks])
+        self.width = self["tokens"].shape[1]
+        if len(self["tokens"]) != len(self.names):
+            raise ValueError(
+                f"tokens: expected {len(self.names)}, those of {len(clicks)} clicks, got {len(self['tokens'])}"
+            )
+        self.grid = self["src"].shape[1:]
+        self.iou = self["iou_pred"]
+        self.best = 1 + int(self.iou[1:].argmax())
+        self.token = 1 + self.best
+        # Channels in the order of what the mask tokens hold in the end, so that order can be seen to arise.
+        self.order = np.argsort(-self["hs"][1 : 1 + len(self.iou)].mean(0), kind="stable")
+
+    def __getitem__(self, name: str) -> Array:
+        """A tensor as an array, without the axis of prompt sets."""
+        given = self.tensors[name]
+        array = as_array(name, given, tuple("abcd"[: len(np.shape(given))]))
+        if len(array) != 1:
+            raise ValueError(f"{name}: expected one prompt set, got {len(array)}")
+        array = array[0]
+        return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+    def shape(self, name: str, tight: bool = False) -> str:
+        """A tensor's shape, for example "8 × 7 × 16"."""
+        return ("×" if tight else " × ").join(map(str, np.shape(self.tensors[name])[1:]))
+
+    def places(self, name: str) -> Array:
+        """A tensor with an axis of places, (heads, places, channels) or (places, channels), as (channels, grid)."""
+        array = self[name]
+        array = array.transpose(0, 2, 1) if array.ndim == 3 else array.T
+        return array.reshape(-1, *self.grid)
+
+    def stripes(self, name: str) -> Array:
+        """A tensor of tokens, (heads, tokens, channels) or (tokens, channels), as (channels, tokens)."""
+        array = self[name]
+        if array.ndim == 2:
+            return array[:, self.order].T if array.shape[1] == self.width else array.T
+        return array.transpose(0, 2, 1).reshape(-1, array.shape[1])
+
+    @cached_property
+    def stream(self) -> dict[str, Array]:
+        """The states of the image as colours, all on the same three directions."""
+        src = self["src"]
+        names = [f"transformer.layers.{i}.keys_4" for i in range(2)]
+        maps = [src - self["prompt_encoder.dense_embeddings"], src, *map(self.places, names)]
+        return dict(zip(["image embedding", "src", *names], three_colours(np.stack(maps))[0], strict=True))
+
+    def ground(self, height: int, width: int) -> Array:
+        """The picture in another size, (height, width, 3) from 0 to 1."""
+        image = self.image if self.image.dtype == np.uint8 else (self.image * 255).round().astype(np.uint8)
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX)) / 255
+
+    def overlay(self, weights: Array) -> Array:
+        """Attention over the grid, laid over the picture in grey: dark where there is none."""
+        height, width = (2 * side for side in self.grid)
+        grey = self.ground(height, width).mean(-1, keepdims=True)
+        of_top = np.sqrt(weights / max(float(weights.max()), 1e-12)).reshape(self.grid)
+        strength = np.repeat(np.repeat(of_top, 2, 0), 2, 1)[..., None]
+        heat = mpl.colormaps[HEAT](0.25 + 0.75 * strength[..., 0])[..., :3]
+        cover = np.clip(1.5 * strength, 0.0, 1.0)
+        result: Array = (1 - cover) * (0.1 + 0.5 * grey) + cover * heat
+        return result
+
+    def masked(self, number: int) -> Array:
+        """The picture, paler, with one mask on it."""
+        inside = self["masks"][number] > 0
+        ground = self.ground(*inside.shape)
+        colour = np.array(to_rgb(MASK_COLOURS[number % 4]))
+        padded = np.pad(inside, 2, mode="edge")
+        high, wide = inside.shape
+        shifts = [padded[2 + y : 2 + y + high, 2 + x : 2 + x + wide] for y, x in ((-2, 0), (2, 0), (0, -2), (0, 2))]
+        edge = inside & ~np.logical_and.reduce(shifts)
+        pale = np.where(inside[..., None], 0.55 * ground + 0.45 * colour, 0.6 * ground + 0.4)
+        result: Array = np.where(edge[..., None], colour, pale)
+        return result
+
+
+def signed_colours(values: Array, limit: Number | None = None) -> Array:
+    """Numbers as colours: red above zero, blue below, white at zero; the strongest 2 % share one colour."""
+    limit = limit or float(np.quantile(np.abs(values), 0.98)) or 1.0
+    result: Array = mpl.colormaps[SIGNED](0.5 + 0.5 * np.clip(values / limit, -1, 1))[..., :3]
+    return result
+
+
+def block_means(values: Array, times: int) -> Array:
+    """A map made smaller by whole numbers: each block by its mean."""
+    high, wide = (side // times for side in values.shape)
+    result: Array = values[: high * times, : wide * times].reshape(high, times, wide, times).mean((1, 3))
+    return result
+
+
+def clicked_cell(decode: Decode, size: tuple[int, ...]) -> tuple[int, int]:
+    """The first click in a map of a size, as row and column."""
+    high, wide = decode.image.shape[:2]
+    x, y, _ = decode.clicks[0]
+    return int((y + 0.5) * size[0] / high), int((x + 0.5) * size[1] / wide)

@@ -1,0 +1,121 @@
+"""Parts that several steps share: panels of tokens, tiles of the image, maps of attention, bars, labels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.patches import Polygon, Rectangle
+
+from sam_edu.figures.kit.arrays import Array, Number
+from sam_edu.figures.kit.colours import IMAGE, INK, SOFT, TOKEN, token_colour
+from sam_edu.figures.kit.scales import three_colours
+from sam_edu.figures.poster.decode import Decode, signed_colours
+from sam_edu.figures.poster.geometry import GAP, MAP, PANEL, STRIPE, TOKENS_AT, TOKENS_BOTTOM
+from sam_edu.figures.poster.sheet import Sheet
+
+
+def draw_panel(
+    sheet: Sheet, decode: Decode, x: Number, name: str, *, slots: slice = slice(None), short: str = ""
+) -> None:
+    """Tokens as they are at one place of their stream, all of them or some."""
+    height, names = PANEL[1], decode.names[slots]
+    width = PANEL[0] / len(decode.names) * len(names)
+    values = decode.stripes(name)
+    values = values[:, slots] if len(values.T) > len(names) else values
+    named = short or name.rpartition(".")[2]
+    sheet.text(x + width / 2, 366, named, 14, TOKEN[1], bold=True, code=not short, ha="center")
+    draw_squares(sheet, names, x, 391, width)
+    sheet.stripes(x, 402, width, height, values)
+    sheet.text(x + width / 2, 663, f"{values.shape[1]} × {values.shape[0]}", 13, SOFT, ha="center")
+
+
+def draw_squares(
+    sheet: Sheet, names: Sequence[str], x: Number, y: Number, length: Number, upright: bool = False
+) -> None:
+    """A square of each token's colour, in a row or upright."""
+    step = length / len(names)
+    for i, name in enumerate(names):
+        place = (x, y + i * step + 1) if upright else (x + i * step + 1, y)
+        width, height = (8, step - 2) if upright else (step - 2, 8)
+        sheet.axes.add_patch(Rectangle(place, width, height, facecolor=token_colour(name), edgecolor="none", zorder=5))
+
+
+def draw_stripe(
+    sheet: Sheet, decode: Decode, x: Number, y: Number, name: str, coded: bool = False, height: Number = STRIPE[1]
+) -> None:
+    """Queries, keys, values or results of an attention, at the side of the tokens."""
+    width = STRIPE[0]
+    sheet.text(x + width / 2, y - 20, name.rpartition(".")[2] + " ◎" * coded, 13, INK, code=True, ha="center")
+    sheet.stripes(x, y, width, height, decode.stripes(name))
+    sheet.text(x + width / 2, y + height + 4, decode.shape(name, tight=True), 12, SOFT, ha="center")
+
+
+def draw_tile(
+    sheet: Sheet,
+    decode: Decode,
+    x: Number,
+    y: Number,
+    size: Number,
+    name: str,
+    colours: Array | None = None,
+    *,
+    main: bool = False,
+    coded: bool = False,
+    short: str = "",
+) -> None:
+    """A tensor at the side of the image, as colours."""
+    colours = three_colours(decode.places(name)[None])[0][0] if colours is None else colours
+    short = (short or name.rpartition(".")[2]) + " ◎" * coded
+    sheet.text(x + size / 2, y - 20, short, 13, IMAGE[1] if main else INK, bold=main, code=True, ha="center")
+    sheet.picture(x, y, size, size, colours)
+    sheet.text(x + size / 2, y + size + 4, decode.shape(name, tight=True), 12, SOFT, ha="center")
+
+
+def draw_label(sheet: Sheet, x: Number, y: Number, name: str, shape: str) -> None:
+    """A tensor's name and its shape, in one line."""
+    drawn = sheet.text(x, y, name, 13, INK, code=True)
+    sheet.text(x + float(drawn.get_window_extent().width) + 8, y + 1, shape, 12, SOFT)
+
+
+def draw_module_path(sheet: Sheet, x: Number, name: str, parts: int = 1) -> None:
+    """A module's path, in two lines; so many of its parts in the second."""
+    before, last = name.rsplit(".", parts)[0], name.split(".")[-parts:]
+    sheet.text(x, TOKENS_BOTTOM + 16, f"{before}.\n{'.'.join(last)}", 13, SOFT, code=True)
+
+
+def draw_join(sheet: Sheet, x: Number, colour: str, sign: str = "+") -> None:
+    """A result comes up and joins the tokens' stream."""
+    sheet.arrow([(x, 508), (x, TOKENS_AT + 9)], colour, 2)
+    sheet.sign(x, TOKENS_AT, sign, colour)
+
+
+def draw_crossing(sheet: Sheet, x: Number, y: Number, down: bool, colour: str) -> None:
+    """A triangle on the edge of a lane: here something enters or leaves it."""
+    tip = 12 if down else -12
+    corners = [(x - 9, y - tip / 2), (x + 9, y - tip / 2), (x, y + tip / 2)]
+    sheet.axes.add_patch(Polygon(corners, facecolor=colour, edgecolor="none", zorder=5))
+
+
+def draw_maps(sheet: Sheet, decode: Decode, x: Number, y: Number, maps: Array) -> None:
+    """A map per head over the picture, two in a row."""
+    for i, one in enumerate(maps):
+        at_x, at_y = x + (MAP + GAP) * (i % 2), y + (MAP + GAP) * (i // 2)
+        sheet.picture(at_x, at_y, MAP, MAP, decode.overlay(one))
+        sheet.clicks(decode, at_x, at_y, MAP, MAP, 5)
+        sheet.text(at_x + 5, at_y + 3, str(i), 13, "white", bold=True)
+
+
+def draw_score_maps(sheet: Sheet, decode: Decode, x: Number, y: Number, maps: Array) -> None:
+    """Scores of each head over the grid, four in a row."""
+    limit = float(np.quantile(np.abs(maps), 0.98))
+    for i, one in enumerate(maps):
+        sheet.picture(x + 58 * (i % 4), y + 58 * (i // 4), 52, 52, signed_colours(one.reshape(decode.grid), limit))
+
+
+def draw_bars(sheet: Sheet, x: Number, y: Number, width: Number, high: Number, values: Array, colour: str) -> None:
+    """Numbers from -1 to 1 as upright bars about a line."""
+    step = width / len(values)
+    for i, value in enumerate(values):
+        place = (x + i * step + 0.5, y - max(value, 0.0) * high)
+        bar = Rectangle(place, step - 1, abs(value) * high, facecolor=colour, edgecolor="none", zorder=5)
+        sheet.axes.add_patch(bar)
+    sheet.arrow([(x - 4, y), (x + width + 4, y)], SOFT, 1, head=False)
