@@ -149,6 +149,8 @@ class FastMaskDecoder(nn.Module):
         TypeError: not a `sam_edu.MaskDecoder` around a `sam_edu.TwoWayTransformer`.
     """
 
+    untraceable = "a FastMaskDecoder passes no trace point; trace the MaskDecoder that it was made from"
+
     def __init__(self, decoder: MaskDecoder) -> None:
         super().__init__()
         for path, wanted in ("decoder", MaskDecoder), ("decoder.transformer", TwoWayTransformer):

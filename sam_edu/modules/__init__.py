@@ -1,4 +1,4 @@
-"""The verified modules: Meta's mask decoder and prompt encoder, written anew to be read."""
+"""The verified modules: Meta's mask decoder and prompt encoder, written anew for reading."""
 
 from sam_edu.modules.attention import Attention
 from sam_edu.modules.hypernetwork import HypernetworkMLPs, mask_product

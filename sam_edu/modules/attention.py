@@ -1,4 +1,4 @@
-"""Attention: multi-head attention whose inner width can be smaller than its outer one."""
+"""Attention: multi-head scaled dot-product attention."""
 
 import math
 
@@ -9,17 +9,18 @@ from torch import Tensor, nn
 from sam_edu.modules.checks import check_batches, check_shape
 from sam_edu.modules.trace_point import TracePoint
 
-# "#": a batch of 1 serves all prompt sets.
+# "#": a batch of 1 broadcasts to all prompt sets.
 Queries = Float[Tensor, "#batch queries dim"]
 Keys = Float[Tensor, "#batch keys dim"]
 
 
 class Attention(nn.Module):
-    """Each query gathers what the keys that it matches have to say: steps (1), (2), (4) and (6-1).
+    """Multi-head scaled dot-product attention with an inner width that can be smaller than the outer.
 
-    Three separate projections, because queries and keys may come from different places. In SAM: 8 heads; width 256,
-    32 a head, for self-attention (1); width 128, 16 a head (`downsample_rate=2`), for the cross-attentions
-    between tokens and image (2), (4), (6-1).
+    Steps (1), (2), (4) and (6-1). Queries, keys and values have a projection each, because queries and keys can come
+    from different sequences. In SAM there are 8 heads. The self-attention (1) has the inner width 256, which is 32 per
+    head. The cross-attentions between tokens and image (2), (4), (6-1) have 128, which is 16 per head
+    (`downsample_rate=2`).
 
     Args:
         embedding_dim: width of the inputs and of the output.
@@ -52,7 +53,7 @@ class Attention(nn.Module):
         self.out = TracePoint("batch queries dim")
 
     def forward(self, q: Queries, k: Keys, v: Keys) -> Queries:
-        """Attend from `q` to `k`, and gather from `v`.
+        """Attend from `q` to `k`: for each query a weighted sum of `v`.
 
         Args:
             q: queries.
@@ -60,7 +61,7 @@ class Attention(nn.Module):
             v: values, as many as keys.
 
         Returns:
-            one vector per query. An input of batch 1 serves the whole batch.
+            one vector per query. An input of batch 1 broadcasts to the whole batch.
 
         Raises:
             ValueError: a width that is not `embedding_dim`, batches that do not fit, or other than one value per key.

@@ -1,14 +1,14 @@
-"""check_shape: one clear message for a tensor of the wrong type or shape."""
+"""check_shape and check_batches: refuse tensors whose types, shapes or batches do not fit."""
 
 from torch import Tensor
 
 
 def check_shape(name: str, tensor: Tensor, wanted: tuple[int | str, ...]) -> None:
-    """Refuse `tensor` unless it has the rank and the fixed sizes of `wanted`.
+    """Raise an error unless `tensor` has the rank and the fixed sizes of `wanted`.
 
     Args:
         name: the argument's name, for the message.
-        tensor: what was given.
+        tensor: the tensor to check.
         wanted: per axis an int (this size exactly) or a str (any size; the axis' name for the message). A first
             "..." stands for any number of axes.
 
@@ -46,5 +46,5 @@ def check_batches(**batches: int) -> int:
 
 
 def describe(shape: tuple[int | str, ...]) -> str:
-    """`(batch, tokens, 256)` as text."""
+    """A shape as text, for example "(batch, tokens, 256)"."""
     return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"

@@ -1,4 +1,4 @@
-"""HypernetworkMLPs and mask_product: every mask token writes the classifier that draws its mask."""
+"""HypernetworkMLPs and mask_product: each mask token becomes a linear classifier, applied at every pixel."""
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,9 @@ from sam_edu.modules.mlp import MLP
 
 
 class HypernetworkMLPs(nn.ModuleList):
-    """One MLP of three layers per mask token: step (6-2).
+    """A hypernetwork: one MLP of three layers per mask token computes the weights of that mask's classifier.
+
+    Step (6-2).
 
     Args:
         num_mask_tokens: number of mask tokens, hence of MLPs (4 in SAM).
@@ -24,7 +26,7 @@ class HypernetworkMLPs(nn.ModuleList):
         )
 
     def forward(self, mask_tokens_out: Float[Tensor, "batch masks dim"]) -> Float[Tensor, "batch masks channels"]:
-        """Turn each mask token into one weight per channel of the upscaled picture.
+        """Compute from each mask token one weight per channel of the upscaled feature map.
 
         Args:
             mask_tokens_out: the mask tokens after the transformer.
@@ -43,11 +45,11 @@ def mask_product(
     hyper_in: Float[Tensor, "#batch masks channels"],
     upscaled_embedding: Float[Tensor, "#batch channels height width"],
 ) -> Float[Tensor, "_ masks height width"]:
-    """A linear classifier per mask, at every pixel the same: step (6-3).
+    """Apply one linear classifier per mask at every pixel: step (6-3).
 
     Args:
         hyper_in: one weight per mask and channel.
-        upscaled_embedding: the picture's channels.
+        upscaled_embedding: the upscaled feature map.
 
     Returns:
         logits: at each pixel the sum over the channels of weight times value.

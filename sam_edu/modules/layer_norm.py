@@ -1,4 +1,4 @@
-"""LayerNorm2d: layer normalisation over the channels of a picture-shaped tensor."""
+"""LayerNorm2d: layer normalisation over the channels of a feature map."""
 
 import torch
 from jaxtyping import Float
@@ -8,14 +8,14 @@ from sam_edu.modules.checks import check_shape
 
 
 class LayerNorm2d(nn.Module):
-    """Normalise the channels at each pixel on its own, then scale and shift each channel.
+    """Layer normalisation over the channels at each position of a feature map, with a scale and a shift per channel.
 
-    In the decoder it stands once, after the first transposed convolution of step (5); in the prompt encoder twice,
+    In the decoder it is used once, after the first transposed convolution of step (5); in the prompt encoder twice,
     between the convolutions of the mask prompt. The blocks of the transformer use `nn.LayerNorm` with eps 1e-5.
 
     Args:
         num_channels: number of channels.
-        eps: added to the variance before the root.
+        eps: added to the variance before the square root.
 
     Source: `segment_anything/modeling/common.py`.
     """
@@ -37,3 +37,6 @@ class LayerNorm2d(nn.Module):
         variance = (x - mean).pow(2).mean(dim=1, keepdim=True)  # biased: divided by the number of channels
         normed = (x - mean) / torch.sqrt(variance + self.eps)
         return self.weight[:, None, None] * normed + self.bias[:, None, None]
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]}, eps={self.eps}"

@@ -1,4 +1,4 @@
-"""MaskDecoder: image embedding and prompts in, mask logits and IoU predictions out."""
+"""MaskDecoder: from an image embedding and embedded prompts to mask logits and IoU predictions."""
 
 import torch
 from jaxtyping import Float
@@ -12,13 +12,15 @@ from sam_edu.modules.trace_point import TracePoint
 
 
 class MaskDecoder(nn.Module):
-    """SAM's mask decoder, steps (0) to (8).
+    """SAM's mask decoder: predicts masks and their IoU from an image embedding and embedded prompts.
+
+    Steps (0) to (8).
 
     Args:
         transformer_dim: width of tokens and image tokens, 256 in SAM.
         transformer: a `TwoWayTransformer` of that width.
-        num_multimask_outputs: masks for an ambiguous prompt, 3 in SAM; one more is made for clear prompts.
-        activation: class of the upscaling's activations.
+        num_multimask_outputs: masks for an ambiguous prompt, 3 in SAM; there is one more for prompts that are not.
+        activation: class of the activations of the upscaling.
         iou_head_depth: layers of the IoU head.
         iou_head_hidden_dim: inner width of the IoU head.
 
@@ -48,7 +50,7 @@ class MaskDecoder(nn.Module):
         self.src = TracePoint("batch dim height width")
         self.pos_src = TracePoint("batch dim height width")
         self.hs = TracePoint("batch tokens dim")
-        self.keys = TracePoint("batch pixels dim")
+        self.keys = TracePoint("batch image_tokens dim")
         self.hyper_in = TracePoint("batch masks channels")
         self.masks = TracePoint("batch masks height width")
         self.iou_pred = TracePoint("batch masks")
@@ -64,14 +66,14 @@ class MaskDecoder(nn.Module):
         """Decode prompt sets, then choose which masks to return: step (8).
 
         Args:
-            image_embeddings: of one image, which then serves all prompt sets, or of one image per prompt set.
-            image_pe: the grid's positional codes (`PromptEncoder.get_dense_pe`).
-            sparse_prompt_embeddings: the tokens of clicks and boxes, a row per prompt set; there may be none.
-            dense_prompt_embeddings: the embedded mask prompt, or the no-mask embedding at every place.
-            multimask_output: True returns masks 1, 2, 3, for an ambiguous prompt; False mask 0 alone.
+            image_embeddings: of one image for all prompt sets, or of one image per prompt set.
+            image_pe: the positional encodings of the grid (`PromptEncoder.get_dense_pe`).
+            sparse_prompt_embeddings: the tokens of clicks and boxes, one row per prompt set; there may be none.
+            dense_prompt_embeddings: the embedded mask prompt, or the no-mask embedding at every position.
+            multimask_output: True returns masks 1, 2 and 3, for an ambiguous prompt; False returns mask 0 alone.
 
         Returns:
-            mask logits, and the predicted IoU of each (without a sigmoid, so it can exceed 1).
+            mask logits, and the predicted IoU of each mask (without a sigmoid, so it can exceed 1).
 
         Raises:
             ValueError: widths, grids or batches that do not fit together.
@@ -89,7 +91,7 @@ class MaskDecoder(nn.Module):
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
     ) -> tuple[Float[Tensor, "batch masks large_height large_width"], Float[Tensor, "batch masks"]]:
-        """All masks of each prompt set, steps (0) to (7). Arguments, their shapes and errors as for `forward`."""
+        """Predict all masks of each prompt set, steps (0) to (7). Arguments and errors are those of `forward`."""
         batch = self._check(image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
         # Step (0): [IoU token, mask tokens, prompt tokens], and the image with its dense prompt.
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight]).expand(batch, -1, -1)
@@ -102,13 +104,13 @@ class MaskDecoder(nn.Module):
         hs, keys = self.hs(queries), self.keys(keys)
         iou_token_out, mask_tokens_out = hs[:, 0], hs[:, 1 : 1 + self.num_mask_tokens]
 
-        # Steps (5), (6-2), (6-3): a picture of channels, a weight per channel, their product at every pixel.
-        # (batch, pixels, dim) -> (batch, dim, height, width)
+        # Steps (5), (6-2), (6-3): a feature map, a weight per channel, their product at every pixel.
+        # (batch, image_tokens, dim) -> (batch, dim, height, width)
         upscaled_embedding = self.output_upscaling(keys.transpose(1, 2).unflatten(2, src.shape[2:]))
         hyper_in = self.hyper_in(self.output_hypernetworks_mlps(mask_tokens_out))
         masks = self.masks(mask_product(hyper_in, upscaled_embedding))
 
-        # Step (7): how good each mask is.
+        # Step (7): the predicted IoU of each mask.
         return masks, self.iou_pred(self.iou_prediction_head(iou_token_out))
 
     def _check(self, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> int:

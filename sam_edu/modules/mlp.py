@@ -1,4 +1,4 @@
-"""MLP and MLPBlock: the decoder's two kinds of multi-layer perceptron."""
+"""MLP and MLPBlock: the two kinds of multi-layer perceptron in the decoder."""
 
 from itertools import pairwise
 
@@ -11,17 +11,17 @@ from sam_edu.modules.trace_point import TracePoint
 
 
 class MLP(nn.Module):
-    """Linear layers with a ReLU between them: steps (6-2) and (7).
+    """A multi-layer perceptron: linear layers with a ReLU after each but the last.
 
-    In SAM: four of 256 -> 256 -> 256 -> 32, one per mask token, write the weights of the hypernetwork product
-    (6-2), and one of 256 -> 256 -> 256 -> 4 predicts each mask's IoU (7).
+    Steps (6-2) and (7). In SAM four MLPs of 256 -> 256 -> 256 -> 32, one per mask token, compute the weights for the
+    mask product (6-2), and one of 256 -> 256 -> 256 -> 4 predicts the IoU of each mask (7).
 
     Args:
         input_dim: width of the input.
         hidden_dim: width of every layer but the last.
         output_dim: width of the output.
         num_layers: number of linear layers, at least 1.
-        sigmoid_output: squash the output into (0, 1). SAM leaves this off, so a predicted IoU can exceed 1.
+        sigmoid_output: apply a sigmoid to the output. SAM does not, so a predicted IoU can exceed 1.
 
     Source: `segment_anything/modeling/mask_decoder.py`.
     """
@@ -51,14 +51,14 @@ class MLP(nn.Module):
 
 
 class MLPBlock(nn.Module):
-    """Widen, bend, narrow, each token for itself: step (3).
+    """The feed-forward network of a transformer block: linear, activation, linear, at each token on its own.
 
-    In SAM's decoder 256 -> 2048 -> 256 with ReLU. The default activation is GELU, as in Meta's class, because the
-    image encoder shares it; the two-way transformer passes ReLU.
+    Step (3). In SAM's decoder 256 -> 2048 -> 256 with ReLU. The default activation is GELU, as in Meta's class, which
+    the image encoder uses too; the two-way transformer passes ReLU.
 
     Args:
         embedding_dim: width of the input and the output.
-        mlp_dim: width in between.
+        mlp_dim: width between the two linear layers.
         act: class of the activation.
 
     Source: `segment_anything/modeling/common.py`; paper, appendix A ("MLP block").

@@ -1,4 +1,4 @@
-"""OutputUpscaling: from image tokens back to a picture four times as wide."""
+"""OutputUpscaling: from image tokens to a feature map of four times their height and width."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,10 +9,10 @@ from sam_edu.modules.trace_point import TracePoint
 
 
 class OutputUpscaling(nn.Sequential):
-    """Two transposed convolutions that double the grid and thin the channels: step (5).
+    """Two transposed convolutions, each of which doubles height and width and reduces the channels.
 
-    In SAM 256 channels at 64 x 64 become 64 at 128 x 128, then 32 at 256 x 256. Kernel and stride are both 2, so each
-    image token paints its own 4 x 4 pixels and no two overlap. The last activation belongs to it.
+    Step (5). In SAM 256 channels at 64 x 64 become 64 at 128 x 128, then 32 at 256 x 256. Kernel and stride are both 2,
+    so that each image token becomes 4 x 4 pixels of its own and no two overlap. The last activation is part of it.
 
     Args:
         transformer_dim: channels of the image tokens; a multiple of 8.
@@ -42,7 +42,7 @@ class OutputUpscaling(nn.Sequential):
         self.activated_twice = TracePoint("batch channels height width")
 
     def __getitem__(self, idx: slice | int) -> nn.Module:
-        """One layer, or a slice of them as a plain `nn.Sequential`: `nn.Sequential` would call this constructor."""
+        """One layer, or a slice of them as a plain `nn.Sequential` (its own slicing calls this constructor)."""
         return nn.Sequential(*self)[idx] if isinstance(idx, slice) else super().__getitem__(idx)
 
     def forward(
@@ -51,10 +51,10 @@ class OutputUpscaling(nn.Sequential):
         """Upscale the image tokens.
 
         Args:
-            input: image tokens as a picture.
+            input: image tokens as a feature map.
 
         Returns:
-            `transformer_dim // 8` channels on a grid of four times the height and width.
+            a feature map of `transformer_dim // 8` channels and four times the height and width.
 
         Raises:
             ValueError: `input` is not (batch, transformer_dim, height, width).

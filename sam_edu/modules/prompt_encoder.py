@@ -1,4 +1,4 @@
-"""PositionEmbeddingRandom and PromptEncoder: clicks, boxes and masks become tokens and a dense map."""
+"""PositionEmbeddingRandom and PromptEncoder: clicks, boxes and masks become tokens and a feature map."""
 
 import math
 
@@ -12,10 +12,10 @@ from sam_edu.modules.trace_point import TracePoint
 
 
 class PositionEmbeddingRandom(nn.Module):
-    """Random Fourier features: a position becomes the sines and cosines of random directions.
+    """Positional encoding by random Fourier features: sines and cosines of random projections of a position.
 
     Args:
-        num_pos_feats: number of directions; a code is twice as wide.
+        num_pos_feats: number of random projections; an encoding is twice as wide.
         scale: standard deviation of the random frequencies; 1 where it is None or not positive.
 
     Source: `segment_anything/modeling/prompt_encoder.py`; Tancik et al. 2020, "Fourier features let networks learn
@@ -29,16 +29,16 @@ class PositionEmbeddingRandom(nn.Module):
         scale = scale if scale is not None and scale > 0.0 else 1.0
         self.register_buffer("positional_encoding_gaussian_matrix", scale * torch.randn(2, num_pos_feats))
 
-    def _pe_encoding(self, coords: Float[Tensor, "*rest 2"]) -> Float[Tensor, "*rest code"]:
-        """Code positions (x, y) in [0, 1]."""
+    def _pe_encoding(self, coords: Float[Tensor, "*rest 2"]) -> Float[Tensor, "*rest encoding"]:
+        """Encode positions (x, y) in [0, 1]."""
         matrix = self.positional_encoding_gaussian_matrix
         # Half precision cannot hold an angle of many turns: it is computed in float32 at least.
         wide = torch.promote_types(matrix.dtype, torch.float32)
         angles = 2 * math.pi * ((2 * coords.to(wide) - 1) @ matrix.to(wide))
         return torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1).to(matrix.dtype)
 
-    def forward(self, size: tuple[int, int]) -> Float[Tensor, "code height width"]:
-        """Code the centre of every cell of a grid.
+    def forward(self, size: tuple[int, int]) -> Float[Tensor, "encoding height width"]:
+        """Encode the centre of every cell of a grid.
 
         Args:
             size: height and width of the grid.
@@ -51,8 +51,8 @@ class PositionEmbeddingRandom(nn.Module):
 
     def forward_with_coords(
         self, coords_input: Shaped[Tensor, "batch points 2"], image_size: tuple[int, int]
-    ) -> Float[Tensor, "batch points code"]:
-        """Code points.
+    ) -> Float[Tensor, "batch points encoding"]:
+        """Encode points.
 
         Args:
             coords_input: (x, y) in pixels of the padded image.
@@ -67,7 +67,7 @@ class PositionEmbeddingRandom(nn.Module):
 
 
 class PromptEncoder(nn.Module):
-    """Clicks and boxes become tokens, a mask prompt becomes a map that is added to the image.
+    """SAM's prompt encoder: embeds clicks and boxes as tokens, and mask prompts as a feature map.
 
     Args:
         embed_dim: width of a token, 256 in SAM.
@@ -110,7 +110,7 @@ class PromptEncoder(nn.Module):
         self.dense_embeddings = TracePoint("batch dim height width")
 
     def get_dense_pe(self) -> Float[Tensor, "1 dim height width"]:
-        """The positional code of every image token."""
+        """The positional encoding of every image token."""
         return self.pe_layer(self.image_embedding_size).unsqueeze(0)
 
     def forward(
@@ -128,8 +128,8 @@ class PromptEncoder(nn.Module):
             masks: a mask prompt per prompt set, as logits, of four times the grid's height and width.
 
         Returns:
-            the prompt tokens, and the map to add to the image embedding. Clicks without a box are followed by one
-            padding token; with neither clicks nor a box there are no tokens.
+            the prompt tokens, and the feature map to add to the image embedding. Clicks without a box are followed by
+            one padding token; with neither clicks nor a box there are no tokens.
 
         Raises:
             ValueError: shapes or numbers of prompt sets that do not fit together.
@@ -147,24 +147,24 @@ class PromptEncoder(nn.Module):
         return self.sparse_embeddings(torch.cat(tokens, dim=1)), self.dense_embeddings(dense)
 
     def _embed_points(self, points: Tensor, labels: Tensor, pad: bool) -> Tensor:
-        """Positional code plus the label's embedding; padding has its embedding alone."""
+        """Positional encoding plus the embedding of the label; padding has its embedding alone."""
         points = points + 0.5  # a pixel's centre
         if pad:
             points = torch.cat([points, points.new_zeros(points.shape[0], 1, 2)], dim=1)
             # Float, as -1 exists neither in bool nor in unsigned integers.
             labels = torch.cat([labels, labels.new_full((labels.shape[0], 1), -1, dtype=torch.float32)], dim=1)
-        code = self.pe_layer.forward_with_coords(points, self.input_image_size)
+        encoding = self.pe_layer.forward_with_coords(points, self.input_image_size)
         label = labels.unsqueeze(-1)
-        code = torch.where(label == -1, self.not_a_point_embed.weight, code)
+        encoding = torch.where(label == -1, self.not_a_point_embed.weight, encoding)
         negative, positive = (self.point_embeddings[i].get_parameter("weight") for i in (0, 1))
-        code = torch.where(label == 0, code + negative, code)
-        return torch.where(label == 1, code + positive, code)
+        encoding = torch.where(label == 0, encoding + negative, encoding)
+        return torch.where(label == 1, encoding + positive, encoding)
 
     def _embed_boxes(self, boxes: Tensor) -> Tensor:
-        """Two tokens per box: each corner's positional code plus that corner's embedding."""
+        """Two tokens per box: the positional encoding of each corner plus the embedding of that corner."""
         corners = (boxes + 0.5).reshape(-1, 2, 2)
-        code = self.pe_layer.forward_with_coords(corners, self.input_image_size)
-        return code + torch.stack([self.point_embeddings[i].get_parameter("weight") for i in (2, 3)], dim=1)
+        encoding = self.pe_layer.forward_with_coords(corners, self.input_image_size)
+        return encoding + torch.stack([self.point_embeddings[i].get_parameter("weight") for i in (2, 3)], dim=1)
 
     def _check(self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None) -> int:
         """Check every shape; return the number of prompt sets that the tokens have."""
@@ -176,7 +176,7 @@ class PromptEncoder(nn.Module):
             check_shape("points[1]", points[1], tuple(points[0].shape[:2]))
             sparse["points"] = points[0].shape[0]
         if boxes is not None:
-            # Meta's code reshapes boxes, so that (prompt sets, 2, 2) is as good.
+            # Meta's code reshapes boxes, so that (prompt sets, 2, 2) is accepted too.
             flat = boxes.flatten(1) if isinstance(boxes, Tensor) and boxes.ndim > 1 else boxes
             check_shape("boxes", flat, ("prompt sets", 4))
             sparse["boxes"] = boxes.shape[0]

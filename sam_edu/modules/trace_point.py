@@ -1,14 +1,14 @@
-"""TracePoint: the identity module that tracing listens to."""
+"""TracePoint: an identity module that marks a tensor of the forward pass."""
 
 from torch import Tensor, nn
 
 
 class TracePoint(nn.Module):
-    """A named place in the forward pass: returns its input unchanged.
+    """An identity module that marks a tensor of the forward pass, so that hooks can record or replace it.
 
-    It has no parameters and no buffers, so a state dict does not know of it. Its name is its path in the
-    module tree (`transformer.layers.0.cross_attn_token_to_image.weights`), so that a forward hook on it sees the
-    tensor of the real computation, and may replace it. See `sam_edu.tracing`.
+    It has no parameters and no buffers, so that state dicts do not contain it. The name is its path in the module tree
+    (`transformer.layers.0.cross_attn_token_to_image.weights`). A hook on it gets the tensor of the real computation and
+    can replace it; see `sam_edu.tracing`.
 
     Args:
         axes: the names of the tensor's axes, separated by spaces, for example "batch heads queries keys".
