@@ -1,4 +1,4 @@
-"""Notebook 01: what its prose builds on stands in its outputs (the form of all notebooks: `test_form.py`)."""
+"""Notebook 01: its outputs contain what its prose uses (the form of all notebooks: `test_form.py`)."""
 
 from notebook_cells import Notebook
 
