@@ -1,11 +1,11 @@
 """Write the glossary of the series: python -m tools.make_glossary.
 
-Tensors come from the shape table of a decode, so that no row can name a tensor, an axis or a shape that is not
-there. What the paper and Meta's code call them, and the words that are no tensors, stand in two short tables below.
+Tensors, axes and shapes come from the shape table of a decode, so that no row can list what does not exist. The names
+in the paper and in Meta's code come from the table of trace points (`sam_edu.tracing.trace_points`). The words that are
+no tensors are listed below.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,41 +14,13 @@ from typing import NamedTuple
 import torch
 
 from sam_edu import sam, tracing
+from sam_edu.tracing import trace_points
 
 PATH = Path(__file__).resolve().parent.parent / "notebooks" / "GLOSSARY.md"
 
-# Per end of a name in the shape_table: the paper's word, and the name in Meta's code. The first that fits counts.
-NAMES: tuple[tuple[str, str, str], ...] = (
-    (r"prompt_encoder\.sparse_embeddings", "sparse prompts, embedded: prompt tokens", "sparse_prompt_embeddings"),
-    (r"prompt_encoder\.dense_embeddings", "dense prompt (mask)", "dense_prompt_embeddings"),
-    (r"tokens", "tokens: output tokens and prompt tokens", "tokens, point_embedding, query_pe"),
-    (r"src", "image embedding, the mask prompt added element-wise", "src, image_embedding"),
-    (r"pos_src", "positional encodings of the image embedding", "pos_src, image_pe, key_pe"),
-    (r"\w*attn\w*\.[qkv]", "queries, keys, values", "q, k, v after _separate_heads"),
-    (r"scores", "", "attn before softmax"),
-    (r"weights", "", "attn after softmax"),
-    (r"heads", "", "out before out_proj"),
-    (r"out", "", "attn_out"),
-    (r"queries_1", "self-attention on the tokens", "queries after norm1"),
-    (r"queries_2", "cross-attention from tokens to the image embedding", "queries after norm2"),
-    (r"mlp\.hidden", "internal dimension of the MLP", "act(lin1(x))"),
-    (r"queries_3", "updated tokens, after a decoder layer", "queries after norm3"),
-    (r"keys_4", "updated image embedding, after a decoder layer", "keys after norm4"),
-    (r"hs", "updated tokens, having attended once more", "hs"),
-    (r"keys", "updated image embedding", "src after the transformer"),
-    (r"doubled_once", "first transposed convolutional layer", "output_upscaling[0]"),
-    (r"normed", "layer normalization", "output_upscaling[1]"),
-    (r"activated_once", "GELU activation", "output_upscaling[2]"),
-    (r"doubled_twice", "second transposed convolutional layer", "output_upscaling[3]"),
-    (r"activated_twice", "upscaled image embedding", "upscaled_embedding"),
-    (r"hyper_in", "output of the 3-layer MLP: dynamic linear classifier", "hyper_in"),
-    (r"masks", "unthresholded mask logits", "masks, low_res_masks"),
-    (r"iou_pred", "predicted IoU", "iou_pred, iou_predictions"),
-)
-
 
 class Term(NamedTuple):
-    """A word that is no tensor of the shape_table."""
+    """A word that is no tensor of the shape table."""
 
     ours: str
     paper: str
@@ -59,25 +31,27 @@ class Term(NamedTuple):
 
 TERMS: tuple[Term, ...] = (
     Term("prompt set", "prompt", "a row of the batch", "what together selects one object: clicks, a box, a mask", "00"),
-    Term("image token", "image embedding location", "a row of keys", "one of the grid's 64 x 64 cells", "00"),
+    Term(
+        "image token", "image embedding location", "a row of keys", "the vector at a position of the 64 x 64 grid", "00"
+    ),
     Term("token", "token", "a row of queries", "an output token or a prompt token", "00"),
-    Term("output token", "output token", "iou_token, mask_tokens", "the IoU and the mask tokens: parameters", "00"),
+    Term("output token", "output token", "iou_token, mask_tokens", "the IoU token or a mask token: parameters", "00"),
     Term("IoU token", "additional output token", "iou_token", "slot 0; becomes the predicted IoUs", "00"),
     Term("mask token", "output token", "mask_tokens", "slots 1 to 4; each becomes a mask", "00"),
     Term("padding token", "", "not_a_point_embed", "follows the clicks where there is no box", "00"),
     Term("click", "point", "point_coords, point_labels", "label 1 positive, 0 negative", "00"),
     Term(
-        "positional code",
+        "positional encoding",
         "positional encoding",
         "pe_layer, get_dense_pe",
-        "a vector that says where a thing is",
+        "a vector that encodes a position",
         "00",
     ),
     Term(
         "logits",
         "unthresholded mask logits",
         "masks before the threshold",
-        "numbers whose sign says inside or outside",
+        "numbers before the threshold: inside the mask where they are positive",
         "00",
     ),
     Term("mask", "binarized mask", "masks > mask_threshold", "logits after the threshold 0", "00"),
@@ -89,10 +63,14 @@ TERMS: tuple[Term, ...] = (
         "masks 1 to 3 in place of mask 0",
         "00",
     ),
-    Term("head", "head", "num_heads", "channels that make an attention of their own", "02"),
+    Term("head", "head", "num_heads", "one of the attentions that run side by side on channels of their own", "02"),
     Term("block", "decoder layer", "TwoWayAttentionBlock, layers[i]", "steps (1) to (4)", "04"),
     Term(
-        "last look", "tokens attend once more to the image embedding", "final_attn_token_to_image", "step (6-1)", "05"
+        "last look",
+        "tokens attend once more to the image embedding",
+        "final_attn_token_to_image",
+        "the last cross-attention from tokens to image: step (6-1)",
+        "05",
     ),
     Term("upscaling", "upsampling by two transposed convolutional layers", "output_upscaling", "step (5)", "06"),
     Term(
@@ -119,8 +97,8 @@ Kirillov et al., Segment Anything (2023), sections 3 and 4, appendices A and B.
 _TENSORS = """
 ## Tensors
 
-Each is recorded by `sam_edu.trace` under the name in the third column. Where a row holds several names, all of them
-have these axes and this shape. An empty first column: the paper has no word for it.
+Each is recorded by `sam_edu.trace` under the name in the third column. Where a row has several names, all of them have
+these axes and this shape. Where the first column is empty, the paper has no word for the tensor.
 
 | paper | Meta's code | ours | step | axes | shape | first in notebook |
 |---|---|---|---|---|---|---|
@@ -130,23 +108,11 @@ have these axes and this shape. An empty first column: the paper has no word for
 def glossary() -> str:
     """The whole page."""
     words = "\n".join(_line(t.paper, _code(t.official), t.ours, t.meaning, t.notebook) for t in TERMS)
-    return f"{_HEAD}{words}\n{_TENSORS}" + "\n".join(_tensor_lines(_ledger())) + "\n"
+    return f"{_HEAD}{words}\n{_TENSORS}" + "\n".join(tensor_lines(_shape_table())) + "\n"
 
 
-def names_of(name: str) -> tuple[str, str]:
-    """The paper's word and Meta's name for a tensor of the shape_table.
-
-    Raises:
-        KeyError: none is known, because the tensor is new.
-    """
-    for end, paper, official in NAMES:
-        if re.search(rf"(^|\.)({end})$", name):
-            return paper, official
-    raise KeyError(f"{name}: no word for it yet; add it to NAMES in {Path(__file__).name}")
-
-
-def _ledger() -> tracing.ShapeTable:
-    """Every tensor of a decode for one click, of a decoder without values: shapes alone, no numbers."""
+def _shape_table() -> tracing.ShapeTable:
+    """Every tensor of a decode for one click, of a model without values: shapes alone, no numbers."""
     with torch.device("meta"):
         model = sam.build_tiny()
         size = model.image_size // 4
@@ -158,12 +124,19 @@ def _ledger() -> tracing.ShapeTable:
     return t.shape_table()
 
 
-def _tensor_lines(shape_table: tracing.ShapeTable) -> Iterator[str]:
-    """A line per kind of tensor; rows that differ in their block, or in being q, k or v, become one."""
+def tensor_lines(shape_table: tracing.ShapeTable) -> Iterator[str]:
+    """A line per kind of tensor; rows that differ in their block alone, or in being k or v, become one.
+
+    Raises:
+        KeyError: a tensor has no row in the table of trace points.
+    """
+    described = {row.name: row for row in trace_points.TRACE_POINTS}
     lines: dict[tuple[str, ...], list[str]] = {}
     for row in shape_table:
-        name = re.sub(r"layers\.\d", "layers.{i}", row.name)
-        paper, official = names_of(row.name)
+        name = trace_points.pattern(row.name)
+        if name not in described:
+            raise KeyError(f"{name}: not in the table of trace points; add a row to sam_edu/tracing/trace_points.py")
+        paper, official = described[name].paper, described[name].official
         shape = " x ".join(map(str, row.shape))
         names = lines.setdefault((paper, official, row.step, " ".join(row.axes), shape, row.notebook), [])
         if name not in names:

@@ -8,8 +8,9 @@ import torch
 
 import sam_edu
 from sam_edu import official
+from sam_edu.tracing import Row, ShapeTable, trace_points
 from tools import make_glossary
-from tools.make_glossary import NAMES, PATH, TERMS, glossary, names_of
+from tools.make_glossary import PATH, TERMS, glossary, tensor_lines
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_committed_page_is_up_to_date(page: str) -> None:
     assert PATH.read_text(encoding="utf-8") == page, "run python -m tools.make_glossary"
 
 
-def test_every_tensor_of_a_real_decode_stands_in_it_with_its_axes_and_shape(page: str, real: sam_edu.Trace) -> None:
+def test_it_lists_every_tensor_of_a_real_decode_with_its_axes_and_shape(page: str, real: sam_edu.Trace) -> None:
     lines = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
     for row in real.shape_table():
         name = "`" + re.sub(r"layers\.\d", "layers.{i}", row.name) + "`"
@@ -40,7 +41,7 @@ def test_every_tensor_of_a_real_decode_stands_in_it_with_its_axes_and_shape(page
         assert found[6] == f"{row.notebook} |"
 
 
-def test_nothing_stands_in_it_that_is_no_tensor(page: str, real: sam_edu.Trace) -> None:
+def test_it_lists_no_tensor_that_a_decode_does_not_have(page: str, real: sam_edu.Trace) -> None:
     tensors = page.partition("## Tensors")[2]
     names = {
         name for line in tensors.splitlines() if line.startswith("| ") for name in line.split(" | ")[2].split(", ")
@@ -49,9 +50,11 @@ def test_nothing_stands_in_it_that_is_no_tensor(page: str, real: sam_edu.Trace) 
     assert names - {"ours"} == known
 
 
-def test_every_entry_of_the_tables_is_used(page: str, real: sam_edu.Trace) -> None:
-    used = {names_of(name) for name in real}
-    assert {(paper, official_name) for _, paper, official_name in NAMES} == used
+def test_every_row_of_the_tables_is_in_it(page: str) -> None:
+    for row in trace_points.TRACE_POINTS:
+        [line] = [line for line in page.splitlines() if f"`{row.name}`" in line]
+        cells = line.removeprefix("| ").split(" | ")
+        assert [cells[0].strip(), cells[1].strip("`")] == [row.paper, row.official]
     assert all(f"| {term.ours} |" in page for term in TERMS)
     assert len({term.ours for term in TERMS}) == len(TERMS)
 
@@ -64,17 +67,18 @@ def test_rows_have_as_many_cells_as_their_heading(page: str) -> None:
         assert {len(re.findall(r"(?<!\\)\|", line)) - 1 for line in rows} == {cells}
 
 
-def test_metas_names_stand_in_metas_code() -> None:
+def test_metas_names_are_in_metas_code() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in official.package_folder().rglob("*.py"))
-    names = " ".join([name for *_, name in NAMES] + [term.official for term in TERMS])
+    names = " ".join([row.official for row in trace_points.TRACE_POINTS] + [term.official for term in TERMS])
     identifiers = set(re.findall(r"\b[a-z]\w*_\w+\b|\b[A-Z]\w+[A-Z]\w+\b", names))
     assert len(identifiers) > 25
     assert sorted(name for name in identifiers if not re.search(rf"\b{name}\b", source)) == []
 
 
-def test_a_tensor_without_a_word_is_refused() -> None:
-    with pytest.raises(KeyError, match="no word for it yet"):
-        names_of("transformer.layers.0.brand_new")
+def test_a_tensor_that_is_not_in_the_table_of_trace_points_is_refused() -> None:
+    row = Row("transformer.layers.0.brand_new", "(1)", ("batch", "tokens", "dim"), (1, 7, 256), "04")
+    with pytest.raises(KeyError, match=r"layers\.\{i\}\.brand_new: not in the table of trace points"):
+        list(tensor_lines(ShapeTable([row])))
 
 
 def test_check_fails_on_a_page_out_of_date(monkeypatch: pytest.MonkeyPatch, tmp_path, capsys) -> None:
@@ -90,7 +94,7 @@ def test_check_fails_on_a_page_out_of_date(monkeypatch: pytest.MonkeyPatch, tmp_
     make_glossary.main()
 
 
-def test_nothing_is_drawn_from_the_readers_random_numbers() -> None:
+def test_no_random_number_is_drawn() -> None:
     torch.manual_seed(0)
     expected = torch.randn(3)
     torch.manual_seed(0)
