@@ -1,7 +1,7 @@
 """What the parity tests share: pairs of modules, random configurations and inputs, and the named assertions.
 
 Every pair has its parameters and buffers perturbed first: a LayerNorm's initial ones and zeros would hide that its
-weights are not used, or used in the wrong place.
+weights are not used, or that they are used at the wrong step.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from sam_edu import modules, official
 
 EXAMPLES = 200  # of hypothesis, per property and dtype
 
-# The design's tolerances, written down here a second time: what is tested does not set its own.
+# The tolerances of the project, written here a second time: the code under test does not set its own.
 FORWARD_TOLERANCE = {torch.float32: 2e-6, torch.float64: 1e-12}
 GRADIENT_TOLERANCE = 1e-5
 GRADIENT_NOISE = 1e-7  # of the largest parameter gradient's norm: k_proj.bias has a gradient of zero
@@ -205,7 +205,7 @@ def assert_parity_state_dict(ours: nn.Module, theirs: nn.Module) -> None:
         assert not module._state_dict_hooks, "a remapping hook"
 
 
-def assert_parity_points(ours: nn.Module, theirs: nn.Module, inputs: Mapping[str, Any]) -> official.Comparison:
+def assert_parity_trace_points(ours: nn.Module, theirs: nn.Module, inputs: Mapping[str, Any]) -> official.Comparison:
     """Every named tensor on the way is the same, and none lacks a reference in Meta's forward."""
     comparison = official.compare(ours, theirs, inputs)
     assert not comparison.missing, f"no reference for {comparison.missing}"
@@ -259,7 +259,7 @@ def gradients(module: nn.Module, inputs: Mapping[str, Any]) -> tuple[dict[str, T
 
 
 class LiftToFloat64(TorchFunctionMode):
-    """Replaces every float32 that is asked for by float64.
+    """Replaces float32 by float64 in every call to torch.
 
     Meta's prompt encoder casts positions to float32 and makes its grid in float32, so that in float64 it fails on the
     product with its own matrix. With that cast lifted, its own forward is a float64 reference.
@@ -285,7 +285,7 @@ class Lifted(nn.Module):
         return self.__dict__["theirs"].named_parameters(*args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        # Also what is made without a dtype: the empty tensor of no tokens, the padding.
+        # Also for tensors that are created without a dtype: the empty tensor of no tokens, the padding.
         default = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
         try:

@@ -8,7 +8,7 @@ from parity import (
     EXAMPLES,
     assert_parity,
     assert_parity_forward,
-    assert_parity_points,
+    assert_parity_trace_points,
     attention_configurations,
     batches,
     lengths,
@@ -26,12 +26,12 @@ def test_attention(dtype, configuration, batch, queries, keys, seed):
     random, dim = randoms(seed, dtype), configuration["embedding_dim"]
     inputs = {"q": random(batch, queries, dim), "k": random(batch, keys, dim), "v": random(batch, keys, dim)}
     assert_parity(ours, theirs, inputs)
-    assert_parity_points(ours, theirs, inputs)
+    assert_parity_trace_points(ours, theirs, inputs)
 
 
 @settings(max_examples=EXAMPLES)
 @given(configuration=attention_configurations(), which=st.sets(st.sampled_from("qkv")), batch=batches, seed=seeds)
-def test_input_of_batch_1_serves_the_whole_batch(configuration, which, batch, seed):
+def test_input_of_batch_1_broadcasts_to_the_whole_batch(configuration, which, batch, seed):
     ours, theirs = make_pair("Attention", seed, **configuration)
     random = randoms(seed)
     inputs = {x: random(1 if x in which else batch, 4, configuration["embedding_dim"]) for x in "qkv"}

@@ -1,6 +1,6 @@
-"""A mistake gets an error that names the argument, its shape and the shape wanted.
+"""Bad input raises an error that names the argument, its shape and the expected shape.
 
-Under the shape checker its own error comes first, hence the mark.
+Under the shape checker the checker's own error comes first, hence the mark.
 """
 
 import pytest
@@ -52,7 +52,7 @@ def encode(points=None, boxes=None, masks=None):
     return lambda: PromptEncoder(**ENCODER)(points, boxes, masks)
 
 
-# What is called, and what the message must say: the argument, the shape wanted, the shape given.
+# A call, and what its message must contain: the argument, the expected shape, the given shape.
 CASES = {
     "MLP width": (lambda: MLP(4, 8, 2, 2)(zeros(2, 5)), ["x:", "(..., 4)", "(2, 5)"]),
     "MLP scalar": (lambda: MLP(4, 8, 2, 2)(zeros(())), ["x:", "(..., 4)", "()"]),
@@ -71,7 +71,7 @@ CASES = {
     "Attention v length": (attend(v=(2, 6, 8)), ["v:", "(batch, 5, 8)", "(2, 6, 8)"]),
     "Attention batches": (attend(q=(3, 3, 8)), ["batch sizes", "q has 3", "k has 2", "v has 2"]),
     "block queries": (block(queries=(2, 3, 9)), ["queries:", "(batch, tokens, 8)", "(2, 3, 9)"]),
-    "block keys": (block(keys=(2, 8)), ["keys:", "(batch, pixels, 8)", "(2, 8)"]),
+    "block keys": (block(keys=(2, 8)), ["keys:", "(batch, image_tokens, 8)", "(2, 8)"]),
     "block query_pe": (block(query_pe=(2, 4, 8)), ["query_pe:", "(batch, 3, 8)", "(2, 4, 8)"]),
     "block key_pe": (block(key_pe=(2, 4, 8)), ["key_pe:", "(batch, 5, 8)", "(2, 4, 8)"]),
     "block batches": (block(keys=(3, 5, 8)), ["batch sizes", "queries has 2", "keys has 3"]),
@@ -154,7 +154,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input(case):
     call, parts = CASES[case]
-    with pytest.raises(ValueError) as error:  # noqa: PT011 - what it says is what is tested
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the message itself is tested
         call()
     for part in parts:
         assert part in str(error.value)

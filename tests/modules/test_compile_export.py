@@ -31,8 +31,8 @@ def assert_same(got, expected):
         assert_close(f"output {i}", a, b)
 
 
-def assert_no_node_for_a_point(program):
-    """Every node comes from some module; none of them from inside a TracePoint."""
+def assert_no_node_for_a_trace_point(program):
+    """Every node comes from some module, and none from a TracePoint."""
     stacks = [list(node.meta["nn_module_stack"].values()) for node in program.graph.nodes if node.op == "call_function"]
     assert len(stacks) > 10
     kinds = {str(kind) for stack in stacks for _, kind in stack}
@@ -74,7 +74,7 @@ def test_compile_with_gradients():
 def test_export(name, strict):
     ours, inputs = CASES[name]()
     program = torch.export.export(ours, (), inputs, strict=strict)
-    assert_no_node_for_a_point(program)
+    assert_no_node_for_a_trace_point(program)
     with torch.no_grad():
         assert_same(program.module()(**inputs), ours(**inputs))
     assert program.state_dict.keys() == ours.state_dict().keys()
@@ -88,7 +88,7 @@ def test_export_decoder_for_any_number_of_prompt_sets_and_tokens(strict):
     shapes["sparse_prompt_embeddings"] = {0: batch, 1: tokens}
     shapes["dense_prompt_embeddings"] = {0: batch}
     program = torch.export.export(ours, (), inputs, dynamic_shapes=shapes, strict=strict)
-    assert_no_node_for_a_point(program)
+    assert_no_node_for_a_trace_point(program)
     for sizes in [(2, 3), (5, 2), (3, 9)]:
         other = decoder_inputs(batch=sizes[0], tokens=sizes[1], seed=1)
         with torch.no_grad():

@@ -57,29 +57,29 @@ def test_prompt_encoder(kind, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_dense_positional_code(dtype):
+def test_dense_positional_encoding(dtype):
     narrow, _ = make_pair("PromptEncoder", 0, dtype, **ENCODER)
-    code = narrow.get_dense_pe()
-    assert code.dtype == dtype
-    assert code.shape == (1, 32, 4, 6)
+    encoding = narrow.get_dense_pe()
+    assert encoding.dtype == dtype
+    assert encoding.shape == (1, 32, 4, 6)
     matrix = narrow.pe_layer.positional_encoding_gaussian_matrix.double()
     # By hand: the cell in row 1, column 2 of a grid of 4 x 6, in double precision.
     angles = 2 * torch.pi * (2 * torch.tensor([2.5 / 6, 1.5 / 4], dtype=torch.float64) - 1) @ matrix
     expected = torch.cat([angles.sin(), angles.cos()])
-    assert (code[0, :, 1, 2].double() - expected).abs().max() <= max(torch.finfo(dtype).eps, 1e-6)
+    assert (encoding[0, :, 1, 2].double() - expected).abs().max() <= max(torch.finfo(dtype).eps, 1e-6)
 
 
-def test_half_precision_still_tells_pixels_apart():
-    """An angle of many turns has no digits left in half precision: the code is computed in float32."""
+def test_neighbouring_pixels_have_different_encodings_in_half_precision():
+    """An angle of many turns has no digits left in half precision: the encoding is computed in float32."""
     ours, _ = make_pair("PositionEmbeddingRandom", num_pos_feats=8)
     points = torch.tensor([[[511.5, 300.5], [512.5, 300.5]]])
     reference = ours.forward_with_coords(points, (1024, 1024))
     matrix = ours.positional_encoding_gaussian_matrix
     ours.half()
     matrix.data = ours.positional_encoding_gaussian_matrix.float()
-    code = ours.forward_with_coords(points, (1024, 1024))
-    assert (code.float() - reference).abs().max() < 2e-2
-    assert (code[0, 0] != code[0, 1]).any()
+    encoding = ours.forward_with_coords(points, (1024, 1024))
+    assert (encoding.float() - reference).abs().max() < 2e-2
+    assert (encoding[0, 0] != encoding[0, 1]).any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

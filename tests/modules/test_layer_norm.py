@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parity import DTYPES, EXAMPLES, assert_parity, batches, grids, make_pair, randoms, seeds
 
+from sam_edu.modules import LayerNorm2d
+
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=EXAMPLES)
@@ -36,3 +38,8 @@ def test_equals_torch_layer_norm_with_channels_last():
     x = randoms(0)(2, 6, 3, 4)
     last = torch.nn.functional.layer_norm(x.permute(0, 2, 3, 1), (6,), ours.weight, ours.bias, eps=1e-6)
     torch.testing.assert_close(ours(x), last.permute(0, 3, 1, 2))
+
+
+def test_repr_shows_the_arguments():
+    assert repr(LayerNorm2d(64)) == "LayerNorm2d(64, eps=1e-06)"
+    assert repr(LayerNorm2d(3, eps=0.5)) == "LayerNorm2d(3, eps=0.5)"

@@ -1,4 +1,4 @@
-"""The whole decoder against Meta's, and what ours does beyond it."""
+"""The whole decoder against Meta's, and what only ours can do: several images, no prompt set."""
 
 import pytest
 import torch
@@ -11,8 +11,8 @@ from parity import (
     TINY,
     assert_close,
     assert_parity,
-    assert_parity_points,
     assert_parity_state_dict,
+    assert_parity_trace_points,
     batches,
     decoder_configurations,
     decoder_inputs,
@@ -38,7 +38,7 @@ def test_mask_decoder(dtype, configuration, batch, tokens, grid, multimask_outpu
     dim = configuration["transformer_dim"]
     inputs = decoder_inputs(dim, batch, tokens, grid, seed=seed, dtype=dtype, multimask_output=multimask_output)
     assert_parity(ours, theirs, inputs)
-    assert_parity_points(ours, theirs, inputs)
+    assert_parity_trace_points(ours, theirs, inputs)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -47,7 +47,7 @@ def test_at_full_size(tokens, dtype):
     ours, theirs = make_pair("MaskDecoder", 0, dtype, **FULL_SIZE)
     inputs = decoder_inputs(256, 2, tokens, (64, 64), dtype=dtype)
     assert_parity(ours, theirs, inputs)
-    comparison = assert_parity_points(ours, theirs, inputs)
+    comparison = assert_parity_trace_points(ours, theirs, inputs)
     assert comparison["transformer.final_attn_token_to_image.weights"].shape == (2, 8, 5 + tokens, 4096)
     assert comparison["output[0]"].shape == (2, 3, 256, 256)
 
@@ -61,7 +61,7 @@ def test_size_of_the_official_configuration():
 
 @settings(max_examples=50)
 @given(sparse=st.sampled_from([1, 3]), dense=st.sampled_from([1, 3]), tokens=st.integers(0, 3), seed=seeds)
-def test_prompts_of_batch_1_serve_the_whole_batch(sparse, dense, tokens, seed):
+def test_prompts_of_batch_1_broadcast_to_the_whole_batch(sparse, dense, tokens, seed):
     """A mask prompt beside several clicks, or clicks beside several mask prompts: Meta's adds them by broadcasting."""
     ours, theirs = make_pair("MaskDecoder", seed, **TINY)
     inputs = decoder_inputs(batch=sparse, tokens=tokens, seed=seed)
@@ -71,7 +71,7 @@ def test_prompts_of_batch_1_serve_the_whole_batch(sparse, dense, tokens, seed):
 
 
 def test_no_prompt_sets():
-    """Where Meta's fails on a view of nothing, ours returns no masks: a loop over parts may come to an empty one."""
+    """Meta's fails on an empty view, ours returns no masks: a loop over parts can reach an empty one."""
     ours, _ = make_pair("MaskDecoder", **TINY)
     masks, iou = ours(**decoder_inputs(batch=0))
     assert masks.shape == (0, 3, 12, 16)
@@ -86,7 +86,7 @@ def test_positional_arguments_and_predict_masks():
         expected_masks, expected_iou = theirs.predict_masks(*arguments)
         assert_close("all masks", masks, expected_masks)
         assert_close("all IoU predictions", iou, expected_iou)
-        # Step (8): masks 1 to 3 for an ambiguous prompt, mask 0 alone for a clear one.
+        # Step (8): masks 1 to 3 for an ambiguous prompt, else mask 0 alone.
         assert torch.equal(ours(*arguments, True)[0], masks[:, 1:])
         assert torch.equal(ours(*arguments, False)[0], masks[:, :1])
         assert torch.equal(ours(*arguments, False)[1], iou[:, :1])
@@ -95,7 +95,7 @@ def test_positional_arguments_and_predict_masks():
 def assert_parity_of_several_images(configuration, batch, tokens, grid, own_pe, seed, dtype):
     """One call with `batch` images equals a loop of Meta's decoder over them.
 
-    A batch is rounded otherwise than its parts, so that these are not the same bits as everywhere else.
+    A batch is rounded differently from its parts, so that the two results are not equal bit for bit.
     """
     ours, theirs = make_pair("MaskDecoder", seed, dtype, **configuration)
     dim = configuration["transformer_dim"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parity import DTYPES, EXAMPLES, activations, assert_parity, assert_parity_points, make_pair, randoms, seeds
+from parity import DTYPES, EXAMPLES, activations, assert_parity, assert_parity_trace_points, make_pair, randoms, seeds
 
 widths = st.integers(1, 9)
 ranks = st.lists(st.integers(1, 4), min_size=0, max_size=3)
@@ -41,7 +41,7 @@ def test_mlp_block(dtype, configuration, rest, seed):
     ours, theirs = make_pair("MLPBlock", seed, dtype, **configuration)
     inputs = {"x": randoms(seed, dtype)(*rest, configuration["embedding_dim"])}
     assert_parity(ours, theirs, inputs)
-    assert_parity_points(ours, theirs, inputs)
+    assert_parity_trace_points(ours, theirs, inputs)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,7 +1,7 @@
-"""Mistakes that are easily made when the modules are written anew: each must be caught by a parity assertion, by name.
+"""Frequent mistakes in a new implementation of the modules: each must fail a parity assertion, at the named tensor.
 
 Every mutant is ours with one thing changed. It runs without an error of its own; `assert_parity_forward` refuses it,
-and `assert_parity_points` says at which tensor. The same inputs and weights pass both before the change.
+and `assert_parity_trace_points` says at which tensor. The same inputs and weights pass both before the change.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from parity import TINY, assert_parity_forward, assert_parity_points, decoder_inputs, make_pair, randoms, tensors
+from parity import TINY, assert_parity_forward, assert_parity_trace_points, decoder_inputs, make_pair, randoms, tensors
 from torch import nn
 
 from sam_edu.modules import Attention, LayerNorm2d, attention
@@ -28,10 +28,10 @@ class Mutant:
 
     Attributes:
         kind: the mistake's family.
-        change: makes it, on our module; gets pytest's monkeypatch too.
+        change: changes our module; gets pytest's monkeypatch too.
         first: the first tensor that must differ.
-        name: the module that it is made in.
-        scale: beginnings of parameter names on both sides, and factors for them, so that the mistake matters.
+        name: the module that is changed.
+        scale: beginnings of parameter names on both sides, and factors for them, so that the mistake has an effect.
         image_scale: a factor for the image embedding and the dense prompt.
     """
 
@@ -44,7 +44,7 @@ class Mutant:
 
 
 def scores_divided_by(root: Callable[[int], float]) -> Callable[[Any, pytest.MonkeyPatch], None]:
-    """The square root of the head's width replaced by something else."""
+    """The square root of the width of a head replaced by another function."""
     return lambda ours, monkeypatch: monkeypatch.setattr(attention, "math", SimpleNamespace(sqrt=root))
 
 
@@ -54,15 +54,15 @@ def swap_q_and_k(ours: nn.Module, _: pytest.MonkeyPatch) -> None:
             module.q_proj, module.k_proj = module.k_proj, module.q_proj
 
 
-def values_with_code(path: str) -> Callable[[Any, pytest.MonkeyPatch], object]:
-    """The keys, which carry a positional code, given as values too."""
+def values_with_encoding(path: str) -> Callable[[Any, pytest.MonkeyPatch], object]:
+    """The keys, which contain a positional encoding, as values too."""
     return lambda ours, _: ours.get_submodule(path).register_forward_pre_hook(
         lambda module, args, kwargs: (args, {**kwargs, "v": kwargs["k"]}), with_kwargs=True
     )
 
 
 def read_elsewhere(path: str, slots: Any) -> Callable[[Any, pytest.MonkeyPatch], None]:
-    """Give the module at `path` other tokens than those that it should read."""
+    """Give the module at `path` other tokens than those that it should get."""
 
     def change(ours: nn.Module, _: pytest.MonkeyPatch) -> None:
         seen: list[torch.Tensor] = []
@@ -106,7 +106,7 @@ def swap_labels(ours: Any, _: pytest.MonkeyPatch) -> None:
     embeddings[0], embeddings[1] = embeddings[1], embeddings[0]
 
 
-# Where the variance is large, eps is lost in it: these make what comes into each norm small.
+# Where the variance is large, eps has no effect: these factors make the input of each norm small.
 BLOCK = "transformer.layers.0"
 SMALL = {
     f"{BLOCK}.norm1": {f"{BLOCK}.self_attn.out_proj": 1e-3},
@@ -135,7 +135,9 @@ MUTANTS = {
         f"{BLOCK}.cross_attn_token_to_image.scores",
     ),
     **{
-        f"code added to v in {path}": Mutant("positional code added to v", values_with_code(path), f"{path}.v")
+        f"encoding added to v in {path}": Mutant(
+            "positional encoding added to v", values_with_encoding(path), f"{path}.v"
+        )
         for path in (
             "transformer.layers.1.self_attn",
             f"{BLOCK}.cross_attn_token_to_image",
@@ -216,7 +218,7 @@ MUTANTS = {
 REQUIRED = {
     "missing scale",
     "swapped q and k",
-    "positional code added to v",
+    "positional encoding added to v",
     "wrong token slice",
     "LayerNorm eps",
     "LayerNorm2d eps",
@@ -229,7 +231,7 @@ REQUIRED = {
 
 
 def build(mutant: Mutant) -> tuple[nn.Module, nn.Module, dict[str, Any]]:
-    """Ours, still right, Meta's, and inputs under which the mistake matters."""
+    """Ours before the change, Meta's, and inputs for which the mistake has an effect."""
     ours, theirs = make_pair(mutant.name, 3, **(TINY if mutant.name == "MaskDecoder" else ENCODER))
     state = theirs.state_dict()
     for beginning, factor in mutant.scale.items():
@@ -254,7 +256,7 @@ def test_mutant_is_killed(name, monkeypatch):
     mutant = MUTANTS[name]
     ours, theirs, inputs = build(mutant)
     assert_parity_forward(ours, theirs, inputs)
-    assert_parity_points(ours, theirs, inputs)
+    assert_parity_trace_points(ours, theirs, inputs)
 
     mutant.change(ours, monkeypatch)
     with torch.no_grad():
@@ -263,8 +265,8 @@ def test_mutant_is_killed(name, monkeypatch):
     with pytest.raises(AssertionError, match=r"^output \d: off by "):
         assert_parity_forward(ours, theirs, inputs)
     with pytest.raises(AssertionError, match=rf"^first to differ: {re.escape(mutant.first)}\n"):
-        assert_parity_points(ours, theirs, inputs)
+        assert_parity_trace_points(ours, theirs, inputs)
 
 
-def test_every_required_kind_of_mistake_is_made():
+def test_every_required_kind_of_mistake_is_tested():
     assert {mutant.kind for mutant in MUTANTS.values()} >= REQUIRED

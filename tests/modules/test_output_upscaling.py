@@ -11,7 +11,7 @@ from parity import (
     TINY,
     activations,
     assert_parity,
-    assert_parity_points,
+    assert_parity_trace_points,
     batches,
     grids,
     make_pair,
@@ -31,7 +31,7 @@ def test_output_upscaling(dtype, factor, activation, batch, grid, seed):
     ours, theirs = (decoder.output_upscaling for decoder in pair)
     inputs = {"input": randoms(seed, dtype)(batch, dim, *grid)}
     assert_parity(ours, theirs, inputs)
-    assert_parity_points(ours, theirs, inputs)
+    assert_parity_trace_points(ours, theirs, inputs)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -41,7 +41,7 @@ def test_at_full_size(dtype):
     assert sum(p.numel() for p in ours.parameters()) == 73_952
 
 
-def test_each_token_paints_its_own_square():
+def test_each_image_token_becomes_a_square_of_its_own():
     ours, _ = (decoder.output_upscaling for decoder in make_pair("MaskDecoder", **TINY))
     tokens = randoms(0)(1, 16, 2, 3)
     changed = tokens.clone()
@@ -53,8 +53,8 @@ def test_each_token_paints_its_own_square():
 
 
 @pytest.mark.parametrize("part", [slice(2), slice(3, 5), slice(5)], ids=str)
-def test_a_slice_is_what_a_slice_of_metas_is(part):
-    """nn.Sequential makes a slice by calling the subclass's constructor, which wants a width."""
+def test_a_slice_equals_a_slice_of_metas(part):
+    """nn.Sequential slices by calling the constructor of the subclass, which expects a width."""
     ours, theirs = (decoder.output_upscaling[part] for decoder in make_pair("MaskDecoder", **TINY))
     assert type(ours) is type(theirs) is torch.nn.Sequential
     assert list(ours.state_dict()) == list(theirs.state_dict())
@@ -63,7 +63,7 @@ def test_a_slice_is_what_a_slice_of_metas_is(part):
     torch.testing.assert_close(ours(tokens), theirs(tokens), rtol=0, atol=1e-6)
 
 
-def test_slices_share_the_layers_and_numbers_still_find_them():
+def test_slices_share_the_layers_and_an_index_returns_one():
     ours, _ = (decoder.output_upscaling for decoder in make_pair("MaskDecoder", **TINY))
     assert ours[:2][0] is ours[0]
     assert isinstance(ours[4], torch.nn.GELU)

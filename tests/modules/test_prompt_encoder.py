@@ -1,7 +1,7 @@
 """PositionEmbeddingRandom and PromptEncoder against Meta's.
 
 Meta's code casts positions to float32 and makes its grid in float32, so that in float64 it fails as soon as there is
-a position to code. The float64 reference here is Meta's own forward with that cast lifted (`parity.Lifted`).
+a position to encode. The float64 reference here is Meta's own forward with that cast lifted (`parity.Lifted`).
 """
 
 import pytest
@@ -17,8 +17,8 @@ from parity import (
     assert_parity,
     assert_parity_forward,
     assert_parity_gradients,
-    assert_parity_points,
     assert_parity_state_dict,
+    assert_parity_trace_points,
     batches,
     grids,
     make_pair,
@@ -49,7 +49,7 @@ def configurations(draw):
 
 @st.composite
 def prompts(draw, configuration, coords_dtype):
-    """Arguments of forward: clicks, boxes and masks, each or none, with labels of every kind."""
+    """Arguments of forward: clicks, boxes and masks, each of them or None, with labels of every kind."""
     batch = draw(st.integers(1, 3))
     random = randoms(draw(seeds))
     height, width = configuration["input_image_size"]
@@ -58,7 +58,7 @@ def prompts(draw, configuration, coords_dtype):
     points = boxes = masks = None
     if draw(st.booleans()):
         clicks = draw(st.integers(0, 9))
-        # Inside the picture, and now and then outside.
+        # Inside the image, and sometimes outside.
         coords = ((0.5 + 0.4 * random(batch, clicks, 2)) * scale).to(coords_dtype)
         labels = torch.tensor(draw(st.lists(st.integers(-1, 3), min_size=batch * clicks, max_size=batch * clicks)))
         labels_dtype = draw(st.sampled_from([torch.int64, torch.int32, torch.float32]))
@@ -81,9 +81,9 @@ def test_prompt_encoder_float32(data, configuration, seed):
     inputs = data.draw(prompts(configuration, coords_dtype))
     ours, theirs = make_pair("PromptEncoder", seed, **configuration)
     assert_parity(ours, theirs, inputs)
-    assert_parity_points(ours, theirs, inputs)
+    assert_parity_trace_points(ours, theirs, inputs)
     with torch.no_grad():
-        assert_close("dense positional code", ours.get_dense_pe(), theirs.get_dense_pe())
+        assert_close("dense positional encoding", ours.get_dense_pe(), theirs.get_dense_pe())
 
 
 @settings(max_examples=EXAMPLES)
@@ -189,7 +189,7 @@ def test_no_clicks(with_box):
         assert torch.equal(sparse[0], ours.not_a_point_embed.weight)
 
 
-def test_nothing_at_all():
+def test_no_prompt():
     ours, theirs = make_pair("PromptEncoder", **TINY)
     inputs = {"points": None, "boxes": None, "masks": None}
     assert_parity(ours, theirs, inputs)
@@ -216,11 +216,11 @@ def test_labels_2_and_3_get_no_corner_embedding():
     inputs = {"points": (points, torch.tensor([[2, 3]])), "boxes": None, "masks": None}
     assert_parity(ours, theirs, inputs)
     sparse, _ = ours(**inputs)
-    code = ours.pe_layer.forward_with_coords(points + 0.5, ours.input_image_size)
-    assert torch.equal(sparse[:, :2], code)
+    encoding = ours.pe_layer.forward_with_coords(points + 0.5, ours.input_image_size)
+    assert torch.equal(sparse[:, :2], encoding)
 
 
-def test_inputs_are_left_alone():
+def test_inputs_are_not_changed():
     ours, _ = make_pair("PromptEncoder", **TINY)
     points, boxes = torch.full((1, 2, 2), 7.0), torch.full((1, 4), 3.0)
     ours((points, torch.tensor([[1, -1]])), boxes, None)

@@ -1,4 +1,4 @@
-"""What can be said of the modules' source without running it."""
+"""Rules for the source of the modules, checked without running it."""
 
 import ast
 from pathlib import Path
@@ -41,12 +41,12 @@ def test_every_module_says_where_it_comes_from(kind):
 @pytest.mark.no_shape_check
 @pytest.mark.parametrize("kind", CLASSES)
 def test_annotations_cost_nothing_without_the_flag(kind):
-    """No checker is wrapped around a forward: the function that runs is the one that was written."""
+    """No checker is wrapped around a forward: the function that runs is the one in the file."""
     assert not hasattr(kind.forward, "__wrapped__")
     assert Path(kind.forward.__code__.co_filename) in FILES
 
 
-def test_points_are_no_part_of_the_state():
+def test_trace_points_are_not_in_the_state_dict():
     assert issubclass(MaskDecoder, torch.nn.Module)
     decoder = MaskDecoder(transformer_dim=8, transformer=torch.nn.Identity())
     encoder = PromptEncoder(8, (2, 2), (32, 32), 4)

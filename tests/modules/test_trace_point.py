@@ -1,11 +1,11 @@
-"""TracePoint: nothing but a name."""
+"""TracePoint: an identity without state."""
 
 import torch
 
 from sam_edu.modules import TracePoint
 
 
-def test_returns_its_very_input():
+def test_returns_the_input_itself():
     x = torch.randn(2, 3)
     assert TracePoint("batch dim")(x) is x
 

@@ -8,7 +8,7 @@ from parity import (
     EXAMPLES,
     FULL_SIZE,
     assert_parity,
-    assert_parity_points,
+    assert_parity_trace_points,
     batches,
     grids,
     lengths,
@@ -26,10 +26,10 @@ from parity import (
     skip_first_layer_pe=st.booleans(),
     batch=batches,
     tokens=lengths,
-    pixels=lengths,
+    image_tokens=lengths,
     seed=seeds,
 )
-def test_block(dtype, configuration, skip_first_layer_pe, batch, tokens, pixels, seed):
+def test_block(dtype, configuration, skip_first_layer_pe, batch, tokens, image_tokens, seed):
     configuration = {key: value for key, value in configuration.items() if key != "depth"}
     ours, theirs = make_pair(
         "TwoWayAttentionBlock", seed, dtype, **configuration, skip_first_layer_pe=skip_first_layer_pe
@@ -37,12 +37,12 @@ def test_block(dtype, configuration, skip_first_layer_pe, batch, tokens, pixels,
     random, dim = randoms(seed, dtype), configuration["embedding_dim"]
     inputs = {
         "queries": random(batch, tokens, dim),
-        "keys": random(batch, pixels, dim),
+        "keys": random(batch, image_tokens, dim),
         "query_pe": random(batch, tokens, dim),
-        "key_pe": random(1, pixels, dim),
+        "key_pe": random(1, image_tokens, dim),
     }
     assert_parity(ours, theirs, inputs)
-    assert_parity_points(ours, theirs, inputs)
+    assert_parity_trace_points(ours, theirs, inputs)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -64,12 +64,12 @@ def test_transformer(dtype, configuration, batch, pe_batch, tokens, grid, seed):
         "point_embedding": random(batch, tokens, dim),
     }
     assert_parity(ours, theirs, inputs)
-    assert_parity_points(ours, theirs, inputs)
+    assert_parity_trace_points(ours, theirs, inputs)
 
 
 @settings(max_examples=50)
 @given(configuration=transformer_configurations(), image=st.sampled_from([1, 3]), tokens=st.sampled_from([1, 3]))
-def test_batch_1_serves_the_whole_batch(configuration, image, tokens):
+def test_batch_1_broadcasts_to_the_whole_batch(configuration, image, tokens):
     ours, theirs = make_pair("TwoWayTransformer", **configuration)
     random, dim = randoms(0), configuration["embedding_dim"]
     inputs = {

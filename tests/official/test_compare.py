@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from official_cases import CONFIGURATIONS
-from parity import TINY, assert_parity_points, decoder_inputs, make_pair, randoms
+from parity import TINY, assert_parity_trace_points, decoder_inputs, make_pair, randoms
 from torch import nn
 
 from sam_edu import modules, official
@@ -45,7 +45,7 @@ BREAKS = {
 @pytest.mark.parametrize("key", BREAKS)
 def test_first_divergence_is_where_a_weight_was_broken(key):
     ours, theirs = make_pair("MaskDecoder", **TINY)
-    before = assert_parity_points(ours, theirs, decoder_inputs())
+    before = assert_parity_trace_points(ours, theirs, decoder_inputs())
     assert before.first_divergence is None
     with torch.no_grad():
         theirs.get_parameter(key).view(-1)[0] += 0.5
@@ -56,7 +56,7 @@ def test_first_divergence_is_where_a_weight_was_broken(key):
     assert all(row.within for row in after.rows[: names.index(BREAKS[key])])
     assert f"First to differ: {BREAKS[key]}" in str(after)
     with pytest.raises(AssertionError, match=f"first to differ: {BREAKS[key]}"):
-        assert_parity_points(ours, theirs, decoder_inputs())
+        assert_parity_trace_points(ours, theirs, decoder_inputs())
 
 
 def test_first_divergence_where_only_the_code_differs():
@@ -67,7 +67,7 @@ def test_first_divergence_where_only_the_code_differs():
 
 def test_rows_are_all_trace_points_in_the_order_of_computation():
     ours, theirs = make_pair("MaskDecoder", **TINY)
-    comparison = assert_parity_points(ours, theirs, decoder_inputs())
+    comparison = assert_parity_trace_points(ours, theirs, decoder_inputs())
     names = [row.name for row in comparison]
     points = {name for name, module in ours.named_modules() if isinstance(module, modules.TracePoint)}
     assert set(names) == points | {"output[0]", "output[1]"}
@@ -104,7 +104,7 @@ def test_smaller_modules():
     }
     sizes = {"Attention": 8, "MLPBlock": 2, "MLP": 1, "LayerNorm2d": 1, "PositionEmbeddingRandom": 1}
     for name, inputs in cases.items():
-        comparison = assert_parity_points(*make_pair(name, **CONFIGURATIONS[name]), inputs)
+        comparison = assert_parity_trace_points(*make_pair(name, **CONFIGURATIONS[name]), inputs)
         assert len(comparison) == sizes.get(name, 4)
 
 
