@@ -12,9 +12,7 @@ NOTEBOOK = Notebook("08_mask_decoder")
 def test_the_ladder_computes_with_torch_alone() -> None:
     names = list(NOTEBOOK.code)
     for name in names[names.index("r1") : names.index("same-load")]:
-        assert not re.search(r"sam_edu|official\.|statistics\.|MultiheadAttention|model\b", NOTEBOOK.sources[name]), (
-            name
-        )
+        assert not re.search(r"sam_edu|official\.|ablation\.|MultiheadAttention|model\b", NOTEBOOK.sources[name]), name
 
 
 def test_the_whole_decoder_has_fewer_than_sixty_lines() -> None:
@@ -29,7 +27,7 @@ def test_the_whole_decoder_has_fewer_than_sixty_lines() -> None:
     assert len(written) == lines  # nothing stands beside the classes that is not counted
 
 
-def test_it_is_held_against_ours_and_against_metas() -> None:
+def test_it_is_compared_with_ours_and_with_metas() -> None:
     assert "strict=True" in NOTEBOOK.sources["same-load"]
     assert "All keys matched" in NOTEBOOK.printed("same-load")
     assert "4,058,340 numbers in 120 tensors" in NOTEBOOK.printed("same-load")
@@ -43,16 +41,16 @@ def test_the_parity_table_names_every_tensor() -> None:
     assert NOTEBOOK.printed("all-equal").startswith("120 tensors")
     rows = [line.split() for line in NOTEBOOK.printed("all-table").splitlines()]
     named = {row[0]: len(row) - 2 for row in rows}  # a path, its shapes, the difference
-    wanted: dict[str, int] = {}
+    expected: dict[str, int] = {}
     for name in build_mask_decoder().state_dict():
         path = name.rpartition(".")[0]
-        wanted[path] = wanted.get(path, 0) + 1
-    assert named == wanted
+        expected[path] = expected.get(path, 0) + 1
+    assert named == expected
     assert sum(named.values()) == 120
     assert all(float(row[-1]) < 1e-9 for row in rows)
 
 
-def test_what_the_gradients_cannot_prove_is_said() -> None:
+def test_what_the_gradients_cannot_prove_is_printed() -> None:
     first, *lines = NOTEBOOK.printed("all-silent").splitlines()
     assert first == "7 tensors without a gradient:"
     assert sum(line.endswith("k_proj.bias") for line in lines) == 7
@@ -61,8 +59,8 @@ def test_what_the_gradients_cannot_prove_is_said() -> None:
 
 
 def test_every_fault_is_found_where_it_is() -> None:
-    found = dict(re.findall(r"^(\w+) +first: ([\w.]+)", NOTEBOOK.printed("diverge-table"), re.MULTILINE))
-    assert found == {
+    first = dict(re.findall(r"^(\w+) +first: ([\w.]+)", NOTEBOOK.printed("diverge-table"), re.MULTILINE))
+    assert first == {
         "gelu_in_the_blocks": "transformer.layers.0.mlp.hidden",
         "eps_of_the_blocks": "transformer.layers.0.queries_1",
         "block_0_as_block_1": "transformer.layers.0.self_attn.q",
@@ -73,9 +71,9 @@ def test_every_fault_is_found_where_it_is() -> None:
     assert verdicts == ["same", "same", "DIFFERS", "DIFFERS", "same"]
 
 
-def test_newborn_norms_hide_an_exchange_and_trained_ones_do_not() -> None:
-    newborn, trained = NOTEBOOK.printed("diverge-blind-code").splitlines()
-    assert newborn.endswith("None")
+def test_new_norms_hide_an_exchange_and_trained_ones_do_not() -> None:
+    new, trained = NOTEBOOK.printed("diverge-blind-code").splitlines()
+    assert new.endswith("None")
     assert trained.endswith("transformer.layers.0.queries_1")
 
 
@@ -85,7 +83,7 @@ def test_three_models_have_one_decoder() -> None:
     assert re.search(r"num_heads .* \+0 parameters", NOTEBOOK.printed("config-change"))
 
 
-def test_two_pictures_pass_silently_or_fail_in_metas_and_are_refused_or_right_in_ours() -> None:
+def test_two_images_pass_silently_or_fail_in_metas_and_are_refused_or_right_in_ours() -> None:
     metas, ours = (NOTEBOOK.printed(name).splitlines() for name in ("batch-meta", "batch-ours"))
     assert ["masks" in line for line in metas] == [True, True, True, False, False]
     assert ["masks" in line for line in ours] == [True, True, False, False]
@@ -104,7 +102,7 @@ def test_both_budgets_add_up() -> None:
     assert [line.split(": ")[1].split()[0] for line in NOTEBOOK.printed("budget-image").splitlines()] == ["74%", "22%"]
 
 
-def test_clear_questions_train_one_of_three() -> None:
+def test_clear_prompts_train_one_of_three() -> None:
     assert "three outputs: [0.1, 0.4, 0.9]" in NOTEBOOK.printed("why-toy")
     steps = re.search(r"\[(\d+), (\d+), (\d+)\]", NOTEBOOK.printed("why-clear"))
     assert steps
@@ -112,7 +110,7 @@ def test_clear_questions_train_one_of_three() -> None:
 
 
 def test_a_sample_of_the_statistics_is_recomputed() -> None:
-    assert "statistics.prompts_again(" in NOTEBOOK.sources["head-sample"]
+    assert "ablation.prompts_again(" in NOTEBOOK.sources["head-sample"]
     assert NOTEBOOK.printed("head-sample").count("computed now: as stored") == 3
 
 
@@ -121,13 +119,13 @@ def test_the_head_cannot_change_a_mask() -> None:
     assert "assert np.array_equal(swapped, masks)" in NOTEBOOK.sources["switch-swap"]
 
 
-def test_what_is_wrong_with_a_file_is_said() -> None:
-    told = NOTEBOOK.printed("load-errors-code").strip().split("\n\n")
-    wanted = ("Meta publishes", "there is no file", "is a web page", "does not fit the model vit_b")
-    assert len(told) == len(wanted)
-    assert all(part in line for part, line in zip(wanted, told, strict=True))
+def test_a_message_names_what_is_wrong_with_a_file() -> None:
+    messages = NOTEBOOK.printed("load-errors-code").strip().split("\n\n")
+    expected = ("Meta publishes", "there is no file", "is a web page", "does not fit the model vit_b")
+    assert len(messages) == len(expected)
+    assert all(part in message for part, message in zip(expected, messages, strict=True))
 
 
-def test_no_prose_tells_what_the_trained_model_found() -> None:
+def test_no_prose_states_a_number_of_the_trained_model() -> None:
     prose = NOTEBOOK.prose(NOTEBOOK.between("trained", "load"))
     assert not re.search(r"\d\.\d\d|\d+ ?%", prose)

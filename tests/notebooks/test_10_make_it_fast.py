@@ -1,6 +1,6 @@
 """Notebook 10: what its prose builds on stands in its outputs (the form of all notebooks: `test_form.py`).
 
-Nothing here depends on a time: of the cells that print one, it is only asked that they print.
+Nothing here depends on a time: cells that print a time only have to print.
 """
 
 import re
@@ -10,7 +10,7 @@ from notebook_cells import FOLDER, Notebook
 from sam_edu.fast import fast_mask_decoder
 
 NOTEBOOK = Notebook("10_make_it_fast")
-FAST = FOLDER.parent / "sam_edu" / "fast_mask_decoder.py"
+FAST = FOLDER.parent / "sam_edu" / "fast" / "fast_mask_decoder.py"
 
 
 def tagged(name: str) -> bool:
@@ -19,11 +19,11 @@ def tagged(name: str) -> bool:
 
 def test_every_cell_that_shows_a_time_or_the_machine_is_tagged() -> None:
     for name, source in NOTEBOOK.code.items():
-        asks = re.search(r"timing\.(interleave|seconds|machine|matrix_peak|Busy)|^race\(", source, re.MULTILINE)
-        assert tagged(name) or not asks or name == "race", name  # "race" only defines the race
+        timed = re.search(r"timing\.(interleave|seconds|machine|matrix_peak|Busy)|^race\(", source, re.MULTILINE)
+        assert tagged(name) or not timed or name == "race", name  # "race" only defines the race
 
 
-def test_every_figure_of_times_says_on_what_kind_of_machine_it_was_made() -> None:
+def test_every_figure_of_times_names_its_machine() -> None:
     assert NOTEBOOK.printed("quiet").startswith("CPU: ")
     assert "1 thread(s)" in NOTEBOOK.printed("quiet")
     for name, source in NOTEBOOK.code.items():
@@ -31,7 +31,7 @@ def test_every_figure_of_times_says_on_what_kind_of_machine_it_was_made() -> Non
             assert "note=where" in source, name
 
 
-def test_every_trick_is_a_way_that_is_checked_and_raced() -> None:
+def test_every_optimisation_is_checked_and_timed() -> None:
     everything = "\n".join(NOTEBOOK.code.values())
     names = re.findall(r'^ways\["([^"]+)"\] = ways', everything, re.MULTILINE)
     assert len(names) == 9
@@ -77,7 +77,7 @@ def test_gradients_and_changed_weights_are_shown() -> None:
     assert "weight.data.mul_" in NOTEBOOK.sources["same-stale"]
 
 
-def test_a_machine_without_a_compiler_is_told_and_not_skipped() -> None:
+def test_a_machine_without_a_compiler_gets_a_message_and_no_skip() -> None:
     assert "except Exception as error" in NOTEBOOK.sources["compile-code"]
     assert re.search(r"to compile it took|torch.compile failed here", NOTEBOOK.printed("compile-code"))
 
@@ -88,11 +88,11 @@ def test_half_precision_is_measured_in_pixels_beside_a_control() -> None:
     assert float(lines[0][1]) < 0.01
 
 
-def test_fewer_places_are_tried_from_all_to_few() -> None:
+def test_fewer_positions_are_tried_from_all_to_few() -> None:
     lines = re.findall(r"^(.+?) +IoU with", NOTEBOOK.printed("ex3-print"), re.MULTILINE)
-    assert lines == ["all places", *(f"{keep} of 4096" for keep in (1024, 256, 64, 16, 4))]
+    assert lines == ["all positions", *(f"{keep} of 4096" for keep in (1024, 256, 64, 16, 4))]
 
 
 def test_there_are_no_new_rows() -> None:
     assert NOTEBOOK.printed("shape-table-code").startswith("0 new rows")
-    assert "FastMaskDecoder passes no point" in NOTEBOOK.printed("shape-table-code")
+    assert "FastMaskDecoder passes no trace point" in NOTEBOOK.printed("shape-table-code")

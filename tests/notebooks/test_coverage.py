@@ -1,4 +1,4 @@
-"""notebooks/COVERAGE.md: every row's answer is where the row says, in a cell that shows it."""
+"""notebooks/COVERAGE.md: every row names a cell that exists and shows the answer."""
 
 import re
 from functools import cache
@@ -8,7 +8,7 @@ import pytest
 from notebook_cells import FOLDER, Notebook
 
 PAGE = (FOLDER / "COVERAGE.md").read_text(encoding="utf-8")
-PLACE = re.compile(r"\[(\d\d)\]\((\w+)\.ipynb\) ([\w-]+): `([^`]+)`")
+ANSWER = re.compile(r"\[(\d\d)\]\((\w+)\.ipynb\) ([\w-]+): `([^`]+)`")
 
 # Items of the articles, errors and ambiguities in them, themes of the issues.
 NUMBERS = {"A": 13, "B": 14, "C": 19}
@@ -16,7 +16,7 @@ NUMBERS = {"A": 13, "B": 14, "C": 19}
 notebook = cache(Notebook)
 
 
-class Place(NamedTuple):
+class Answer(NamedTuple):
     """Where a row is answered: the notebook's number and name, the cell, a word in it."""
 
     number: str
@@ -32,8 +32,8 @@ def cells_of(line: str) -> list[str]:
 ROWS = {
     row[0].strip(): row[1:] for row in map(cells_of, PAGE.splitlines()) if re.fullmatch(r"[A-Z]\d+", row[0].strip())
 }
-PLACES = {key: [Place(*found) for found in PLACE.findall(row[-1])] for key, row in ROWS.items()}
-ALL = [(key, place) for key, places in PLACES.items() for place in places]
+ANSWERS = {key: [Answer(*groups) for groups in ANSWER.findall(row[-1])] for key, row in ROWS.items()}
+ALL = [(key, answer) for key, answers in ANSWERS.items() for answer in answers]
 
 
 def test_every_item_error_and_theme_has_a_row() -> None:
@@ -41,29 +41,29 @@ def test_every_item_error_and_theme_has_a_row() -> None:
     assert all(len(row) == 3 and all(row) for row in ROWS.values())
 
 
-def test_no_place_is_written_so_that_it_is_not_seen() -> None:
+def test_every_answer_has_the_form_that_is_parsed() -> None:
     for key, row in ROWS.items():
-        assert len(PLACES[key]) == row[-1].count("<br>") + 1, key
+        assert len(ANSWERS[key]) == row[-1].count("<br>") + 1, key
 
 
 @pytest.mark.parametrize("key", ROWS)
 def test_each_row_is_answered_by_a_code_cell(key: str) -> None:
-    code = [place for place in PLACES[key] if place.cell in notebook(place.name).code]
+    code = [answer for answer in ANSWERS[key] if answer.cell in notebook(answer.name).code]
     assert code
 
 
-@pytest.mark.parametrize(("key", "place"), ALL, ids=[f"{key}-{p.number}-{p.cell}" for key, p in ALL])
-def test_the_cell_is_there_holds_its_word_and_shows_something(key: str, place: Place) -> None:
-    assert place.name.startswith(f"{place.number}_")
-    sources = notebook(place.name).sources
-    assert place.cell in sources, f"{place.name} has no cell {place.cell}: where did the answer go?"
-    assert place.word in sources[place.cell], f"{place.cell} of {place.name} does not hold {place.word!r} any more"
-    if place.cell in notebook(place.name).code:
-        shown = notebook(place.name).cells[place.cell]["outputs"] or "assert" in sources[place.cell]
-        assert shown or re.search(r"^(class|def) ", sources[place.cell], re.MULTILINE), "no output, no assertion"
+@pytest.mark.parametrize(("key", "answer"), ALL, ids=[f"{key}-{p.number}-{p.cell}" for key, p in ALL])
+def test_the_cell_is_there_holds_its_word_and_shows_something(key: str, answer: Answer) -> None:
+    assert answer.name.startswith(f"{answer.number}_")
+    sources = notebook(answer.name).sources
+    assert answer.cell in sources, f"{answer.name} has no cell {answer.cell}: where did the answer go?"
+    assert answer.word in sources[answer.cell], f"{answer.cell} of {answer.name} does not hold {answer.word!r} any more"
+    if answer.cell in notebook(answer.name).code:
+        shown = notebook(answer.name).cells[answer.cell]["outputs"] or "assert" in sources[answer.cell]
+        assert shown or re.search(r"^(class|def) ", sources[answer.cell], re.MULTILINE), "no output, no assertion"
 
 
-def test_contributors_are_told_of_it() -> None:
+def test_the_guides_name_it() -> None:
     project = FOLDER.parent
     assert "notebooks/COVERAGE.md" in (project / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert "COVERAGE.md" in (FOLDER / "README.md").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from sam_edu.exercises import (
     two_way_transformer,
     upscaling,
 )
-from sam_edu.exercises.exercise import Exercise
+from sam_edu.exercises.judging import Exercise
 
 RUNGS = {
     "01_mlp": 11,
@@ -35,10 +35,10 @@ RUNGS = {
     "10_make_it_fast": 15,
 }
 THREE: dict[str, tuple[Exercise, Exercise, Exercise]] = {
-    "01_mlp": (mlp.shapes, mlp.mlp, mlp.straight),
+    "01_mlp": (mlp.shapes, mlp.mlp, mlp.without_activation),
     "02_attention": (attention.shapes, attention.forward, attention.no_scale),
     "03_prompts_and_positions": (prompts.counts, prompts.points, prompts.moved),
-    "04_two_way_block": (two_way_block.numbers, two_way_block.forward, two_way_block.values_with_code),
+    "04_two_way_block": (two_way_block.numbers, two_way_block.forward, two_way_block.values_with_encoding),
     "05_two_way_transformer": (two_way_transformer.numbers, two_way_transformer.forward, two_way_transformer.cut),
     "06_upscaling": (upscaling.sizes, upscaling.upscale, upscaling.without_patterns),
     "07_hypernetwork": (hypernetwork.shapes, hypernetwork.product, hypernetwork.signs),

@@ -36,10 +36,10 @@ def test_every_notebook_is_named_and_the_whole_path_goes_in_order() -> None:
 
 
 @pytest.mark.parametrize("row", rows("All of it"), ids=lambda row: row[0][1:3])
-def test_minutes_are_those_that_the_notebook_says(row: list[str]) -> None:
-    told = notebook(file_of(row[0])).sources["title"]
-    [reading] = re.findall(r"\*\*Time\*\*: (\d+) minutes to read", told)
-    exercises = re.findall(r"(\d+) more for the exercises", told) or ["0"]
+def test_minutes_are_those_of_the_notebook(row: list[str]) -> None:
+    title = notebook(file_of(row[0])).sources["title"]
+    [reading] = re.findall(r"\*\*Time\*\*: (\d+) minutes to read", title)
+    exercises = re.findall(r"(\d+) more for the exercises", title) or ["0"]
     assert [row[1], row[2]] == [reading, *exercises]
 
 
