@@ -257,6 +257,7 @@ def _find_reference(name: str, theirs: nn.Module, record: _Record) -> Tensor | N
 
 def _read(counterpart: Counterpart, path: str, theirs: nn.Module, record: _Record) -> Tensor:
     part = _join(path, counterpart.part)
+    tensor: Any
     match counterpart.kind:
         case "input":
             tensor = record.inputs[part]

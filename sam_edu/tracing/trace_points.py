@@ -5,12 +5,14 @@ glossary its names. To add a trace point, give the module a `TracePoint` and thi
 """
 
 import re
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Kind = Literal["input", "output", "stacked outputs", "softmax input", "softmax output"]
 
 
-class Counterpart(NamedTuple):
+@dataclass(frozen=True)
+class Counterpart:
     """Where a tensor appears in Meta's forward, seen from the module of the same path that has our trace point.
 
     Attributes:
