@@ -251,7 +251,7 @@ def _find_reference(name: str, theirs: nn.Module, record: _Record) -> Tensor | N
         return None
     try:
         return _read(row.counterpart, path, theirs, record).detach()
-    except LookupError:  # Meta's forward did not call that part
+    except (LookupError, AttributeError):  # Meta's module has no such part, or its forward did not call it
         return None
 
 

@@ -19,7 +19,7 @@ def _transformer_activation(m: Any) -> type[nn.Module]:
     return type(m.layers[0].mlp.act) if len(m.layers) else nn.ReLU
 
 
-# What each constructor was given, read off the module that it made: the attributes are the same on both sides.
+# For each class the arguments of its constructor, read from a module: the attributes are the same on both sides.
 _CONFIGURATIONS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "MLP": lambda m: {
         "input_dim": m.layers[0].in_features,

@@ -19,7 +19,7 @@ class Trace(Mapping[str, Tensor]):
 
     Each is detached from the graph and not copied. A new pass through the model replaces the one before; in a whole
     model, each of its parts (prompt encoder, decoder) counts its own passes. A decoder's names are the same on its own
-    and in a whole model; `mask_decoder.` may stand in front of them.
+    and in a whole model; they are accepted with `mask_decoder.` in front too.
     """
 
     def __init__(self, axes: dict[str, tuple[str, ...]]) -> None:
@@ -154,7 +154,7 @@ def find_trace_points(model: Any) -> list[tuple[nn.Module, dict[str, TracePoint]
 
 
 def known_name(name: str, names: Iterable[str]) -> str:
-    """Which of the `names` is meant: `name`, or `name` without `mask_decoder.` in front.
+    """The one of the `names` that `name` refers to: `name` itself, or `name` without `mask_decoder.` in front.
 
     Raises:
         KeyError: none of them; the message lists the closest ones.

@@ -132,7 +132,7 @@ def test_other_shapes_are_a_divergence():
 
 
 class Given(nn.Module):
-    """Returns the tensor that it was made with."""
+    """Returns the tensor that its constructor got."""
 
     def __init__(self, output):
         super().__init__()
@@ -192,6 +192,27 @@ def test_a_tensor_without_counterpart():
     assert comparison.first_divergence is None
     assert "no reference" in str(comparison)
     assert "2 tensors compared" in str(comparison)
+
+
+@pytest.mark.parametrize("name", ["hyper_in", "tokens", "q", "heads", "weights", "masks", "normed"])
+def test_a_known_name_in_another_module_has_no_counterpart_there(name):
+    """A tensor with a name of the table, but Meta's module at that path has no such part."""
+
+    class Other(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.add_module(name, modules.TracePoint("batch dim"))
+
+        def forward(self, x):
+            return self.get_submodule(name)(x)
+
+    class Empty(nn.Module):
+        def forward(self, x):
+            return x
+
+    comparison = official.compare(Other(), Empty(), {"x": torch.ones(2, 4)})
+    assert comparison.missing == (name,)
+    assert comparison["output"].within
 
 
 def test_nan_is_never_within_the_tolerance():
