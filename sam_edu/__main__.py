@@ -31,7 +31,7 @@ def optional() -> str:
 
 
 def weights() -> str:
-    """Compare the weights' SHA-256 with the one that was noted when they were made."""
+    """Compare the weights' SHA-256 with the one stored beside them."""
     from sam_edu.sam import tiny_weights
 
     path = tiny_weights()
@@ -54,8 +54,8 @@ def decode() -> str:
     predictor = sam_edu.Predictor(sam_edu.load("tiny"))
     predictor.set_image(example.image)
     masks, _, _ = predictor.predict(point_coords=example.click, point_labels=[1])
-    right = example.masks[example.at(*example.click[0])]
-    best = max(float((m & r).sum() / (m | r).sum()) for m in masks for r in right)
+    valid = example.masks[example.at(*example.click[0])]
+    best = max(float((m & r).sum() / (m | r).sum()) for m in masks for r in valid)
     if best < 0.5:
         raise ValueError(f"a click on the example gives no sensible mask: the best has IoU {best:.2f}")
     return f"a click on the example: {len(masks)} masks, the best with IoU {best:.2f}"

@@ -13,16 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from sam_edu.sam import Sam
+from sam_edu.tiny.image_encoder import TinyImageEncoder
 
-__all__ = ["ENVIRONMENT_VARIABLE", "OFFICIAL", "PAGE", "Entries", "OfficialFile", "from_environment", "read"]
+__all__ = ["ENVIRONMENT_VARIABLE", "OFFICIAL", "PAGE", "Entries", "OfficialFile", "read"]
 
 ENVIRONMENT_VARIABLE = "SAM_EDU_CHECKPOINT"
 PAGE = "https://github.com/facebookresearch/segment-anything#model-checkpoints"
@@ -103,36 +102,6 @@ class Entries:
         return ValueError(f"{self.argument}: {self.path} {reason}")
 
 
-def from_environment(*, device: str | torch.device = "cpu") -> "Sam | None":
-    """The model whose checkpoint the environment variable SAM_EDU_CHECKPOINT names; which model it is, is recognised.
-
-    Args:
-        device: where to put it.
-
-    Returns:
-        the model as `sam_edu.load` gives it, or None where the variable is unset or empty.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file cannot be used, for any of the reasons that `read` and `fill` give, or is of none of the
-            models that `sam_edu.load` knows.
-        OfficialPackageMissingError: one of Meta's models, whose image encoder needs the package segment-anything.
-    """
-    given = os.environ.get(ENVIRONMENT_VARIABLE)
-    if not given:
-        return None
-    from sam_edu import sam  # which imports this file
-
-    where = torch.device(device)
-    entries = read(given, argument=ENVIRONMENT_VARIABLE)
-    name = recognise(entries.values)
-    if name is None:
-        raise entries.refuse(f"is of none of the models {', '.join(['tiny', *OFFICIAL])}; {_contents(entries.values)}")
-    model = sam.build_empty(name)
-    fill(model, entries, name)
-    return model.to(where)
-
-
 def advice(name: str) -> str:
     """Which file one of Meta's models needs, how large it is and where Meta publishes it.
 
@@ -184,7 +153,7 @@ def read(path: str | os.PathLike[str], *, argument: str = "checkpoint", name: st
 
 
 def _sizes(file: Path, name: str | None) -> str:
-    """How large the file is, and how large Meta's is where one is meant."""
+    """How large the file is, and how large Meta's is where the file should be one."""
     named = [official for official in OFFICIAL.values() if official.file_name == file.name]
     named = named or [official for official in OFFICIAL.values() if official.name == name]
     wanted = f"; Meta's {named[0].file_name} has {named[0].size:,}" if named else ""
@@ -203,9 +172,9 @@ def _look(file: Path) -> tuple[str | None, str]:
     if not head:
         return None, "is empty"
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<!--")):
-        return None, "is a web page, probably a login or an error page in the place of the weights"
+        return None, "is a web page, probably a login or an error page instead of the weights"
     if text.startswith(b"<?xml"):
-        return None, "is an XML page, probably a server's error message in the place of the weights"
+        return None, "is an XML page, probably a server's error message instead of the weights"
     if text.startswith(b"version https://git-lfs"):
         return None, "is a Git LFS pointer that stands for the weights; get the file itself with `git lfs pull`"
     if head.startswith(b"PK"):
@@ -306,8 +275,6 @@ def recognise(values: Mapping[str, Any]) -> str | None:
 @cache
 def _tiny_encoder() -> dict[str, tuple[int, ...]]:
     """Names and shapes of the tiny model's image encoder."""
-    from sam_edu.tiny import TinyImageEncoder
-
     with torch.device("meta"):
         state = TinyImageEncoder().state_dict()
     return {f"image_encoder.{key}": tuple(value.shape) for key, value in state.items()}
@@ -339,7 +306,7 @@ def fill(model: nn.Module, entries: Entries, name: str) -> None:
         if looks_like not in (None, name):
             guess = f"This looks like {looks_like}: sam_edu.load({looks_like!r}, checkpoint=...). "
         elif len(missing) == len(wanted):
-            guess = f"It {_contents(entries.values)}. "
+            guess = f"It {contents(entries.values)}. "
         reason = f"does not fit the model {name}. {guess}" + "; ".join(text for text in lists if text)
         raise entries.refuse(reason)
     state = {key: entries.values[key].detach().float().contiguous() for key in wanted}
@@ -372,8 +339,8 @@ def _list(title: str, items: list[str]) -> str:
     return f"{title} ({len(items)}): {', '.join(items[:10])}{more}"
 
 
-def _contents(values: Mapping[str, Any]) -> str:
-    """What a file holds in the place of a model's entries."""
+def contents(values: Mapping[str, Any]) -> str:
+    """A sentence about a checkpoint that holds something else than a model's entries."""
     inner = [key for key, value in values.items() if isinstance(value, Mapping)]
     if inner:
         return f"holds a dictionary under {inner[0]!r}: if that is the state dict, save it alone"

@@ -1,4 +1,4 @@
-"""The largest of some values, named so that the answer is the same on every processor.
+"""The largest of some values, named so that the result is the same on every processor.
 
 The last bits of a float differ between processors. Where two values are nearly equal, which of them is the largest
 depends on these bits. So all that come within a margin of the largest are named; or, where only one can be used, a
@@ -15,7 +15,7 @@ MARGIN = 1e-3
 """How near to the largest counts as equal, in parts of the largest absolute value; rounding moves less than 1e-5."""
 
 SHOWN = 3
-"""How many equals are named; of more the number is said."""
+"""How many equals are named; of the others the number is given."""
 
 
 def within_margin(values: ArrayLike | Any, *, margin: float = MARGIN) -> list[int]:

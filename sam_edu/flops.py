@@ -43,11 +43,11 @@ class Case:
 
 def plain_flops(case: Case, s: Sizes = SAM) -> int:
     """Of Meta's decoder and ours: per prompt set the same, whatever the prompt sets have in common."""
-    pixels, n = case.grid**2, 1 + s.masks + case.tokens
-    cross = 2 * n * s.dim * s.inner + 2 * pixels * s.dim * s.inner + 2 * n * pixels * s.inner
+    image_tokens, n = case.grid**2, 1 + s.masks + case.tokens
+    cross = 2 * n * s.dim * s.inner + 2 * image_tokens * s.dim * s.inner + 2 * n * image_tokens * s.inner
     token_side = s.depth * _self_attention_and_mlp(n, s)
     image_side = (2 * s.depth + 1) * cross
-    return 2 * case.batch * (token_side + image_side + _upscaling(pixels, s) + _heads(pixels, s.masks, s))
+    return 2 * case.batch * (token_side + image_side + _upscaling(image_tokens, s) + _heads(image_tokens, s.masks, s))
 
 
 def fast_flops(case: Case, s: Sizes = SAM) -> int:
@@ -55,29 +55,29 @@ def fast_flops(case: Case, s: Sizes = SAM) -> int:
 
     With several images, or a mask prompt for each prompt set, it writes the image tokens down.
     """
-    pixels, n, chosen = case.grid**2, 1 + s.masks + case.tokens, s.masks - 1 if case.multimask else 1
+    image_tokens, n, chosen = case.grid**2, 1 + s.masks + case.tokens, s.masks - 1 if case.multimask else 1
     shared = case.batch == 1 or (not case.dense and case.images == 1)
-    meet = pixels * s.inner  # one token with the projected image tokens or positional codes, all heads
+    meet = image_tokens * s.inner  # one token with the projected image tokens or positional encodings, all heads
     more = s.heads * (n - 1) + 1  # rows that a block adds to a mixture
 
     def through(tokens: int, rows: int) -> int:  # scores of some tokens with a mixture of rows, or what they gather
         folded = tokens * s.inner * s.dim
         if not shared:
-            return folded + tokens * s.heads * s.dim * pixels
-        return meet * tokens + (folded + tokens * s.heads * rows * (s.dim + pixels) if rows else 0)
+            return folded + tokens * s.heads * s.dim * image_tokens
+        return meet * tokens + (folded + tokens * s.heads * rows * (s.dim + image_tokens) if rows else 0)
 
     total = 0
     for layer in range(s.depth):
         rows = layer * more
         ends = 4 * n * s.dim * s.inner  # q and out of step (2), k and v of step (4)
         total += _self_attention_and_mlp(n, s) + ends + 3 * through(n, rows) + n * s.inner * s.dim
-        total += pixels * s.dim * (rows + more if shared else s.heads * n)
-        total += 2 * meet * n if rows or not shared else 0  # positional codes
+        total += image_tokens * s.dim * (rows + more if shared else s.heads * n)
+        total += 2 * meet * n if rows or not shared else 0  # positional encodings
     read, rows = 1 + chosen, s.depth * more
     total += 2 * read * s.dim * s.inner + 2 * through(read, rows) + meet * read
-    total += pixels * rows * s.dim + rows * s.dim**2 if shared else pixels * s.dim**2
-    total += _upscaling(pixels, s) - pixels * s.dim**2 + _heads(pixels, chosen, s)
-    chunks = -(-case.batch // max(1, CHUNK // pixels))
+    total += image_tokens * rows * s.dim + rows * s.dim**2 if shared else image_tokens * s.dim**2
+    total += _upscaling(image_tokens, s) - image_tokens * s.dim**2 + _heads(image_tokens, chosen, s)
+    chunks = -(-case.batch // max(1, CHUNK // image_tokens))
     shifts = (s.depth + 1) * s.dim * s.inner + s.dim**2  # what the readers make of the norms' shifts
     return 2 * (case.batch * total + chunks * shifts)
 
@@ -86,15 +86,15 @@ def _self_attention_and_mlp(n: int, s: Sizes) -> int:
     return 4 * n * s.dim**2 + 2 * n * n * s.dim + 2 * n * s.dim * s.mlp
 
 
-def _upscaling(pixels: int, s: Sizes) -> int:
-    return pixels * s.dim * s.dim + 4 * pixels * (s.dim // 4) * (s.dim // 2)
+def _upscaling(image_tokens: int, s: Sizes) -> int:
+    return image_tokens * s.dim * s.dim + 4 * image_tokens * (s.dim // 4) * (s.dim // 2)
 
 
-def _heads(pixels: int, masks: int, s: Sizes) -> int:
-    """The hypernetworks of some masks, their product with the picture, and the IoU head."""
+def _heads(image_tokens: int, masks: int, s: Sizes) -> int:
+    """The hypernetworks of some masks, their product with the feature map, and the IoU head."""
     hypernetwork = 2 * s.dim**2 + s.dim * (s.dim // 8)
     iou = s.dim * s.iou_hidden + s.iou_hidden**2 + s.iou_hidden * s.masks
-    return masks * (hypernetwork + 16 * pixels * (s.dim // 8)) + iou
+    return masks * (hypernetwork + 16 * image_tokens * (s.dim // 8)) + iou
 
 
 def counted_flops(call: Callable[[], Any]) -> int:

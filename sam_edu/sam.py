@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from sam_edu import checkpoints
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
+from sam_edu.tiny.image_encoder import TinyImageEncoder
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
@@ -20,10 +21,10 @@ class Sam(nn.Module):
     """A whole Segment Anything model.
 
     Args:
-        image_encoder: normalised pictures (batch, 3, size, size) to image embeddings (batch, 256, grid, grid).
+        image_encoder: normalised images (batch, 3, size, size) to image embeddings (batch, 256, grid, grid).
         prompt_encoder: prompts to tokens and a dense map.
         mask_decoder: embeddings to mask logits and IoU predictions.
-        image_size: height and width in pixels to which pictures are padded; 1024 in Meta's models.
+        image_size: height and width in pixels to which images are padded; 1024 in Meta's models.
         pixel_mean: mean of each colour, 0 to 255.
         pixel_std: standard deviation of each colour, 0 to 255.
 
@@ -54,7 +55,7 @@ class Sam(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the model lives."""
+        """Where the model is."""
         return self.pixel_mean.device
 
     def preprocess(
@@ -63,10 +64,10 @@ class Sam(nn.Module):
         """Normalise the colours, then pad with zeros on the right and at the bottom.
 
         Args:
-            x: pictures with colours from 0 to 255, neither side longer than `image_size`.
+            x: images with colours from 0 to 255, neither side longer than `image_size`.
 
         Raises:
-            ValueError: a picture that is too large.
+            ValueError: an image that is too large.
         """
         height, width = x.shape[-2:]
         if max(height, width) > self.image_size:
@@ -77,12 +78,12 @@ class Sam(nn.Module):
     def postprocess_masks(
         self, masks: Float[Tensor, "batch masks low low"], input_size: tuple[int, int], original_size: tuple[int, int]
     ) -> Float[Tensor, "batch masks height width"]:
-        """Enlarge the logits to the padded picture, cut the padding off, resize to the original picture.
+        """Enlarge the logits to the padded image, cut the padding off, resize to the original image.
 
         Args:
             masks: logits as the decoder gives them.
-            input_size: height and width of the resized picture before padding.
-            original_size: height and width of the picture as it came.
+            input_size: height and width of the resized image before padding.
+            original_size: height and width of the original image.
         """
         masks = F.interpolate(masks, (self.image_size, self.image_size), mode="bilinear", align_corners=False)
         masks = masks[..., : input_size[0], : input_size[1]]
@@ -101,9 +102,7 @@ def build_mask_decoder() -> MaskDecoder:
 
 
 def build_tiny() -> Sam:
-    """The tiny model's architecture with random weights: official decoder, 64 x 64 grid, pictures of 256 pixels."""
-    from sam_edu.tiny import TinyImageEncoder
-
+    """The tiny model's architecture with random weights: official decoder, 64 x 64 grid, images of 256 pixels."""
     prompt_encoder = PromptEncoder(
         embed_dim=256, image_embedding_size=(64, 64), input_image_size=(256, 256), mask_in_chans=16
     )
@@ -191,4 +190,33 @@ def load(
     model = build_empty(name)
     # Whatever the file stores, such as float16 to be small, is computed in float32.
     checkpoints.fill(model, checkpoints.read(checkpoint, name=name), name)
+    return model.to(where)
+
+
+def load_from_environment(*, device: str | torch.device = "cpu") -> Sam | None:
+    """Load the model whose checkpoint the environment variable SAM_EDU_CHECKPOINT names; its kind is recognised.
+
+    Args:
+        device: where to put it.
+
+    Returns:
+        the model as `load` gives it, or None where the variable is unset or empty.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file cannot be used, for any of the reasons that `load` gives, or is of none of the models that
+            `load` knows.
+        OfficialPackageMissingError: one of Meta's models, whose image encoder needs the package segment-anything.
+    """
+    given = os.environ.get(checkpoints.ENVIRONMENT_VARIABLE)
+    if not given:
+        return None
+    where = torch.device(device)
+    entries = checkpoints.read(given, argument=checkpoints.ENVIRONMENT_VARIABLE)
+    name = checkpoints.recognise(entries.values)
+    if name is None:
+        known = ", ".join(["tiny", *checkpoints.OFFICIAL])
+        raise entries.refuse(f"is of none of the models {known}; {checkpoints.contents(entries.values)}")
+    model = build_empty(name)
+    checkpoints.fill(model, entries, name)
     return model.to(where)

@@ -73,7 +73,7 @@ class Stopwatch:
     """Adds up where the time goes: `lap(name)` books what has passed since the last lap.
 
     Attributes:
-        seconds: by name, in the order in which the names came.
+        seconds: by name, in the order of the names.
     """
 
     def __init__(self) -> None:

@@ -22,10 +22,11 @@ import sam_edu
 from sam_edu import checkpoints, official
 from sam_edu import sam as sam_module
 from sam_edu.checkpoints import OFFICIAL
+from sam_edu.sam import load_from_environment
 
 VARIABLE = "SAM_EDU_CHECKPOINT"
 NAMES = ("vit_b", "vit_l", "vit_h")
-# Small image encoders in the place of the three, told apart in the same way; everything behind them is full size.
+# Small image encoders instead of the three, told apart in the same way; everything behind them is full size.
 SMALL = {"vit_b": (16, 1), "vit_l": (24, 2), "vit_h": (32, 3)}
 
 
@@ -62,14 +63,14 @@ def metas_sam(name: str) -> Any:
 @pytest.fixture(scope="module")
 def states() -> Callable[[str], dict[str, Tensor]]:
     """Per model a random state dict of the small official layout; a new dictionary at every call."""
-    made: dict[str, dict[str, Tensor]] = {}
+    states: dict[str, dict[str, Tensor]] = {}
 
     def state(name: str) -> dict[str, Tensor]:
         if name == "tiny":
             return load_file(sam_module.tiny_weights())
-        if name not in made:
-            made[name] = metas_sam(name).state_dict()
-        return dict(made[name])
+        if name not in states:
+            states[name] = metas_sam(name).state_dict()
+        return dict(states[name])
 
     return state
 
@@ -117,14 +118,14 @@ def test_results_are_metas(small, states, tmp_path):
     ours, theirs = sam_edu.load("vit_b", checkpoint=path), metas_sam("vit_b")
 
     generator = torch.Generator().manual_seed(0)
-    picture = torch.randint(0, 256, (3, 700, 1024), generator=generator).float()
+    image = torch.randint(0, 256, (3, 700, 1024), generator=generator).float()
     points, labels = torch.tensor([[[300.0, 200.0], [500.0, 600.0]]]), torch.tensor([[1, 0]])
     boxes = torch.tensor([[100.0, 80.0, 620.0, 500.0]])
-    record = {"image": picture, "original_size": (350, 512), "point_coords": points, "point_labels": labels}
+    record = {"image": image, "original_size": (350, 512), "point_coords": points, "point_labels": labels}
     [reference] = theirs([{**record, "boxes": boxes}], multimask_output=True)
 
     with torch.no_grad():
-        embedding = ours.image_encoder(ours.preprocess(picture[None]))
+        embedding = ours.image_encoder(ours.preprocess(image[None]))
         sparse, dense = ours.prompt_encoder(points=(points, labels), boxes=boxes, masks=None)
         logits, iou = ours.mask_decoder(
             image_embeddings=embedding,
@@ -197,7 +198,7 @@ def test_a_model_is_loaded_to_another_device(small, states, monkeypatch, tmp_pat
     monkeypatch.setenv(VARIABLE, str(tmp_path / "weights.pt"))
     for model in (
         sam_edu.load(name, checkpoint=tmp_path / "weights.pt", device="meta"),
-        checkpoints.from_environment(device=torch.device("meta")),
+        load_from_environment(device=torch.device("meta")),
     ):
         assert model.device == torch.device("meta")
         assert all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
@@ -215,9 +216,9 @@ def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
 
 
 def test_without_the_variable_there_is_no_model(monkeypatch):
-    assert checkpoints.from_environment() is None
+    assert load_from_environment() is None
     monkeypatch.setenv(VARIABLE, "")
-    assert checkpoints.from_environment() is None
+    assert load_from_environment() is None
 
 
 @pytest.mark.parametrize("name", [*NAMES, "tiny"])
@@ -225,7 +226,7 @@ def test_the_variable_names_a_file_whose_model_is_recognised(small, states, monk
     path, state = tmp_path / "any name", states(name)
     torch.save(state, path)
     monkeypatch.setenv(VARIABLE, str(path))
-    model = checkpoints.from_environment()
+    model = load_from_environment()
     assert model is not None
     assert model.state_dict().keys() == state.keys()
     assert not model.training
@@ -239,7 +240,7 @@ def test_the_variable_is_named_in_the_refusal(monkeypatch, tmp_path, content):
     path.write_bytes(content)
     monkeypatch.setenv(VARIABLE, str(path))
     with pytest.raises(ValueError, match=rf"^{VARIABLE}: .*file\.pth is "):
-        checkpoints.from_environment()
+        load_from_environment()
 
 
 @pytest.mark.parametrize("state", [{}, {"a.weight": torch.ones(2)}, {"model": {"a.weight": torch.ones(2)}}])
@@ -247,13 +248,13 @@ def test_the_variable_names_a_file_of_no_known_model(monkeypatch, tmp_path, stat
     torch.save(state, tmp_path / "other.pt")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "other.pt"))
     with pytest.raises(ValueError, match="none of the models tiny, vit_b, vit_l, vit_h; holds"):
-        checkpoints.from_environment()
+        load_from_environment()
 
 
 def test_the_variable_names_a_missing_file(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "gone.pth"))
     with pytest.raises(FileNotFoundError, match=rf"{VARIABLE}.*gone\.pth"):
-        checkpoints.from_environment()
+        load_from_environment()
 
 
 # --- Refusals: arguments ---
@@ -546,7 +547,7 @@ def test_code_is_refused_and_never_run(monkeypatch, tmp_path, kind, forced):
     assert "weights_only=False" not in str(refusal.value)
     monkeypatch.setenv(VARIABLE, str(path))
     with pytest.raises(ValueError, match=VARIABLE):
-        checkpoints.from_environment()
+        load_from_environment()
     assert not flag.exists()
 
 

@@ -31,7 +31,7 @@ def test_all_within_the_margin_are_found(values: list[float], expected: list[int
     assert within_margin(torch.tensor(values, requires_grad=isinstance(values[0], float))) == expected
 
 
-def test_last_bits_do_not_change_the_answer() -> None:
+def test_last_bits_do_not_change_the_result() -> None:
     value = np.float32(0.14)
     for other in (np.nextafter(value, np.float32(0)), np.nextafter(value, np.float32(1)), value):
         assert name_largest(np.array([value, other, 0.1], np.float32), ["a", "b", "c"]) == "a and b"

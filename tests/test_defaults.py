@@ -24,8 +24,10 @@ from sam_edu.modules import (
     TwoWayAttentionBlock,
     TwoWayTransformer,
 )
-from sam_edu.predictor import Predictor, ResizeLongestSide
-from sam_edu.tiny import TinyImageEncoder
+from sam_edu.predictor import Predictor
+from sam_edu.resize import ResizeLongestSide
+from sam_edu.sam import load_from_environment
+from sam_edu.tiny.image_encoder import TinyImageEncoder
 
 # --- Meta's signatures ---
 
@@ -41,7 +43,7 @@ CONVERTED = (
     "PromptEncoder",
 )
 
-# What is otherwise than in Meta's signature, and why: what stands in Meta's place, or is not in Meta's at all.
+# What differs from Meta's signature, and why.
 DIFFERENCES: dict[str, dict[str, str]] = {
     "Predictor.__init__": {
         "sam_model": "called model, as it is in the rest of the package",
@@ -49,9 +51,9 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         "device": "ours alone, by name alone: moves the model",
         "fast": "ours alone, by name alone: another decoder",
     },
-    "Sam.__init__": {"image_size": "Meta's asks the image encoder for its img_size, ours takes encoders without"},
+    "Sam.__init__": {"image_size": "Meta's takes img_size from the image encoder, ours takes encoders without"},
     "FastMaskDecoder.__init__": {
-        "decoder": "made from a decoder, not from its parts",
+        "decoder": "takes a decoder, not its parts",
         "transformer_dim": "in decoder",
         "transformer": "in decoder",
         "num_multimask_outputs": "in decoder",
@@ -62,7 +64,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
 }
 LEFT_OUT = {
     "ResizeLongestSide.apply_image_torch": "Meta's own text says that it is not what the model expects",
-    "Sam.forward": "a loop over records of pictures and prompts; here the Predictor does it, step by step",
+    "Sam.forward": "a loop over records of images and prompts; here the Predictor does it, step by step",
     "FastMaskDecoder.predict_masks": "decode(), for groups of prompt sets",
 }
 
@@ -129,8 +131,8 @@ def normal(*sizes: int) -> Tensor:
     return torch.randn(*sizes, generator=torch.Generator().manual_seed(1))
 
 
-def made(build: Callable[..., nn.Module], *inputs: Any) -> Callable[..., Any]:
-    """What a module says that is made from the arguments and the same random numbers each time."""
+def outputs_of(build: Callable[..., nn.Module], *inputs: Any) -> Callable[..., Any]:
+    """The outputs of a module that is built from the arguments with the same random numbers each time."""
 
     def call(**arguments: Any) -> Any:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -141,7 +143,7 @@ def made(build: Callable[..., nn.Module], *inputs: Any) -> Callable[..., Any]:
 
 
 def shapes(build: Callable[..., nn.Module]) -> Callable[..., Any]:
-    """Names and shapes of a module that is made from the arguments, without its values."""
+    """Names and shapes of a module that is built from the arguments, without its values."""
 
     def call(**arguments: Any) -> dict[str, tuple[int, ...]]:
         with torch.device("meta"):
@@ -213,13 +215,13 @@ def load(**arguments: Any) -> Any:
 def from_environment(**arguments: Any) -> torch.device:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(checkpoints.ENVIRONMENT_VARIABLE, str(sam.tiny_weights()))
-        model = checkpoints.from_environment(**arguments)
+        model = load_from_environment(**arguments)
     assert model is not None
     return model.device
 
 
 def read(**arguments: Any) -> str:
-    """What is said of a file of this test's text."""
+    """The error for a file of this test's text."""
     with pytest.raises(ValueError, match="is a text file") as refusal:
         checkpoints.read(__file__, **arguments)
     return str(refusal.value)
@@ -243,7 +245,7 @@ def interleave_laps(**arguments: Any) -> list[str]:
 
 
 def asked_of_interleave(measure: Callable[..., float]) -> Callable[..., Any]:
-    """Rounds, device and warm-up that a measurement asks for, and what its calls return."""
+    """Rounds, device and warm-up of a measurement, and what its calls return."""
 
     def call(**arguments: Any) -> Any:
         given: list[Any] = []
@@ -280,18 +282,18 @@ def decoder(**arguments: Any) -> MaskDecoder:
 
 # Per function: for each argument its default, and another value, with which something else comes out.
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, tuple[Any, Any]]]] = {
-    "MLP": (made(partial(MLP, 3, 5, 2, 2), normal(2, 3)), {"sigmoid_output": (False, True)}),
-    "MLPBlock": (made(partial(MLPBlock, 4, 6), normal(2, 4)), {"act": (nn.GELU, nn.ReLU)}),
-    "LayerNorm2d": (made(partial(LayerNorm2d, 4), 1e-3 * normal(1, 4, 1, 1)), {"eps": (1e-6, 1e-5)}),
-    "Attention": (made(partial(Attention, 8, 2), QUERIES, KEYS, KEYS), {"downsample_rate": (1, 2)}),
+    "MLP": (outputs_of(partial(MLP, 3, 5, 2, 2), normal(2, 3)), {"sigmoid_output": (False, True)}),
+    "MLPBlock": (outputs_of(partial(MLPBlock, 4, 6), normal(2, 4)), {"act": (nn.GELU, nn.ReLU)}),
+    "LayerNorm2d": (outputs_of(partial(LayerNorm2d, 4), 1e-3 * normal(1, 4, 1, 1)), {"eps": (1e-6, 1e-5)}),
+    "Attention": (outputs_of(partial(Attention, 8, 2), QUERIES, KEYS, KEYS), {"downsample_rate": (1, 2)}),
     "TwoWayAttentionBlock": (
-        made(partial(TwoWayAttentionBlock, 8, 2), QUERIES, KEYS, QUERIES + 1, KEYS + 1),
+        outputs_of(partial(TwoWayAttentionBlock, 8, 2), QUERIES, KEYS, QUERIES + 1, KEYS + 1),
         {**TRANSFORMER, "mlp_dim": (2048, 1024), "skip_first_layer_pe": (False, True)},
     ),
-    "TwoWayTransformer": (made(partial(TwoWayTransformer, 1, 8, 2, 4), IMAGE, IMAGE, QUERIES), TRANSFORMER),
-    "OutputUpscaling": (made(partial(OutputUpscaling, 8), IMAGE), {"activation": (nn.GELU, nn.ReLU)}),
+    "TwoWayTransformer": (outputs_of(partial(TwoWayTransformer, 1, 8, 2, 4), IMAGE, IMAGE, QUERIES), TRANSFORMER),
+    "OutputUpscaling": (outputs_of(partial(OutputUpscaling, 8), IMAGE), {"activation": (nn.GELU, nn.ReLU)}),
     "MaskDecoder": (
-        made(decoder, IMAGE, IMAGE, QUERIES, IMAGE, True),
+        outputs_of(decoder, IMAGE, IMAGE, QUERIES, IMAGE, True),
         {
             "num_multimask_outputs": (3, 2),
             "activation": (nn.GELU, nn.ReLU),
@@ -300,11 +302,11 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, tuple[Any, Any]]]] = {
         },
     ),
     "PositionEmbeddingRandom": (
-        made(PositionEmbeddingRandom, (2, 3)),
+        outputs_of(PositionEmbeddingRandom, (2, 3)),
         {"num_pos_feats": (64, 32), "scale": (None, 2.0)},
     ),
     "PromptEncoder": (
-        made(partial(PromptEncoder, 8, (2, 2), (32, 32), 4), *PROMPTS),
+        outputs_of(partial(PromptEncoder, 8, (2, 2), (32, 32), 4), *PROMPTS),
         {"activation": (nn.GELU, nn.ReLU)},
     ),
     "TinyImageEncoder": (
@@ -320,7 +322,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, tuple[Any, Any]]]] = {
         },
     ),
     "load": (load, {"name": ("tiny", None), "checkpoint": (None, None), "device": ("cpu", "meta")}),
-    "from_environment": (from_environment, {"device": ("cpu", "meta")}),
+    "load_from_environment": (from_environment, {"device": ("cpu", "meta")}),
     "read": (read, {"argument": ("checkpoint", "file"), "name": (None, "vit_b")}),
     "Predictor": (predictor_s, {"device": (None, "meta"), "fast": (False, True)}),
     "set_image": (embed, {"image_format": ("RGB", "BGR")}),

@@ -1,4 +1,4 @@
-"""The Predictor keeps SamPredictor's contract, equals it, and refuses what cannot be meant without losing its place."""
+"""The Predictor keeps SamPredictor's contract, equals it, and refuses wrong input without losing its image."""
 
 import copy
 from collections.abc import Callable
@@ -15,7 +15,8 @@ from torch.utils._pytree import tree_leaves
 
 from sam_edu import official
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
-from sam_edu.predictor import NoImageError, Predictor, ResizeLongestSide
+from sam_edu.predictor import NoImageError, Predictor
+from sam_edu.resize import ResizeLongestSide
 from sam_edu.sam import Sam
 from sam_edu.tracing import intervene, trace
 
@@ -32,7 +33,7 @@ class OtherModel(nn.Module):
 
 
 class SmallEncoder(nn.Conv2d):
-    """One convolution from pictures to the grid, with the attribute that Meta's Sam reads."""
+    """One convolution from images to the grid, with the attribute that Meta's Sam reads."""
 
     img_size = SIDE
 
@@ -54,7 +55,7 @@ def sam() -> Sam:
 @pytest.fixture
 def predictor(sam: Sam) -> Predictor:
     predictor = Predictor(sam)
-    predictor.set_image(picture(48, 64))
+    predictor.set_image(random_image(48, 64))
     return predictor
 
 
@@ -66,7 +67,7 @@ def theirs(sam: Sam) -> Any:
     )
 
 
-def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+def random_image(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
@@ -77,7 +78,7 @@ def logits(seed: int = 0) -> np.ndarray:
 CLICK = {"point_coords": np.array([[20.0, 30.0]]), "point_labels": np.array([1])}
 
 
-def answer(predictor: Predictor) -> list[np.ndarray]:
+def result(predictor: Predictor) -> list[np.ndarray]:
     return list(predictor.predict(**CLICK, return_logits=True))
 
 
@@ -91,9 +92,9 @@ def embed(sam: Sam, image: Any, image_format: str = "RGB") -> Tensor:
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_shapes_and_types_for_any_picture(sam: Sam, height: int, width: int) -> None:
+def test_shapes_and_types_for_any_image(sam: Sam, height: int, width: int) -> None:
     predictor = Predictor(sam)
-    predictor.set_image(picture(height, width))
+    predictor.set_image(random_image(height, width))
     for multimask, count in ((True, 3), (False, 1)):
         masks, iou, low_res = predictor.predict(np.array([[width, height]]), np.array([1]), multimask_output=multimask)
         assert masks.shape == (count, height, width)
@@ -109,7 +110,7 @@ def test_state(sam: Sam) -> None:
     predictor = Predictor(sam, device="cpu")
     assert (predictor.is_image_set, predictor.features, predictor.original_size) == (False, None, None)
     assert predictor.device == torch.device("cpu")
-    predictor.set_image(picture(100, 50))
+    predictor.set_image(random_image(100, 50))
     assert predictor.is_image_set
     assert predictor.original_size == (100, 50)
     assert predictor.input_size == (64, 32)
@@ -126,7 +127,7 @@ PROMPTS = {
     "padding": {"point_coords": np.array([[20, 30], [0, 0]]), "point_labels": np.array([1, -1])},
     "box": {"box": np.array([3, 4, 50, 40])},
     "box in a row": {"box": np.array([[3, 4, 50, 40]])},
-    "whole picture": {"box": np.array([0.0, 0.0, 64.0, 48.0])},
+    "whole image": {"box": np.array([0.0, 0.0, 64.0, 48.0])},
     "box and click": {**CLICK, "box": np.array([3.5, 4, 50, 40])},
     "mask": {"mask_input": logits()},
     "mask and click": {**CLICK, "mask_input": logits()},
@@ -140,7 +141,7 @@ PROMPTS = {
 def test_equals_metas_predictor(sam: Sam, theirs: Any, prompt: dict[str, Any]) -> None:
     ours = Predictor(sam)
     for predictor in (ours, theirs):
-        predictor.set_image(picture(48, 64, seed=1))
+        predictor.set_image(random_image(48, 64, seed=1))
     assert torch.equal(ours.features, theirs.features)
     for got, wanted in zip(ours.predict(**prompt), theirs.predict(**prompt), strict=True):
         assert got.dtype == wanted.dtype
@@ -157,7 +158,7 @@ def test_equals_metas_predictor_for_any_size(sam: Sam, theirs: Any, height: int,
     ours = Predictor(sam)
     results = []
     for predictor in (ours, theirs):
-        predictor.set_image(picture(height, width), image_format)
+        predictor.set_image(random_image(height, width), image_format)
         prompt = {"point_coords": np.array([[width / 3, height / 2]]), "point_labels": np.array([1])}
         results.append(predictor.predict(**prompt, return_logits=True)[0])
     assert torch.equal(ours.features, theirs.features)
@@ -192,12 +193,12 @@ def test_lists_and_whole_numbers_serve_as_prompts(predictor: Predictor) -> None:
         {"point_coords": np.array([[20, 30]], dtype=np.uint8), "point_labels": np.array([1.0])},
         {"point_coords": torch.tensor([[20, 30]]), "point_labels": torch.tensor([1])},
     ):
-        assert all(map(np.array_equal, predictor.predict(**prompt, return_logits=True), answer(predictor)))
+        assert all(map(np.array_equal, predictor.predict(**prompt, return_logits=True), result(predictor)))
     box = np.array([3, 4, 50, 40])
     assert np.array_equal(predictor.predict(box=box.astype(np.uint8))[2], predictor.predict(box=box.tolist())[2])
 
 
-def test_prompts_that_require_grad_serve_and_the_answer_does_not(sam: Sam, predictor: Predictor) -> None:
+def test_prompts_that_require_grad_serve_and_the_result_does_not(sam: Sam, predictor: Predictor) -> None:
     point, label = torch.tensor([[20.0, 30.0]], requires_grad=True), torch.tensor([1.0], requires_grad=True)
     box, mask = torch.tensor([3.0, 4.0, 50.0, 40.0], requires_grad=True), torch.from_numpy(logits()).requires_grad_()
     plain = [tensor.detach().numpy() for tensor in (point, label, box, mask)]
@@ -212,7 +213,7 @@ def test_prompts_that_require_grad_serve_and_the_answer_does_not(sam: Sam, predi
 
 
 @pytest.mark.parametrize("fast", [False, True])
-def test_another_device_takes_the_model_the_picture_and_the_prompts(
+def test_another_device_takes_the_model_the_image_and_the_prompts(
     sam: Sam, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PyTorch's meta device stands for any other: it computes shapes alone, and mixes with no processor's tensors."""
@@ -220,7 +221,7 @@ def test_another_device_takes_the_model_the_picture_and_the_prompts(
     predictor = Predictor(model, device="meta", fast=fast)
     assert predictor.device == torch.device("meta")
     assert all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
-    predictor.set_image(picture(48, 64))
+    predictor.set_image(random_image(48, 64))
     assert predictor.get_image_embedding().is_meta
     embedding = model.prompt_encoder.register_forward_pre_hook(
         lambda module, args, kwargs: given.extend(tree_leaves(kwargs)), with_kwargs=True
@@ -230,15 +231,15 @@ def test_another_device_takes_the_model_the_picture_and_the_prompts(
     embedding.remove()
     assert [tensor.device.type for tensor in given] == ["meta"] * 4
     assert (masks.shape, iou.shape, low_res.shape) == ((3, 48, 64), (3,), (3, 4 * GRID, 4 * GRID))
-    for scale, places in (("apply_coords_torch", (1, 2)), ("apply_boxes_torch", (1, 4))):
-        assert getattr(predictor.transform, scale)(torch.ones(places, device="meta"), (48, 64)).is_meta
+    for scale, shape in (("apply_coords_torch", (1, 2)), ("apply_boxes_torch", (1, 4))):
+        assert getattr(predictor.transform, scale)(torch.ones(shape, device="meta"), (48, 64)).is_meta
 
 
 def test_without_a_device_the_model_stays_where_it_is(sam: Sam) -> None:
     assert Predictor(copy.deepcopy(sam).to("meta")).device == torch.device("meta")
 
 
-def test_an_answer_serves_as_the_next_mask_input(predictor: Predictor) -> None:
+def test_a_result_serves_as_the_next_mask_input(predictor: Predictor) -> None:
     low_res = predictor.predict(**CLICK)[2]
     refined = predictor.predict(**CLICK, mask_input=low_res[1:2], multimask_output=False)
     assert refined[0].shape == (1, 48, 64)
@@ -264,11 +265,11 @@ def test_a_predictor_is_traced_and_changed_through_its_model(predictor: Predicto
 def test_fast_gives_the_same_and_is_not_traced(sam: Sam) -> None:
     slow, fast = Predictor(sam), Predictor(sam, fast=True)
     for predictor in (slow, fast):
-        predictor.set_image(picture(40, 60))
+        predictor.set_image(random_image(40, 60))
     for prompt in ({"point_coords": [[5, 6], [20, 9]], "point_labels": [1, 0]}, {"box": [3, 4, 30, 20]}):
         for ours, theirs in zip(fast.predict(**prompt), slow.predict(**prompt), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=2e-6 * max(1, np.abs(theirs).max()))
-    with pytest.raises(ValueError, match="fast Predictor passes no point"):
+    with pytest.raises(ValueError, match="fast Predictor passes no trace point"):
         trace(fast)
 
 
@@ -279,24 +280,24 @@ def test_another_decoder_is_not_made_fast(sam: Sam) -> None:
 
 
 def test_float64_model(sam: Sam) -> None:
-    before = answer_of(Predictor(sam))
+    before = result_of(Predictor(sam))
     try:
-        after = answer_of(Predictor(sam.double()))
+        after = result_of(Predictor(sam.double()))
     finally:
         sam.float()
     assert after.dtype == np.float64
     np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-3)
 
 
-def answer_of(predictor: Predictor) -> np.ndarray:
-    predictor.set_image(picture(48, 64))
+def result_of(predictor: Predictor) -> np.ndarray:
+    predictor.set_image(random_image(48, 64))
     return predictor.predict(**CLICK, mask_input=logits(), return_logits=True)[0]
 
 
 def test_resizing_keeps_points_inside() -> None:
     for height, width in SIZES:
         transform = ResizeLongestSide(SIDE)
-        resized = transform.apply_image(picture(height, width))
+        resized = transform.apply_image(random_image(height, width))
         assert max(resized.shape[:2]) == SIDE
         corner = transform.apply_coords(np.array([width, height]), (height, width))
         np.testing.assert_allclose(corner, resized.shape[1::-1])
@@ -304,25 +305,25 @@ def test_resizing_keeps_points_inside() -> None:
         np.testing.assert_allclose(corner, resized.shape[1::-1], rtol=1e-6)
 
 
-# Kinds of pictures
+# Kinds of images
 
 
 def test_grey_is_all_channels_alike(sam: Sam) -> None:
-    grey = picture(48, 64, 1)
+    grey = random_image(48, 64, 1)
     wanted = embed(sam, np.repeat(grey, 3, axis=2))
     for image in (grey, grey[..., 0], Image.fromarray(grey[..., 0]), grey[..., 0] / 255.0):
         assert torch.equal(embed(sam, image), wanted)
 
 
 def test_floats_are_eight_bit_steps(sam: Sam) -> None:
-    image = picture(48, 64)
+    image = random_image(48, 64)
     for dtype in (np.float32, np.float64):
         assert torch.equal(embed(sam, (image / 255).astype(dtype)), embed(sam, image))
     assert torch.equal(embed(sam, np.ones((4, 4, 3), np.float16)), embed(sam, np.full((4, 4, 3), 255, np.uint8)))
 
 
 def test_transparency_is_laid_on_white(sam: Sam) -> None:
-    image = picture(48, 64, 4)
+    image = random_image(48, 64, 4)
     opaque, clear, half = (np.dstack([image[..., :3], np.full((48, 64), a, np.uint8)]) for a in (255, 0, 51))
     assert torch.equal(embed(sam, opaque), embed(sam, image[..., :3]))
     assert torch.equal(embed(sam, clear), embed(sam, np.full((48, 64, 3), 255, np.uint8)))
@@ -335,13 +336,13 @@ def test_transparency_is_laid_on_white(sam: Sam) -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"])
 def test_pil_modes(sam: Sam, mode: str) -> None:
-    image = Image.fromarray(picture(48, 64)).convert(mode)
+    image = Image.fromarray(random_image(48, 64)).convert(mode)
     assert torch.equal(embed(sam, image), embed(sam, np.asarray(image.convert("RGB"))))
 
 
 @pytest.mark.parametrize("mode", ["LA", "PA"])
 def test_transparent_grey_and_palettes_are_laid_on_white(sam: Sam, mode: str) -> None:
-    grey, alpha = picture(48, 64, 2)[..., 0], picture(48, 64, 2, seed=1)[..., 1]
+    grey, alpha = random_image(48, 64, 2)[..., 0], random_image(48, 64, 2, seed=1)[..., 1]
     image = Image.merge("LA", (Image.fromarray(grey), Image.fromarray(alpha)))
     if mode == "PA":  # entry i of the palette is the grey i
         indices = np.asarray(image)
@@ -370,7 +371,7 @@ def test_a_palette_with_a_transparent_colour(sam: Sam) -> None:
 
 
 def test_views_of_an_array(sam: Sam) -> None:
-    image = picture(100, 120)
+    image = random_image(100, 120)
     view = image[10:90:2, ::-1]
     assert torch.equal(embed(sam, view), embed(sam, view.copy()))
     assert torch.equal(embed(sam, image[..., ::-1], "BGR"), embed(sam, image))
@@ -416,24 +417,24 @@ def with_value(array: np.ndarray, value: float) -> np.ndarray:
 TENTH = np.full((8, 8, 3), 0.1)
 ONE = torch.ones(1, 1)
 REFUSED = {
-    # pictures
+    # images
     "no rows": on_image(np.zeros((0, 5, 3), np.uint8), ValueError, r"image: .*empty.*\(0, 5, 3\)"),
     "no columns": on_image(np.zeros((5, 0), np.uint8), ValueError, r"image: .*empty.*\(5, 0\)"),
     "empty PIL": on_image(Image.new("RGB", (0, 4)), ValueError, "image: .*empty"),
-    "2 channels": on_image(picture(8, 8, 2), ValueError, r"image: .*1, 3 or 4 channels, got \(8, 8, 2\)"),
-    "5 channels": on_image(picture(8, 8, 5), ValueError, r"image: .*got \(8, 8, 5\)"),
-    "no channels": on_image(picture(8, 8, 0), ValueError, r"image: .*got \(8, 8, 0\)"),
+    "2 channels": on_image(random_image(8, 8, 2), ValueError, r"image: .*1, 3 or 4 channels, got \(8, 8, 2\)"),
+    "5 channels": on_image(random_image(8, 8, 5), ValueError, r"image: .*got \(8, 8, 5\)"),
+    "no channels": on_image(random_image(8, 8, 0), ValueError, r"image: .*got \(8, 8, 0\)"),
     "channels first": on_image(np.zeros((3, 8, 9), np.uint8), ValueError, r"image: .*got \(3, 8, 9\)"),
     "rank 1": on_image(np.zeros(8, np.uint8), ValueError, r"image: .*got \(8,\)"),
     "rank 4": on_image(np.zeros((1, 8, 8, 3), np.uint8), ValueError, r"image: .*got \(1, 8, 8, 3\)"),
-    "int64": on_image(picture(8, 8).astype(np.int64), TypeError, "image: .*uint8.*got int64"),
-    "uint16": on_image(picture(8, 8).astype(np.uint16), TypeError, "image: .*got uint16"),
+    "int64": on_image(random_image(8, 8).astype(np.int64), TypeError, "image: .*uint8.*got int64"),
+    "uint16": on_image(random_image(8, 8).astype(np.uint16), TypeError, "image: .*got uint16"),
     "bool": on_image(np.ones((8, 8), bool), TypeError, "image: .*got bool"),
     "complex": on_image(np.ones((8, 8), complex), TypeError, "image: .*got complex128"),
     "objects": on_image(np.full((8, 8), None), TypeError, "image: .*got object"),
     "NaN": on_image(with_value(TENTH, np.nan), ValueError, "image: .*NaN"),
     "infinity": on_image(with_value(TENTH, np.inf), ValueError, "image: .*infinity"),
-    "floats to 255": on_image(picture(8, 8) / 1.0, ValueError, "image: .*from 0 to 1, got"),
+    "floats to 255": on_image(random_image(8, 8) / 1.0, ValueError, "image: .*from 0 to 1, got"),
     "negative floats": on_image(with_value(TENTH, -0.2), ValueError, "image: .*got -0.2 to 0.1"),
     "image None": on_image(None, TypeError, "image: .*got NoneType"),
     "a path": on_image("cat.png", TypeError, r"image: .*got str .*PIL\.Image\.open"),
@@ -442,7 +443,7 @@ REFUSED = {
     "a tensor": on_image(torch.zeros(8, 8, 3), TypeError, "image: .*got Tensor"),
     "PIL 32 bits": on_image(Image.new("I", (4, 4)), ValueError, "image: .*mode.*got I"),
     "PIL floats": on_image(Image.new("F", (4, 4)), ValueError, "image: .*got F"),
-    "another order": on_image(picture(8, 8), ValueError, "image_format: .*got 'GBR'", image_format="GBR"),
+    "another order": on_image(random_image(8, 8), ValueError, "image_format: .*got 'GBR'", image_format="GBR"),
     "PIL as BGR": on_image(Image.new("RGB", (4, 4)), ValueError, "image_format: ", image_format="BGR"),
     # points
     "no labels": on_prompt(ValueError, "point_labels: .*got None", point_coords=[[1, 2]]),
@@ -465,7 +466,7 @@ REFUSED = {
     "point NaN": on_points([[1, 2], [np.nan, 3]], [1, 1], ValueError, r"point_coords\[1\]: \(nan, 3\) is not finite"),
     "point infinite": on_points([[1, -np.inf]], [1], ValueError, r"point_coords\[0\]: \(1, -inf\) is not finite"),
     "right of it": on_points(
-        [[64.5, 2]], [1], ValueError, r"point_coords\[0\]: \(64.5, 2\) lies outside .* picture is 64 x 48"
+        [[64.5, 2]], [1], ValueError, r"point_coords\[0\]: \(64.5, 2\) lies outside .* image is 64 x 48"
     ),
     "below it": on_points([[1, 1], [2, 50]], [1, 0], ValueError, r"point_coords\[1\]: \(2, 50\) lies outside"),
     "left of it": on_points([[-1, 2]], [1], ValueError, r"\(-1, 2\) lies outside .* x goes from 0 to 64"),
@@ -518,14 +519,14 @@ REFUSED = {
     ),
     "batch mask": on_batch(ValueError, "mask_input: expected shape", None, None, mask_input=torch.ones(1, 32, 32)),
     "batch 0/1 mask": on_batch(ValueError, "0 and 1", None, None, mask_input=torch.ones(2, 1, 32, 32)),
-    # pictures in the model's frame
+    # images in the model's frame
     "short side": Refused(
         lambda predictor: predictor.set_torch_image(torch.zeros(1, 3, 32, 32), (32, 32)),
         ValueError,
         "longer side of 64",
     ),
     "no tensor": Refused(
-        lambda predictor: predictor.set_torch_image(picture(64, 64), (64, 64)),
+        lambda predictor: predictor.set_torch_image(random_image(64, 64), (64, 64)),
         TypeError,
         "transformed_image: .*ndarray",
     ),
@@ -537,13 +538,13 @@ REFUSED = {
 
 @pytest.mark.no_shape_check
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
-def test_refused_and_the_next_answer_is_the_same(predictor: Predictor, case: Refused) -> None:
-    before = answer(predictor)
+def test_refused_and_the_next_result_is_the_same(predictor: Predictor, case: Refused) -> None:
+    before = result(predictor)
     state = (predictor.features, predictor.original_size, predictor.input_size)
     with pytest.raises(case.error, match=case.words):
         case.call(predictor)
     assert state == (predictor.features, predictor.original_size, predictor.input_size)
-    assert all(map(np.array_equal, before, answer(predictor)))
+    assert all(map(np.array_equal, before, result(predictor)))
 
 
 # Words that help, and the cases that they are for: in the others they would mislead.
@@ -564,12 +565,12 @@ HINTS = {
 
 @pytest.mark.no_shape_check
 def test_hints_are_given_where_they_help_and_nowhere_else(predictor: Predictor) -> None:
-    said = {}
+    messages = {}
     for name, case in REFUSED.items():
         with pytest.raises(case.error) as refusal:
             case.call(predictor)
-        said[name] = str(refusal.value)
-    assert {hint: {name for name in said if hint in said[name]} for hint in HINTS} == HINTS
+        messages[name] = str(refusal.value)
+    assert {hint: {name for name in messages if hint in messages[name]} for hint in HINTS} == HINTS
 
 
 @pytest.mark.parametrize(
@@ -588,18 +589,18 @@ def test_a_box_is_swapped_or_empty_on_either_axis(predictor: Predictor, box: Any
         lambda predictor: predictor.get_image_embedding(),
     ],
 )
-def test_refused_without_a_picture(sam: Sam, call: Callable[[Predictor], object]) -> None:
+def test_refused_without_an_image(sam: Sam, call: Callable[[Predictor], object]) -> None:
     predictor = Predictor(sam)
     for error in (NoImageError, ValueError, RuntimeError):  # RuntimeError is what SamPredictor raises
         with pytest.raises(error, match="set_image"):
             call(predictor)
-    predictor.set_image(picture(48, 64))
-    first = answer(predictor)
+    predictor.set_image(random_image(48, 64))
+    first = result(predictor)
     predictor.reset_image()
     with pytest.raises(NoImageError):
         call(predictor)
-    predictor.set_image(picture(48, 64))
-    assert all(map(np.array_equal, first, answer(predictor)))
+    predictor.set_image(random_image(48, 64))
+    assert all(map(np.array_equal, first, result(predictor)))
 
 
 @pytest.mark.no_shape_check
@@ -608,14 +609,14 @@ def test_what_is_no_model_is_refused() -> None:
         Predictor("tiny")
 
 
-def test_a_failing_encoder_leaves_the_picture_in_place(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = answer(predictor)
+def test_a_failing_encoder_leaves_the_image_set(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = result(predictor)
 
     def fail(x: Tensor) -> Tensor:
         raise MemoryError
 
     monkeypatch.setattr(predictor.model.image_encoder, "forward", fail)
     with pytest.raises(MemoryError):
-        predictor.set_image(picture(20, 20))
+        predictor.set_image(random_image(20, 20))
     assert predictor.original_size == (48, 64)
-    assert all(map(np.array_equal, before, answer(predictor)))
+    assert all(map(np.array_equal, before, result(predictor)))

@@ -1,4 +1,4 @@
-"""What the README says is so: its snippets run, its tables agree with the code."""
+"""The README is correct: its snippets run, its tables agree with the code."""
 
 import re
 from pathlib import Path

@@ -23,7 +23,7 @@ class Stub(nn.Module):
 
 
 def make_pair(image_size: int) -> tuple[Sam, nn.Module]:
-    """Ours and Meta's around the same parts, none of which preprocess and postprocess_masks ask."""
+    """Ours and Meta's around the same parts, none of which preprocess and postprocess_masks use."""
     decoder = MaskDecoder(transformer_dim=8, transformer=TwoWayTransformer(1, 8, 2, 4))
     prompt_encoder = PromptEncoder(8, (4, 4), (image_size, image_size), 4)
     encoder = Stub(image_size)
@@ -69,7 +69,7 @@ def test_threshold_format_and_device_are_meta_s() -> None:
 
 
 @pytest.mark.parametrize("size", [(65, 10), (10, 65)])
-def test_a_picture_that_is_too_large_is_refused(size: tuple[int, int]) -> None:
+def test_an_image_that_is_too_large_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=f"x: expected at most 64 pixels a side, got {size[0]} x {size[1]}"):
         make_pair(64)[0].preprocess(torch.zeros(3, *size))
 

@@ -40,12 +40,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_is_well(own_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert self_check.main() == 0
-    said = lines(capsys)
-    assert all(line.startswith("  ok    ") for name, line in said.items() if name != "summary")
-    assert said["summary"].startswith("All is well, ")
-    assert f"torch {metadata.version('torch')}" in said["versions"]
-    assert "3 masks" in said["decode"]
-    assert "equals Meta's" in said["parity"]
+    output = lines(capsys)
+    assert all(line.startswith("  ok    ") for name, line in output.items() if name != "summary")
+    assert output["summary"].startswith("All is well, ")
+    assert f"torch {metadata.version('torch')}" in output["versions"]
+    assert "3 masks" in output["decode"]
+    assert "equals Meta's" in output["parity"]
 
 
 @pytest.mark.usefixtures("quick")
@@ -54,11 +54,11 @@ def test_wrong_weights_are_noticed(own_weights: Path, capsys: pytest.CaptureFixt
     spoilt[-1] ^= 1
     own_weights.write_bytes(spoilt)
     assert self_check.main() == 1
-    said = lines(capsys)
-    assert said["weights"].startswith("FAILED  weights")
-    assert hashlib.sha256(spoilt).hexdigest() in said["weights"]
-    assert "install sam_edu again" in said["weights"]
-    assert said["summary"].startswith("1 of 5 failed")
+    output = lines(capsys)
+    assert output["weights"].startswith("FAILED  weights")
+    assert hashlib.sha256(spoilt).hexdigest() in output["weights"]
+    assert "install sam_edu again" in output["weights"]
+    assert output["summary"].startswith("1 of 5 failed")
 
 
 @pytest.mark.usefixtures("quick")
@@ -66,9 +66,9 @@ def test_wrong_weights_are_noticed(own_weights: Path, capsys: pytest.CaptureFixt
 def test_missing_files_are_noticed(own_weights: Path, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
     own_weights.with_suffix(suffix).unlink()
     assert self_check.main() == 1
-    said = lines(capsys)
-    assert said["weights"].startswith("FAILED  weights")
-    assert f"tiny{suffix} is missing: install sam_edu again" in said["weights"]
+    output = lines(capsys)
+    assert output["weights"].startswith("FAILED  weights")
+    assert f"tiny{suffix} is missing: install sam_edu again" in output["weights"]
 
 
 @pytest.mark.usefixtures("quick", "own_weights")
@@ -84,10 +84,10 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(
 
     monkeypatch.setattr(metadata, "version", without_safetensors)
     assert self_check.main() == 1
-    said = lines(capsys)
-    assert said["versions"].startswith("FAILED  versions")
-    assert "the package safetensors is not installed: pip install safetensors" in said["versions"]
-    assert said["weights"].startswith("  ok    ")  # the other checks still run
+    output = lines(capsys)
+    assert output["versions"].startswith("FAILED  versions")
+    assert "the package safetensors is not installed: pip install safetensors" in output["versions"]
+    assert output["weights"].startswith("  ok    ")  # the other checks still run
 
 
 @pytest.mark.usefixtures("own_weights")
@@ -100,12 +100,12 @@ def test_optional_packages_may_be_missing_and_are_listed(
         self_check.util, "find_spec", lambda name: None if name in ("segment_anything", "jupyterlab") else find(name)
     )
     assert self_check.main() == 0
-    said = lines(capsys)
-    assert "segment-anything (for parity with Meta's package)" in said["optional"]
-    assert "jupyterlab (for the notebooks)" in said["optional"]
-    assert "matplotlib" not in said["optional"]
-    assert "pip install segment-anything jupyterlab" in said["optional"]
-    assert "not checked: segment-anything is not installed" in said["parity"]
+    output = lines(capsys)
+    assert "segment-anything (for parity with Meta's package)" in output["optional"]
+    assert "jupyterlab (for the notebooks)" in output["optional"]
+    assert "matplotlib" not in output["optional"]
+    assert "pip install segment-anything jupyterlab" in output["optional"]
+    assert "not checked: segment-anything is not installed" in output["parity"]
 
 
 def test_a_decoder_that_differs_from_meta_s_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def test_a_waiting_processor_counts_only_where_the_processor_does_the_work():
     assert busy.warnings(torch.device("cuda")) == []
 
 
-def test_a_busy_machine_is_told():
+def test_a_busy_machine_is_reported():
     busy = Busy()
     busy.load, busy.cpu = 1000.0, busy.cpu + 1000.0
     assert len(busy.warnings()) == 2

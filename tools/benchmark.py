@@ -126,7 +126,7 @@ class Decoders:
         ours = build_decoder(sizes).to(device)
         self.sizes, self.device, self.ours = sizes, device, ours
         self.meta = official.to_official(ours).eval().to(device)
-        self.fast = FastMaskDecoder.from_decoder(ours)
+        self.fast = FastMaskDecoder(ours)
 
     def calls(self, case: Case, names: Sequence[str]) -> dict[str, Call]:
         """Per name a function that decodes the case."""
@@ -165,12 +165,12 @@ def take_turns(calls: dict[str, Call], rounds: int, device: torch.device) -> dic
 
 
 def library_rates(device: torch.device, rounds: int = 9) -> dict[str, float]:
-    """FLOP/s of the largest product of the painting, by the function that asks for it: which library serves it."""
+    """FLOP/s of the largest product of step (5), by the function that computes it."""
     x, weight = torch.randn(1, 4096, 256, device=device), torch.randn(256, 256, device=device)
-    picture, kernel = x.transpose(1, 2).unflatten(2, (64, 64)), weight[:, :, None, None]
+    feature_map, kernel = x.transpose(1, 2).unflatten(2, (64, 64)), weight[:, :, None, None]
     calls: dict[str, Call] = {
         "F.linear": lambda: F.linear(x, weight),
-        "F.conv2d, kernel 1, channels last": lambda: F.conv2d(picture, kernel),
+        "F.conv2d, kernel 1, channels last": lambda: F.conv2d(feature_map, kernel),
     }
     times = interleave(calls, rounds, device, warm_up=2)
     return {name: 2 * 4096 * 256 * 256 / float(np.median(values)) for name, values in times.items()}

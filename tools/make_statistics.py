@@ -1,4 +1,4 @@
-"""Measure what every part of the embedded model is worth, and store it: python -m tools.make_statistics."""
+"""Measure the effect of every ablation of the tiny model, and store it: python -m tools.make_statistics."""
 
 import argparse
 import os
@@ -16,15 +16,15 @@ SCENES = 100
 
 
 def main() -> None:
-    """Measure, write the file, say what was found."""
+    """Measure, write the file, print a summary."""
     parser = argparse.ArgumentParser(prog="python -m tools.make_statistics", description=__doc__)
     parser.add_argument("--scenes", type=int, default=SCENES, help="held-out scenes, about 2.5 clicks each")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--weights", type=Path, default=tiny_weights(), help="a safetensors file of the tiny model")
     parser.add_argument("--out", type=Path, default=ablation.stored_at(), help="the file to write")
     less = parser.add_mutually_exclusive_group()
-    less.add_argument("--new", action="store_true", help="only the switches that the file does not hold")
-    less.add_argument("--only", choices=["prompts"], help="only what is measured with everything on; switches stay")
+    less.add_argument("--new", action="store_true", help="only the ablations that the file does not hold")
+    less.add_argument("--only", choices=["prompts"], help="only what is measured without ablations; those stay")
     args = parser.parse_args()
     if args.scenes < 1:
         parser.error(f"--scenes: expected at least 1, got {args.scenes}")
@@ -44,9 +44,10 @@ def main() -> None:
     store(data, args.out)
     stats = ablation.load(args.out, weights=args.weights)
     print(f"{args.out}: {args.out.stat().st_size:,} bytes\n{stats!r}")
-    print(f"IoU as it is: best of three {stats.baseline().mean():.3f}, picked {stats.baseline('picked').mean():.3f}")
-    for row, place in enumerate(("at the deepest error", "at a random error")):
-        print(f"  after 1 to 8 clicks {place}: {_listed(stats.prompts.corrections[row])}")
+    best, picked = stats.baseline().mean(), stats.baseline("picked").mean()
+    print(f"IoU of the unchanged model: best of three {best:.3f}, picked {picked:.3f}")
+    for row, position in enumerate(("at the deepest error", "at a random error")):
+        print(f"  after 1 to 8 clicks {position}: {_listed(stats.prompts.corrections[row])}")
     print(f"  the same at the deepest, clicks alone: {_listed(stats.prompts.corrections_without)}")
     print(f"  exact box, mask 0: {stats.prompts.boxes_iou.mean():.3f}")
     effects = {name: stats.effect(name) for name in stats.names}

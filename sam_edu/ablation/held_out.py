@@ -1,4 +1,4 @@
-"""Measures `sam_edu.ablation.HeldOutPrompts`: every held-out click with the decoder as it is.
+"""Measures `sam_edu.ablation.HeldOutPrompts`: every held-out click with the unchanged decoder.
 
 One click, the exact box in its place, and the corrective clicks of `sam_edu.evaluation.scores`, by its own functions.
 """
@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from sam_edu import ablation
-from sam_edu.ablation import CLICKS, MEASURED, TEST_STREAM, four_masks, ious, scene_and_prompts
 from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.prompts import CLICKS, TEST_STREAM, scene_and_prompts
+from sam_edu.ablation.results import MEASURED, sha256
+from sam_edu.ablation.scoring import four_masks, ious
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.sam import Sam
 from sam_edu.scenes.prompts import tight_box
@@ -23,7 +24,7 @@ def prompts_of_scene(model: Sam, number: int) -> list[Row]:
     """Measure all clicks of a held-out scene.
 
     Args:
-        model: in eval mode, with pictures of 256 pixels.
+        model: in eval mode, with images of 256 pixels.
         number: of the scene.
 
     Returns:
@@ -44,19 +45,19 @@ def prompts_of_scene(model: Sam, number: int) -> list[Row]:
     logits, quality = decode(model, fast, embedding, by_click)
     box_logits, box_quality = decode(model, fast, embedding, Prompts(clicks, labels, boxes, is_box))
 
-    def scores(drawn: torch.Tensor) -> list[float]:
-        """IoU of one mask per click with the mask that is meant."""
-        return [float(ious(one[None] > 0, target)) for one, target in zip(drawn, targets, strict=True)]
+    def scores(predicted: torch.Tensor) -> list[float]:
+        """IoU of one mask per click with its target mask."""
+        return [float(ious(one[None] > 0, target)) for one, target in zip(predicted, targets, strict=True)]
 
-    def correct(place: np.random.Generator | None, give_logits: bool = True) -> np.ndarray:
+    def correct(rng: np.random.Generator | None, give_logits: bool = True) -> np.ndarray:
         """IoU after 1 to 8 clicks, (clicks, 8)."""
-        now, now_quality, asked = logits, quality, by_click
+        now, now_quality, prompts_now = logits, quality, by_click
         found = [scores(logits[torch.arange(n), 1 + quality[:, 1:].argmax(-1)])]
         for _ in range(CLICKS - 1):
-            asked = next_prompts(asked, now, now_quality, targets, [place] * n)
+            prompts_now = next_prompts(prompts_now, now, now_quality, targets, [rng] * n)
             if not give_logits:
-                asked.mask = None
-            now, now_quality = decode(model, fast, embedding, asked)
+                prompts_now.mask = None
+            now, now_quality = decode(model, fast, embedding, prompts_now)
             found.append(scores(now[:, 0]))
         return np.array(found).T
 
@@ -87,20 +88,20 @@ def measure_prompts(weights: Path, scenes: int, processes: int = 1, progress: bo
     stacked["corrections"] = stacked["corrections"].swapaxes(0, 1)
     types: dict[str, type] = {"area": np.int32}
     return {
-        "weights": np.array(ablation.sha256(weights)),
+        "weights": np.array(sha256(weights)),
         "prompts": stacked["prompt"].astype(np.int32),
         **{f"prompts.{name}": stacked[name].astype(types.get(name, np.float32)) for name in MEASURED},
     }
 
 
-def join(switches: dict[str, Any], prompts: dict[str, Any]) -> dict[str, Any]:
-    """The file's arrays, from what `switched.measure` and what `measure_prompts` measured.
+def join(ablations: dict[str, Any], prompts: dict[str, Any]) -> dict[str, Any]:
+    """The file's arrays, from what `measure` and what `measure_prompts` measured.
 
     Raises:
         ValueError: they were measured on different weights or clicks.
     """
-    if str(switches["weights"]) != str(prompts["weights"]) or not np.array_equal(
-        switches["prompts"], prompts["prompts"]
+    if str(ablations["weights"]) != str(prompts["weights"]) or not np.array_equal(
+        ablations["prompts"], prompts["prompts"]
     ):
-        raise ValueError("the switches were measured on other weights or other clicks: measure everything again")
-    return switches | prompts
+        raise ValueError("the ablations were measured on other weights or other clicks: measure everything again")
+    return ablations | prompts

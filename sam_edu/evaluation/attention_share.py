@@ -16,7 +16,7 @@ ATTENTIONS = {
     "last": "transformer.final_attn_token_to_image.weights",
 }
 CLICK_TOKEN = 5
-"""Place of the first prompt token, after the IoU token and four mask tokens."""
+"""Position of the first prompt token, after the IoU token and four mask tokens."""
 
 RING = (12.0, 48.0)
 """Inner and outer radius in pixels of the ring around the click: a mere spot at the click scores nothing there."""
@@ -37,7 +37,7 @@ def attention_shares(
 
     Returns:
         per attention (prompts, 8 heads + 1, 2): for each head, and last for chance (the object's share of the area),
-        the share on the object, of the whole picture and of the ring. NaN where the ring holds no attention.
+        the share on the object, of the whole image and of the ring. NaN where the ring holds no attention.
     """
     found: dict[str, list[np.ndarray]] = {name: [] for name in ATTENTIONS}
     set_grid(model, 64)
@@ -79,8 +79,8 @@ def share_table(shares: dict[str, np.ndarray]) -> str:
     heads = next(iter(shares.values())).shape[1] - 1
     header = "| share on the clicked object | " + " | ".join(f"head {i}" for i in range(heads)) + " | area |"
     lines = [header, "|---" * (heads + 2) + "|"]
-    for place, column in (("whole picture", 0), ("ring around the click", 1)):
+    for region, column in (("whole image", 0), ("ring around the click", 1)):
         for name, values in shares.items():
             means = np.nanmean(values[:, :, column], axis=0)
-            lines.append(f"| {name}, {place} | " + " | ".join(f"{mean:.2f}" for mean in means) + " |")
+            lines.append(f"| {name}, {region} | " + " | ".join(f"{mean:.2f}" for mean in means) + " |")
     return "\n".join(lines)

@@ -33,7 +33,7 @@ def worst_clicks(model: Sam, rows: Sequence[Target], per_level: int = 4) -> list
         for row in sorted((row for row in rows if row.level == level), key=lambda row: row.click)[:per_level]:
             scene = draw_scene((TEST_STREAMS["ordinary"], row.scene))
             predictor.set_image(scene.image)
-            click = np.array(row.place)
+            click = np.array(row.click_position)
             masks, _, _ = predictor.predict(click[None], [1])
             scores = iou(masks, scene.masks[row.mask])
             best = int(scores.argmax())

@@ -19,7 +19,7 @@ def photo_table(model: Sam, folder: Path) -> str:
 
     Returns:
         a row per object: centred click (best of three, picked by the IoU head), box (mask 0), and the best disc,
-        flood fill and ellipse on the same prompts. Disc radii grow with the picture.
+        flood fill and ellipse on the same prompts. Disc radii grow with the image.
     """
     predictor = Predictor(model)
     lines = [

@@ -12,14 +12,14 @@ from PIL import Image, ImageDraw, UnidentifiedImageError
 from sam_edu.scenes.prompts import centre_click, tight_box
 
 OUTLINES = "photograph_outlines.json"
-"""The file of the outlines, in the folder of the pictures."""
+"""The file of the outlines, in the folder of the images."""
 
 Ring = list[tuple[float | int, float | int]]
 
 
 @dataclass(frozen=True)
 class Outline:
-    """An object's edge, in pixels of the picture; pixel (0, 0) has its centre at (0, 0).
+    """An object's edge, in pixels of the image; pixel (0, 0) has its centre at (0, 0).
 
     Attributes:
         name: what the object is.
@@ -37,7 +37,7 @@ class Photograph:
     """One object on one photograph.
 
     Attributes:
-        name: the picture's file name.
+        name: the image's file name.
         object: what the object is.
         image: (height, width, 3) uint8, RGB.
         mask: (height, width) bool.
@@ -54,15 +54,15 @@ class Photograph:
 
 
 def photographs(folder: str | PathLike[str]) -> list[Photograph]:
-    """Every outlined object of a folder, picture by picture, in the order of `photograph_outlines.json`.
+    """Every outlined object of a folder, image by image, in the order of `photograph_outlines.json`.
 
     Raises:
-        FileNotFoundError: no `photograph_outlines.json` in the folder, or a picture that it names is missing.
-        ValueError: `photograph_outlines.json` or a picture cannot be understood, or an outline leaves its picture.
+        FileNotFoundError: no `photograph_outlines.json` in the folder, or an image that it names is missing.
+        ValueError: `photograph_outlines.json` or an image cannot be read, or an outline leaves its image.
     """
     found = []
     for name, objects in outlines(folder).items():
-        image = read_picture(Path(folder) / name)
+        image = read_image(Path(folder) / name)
         for outline in objects:
             mask = rasterise(outline, image.shape[0], image.shape[1], name)
             found.append(Photograph(name, outline.name, image, mask, centre_click(mask), tight_box(mask)))
@@ -70,7 +70,7 @@ def photographs(folder: str | PathLike[str]) -> list[Photograph]:
 
 
 def outlines(folder: str | PathLike[str]) -> dict[str, list[Outline]]:
-    """The outlines of a folder's `photograph_outlines.json`, by the pictures' file names.
+    """The outlines of a folder's `photograph_outlines.json`, by the images' file names.
 
     Raises:
         FileNotFoundError: no `photograph_outlines.json` in the folder.
@@ -78,43 +78,43 @@ def outlines(folder: str | PathLike[str]) -> dict[str, list[Outline]]:
     """
     path = Path(folder) / OUTLINES
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file; expected a folder of pictures with their outlines")
+        raise FileNotFoundError(f"{path}: there is no such file; expected a folder of images with their outlines")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: expected JSON, got text that is not: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(objects, list) for objects in content.values()):
-        raise ValueError(f"{path}: expected a list of objects for each picture's file name")
+        raise ValueError(f"{path}: expected a list of objects for each image's file name")
     return {name: [_outline(entry, f"{path}, {name}") for entry in objects] for name, objects in content.items()}
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """A picture as (height, width, 3) uint8, RGB.
+def read_image(path: Path) -> np.ndarray:
+    """Read an image as (height, width, 3) uint8, RGB.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a picture.
+        ValueError: it is not an image.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such picture, but {OUTLINES} has outlines for it")
+        raise FileNotFoundError(f"{path}: there is no such image, but {OUTLINES} has outlines for it")
     try:
-        with Image.open(path) as picture:
-            return np.array(picture.convert("RGB"))
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path}: expected a picture that Pillow can read, got: {error}") from error
+        raise ValueError(f"{path}: expected an image that Pillow can read, got: {error}") from error
 
 
-def rasterise(outline: Outline, height: int, width: int, name: str = "picture") -> np.ndarray:
+def rasterise(outline: Outline, height: int, width: int, name: str = "image") -> np.ndarray:
     """The pixels inside an outline: (height, width) bool.
 
     Args:
         outline: the object's edge.
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
-        name: of the picture, for the messages.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        name: of the image, for the messages.
 
     Raises:
-        ValueError: a corner lies outside the picture, or nothing is left of the object.
+        ValueError: a corner lies outside the image, or nothing is left of the object.
     """
     canvas = Image.new("L", (width, height))
     draw = ImageDraw.Draw(canvas)
@@ -122,7 +122,7 @@ def rasterise(outline: Outline, height: int, width: int, name: str = "picture") 
         for x, y in ring:
             if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
                 raise ValueError(
-                    f"{name}, {outline.name}: expected corners inside the picture of {width} × {height} pixels, "
+                    f"{name}, {outline.name}: expected corners inside the image of {width} × {height} pixels, "
                     f"got ({x:g}, {y:g})"
                 )
         draw.polygon(ring, fill=value, outline=value)

@@ -39,17 +39,17 @@ class Target:
     Attributes:
         scene: number of the scene.
         mask: number of the mask in it.
-        place: (x, y) in pixels of the random click.
+        click_position: (x, y) in pixels of the random click.
         level: 0 object, 1 part, 2 sub-part.
         area: in pixels.
-        centre, click: best of three masks, one click at the deepest place, at a random place of the mask.
+        centre, click: best of three masks, one click at the deepest position, at a random position of the mask.
         picked: after the random click, of the mask whose predicted IoU is highest.
         picked_any: the same mask against the best of all masks that hold the pixel.
         single: after the random click, mask 0.
         box: mask 0, for the exact box.
-        corrected: mask 0 after 1 to 5 further clicks, each at the deepest place of the error (the paper's evaluation),
-            beginning with the random click.
-        corrected_at_random: the same with clicks at random places of the error.
+        corrected: mask 0 after 1 to 5 further clicks, each at the deepest position of the error (as the paper
+            evaluates), beginning with the random click.
+        corrected_at_random: the same with clicks at random positions of the error.
         pick: which of masks 1 to 3 was picked after the random click (0, 1, 2).
         predicted, true: of masks 1 to 3 after the random click, IoU predicted, and IoU with the best mask that holds
             the pixel.
@@ -61,7 +61,7 @@ class Target:
 
     scene: int
     mask: int
-    place: tuple[float, float]
+    click_position: tuple[float, float]
     level: int
     area: int
     centre: float
@@ -117,13 +117,13 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
     drawn = (logits > 0).cpu().numpy()
     predicted = quality.cpu().numpy()
 
-    def correct(place: np.random.Generator | None) -> list[np.ndarray]:
+    def correct(rng: np.random.Generator | None) -> list[np.ndarray]:
         """Mask 0 after each correction, beginning with the random clicks."""
         prompts = Prompts(first.clicks[n : 2 * n], first.labels[n : 2 * n], first.boxes[:n], first.is_box[:n])
         now, now_quality = logits[n : 2 * n], quality[n : 2 * n]
         corrected = []
         for _ in range(CORRECTIONS):
-            prompts = next_prompts(prompts, now, now_quality, masks, [place] * n)
+            prompts = next_prompts(prompts, now, now_quality, masks, [rng] * n)
             now, now_quality = decode(model, fast, embedding, prompts)
             corrected.append((now[:, 0] > 0).cpu().numpy())
         return corrected
@@ -141,7 +141,7 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
         row = Target(
             scene=number,
             mask=index,
-            place=(float(clicks[i, 0]), float(clicks[i, 1])),
+            click_position=(float(clicks[i, 0]), float(clicks[i, 1])),
             level=int(scene.level[index]),
             area=int(target.sum()),
             centre=float(iou(drawn[i, 1:], target).max()),
@@ -219,8 +219,8 @@ def interval(rows: list[Target], value: Callable[[Target], float], draws: int = 
     """
     scenes = np.array([row.scene for row in rows])
     values = np.array([value(row) for row in rows], dtype=np.float64)
-    _, place = np.unique(scenes, return_inverse=True)
-    sums, counts = np.bincount(place, values), np.bincount(place)
+    _, number = np.unique(scenes, return_inverse=True)
+    sums, counts = np.bincount(number, values), np.bincount(number)
     drawn = np.random.default_rng(0).integers(0, len(sums), (draws, len(sums)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])

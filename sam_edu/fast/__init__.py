@@ -1,4 +1,4 @@
-"""The same decoder with less work."""
+"""FastMaskDecoder: the same mask decoder with less work."""
 
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 

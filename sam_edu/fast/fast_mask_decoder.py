@@ -1,10 +1,10 @@
-"""FastMaskDecoder: the same masks as `MaskDecoder`, with far less work on the image side.
+"""FastMaskDecoder: the outputs of `MaskDecoder` with far less work on the image side.
 
 A prompt set has about 7 tokens, an image 4096. Meta's decoder projects all 4096 for those few queries, and copies the
 image once per prompt set. Here the projections move to the side of the tokens, which changes nothing but the order of
-the products. And where prompt sets share an image, no set ever writes image tokens of its own down: what its few tokens
-have told them is a mixture of a few rows, so an image token stays a number times what it was for all, plus a mixture
-(see `ImageTokens`); what layers make of the part that they share is computed once.
+the products. And where prompt sets share an image, no set ever stores image tokens of its own. The few tokens change
+them by a low-rank update: an image token stays a number times its value for all prompt sets, plus a weighted sum of a
+few rows (see `ImageTokens`). What layers compute from the shared part is computed once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,37 +18,61 @@ from torch.nn import functional as F
 from sam_edu.modules import Attention, MaskDecoder, TwoWayTransformer
 
 # How many image tokens, over all prompt sets, are worked on at a time: four prompt sets of SAM; and fewer where each
-# is written down or becomes 16 pixels, so that they stay in the cache (256 channels: 1 MB).
+# is stored or becomes 16 pixels, so that they stay in the cache (256 channels: 1 MB).
 CHUNK, TILE = 16384, 1024
 
 Tokens = Float[Tensor, "batch tokens dim"]
-Pixels = Float[Tensor, "groups pixels dim"]
+Image = Float[Tensor, "groups image_tokens dim"]
 Heads = Float[Tensor, "batch heads tokens head_dim"]
-Scores = Float[Tensor, "batch heads tokens pixels"]
+Scores = Float[Tensor, "batch heads tokens image_tokens"]
 Masks = Float[Tensor, "batch masks large_height large_width"]
 Decoded = tuple[Masks, Float[Tensor, "batch masks"]]
-# How a step (a block, or the end) reads image tokens, see `ImageTokens`: the base that a block sums them up from, at
-# the end what the first transposed convolution makes of it; the positional codes for keys and queries, or none if they
-# are part of what follows; the base as projected for keys, queries and values, or None without a base.
-Step = tuple[Tensor, list[Tensor], list[Tensor] | None]
+
+
+class Step(NamedTuple):
+    """What one step (a two-way block, or the end) needs to use the image tokens, see `ImageTokens`.
+
+    Attributes:
+        base: the base of the block's image tokens; at the end, the first transposed convolution of it.
+        encodings: the projected positional encodings, one for each of `Readers.scored`; none where they are part of
+            `projected`.
+        projected: the base, projected by each of `Readers.scored` and by `Readers.value`; None without a base.
+    """
+
+    base: Tensor
+    encodings: list[Tensor]
+    projected: list[Tensor] | None
+
+
+class Readers(NamedTuple):
+    """The linear layers that a step applies to image tokens.
+
+    Attributes:
+        scored: those whose outputs go into attention scores: in a block the keys of step (2) and the queries of step
+            (4), at the end the keys of step (6-1).
+        value: the one for the values of step (2) or (6-1).
+    """
+
+    scored: list[nn.Linear]
+    value: nn.Linear
 
 
 class ImageTokens(NamedTuple):
     """The image tokens of prompt sets: scale * (base + coefficients^T rows) + shift.
 
-    In step (4) an image token gathers a mixture of a few values: x' = norm(x + A^T V). Where prompt sets share an
-    image, that need not be written down. If x = s (b + C^T R) + c, then x + A^T V = s (b + [C, A/s, 1/s]^T [R, V, c]).
+    In step (4) an image token gets a weighted sum of a few values: x' = norm(x + A^T V). Where prompt sets share an
+    image, that need not be stored. If x = s (b + C^T R) + c, then x + A^T V = s (b + [C, A/s, 1/s]^T [R, V, c]).
     The linear parts of the norm act on b and on the rows, and what it divides by, over s, is 1 / the new scale. So of
-    4096 x 256 numbers for each prompt set and block there remain 49 x 4096 coefficients and 49 rows. Whoever reads
-    the tokens through a matrix W needs W b, the same for all prompt sets, and W R, of a few rows.
+    4096 x 256 numbers for each prompt set and block there remain 49 x 4096 coefficients and 49 rows. A layer that
+    multiplies the tokens by a matrix W needs W b, the same for all prompt sets, and W R, of a few rows.
 
     Where each prompt set has an image of its own that is no gain. Then scale is 1, base and shift are 0, the rows are
-    the unit vectors, and each block writes the image tokens themselves down as the coefficients.
+    the unit vectors, and each block stores the image tokens themselves as the coefficients.
 
     Args:
-        steps: how this and the following steps read the base.
-        scale: (batch or 1, 1, pixels).
-        coefficients: (batch, rows, pixels).
+        steps: what this and the following steps need.
+        scale: (batch or 1, 1, image_tokens).
+        coefficients: (batch, rows, image_tokens).
         rows: (batch, rows, dim); None for unit vectors.
         shift: (dim).
     """
@@ -63,16 +87,18 @@ class ImageTokens(NamedTuple):
         """Scores of tokens with image tokens, of which none is projected.
 
         A score is few_h . W_h (x + pe) = (W_h^T few_h) . x + few_h . W_h pe. Folding W_h onto the token happens once
-        per token and head. With P pixels, to project them takes P x dim x internal_dim multiplications, a product with
-        one row per token and head P x dim x rows: 128 against 56 in SAM with 7 tokens. Of shared image tokens the base
-        takes P x head_dim x rows, as its projection is `known`, and the mixture P x 49 x rows.
+        per token and head. To project P image tokens takes P x dim x internal_dim multiplications, a product with one
+        row per token and head P x dim x rows: 128 against 56 in SAM with 7 tokens. Of shared image tokens the base
+        takes P x head_dim x rows, as it is `projected` already, and the update P x 49 x rows.
         """
-        _, codes, known = self.steps[0]
-        scores = few.new_zeros(1) if known is None else per_head(few, known[which])
+        _, encodings, projected = self.steps[0]
+        scores = few.new_zeros(1) if projected is None else per_head(few, projected[which])
         if self.coefficients.shape[1]:
             folded = fold(few, weight) if self.rows is None else fold(few, weight) @ self.rows.mT
             scores = scores + (folded @ self.coefficients).unflatten(1, few.shape[1:3])
-        return torch.addcmul(per_head(few, codes[which]), self.scale.unsqueeze(1), scores) if codes else scores
+        if not encodings:
+            return scores
+        return torch.addcmul(per_head(few, encodings[which]), self.scale.unsqueeze(1), scores)
 
     def gather(self, weights: Scores, linear: nn.Linear) -> Heads:
         """What each token and head gathers from the image, of which no token is projected.
@@ -80,54 +106,56 @@ class ImageTokens(NamedTuple):
         sum_x a_x (W_h x) = W_h (sum_x a_x x): gather first, project after. As the weights of a row sum to 1, bias and
         shift are added once.
         """
-        known, heads, weights = self.steps[0][2], weights.shape[1], weights * self.scale.unsqueeze(1)
-        gathered = weights.new_zeros(1) if known is None else per_head(weights, known[-1].mT)
+        projected, heads, weights = self.steps[0].projected, weights.shape[1], weights * self.scale.unsqueeze(1)
+        gathered = weights.new_zeros(1) if projected is None else per_head(weights, projected[-1].mT)
         if self.coefficients.shape[1]:
-            mixed = weights.flatten(1, 2) @ self.coefficients.mT
-            gathered = gathered + unfold(mixed if self.rows is None else mixed @ self.rows, linear.weight, heads)
+            update = weights.flatten(1, 2) @ self.coefficients.mT
+            gathered = gathered + unfold(update if self.rows is None else update @ self.rows, linear.weight, heads)
         return gathered + F.linear(self.shift, linear.weight, linear.bias).view(heads, 1, -1)
 
     def add_and_norm(self, norm: nn.LayerNorm, weights: Scores, values: Heads) -> "ImageTokens":
         """The end of step (4): norm(x + sum_t a_t v_t).
 
-        Shared image tokens are made only to measure their deviation, and forgotten. As the weights of a head sum to 1,
-        sum_t a_t v_t = v_0 + sum_{t > 0} a_t (v_t - v_0): a row less for each head. All v_0 and the shift make one row.
+        Shared image tokens are computed only for their standard deviation, and not stored. As the weights of a head sum
+        to 1, sum_t a_t v_t = v_0 + sum_{t > 0} a_t (v_t - v_0): a row less for each head. All v_0 and the shift are
+        one row.
         """
         size = max(1, TILE // len(weights)) if _frugal() else weights.shape[3]
         if self.rows is None:
-            tiles = mix(self.coefficients.mT, weights.flatten(1, 2), values.flatten(1, 2), size)
-            written = torch.cat([norm(x) for x in tiles], dim=1)
-            return self._replace(steps=self.steps[1:], coefficients=written.mT)
+            tiles = low_rank_sum(self.coefficients.mT, weights.flatten(1, 2), values.flatten(1, 2), size)
+            stored = torch.cat([norm(x) for x in tiles], dim=1)
+            return self._replace(steps=self.steps[1:], coefficients=stored.mT)
         first = values[:, :, :1]
         rows = torch.cat([self.rows, (values[:, :, 1:] - first).flatten(1, 2), first.sum(1) + self.shift], dim=1)
         added = F.pad(weights[:, :, 1:].flatten(1, 2), (0, 0, 0, 1), value=1) / self.scale
         rows, coefficients = rows - rows.mean(dim=2, keepdim=True), torch.cat([self.coefficients, added], dim=1)
-        tiles = mix(self.steps[0][0], coefficients, rows, size)
+        tiles = low_rank_sum(self.steps[0].base, coefficients, rows, size)
         length = torch.cat([torch.linalg.vector_norm(x, dim=2) for x in tiles], dim=1).unsqueeze(1)
         deviation = (length.square() / rows.shape[2] + norm.eps / self.scale.square()).sqrt()
         return ImageTokens(self.steps[1:], 1 / deviation, coefficients, rows * norm.weight, norm.bias)
 
     def doubled(self, weight: Tensor, bias: Tensor, size: int) -> Iterator[Tensor]:
-        """The tokens times weight^T plus bias, a few at a time; shared ones without ever being written down."""
+        """The tokens times weight^T plus bias, a few at a time; shared ones are never stored."""
         rows = weight.T.expand(len(self.coefficients), -1, -1) if self.rows is None else F.linear(self.rows, weight)
-        tiles, shift = mix(self.steps[0][0], self.coefficients, rows, size), F.linear(self.shift, weight, bias)
+        tiles = low_rank_sum(self.steps[0].base, self.coefficients, rows, size)
+        shift = F.linear(self.shift, weight, bias)
         for x, scale in zip(tiles, self.scale.split(size, dim=2), strict=True):
             yield torch.addcmul(shift, x, scale.mT)
 
 
-def begin(steps: list[Step], image: Float[Tensor, "groups dim pixels"], batch: int) -> ImageTokens:
-    """The image as it comes in: all base, or all coefficients."""
-    (_, dim, pixels), zeros = image.shape, image.new_zeros
-    mixture = (image, None) if steps[0][2] is None else (zeros(batch, 0, pixels), zeros(batch, 0, dim))
-    return ImageTokens(steps, zeros(1, 1, pixels) + 1, *mixture, zeros(dim))  # type: ignore[call-arg]
+def begin(steps: list[Step], image: Float[Tensor, "groups dim image_tokens"], batch: int) -> ImageTokens:
+    """The image tokens before the first block: all base, or all coefficients."""
+    (_, dim, number), zeros = image.shape, image.new_zeros
+    update = (image, None) if steps[0].projected is None else (zeros(batch, 0, number), zeros(batch, 0, dim))
+    return ImageTokens(steps, zeros(1, 1, number) + 1, *update, zeros(dim))  # type: ignore[call-arg]
 
 
-def mix(base: Pixels, coefficients: Tensor, rows: Tensor, size: int) -> Iterator[Tensor]:
-    """base + coefficients^T rows, (batch, some pixels, dim), a few image tokens at a time.
+def low_rank_sum(base: Image, coefficients: Tensor, rows: Tensor, size: int) -> Iterator[Tensor]:
+    """base + coefficients^T rows, (batch, some image tokens, dim), a few image tokens at a time.
 
-    Each image token minds its own business, so each tile can be finished while it is in the cache. Fresh memory is what
-    this saves: for every page of it that is touched for the first time the system has to find and clear one, and a
-    whole grid's worth takes longer than the products.
+    No image token depends on another, so each tile can be finished while it is in the cache. This saves fresh memory:
+    the system has to find and clear every page that is used for the first time, and for a whole grid that takes longer
+    than the products.
     """
     for tile, some in zip(base.split(size, dim=1), coefficients.split(size, dim=2), strict=True):
         same = tile.unsqueeze(1).expand(-1, len(rows) // len(tile), -1, -1).flatten(0, 1)
@@ -135,12 +163,12 @@ def mix(base: Pixels, coefficients: Tensor, rows: Tensor, size: int) -> Iterator
 
 
 class FastMaskDecoder(nn.Module):
-    """A faster forward pass over the parameters of a `MaskDecoder`, which it shares and does not copy.
+    """A faster forward pass with the parameters of a `MaskDecoder`, which are shared and not copied.
 
     Masks, IoU predictions and gradients equal the decoder's up to rounding. There are no trace points: to look inside,
-    trace the decoder itself. Without autograd, the projected positional codes and what is the same for all prompt sets
-    of an image are kept for the next call. They are used again only where the weights and inputs that they were made
-    from have the same values as then, so no change of weights, however it is made, can leave them stale.
+    trace the decoder itself. Without autograd, the projected positional encodings and what is the same for all prompt
+    sets of an image are kept for the next call. They are used again only where the weights and inputs that they were
+    computed from have the same values as then, so no change of weights can leave them stale.
 
     Args:
         decoder: the decoder whose parameters are used.
@@ -158,16 +186,11 @@ class FastMaskDecoder(nn.Module):
             if not isinstance(part, wanted):
                 raise TypeError(f"{path}: expected a sam_edu.{wanted.__name__}, got {type(part).__name__}")
         self.decoder: Any = decoder
-        # What reads image tokens in each block, for keys, queries and values; and at the end, where it asks nothing.
-        both = [(x.cross_attn_token_to_image, x.cross_attn_image_to_token) for x in self.decoder.transformer.layers]  # type: ignore[union-attr]
-        final = self.decoder.transformer.final_attn_token_to_image
-        self.readers = [*(([a.k_proj, b.q_proj], a.v_proj) for a, b in both), ([final.k_proj], final.v_proj)]  # type: ignore[union-attr]
+        transformer: Any = decoder.transformer
+        final = transformer.final_attn_token_to_image
+        self.readers = [_readers_of_block(layer) for layer in transformer.layers]
+        self.readers.append(Readers([final.k_proj], final.v_proj))
         self._kept: dict[str, tuple[list[Tensor], Any]] = {}
-
-    @classmethod
-    def from_decoder(cls, decoder: MaskDecoder) -> "FastMaskDecoder":
-        """Wrap `decoder`."""
-        return cls(decoder)
 
     def forward(
         self,
@@ -180,8 +203,8 @@ class FastMaskDecoder(nn.Module):
         """Decode prompt sets. Arguments, results and errors are those of `MaskDecoder.forward`.
 
         The image is shared where all prompt sets have the same image and the same dense prompt, as it is without mask
-        prompts (`dense_prompt_embeddings` of batch 1, or expanded from one). The decoder itself does what there is
-        nothing to make fast of: no prompt set, or positional codes that nobody shares.
+        prompts (`dense_prompt_embeddings` of batch 1, or expanded from one). The decoder itself decodes what
+        cannot be made faster: no prompt set, or positional encodings of each prompt set.
         """
         inputs = (image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
         batch = self.decoder._check(*inputs)
@@ -192,7 +215,7 @@ class FastMaskDecoder(nn.Module):
         return self.decode(image_embeddings + dense, image_pe, sparse_prompt_embeddings.expand(batch, -1, -1), chosen)
 
     def decode(self, src: Tensor, image_pe: Tensor, sparse_prompt_embeddings: Tokens, chosen: slice) -> Decoded:
-        """Decode groups of prompt sets that share a picture.
+        """Decode groups of prompt sets that share an image.
 
         Without autograd they are decoded a few at a time: the temporaries of many would leave the processor's cache,
         and memory would grow with their number. (With autograd, memory has to keep them all anyway.)
@@ -200,9 +223,9 @@ class FastMaskDecoder(nn.Module):
         Args:
             src: (groups, dim, height, width), per group of prompt sets the image embedding plus dense prompt. Prompt
                 set i belongs to group i // (batch // groups).
-            image_pe: the grid's positional codes, of batch 1.
+            image_pe: the grid's positional encodings, of batch 1.
             sparse_prompt_embeddings: the prompt tokens.
-            chosen: which of the mask tokens' masks to draw.
+            chosen: which masks to return.
 
         Returns:
             mask logits and IoU predictions of the chosen masks.
@@ -215,19 +238,19 @@ class FastMaskDecoder(nn.Module):
         parts = []
         n = max(1, most // sets)  # groups at a time; of one that is too large, some prompt sets at a time
         for some_src, some_tokens in zip(src.split(n), tokens.split(n * sets), strict=True):
-            steps = self._steps(some_src, self._codes(image_pe), sets)
+            steps = self._steps(some_src, self._encodings(image_pe), sets)
             for few in some_tokens.split(most):
                 parts.append(self._decode(few, begin(steps, some_src.flatten(2), len(few)), chosen, grid))
         return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))  # type: ignore[return-value]
 
     def _decode(self, tokens: Tensor, image: ImageTokens, chosen: slice, grid: torch.Size) -> Decoded:
-        """Steps (1) to (8). After the last block only the IoU token and the chosen mask tokens are read, so (6-1),
+        """Steps (1) to (8). After the last block only the IoU token and the chosen mask tokens are needed, so (6-1),
         (6-2) and the IoU head leave the others out."""
         decoder, transformer, queries = self.decoder, self.decoder.transformer, tokens
         for layer in transformer.layers:
             queries, image = _block(layer, queries, tokens, image)
-        read = [0, *range(1, 1 + decoder.num_mask_tokens)[chosen]]
-        queries, tokens = queries[:, read], tokens[:, read]
+        needed = [0, *range(1, 1 + decoder.num_mask_tokens)[chosen]]
+        queries, tokens = queries[:, needed], tokens[:, needed]
         attended = tokens_to_image(transformer.final_attn_token_to_image, queries + tokens, image)
         queries = transformer.norm_final_attn(queries + attended)
 
@@ -236,44 +259,44 @@ class FastMaskDecoder(nn.Module):
         iou = decoder.iou_prediction_head(queries[:, 0])[:, chosen]
         return paint(decoder.output_upscaling, image, hyper_in, grid), iou
 
-    def _codes(self, image_pe: Tensor) -> list[list[Tensor]]:
-        """The positional codes in the space of every attention's heads: those of keys and queries, step by step.
+    def _encodings(self, image_pe: Tensor) -> list[list[Tensor]]:
+        """The positional encodings, projected by each of `Readers.scored`, step by step.
 
-        W (x + pe) = W x + W pe, and the second part depends on the model and the grid alone. With it at hand nobody
-        has to write down x + pe for each prompt set.
+        W (x + pe) = W x + W pe, and the second part depends on the model and the grid alone. So x + pe need not be
+        stored for each prompt set.
         """
         n, readers = self.decoder.transformer.num_heads, self.readers
-        used = [m for placed, value in readers for m in (*placed, value)]
+        used = [m for scored, value in readers for m in (*scored, value)]
         used += [*(layer.norm4 for layer in self.decoder.transformer.layers), self.decoder.output_upscaling[0]]
 
         def compute() -> list[list[Tensor]]:
-            self._kept.pop("image", None)  # it was made with the codes and the weights before
+            self._kept.pop("image", None)  # it was computed with the encodings and the weights before
             x = image_pe.flatten(2).mT
             # Without the keys' biases: they add the same to every score of a query and cancel, and as rounding leaves
             # a trace of a gradient, an optimiser would let them wander.
             return [[project(x, y.weight, n) + i * y.bias.view(n, -1, 1) for i, y in enumerate(r)] for r, _ in readers]
 
-        return self._keep("codes", [image_pe, *(p for m in used for p in m.parameters())], compute)
+        return self._keep("encodings", [image_pe, *(p for m in used for p in m.parameters())], compute)
 
-    def _steps(self, src: Tensor, codes: list[list[Tensor]], sets: int) -> list[Step]:
-        """How each step reads the image tokens.
+    def _steps(self, src: Tensor, encodings: list[list[Tensor]], sets: int) -> list[Step]:
+        """What each step needs to use the image tokens.
 
-        What prompt sets have in common is made (`share`) where there are several to an image; and where there is one,
-        from the second call with the same image on, as there may be a third.
+        What prompt sets have in common is computed (`share`) where there are several to an image; and where there is
+        one, from the second call with the same image on, as there may be a third.
         """
         image = self._keep("image", [src], dict) if len(src) == 1 else {}
         if sets == 1 and not image:
             image["met"] = True
-            return [(src.new_zeros(1, src[0, 0].numel(), 1), code, None) for code in codes]
+            return [Step(src.new_zeros(1, src[0, 0].numel(), 1), encoding, None) for encoding in encodings]
         if "steps" not in image:
-            image["steps"] = share(self.decoder, self.readers, src.flatten(2).mT.contiguous(), codes)
+            image["steps"] = share(self.decoder, self.readers, src.flatten(2).mT.contiguous(), encodings)
         return image["steps"]
 
     def _keep(self, name: str, inputs: Sequence[Tensor], compute: Callable[[], Any]) -> Any:
         """`compute()`, or its last result if `inputs` still have the values that they had then.
 
-        Values are compared, not identities or version counters, which `.data`, NumPy and inference mode get around. To
-        read an image embedding again takes a hundredth of the time of decoding it.
+        Values are compared, not identities or version counters, which `.data`, NumPy and inference mode bypass. To
+        compare an image embedding takes a hundredth of the time of decoding it.
         """
         if not _frugal():
             return compute()
@@ -290,26 +313,32 @@ def _frugal() -> bool:
     return not (torch.is_grad_enabled() or autocast or torch.compiler.is_compiling())
 
 
-def share(decoder: Any, readers: list[Any], base: Pixels, codes: list[list[Tensor]]) -> list[Step]:
+def share(decoder: Any, readers: list[Readers], base: Image, encodings: list[list[Tensor]]) -> list[Step]:
     """What all prompt sets of an image have in common in every step.
 
     A norm takes the mean, divides, multiplies by a gain g and adds a shift. All but the division are linear maps that
-    depend on the model alone: of the shared part of the tokens they make base -> centre(base) g, which serves all
-    prompt sets; and with it its projections, and what the first transposed convolution makes of it. The division by a
+    depend on the model alone: they turn the shared part of the tokens, base, into centre(base) g, the same for
+    all prompt sets; so are its projections, and the first transposed convolution of it. The division by a
     number for each image token and prompt set is left to `ImageTokens.scale`. And W (x + shift) = W x + W shift: to
-    keys and queries the shift is one more positional code.
+    keys and queries the shift is one more positional encoding.
     """
     steps: list[Step] = []
     heads, shift = decoder.transformer.num_heads, base.new_zeros(base.shape[2])
-    for layer, (asked, value), code in zip([*decoder.transformer.layers, None], readers, codes, strict=True):
-        known = [project(base, linear.weight, heads) for linear in (*asked, value)]
-        code = [c + (linear.weight @ shift).view(heads, -1, 1) for c, linear in zip(code, asked, strict=True)]
+    for layer, (scored, value), encoding in zip([*decoder.transformer.layers, None], readers, encodings, strict=True):
+        projected = [project(base, linear.weight, heads) for linear in (*scored, value)]
+        shifted = [e + (linear.weight @ shift).view(heads, -1, 1) for e, linear in zip(encoding, scored, strict=True)]
         if not steps:  # as long as the scale is 1, they are added here, for all
-            known, code = [*map(torch.add, known, code), known[-1]], []
-        steps.append((base - base.mean(dim=2, keepdim=True), code, known))
+            projected, shifted = [*map(torch.add, projected, shifted), projected[-1]], []
+        steps.append(Step(base - base.mean(dim=2, keepdim=True), shifted, projected))
         if layer:
-            base, shift = steps[-1][0] * layer.norm4.weight, layer.norm4.bias
-    return [*steps[:-1], (F.linear(base, _doubling(decoder.output_upscaling[0])[0]), code, known)]
+            base, shift = steps[-1].base * layer.norm4.weight, layer.norm4.bias
+    last = steps[-1]._replace(base=F.linear(base, _doubling(decoder.output_upscaling[0])[0]))
+    return [*steps[:-1], last]
+
+
+def _readers_of_block(layer: Any) -> Readers:
+    tokens_read, image_reads = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
+    return Readers([tokens_read.k_proj, image_reads.q_proj], tokens_read.v_proj)
 
 
 def _block(layer: Any, queries: Tensor, tokens: Tensor, image: ImageTokens) -> tuple[Tensor, ImageTokens]:
@@ -324,18 +353,18 @@ def _block(layer: Any, queries: Tensor, tokens: Tensor, image: ImageTokens) -> t
 
 
 def tokens_to_image(attention: Attention, q: Tokens, image: ImageTokens) -> Tokens:
-    """Steps (2) and (6-1): what each token gathers, after the output projection. `q` includes positional codes."""
+    """Steps (2) and (6-1): the attention's output for each token. `q` includes positional encodings."""
     few = _scaled_heads(attention.q_proj(q), attention.num_heads)
     weights = torch.softmax(image.scores(few, attention.k_proj.weight, 0), dim=-1)
     return attention.out_proj(image.gather(weights, attention.v_proj).transpose(1, 2).flatten(2))
 
 
 def image_to_tokens(attention: Attention, norm: nn.LayerNorm, image: ImageTokens, k: Tokens, v: Tokens) -> ImageTokens:
-    """Step (4) with its residual and norm; `k` are the tokens plus their positional codes, `v` the tokens.
+    """Step (4) with its residual and norm; `k` are the tokens plus their positional encodings, `v` the tokens.
 
     The attention's output is sum_t a_t W_o,h v_t,h + b_o: fold W_o onto the values of the few tokens. The softmax over
-    the tokens is laid out with the pixels as the last axis, along which the processor works on many at a time; over a
-    last axis of 7 it takes twenty times longer.
+    the tokens has the image tokens as its last axis, along which the processor works on many at a time. Over a last
+    axis of 7 it takes twenty times longer.
     """
     heads, out = attention.num_heads, attention.out_proj
     few, values = _scaled_heads(attention.k_proj(k), heads), attention.v_proj(v).unflatten(2, (heads, -1))
@@ -345,16 +374,16 @@ def image_to_tokens(attention: Attention, norm: nn.LayerNorm, image: ImageTokens
     return image.add_and_norm(norm, weights, folded)
 
 
-def project(x: Pixels, weight: Tensor, heads: int) -> Heads:
+def project(x: Image, weight: Tensor, heads: int) -> Heads:
     """An attention's projection of image tokens, split into heads.
 
-    The pixels come last, as `per_head` wants them: one product and no copy to turn the result round.
+    The image tokens come last, as `per_head` needs them: one product, and no copy to transpose the result.
     """
     return (weight.expand(len(x), -1, -1) @ x.mT).unflatten(1, (heads, -1))
 
 
 def per_head(few: Tensor, many: Tensor) -> Tensor:
-    """few @ many, where all prompt sets of a group have `many` in common.
+    """few @ many, where all prompt sets of a group share `many`.
 
     `few` (batch, heads, tokens, inner), `many` (groups, heads, inner, outer).
 
@@ -381,11 +410,11 @@ def _scaled_heads(x: Tensor, heads: int) -> Heads:
 def paint(upscaling: nn.Sequential, image: ImageTokens, hyper_in: Tensor, grid: torch.Size) -> Masks:
     """Steps (5) and (6-3) as matrix products, which write the rows of the masks one after the other.
 
-    A transposed convolution with kernel 2 and stride 2 turns each place into 2 x 2 new ones, each by a matrix of its
+    A transposed convolution with kernel 2 and stride 2 turns each position into 2 x 2 new ones, each by a matrix of its
     own, and no two overlap: it is one linear layer to 4 x channels. Channels stay last, which makes the layer norm a
-    plain one, and the product with `hyper_in` comes before the new places are sorted, when 32 channels have become a
+    plain one, and the product with `hyper_in` comes before the new positions are sorted, when 32 channels have become a
     few masks. A row y of the grid becomes rows (y, dy, dy') of the masks. The second layer does one dy' at a time: then
-    its places (x, dx, dx') already lie in the order of a row, and only whole rows have to be moved. As no image
+    its positions (x, dx, dx') already lie in the order of a row, and only whole rows have to be moved. As no image
     token's pixels depend on another's, a few rows of the grid at a time will do: they fit in the cache.
     """
     first, norm, act1, second, act2 = list(upscaling)[:5]

@@ -1,4 +1,4 @@
-"""Prompts for training and evaluation: which mask is meant, and the clicks and boxes that mean it."""
+"""Prompts for training and evaluation: target masks, and clicks and boxes for them."""
 
 from dataclasses import dataclass
 
@@ -19,9 +19,9 @@ class PromptSets:
     """First prompts on one scene, one row each.
 
     Attributes:
-        target: (k,) index of the mask that is meant.
+        target: (k,) index of the target mask.
         valid: (k, 3) indices of the masks that are right for this prompt, padded with -1: for a click every mask that
-            holds it; for a box the one that is meant. The first column is the mask that is meant.
+            holds it; for a box the target alone. The first column is the target mask.
         click: (k, 2) float32 (x, y) in pixels of the scene.
         box: (k, 4) float32 (x0, y0, x1, y1) in pixels.
         is_box: (k,) bool: the prompt is the box, and not the click.
@@ -108,8 +108,8 @@ def corrective_click(
 
     Args:
         predicted: (h, w) bool, what the model drew, perhaps on a coarser grid than the mask.
-        mask: (height, width) bool, what is meant.
-        rng: click at a random place of the error; or None: at its deepest place, as the paper evaluates.
+        mask: (height, width) bool, the target.
+        rng: click at a random position of the error; or None: at its deepest position, as the paper evaluates.
 
     Returns:
         (x, y) in pixels of `mask`, float32, and the label, 1 or 0. Without an error: a positive click inside the mask.
@@ -119,5 +119,5 @@ def corrective_click(
         predicted = np.asarray(Image.fromarray(predicted).resize(size, Image.Resampling.NEAREST))
     error = predicted != mask
     wrong = error if error.any() else mask
-    place = centre_click(wrong) if rng is None else random_click(wrong, rng)
-    return place, int(mask[int(place[1]), int(place[0])])
+    click = centre_click(wrong) if rng is None else random_click(wrong, rng)
+    return click, int(mask[int(click[1]), int(click[0])])

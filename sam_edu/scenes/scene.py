@@ -61,7 +61,7 @@ _FIXED_COLOURS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture with the visible regions of its objects, parts and sub-parts.
+    """An image with the visible regions of its objects, parts and sub-parts.
 
     Attributes:
         image: (size, size, 3) uint8 RGB.
@@ -140,7 +140,7 @@ def _rasterise(outlines: Sequence[np.ndarray], size: int, line: float = 0.0, aro
 
 
 class _Canvas:
-    """The picture so far, its owner map (size, size) int16 (0: background) and the regions (from number 1)."""
+    """The image so far, its owner map (size, size) int16 (0: background) and the regions (from number 1)."""
 
     def __init__(
         self, size: int, rng: np.random.Generator, fills: Sequence[str], least: tuple[int, int, int], dark: bool
@@ -214,7 +214,7 @@ class _Canvas:
         block[alpha >= 128] = number
 
     def _shadow(self, outlines: Sequence[np.ndarray], radius: float) -> None:
-        """Darken the picture softly beside the thing that is about to be painted."""
+        """Darken the image softly beside the thing that is about to be painted."""
         rng, coarse = self.rng, self.size // 4
         image = Image.new("L", (coarse, coarse))
         draw = ImageDraw.Draw(image)
@@ -241,8 +241,8 @@ class _Canvas:
                     others = [*others, *self.ground]
                 colour = random_colour(rng, others)
                 if node.paint in _FIXED_COLOURS and rng.random() < 0.75:
-                    middle, spread = _FIXED_COLOURS[node.paint]
-                    colour = np.clip(middle + rng.normal(0.0, spread / 2, 3), 0, 255).astype(np.float32)
+                    middle, width = _FIXED_COLOURS[node.paint]
+                    colour = np.clip(middle + rng.normal(0.0, width / 2, 3), 0, 255).astype(np.float32)
                 fills = self.fills if rng.random() < textured or "plain" not in self.fills else ("plain",)
                 by_key[node.paint] = random_paint(rng, fills, colour)
             twin = any(n.paint == node.paint and n.parent == node.parent for n in thing.nodes[: len(chosen)])

@@ -1,4 +1,4 @@
-"""Families of things that the procedural scenes are made of: trees of polygons.
+"""The families of things in the procedural scenes, as trees of polygons.
 
 A thing lives in its own coordinates: x to the right, y downwards, within about one unit of the origin. Each
 `Node` is the object itself (index 0), a part, a sub-part or an unlabelled decoration. A node's region is its
@@ -675,12 +675,12 @@ def simplified(thing: Thing, depth: int) -> Thing:
         outlines = tuple(outline for node in thing.nodes if node.free for outline in node.outlines)
         return Thing([replace(thing.nodes[0], outlines=outlines)])
     nodes: list[Node] = []
-    place, level = {-1: -1}, {-1: -1}
+    position, level = {-1: -1}, {-1: -1}
     for index, node in enumerate(thing.nodes):
         level[index] = level[node.parent] + 1
-        if node.free or (level[index] <= depth and node.parent in place):
-            place[index] = len(nodes)
-            nodes.append(replace(node, parent=place[node.parent]))
+        if node.free or (level[index] <= depth and node.parent in position):
+            position[index] = len(nodes)
+            nodes.append(replace(node, parent=position[node.parent]))
     return Thing(nodes)
 
 

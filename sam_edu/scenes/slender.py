@@ -131,7 +131,7 @@ def night(rng: Rng, size: int) -> tuple[Image.Image, list[np.ndarray]]:
         size: width and height in pixels.
 
     Returns:
-        the picture (RGB), and two of its colours, (3,) float32 from 0 to 255 each.
+        the image (RGB), and two of its colours, (3,) float32 from 0 to 255 each.
     """
     top = np.array([rng.uniform(5, 50), rng.uniform(10, 60), rng.uniform(30, 110)], np.float32)
     low = top * rng.uniform(0.9, 2.2) + rng.uniform(0, 40, 3) * np.array([1.0, 0.6, 0.4])
@@ -145,21 +145,21 @@ def night(rng: Rng, size: int) -> tuple[Image.Image, list[np.ndarray]]:
 
 
 def lattice(rng: Rng, image: Image.Image) -> None:
-    """Draw a mast of thin struts, from the picture's foot upwards; it is nobody's object."""
+    """Draw a mast of thin struts, from the image's lower edge upwards; it belongs to no object."""
     size = image.width
     draw = ImageDraw.Draw(image)
     x, top, width = rng.uniform(0, size), rng.uniform(0.0, 0.7) * size, rng.uniform(0.01, 0.05) * size
     shade = tuple(int(v) for v in rng.uniform(20, 110) * rng.uniform(0.8, 1.1, 3))
     rungs = np.arange(top, size, max(4.0, 1.6 * width))
-    spread = np.linspace(rng.uniform(0.4, 1.0), 1.0, len(rungs)) * width
+    half_widths = np.linspace(rng.uniform(0.4, 1.0), 1.0, len(rungs)) * width
     for number in range(len(rungs) - 1):
-        y0, y1, w0, w1 = rungs[number], rungs[number + 1], spread[number], spread[number + 1]
+        y0, y1, w0, w1 = rungs[number], rungs[number + 1], half_widths[number], half_widths[number + 1]
         for start, end in (((x - w0, y0), (x - w1, y1)), ((x + w0, y0), (x + w1, y1)), ((x - w0, y0), (x + w1, y1))):
             draw.line([start, end], fill=shade, width=1)
 
 
 def glare(rng: Rng, image: Image.Image, height: Number) -> Image.Image:
-    """Add lamps that dazzle, low in the picture: bright cores with rays.
+    """Add lamps that dazzle, low in the image: bright cores with rays.
 
     Args:
         rng: generator.
@@ -167,7 +167,7 @@ def glare(rng: Rng, image: Image.Image, height: Number) -> Image.Image:
         height: rows, counted from the foot, in which lamps stand.
 
     Returns:
-        the picture with its lamps; labels do not know of them.
+        the image with its lamps; the masks do not change.
     """
     size = image.width
     pixels = np.asarray(image).astype(np.float32)

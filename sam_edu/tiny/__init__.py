@@ -1,5 +1,1 @@
-"""The embedded model: a small image encoder, and the trained weights beside it."""
-
-from sam_edu.tiny.image_encoder import TinyImageEncoder
-
-__all__ = ["TinyImageEncoder"]
+"""The tiny model that comes with the package: its image encoder, its weights and statistics, the running example."""

@@ -1,4 +1,4 @@
-"""TinyImageEncoder: a picture of 256 x 256 pixels becomes 64 x 64 image tokens of 256 channels."""
+"""TinyImageEncoder: an image of 256 x 256 pixels to 64 x 64 image tokens of 256 channels."""
 
 import torch
 from jaxtyping import Float
@@ -11,12 +11,11 @@ from sam_edu.modules.checks import check_shape
 class TinyImageEncoder(nn.Module):
     """A convolutional U-Net with a few attention layers at its bottom.
 
-    Down to strides 4, 8 and 16; at stride 16 every place attends to every other; back up to 8 and 4. It takes the place
-    of Meta's vision transformer, so that the decoder gets an image embedding of the official shape at a hundredth of
-    the cost.
+    Down to strides 4, 8 and 16; at stride 16 self-attention among all positions; back up to 8 and 4. It replaces Meta's
+    vision transformer: the decoder gets an image embedding of the official shape at a hundredth of the cost.
 
     Args:
-        img_size: height and width of the picture in pixels; a multiple of 16.
+        img_size: height and width of the image in pixels; a multiple of 16.
         out_chans: channels of the embedding, 256 as in SAM.
         widths: channels at strides 4, 8 and 16.
         depth: number of attention layers.
@@ -52,18 +51,18 @@ class TinyImageEncoder(nn.Module):
         self.neck8 = nn.Conv2d(middle, out_chans, 1)
         self.neck4 = nn.Conv2d(fine, out_chans, 1)
         self.norm = nn.LayerNorm(out_chans)
-        # The fine branch starts silent: at first the embedding is the stride-8 one, enlarged, on any grid the same.
+        # The fine branch starts at zero: at first the embedding is the enlarged stride-8 one.
         nn.init.zeros_(self.neck4.weight)
         nn.init.zeros_(self.neck4.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch out_chans grid grid"]:
-        """Encode pictures.
+        """Encode images.
 
         Args:
-            x: normalised and padded pictures.
+            x: normalised and padded images.
 
         Returns:
-            image embeddings on a grid of a quarter of the picture's size.
+            image embeddings on a grid of a quarter of the image's size.
 
         Raises:
             ValueError: `x` is not (batch, 3, img_size, img_size).

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--from-weights", help="a weights file (safetensors) of the tiny model to begin with")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--images", type=int, default=Settings.images, help="pictures a step, over all processes")
+    parser.add_argument("--images", type=int, default=Settings.images, help="images a step, over all processes")
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default=Settings.precision)
     parser.add_argument("--validate-every", type=int, default=Settings.validate_every, help="steps")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Batches: scenes and first prompts as tensors, the same for a step whoever asks."""
+"""Batches: scenes and first prompts as tensors, the same for a step in every process."""
 
 from dataclasses import dataclass
 
@@ -19,16 +19,16 @@ SLENDER_SHARE = 0.3
 
 @dataclass
 class Batch:
-    """Some pictures with the same number of prompt sets each.
+    """Some images with the same number of prompt sets each.
 
     Attributes:
-        image: pictures, colours 0 to 255.
-        targets: per prompt set the right masks at full size, 0 or 1, the one that is meant first.
+        image: images, colours 0 to 255.
+        targets: per prompt set the valid masks at full size, 0 or 1, the target first.
         valid: which of the targets there are.
         clicks, boxes: in pixels of the scene.
         is_box: whether the box or the click is the prompt.
         labels: per level and pixel the number of the mask there, 0 for none.
-        rngs: a generator per picture for what chance is still needed.
+        rngs: a random generator per image for the later rounds.
     """
 
     image: UInt8[Tensor, "images 3 size size"]
@@ -47,8 +47,8 @@ def draw_batch(seed: int, step: int, indices: range, prompt_sets: int, box_share
     Args:
         seed: of the whole run.
         step: number of the step.
-        indices: which of the step's pictures; a process asks for its own.
-        prompt_sets: per picture.
+        indices: which of the step's images; each process has its own.
+        prompt_sets: per image.
         box_share: share of boxes among the prompts.
 
     Returns:

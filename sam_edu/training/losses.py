@@ -87,7 +87,7 @@ def grouping_loss(
     """Pixels of one mask should have similar embeddings, pixels of two masks different ones.
 
     Args:
-        embedding: of pixels drawn from one picture.
+        embedding: of pixels sampled from one image.
         label: which mask of one level each belongs to; 0 is none. Two pixels of none are not compared.
 
     Returns:

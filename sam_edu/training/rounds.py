@@ -19,14 +19,14 @@ from sam_edu.training.losses import best_assignment, pairwise_iou, pairwise_mask
 SINGLE_MASK_SHARE = 0.25
 """Weight of mask 0 after one click, where it is a fallback; with more prompts its weight is 1."""
 THREE_MASKS_SHARE = 0.5
-"""Weight of the best of masks 1 to 3 after a box or several clicks, where mask 0 is what one asks for."""
+"""Weight of the best of masks 1 to 3 after a box or several clicks, where mask 0 is the intended mask."""
 STILL_ROUND_SHARE = 0.15
 """How often a later round brings the last logits without a new click (paper, appendix A: 2 rounds of 11)."""
 BARE_ROUND_SHARE = 0.3
 """How often a later round brings its clicks without the last logits, as people click. The paper always gives them."""
 
 DEEPEST_SHARE = 0.5
-"""How often the clicks of a later round go to the deepest place of the error, as people correct."""
+"""How often the clicks of a later round go to the deepest position of the error, as people correct."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class LaterRound:
     Attributes:
         still: no new click.
         bare: no mask prompt.
-        deepest: the new click is at the deepest place of the error, not at a random one.
+        deepest: the new click is at the deepest position of the error, not at a random one.
     """
 
     still: bool = False
@@ -59,7 +59,7 @@ class Prompts:
     """Prompt sets as tensors. Every row has as many clicks; where `is_box`, the first is not used and the box is.
 
     Attributes:
-        clicks: (x, y) in pixels of the padded picture.
+        clicks: (x, y) in pixels of the padded image.
         labels: 1 positive, 0 negative.
         boxes: (x0, y0, x1, y1) in pixels.
         is_box: whether the row began with its box.
@@ -80,7 +80,7 @@ def set_grid(model: Sam, grid: int) -> None:
 
 
 def embed_image(model: Sam, image: Tensor, grid: int) -> Float[Tensor, "images dim grid grid"]:
-    """Encode pictures, then average the embedding down to a coarser grid (training is cheaper there)."""
+    """Encode images, then average the embedding down to a coarser grid (training is cheaper there)."""
     embedding = model.image_encoder(model.preprocess(image))
     return F.avg_pool2d(embedding, embedding.shape[-1] // grid) if embedding.shape[-1] != grid else embedding
 
@@ -100,7 +100,7 @@ def sparse_tokens(encoder: PromptEncoder, prompts: Prompts) -> Float[Tensor, "se
 def decode(
     model: Sam, fast: FastMaskDecoder, embedding: Float[Tensor, "images dim grid grid"], prompts: Prompts
 ) -> tuple[Float[Tensor, "sets masks low low"], Float[Tensor, "sets masks"]]:
-    """All four masks and IoU predictions of prompt sets that are spread evenly over the pictures.
+    """All four masks and IoU predictions of prompt sets, equally many of each image.
 
     The prompt encoder runs in float32, as angles of many turns need it; the decoder in whatever autocast says.
     """
@@ -122,7 +122,7 @@ def first_round_loss(
 ) -> tuple[Tensor, Tensor]:
     """Mask loss and IoU loss of first prompts (mean over the prompt sets).
 
-    A click: each right answer gets one of masks 1 to 3, and mask 0 draws what was meant. A box: mask 0, and the best of
+    A click: each valid mask gets one of masks 1 to 3, and mask 0 gets the target. A box: mask 0, and the best of
     the three. The IoU head is asked for the IoU with the best right answer.
     """
     loss = pairwise_mask_loss(masks, targets, balanced)
@@ -133,7 +133,7 @@ def first_round_loss(
 
 
 def later_round_loss(masks: Tensor, iou: Tensor, targets: Tensor, balanced: float) -> tuple[Tensor, Tensor]:
-    """Mask loss and IoU loss of corrected prompts: what was meant is the only right answer."""
+    """Mask loss and IoU loss of corrected prompts, which have one target."""
     targets = targets[:, :1]
     loss = pairwise_mask_loss(masks, targets, balanced)
     return _unambiguous(loss).mean(), F.mse_loss(iou, pairwise_iou(masks > 0, targets)[..., 0])
@@ -159,8 +159,8 @@ def next_prompts(
         prompts: of the round that was decoded.
         masks: its logits.
         iou: its IoU predictions.
-        targets: (sets, size, size) 0 or 1, what is meant.
-        rngs: a generator per prompt set, for a click at a random place of the error; or None, for its deepest place.
+        targets: (sets, size, size) 0 or 1.
+        rngs: a generator per prompt set, for a click at a random position of the error; None for its deepest one.
         still: pass on the logits without a new click.
     """
     rows = torch.arange(len(masks), device=masks.device)
@@ -171,9 +171,9 @@ def next_prompts(
     if not still:
         drawn = (logits > 0).cpu().numpy()
         new = [corrective_click(d, t.astype(bool), r) for d, t, r in zip(drawn, targets, rngs, strict=True)]
-        place = torch.from_numpy(np.stack([place for place, _ in new])).to(clicks)
+        added = torch.from_numpy(np.stack([click for click, _ in new])).to(clicks)
         label = torch.tensor([label for _, label in new]).to(labels)
-        clicks = torch.cat([clicks, place[:, None]], dim=1)
+        clicks = torch.cat([clicks, added[:, None]], dim=1)
         labels = torch.cat([labels, label[:, None]], dim=1)
     return Prompts(clicks, labels, prompts.boxes, prompts.is_box, logits[:, None].clamp(-32, 32))
 
@@ -192,11 +192,11 @@ def training_losses(
 
     Args:
         model: the model in training.
-        fast: its decoder, made fast.
+        fast: the `FastMaskDecoder` of its decoder.
         batch: scenes and first prompts.
-        embedding: of the batch's pictures.
+        embedding: of the batch's images.
         balanced: see `pairwise_mask_loss`.
-        followed: how many prompt sets of each picture go on after the first round.
+        followed: how many prompt sets of each image go on after the first round.
         plan: the later rounds; all but the first and the last of them run without gradients.
 
     Returns:
@@ -213,13 +213,13 @@ def training_losses(
 
     rows = (torch.arange(images)[:, None] * sets + torch.arange(followed)).flatten()
     rngs = [rng for rng in batch.rngs for _ in range(followed)]
-    meant = batch.targets[rows, 0].cpu().numpy()
+    full_size = batch.targets[rows, 0].cpu().numpy()
     prompts = Prompts(prompts.clicks[rows], ones[rows], batch.boxes[rows], batch.is_box[rows])
     masks, iou = masks[rows].detach(), iou[rows].detach()
     later: list[tuple[Tensor, Tensor]] = []
     for number, later_round in enumerate(plan, start=1):
-        places = [None] * len(rngs) if later_round.deepest else rngs
-        prompts = next_prompts(prompts, masks, iou, meant, places, later_round.still)
+        click_rngs = [None] * len(rngs) if later_round.deepest else rngs
+        prompts = next_prompts(prompts, masks, iou, full_size, click_rngs, later_round.still)
         if later_round.bare:
             prompts.mask = None
         trained = number in (1, len(plan))

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
-from sam_edu.figures import Picture, training_curves
+from sam_edu.figures import Figure, training_curves
 from sam_edu.modules import Attention
 from sam_edu.sam import Sam, build_tiny
 from sam_edu.training.batches import Batch, draw_batch
@@ -97,7 +97,7 @@ class Trainer:
 
     Raises:
         FileNotFoundError: `resume` without a checkpoint; no file at `settings.start`.
-        ValueError: the pictures of a step cannot be shared evenly among the processes; the run to resume has other
+        ValueError: the images of a step cannot be shared evenly among the processes; the run to resume has other
             settings.
     """
 
@@ -347,7 +347,7 @@ class Trainer:
             {"params": plain, "weight_decay": 0.0},
         ]
 
-    def _curves(self) -> Picture:
+    def _curves(self) -> Figure:
         """Losses and scores so far."""
 
         def column(name: str) -> tuple[list[float | int], list[float | int]]:

@@ -30,13 +30,13 @@ def rows(model: Sam) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def predictor(model: Sam) -> Predictor:
-    made = Predictor(model)
-    made.set_image(scene_and_prompts(NUMBER)[0].image)
-    return made
+    predictor = Predictor(model)
+    predictor.set_image(scene_and_prompts(NUMBER)[0].image)
+    return predictor
 
 
 def first_prompt() -> tuple[Scene, Prompt, np.ndarray]:
-    """The scene, its first click and the mask that is meant."""
+    """The scene, its first click and the target mask."""
     scene, prompts = scene_and_prompts(NUMBER)
     return scene, prompts[0], scene.masks[prompts[0].mask]
 
@@ -57,9 +57,9 @@ def test_a_row_for_each_click(rows: list[Row]) -> None:
 
 def test_four_masks_and_box_are_the_predictors(rows: list[Row], predictor: Predictor) -> None:
     scene, prompt, mask = first_prompt()
-    place = [[prompt.x, prompt.y]]
-    answers = [predictor.predict(place, [1], multimask_output=three, return_logits=True) for three in (False, True)]
-    logits, predicted = (torch.from_numpy(np.concatenate([answer[i] for answer in answers])) for i in (0, 1))
+    click = [[prompt.x, prompt.y]]
+    results = [predictor.predict(click, [1], multimask_output=three, return_logits=True) for three in (False, True)]
+    logits, predicted = (torch.from_numpy(np.concatenate([result[i] for result in results])) for i in (0, 1))
     for name, values in four_masks(logits, predicted, scene, prompt).items():
         np.testing.assert_allclose(rows[0][name], values, atol=TOLERANCE)
     np.testing.assert_allclose(rows[0]["area"], (logits > 0).sum(dim=(1, 2)), atol=3)
@@ -72,18 +72,18 @@ def test_four_masks_and_box_are_the_predictors(rows: list[Row], predictor: Predi
 def test_corrections_are_what_a_user_does(rows: list[Row], predictor: Predictor, give_logits: bool) -> None:
     """Click, take the mask that is picked, click into its error; then mask 0, with its logits given back or not."""
     _, prompt, mask = first_prompt()
-    places, labels = [[prompt.x, prompt.y]], [1]
-    logits, predicted, low_res = predictor.predict(places, labels, return_logits=True)
+    clicks, labels = [[prompt.x, prompt.y]], [1]
+    logits, predicted, low_res = predictor.predict(clicks, labels, return_logits=True)
     best = int(predicted.argmax())
     now, low = logits[best], low_res[best]
     found = [score(now, mask)]
     for _ in range(FEW - 1):
-        place, label = corrective_click(now > 0, mask)
-        places.append(place.tolist())
+        click, label = corrective_click(now > 0, mask)
+        clicks.append(click.tolist())
         labels.append(label)
         before = low[None].clip(-32, 32) if give_logits else None
         logits, _, low_res = predictor.predict(
-            places, labels, mask_input=before, multimask_output=False, return_logits=True
+            clicks, labels, mask_input=before, multimask_output=False, return_logits=True
         )
         now, low = logits[0], low_res[0]
         found.append(score(now, mask))

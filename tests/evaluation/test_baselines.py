@@ -1,4 +1,4 @@
-"""The baselines on toy pictures, by hand."""
+"""The baselines on toy images, by hand."""
 
 from importlib.resources import files
 

@@ -21,5 +21,5 @@ def test_worst_clicks_repeat_what_was_measured(tmp_path: Path) -> None:
     assert len(cases) == len(LEVELS)
     for case, row, level in zip(cases, lowest, LEVELS, strict=True):
         assert f", {level}: IoU {row.click:.2f}" in case.name
-        assert tuple(case.click) == row.place
+        assert tuple(case.click) == row.click_position
         assert case.truth.sum() == row.area

@@ -26,7 +26,7 @@ def found():
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with one black picture of 10 × 8 pixels; the test writes the outlines."""
+    """A folder with one black image of 10 × 8 pixels; the test writes the outlines."""
     Image.new("RGB", (10, 8)).save(tmp_path / "a.png")
     return tmp_path
 
@@ -80,12 +80,12 @@ def test_ten_objects_two_on_each_of_five_photographs(found):
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_pictures_are_small_and_rgb(name):
+def test_images_are_small_and_rgb(name):
     path = IMAGES / name
     assert path.stat().st_size < MAX_BYTES
-    with Image.open(path) as picture:
-        assert max(picture.size) <= 512
-        assert picture.mode == "RGB"
+    with Image.open(path) as image:
+        assert max(image.size) <= 512
+        assert image.mode == "RGB"
 
 
 def test_readme_lists_every_file_and_says_what_is_outlined(found):
@@ -104,9 +104,9 @@ def test_readme_lists_every_file_and_says_what_is_outlined(found):
         for outline in objects
     ],
 )
-def test_outlines_are_simple_polygons_inside_the_picture(name, outline):
-    with Image.open(IMAGES / name) as picture:
-        width, height = picture.size
+def test_outlines_are_simple_polygons_inside_the_image(name, outline):
+    with Image.open(IMAGES / name) as image:
+        width, height = image.size
     for ring in [outline.polygon, *outline.holes]:
         assert all(0 <= x < width and 0 <= y < height for x, y in ring)
         assert len(set(ring)) == len(ring)
@@ -138,7 +138,7 @@ def test_clicks_and_boxes_fit_the_masks(found):
         assert photo.mask.sum() == photo.mask[y0 : y1 + 1, x0 : x1 + 1].sum()
 
 
-def test_objects_of_a_picture_are_apart_or_one_inside_the_other(found):
+def test_objects_of_an_image_are_apart_or_one_inside_the_other(found):
     for first, second in zip(found[::2], found[1::2], strict=True):
         shared = (first.mask & second.mask).sum()
         if first.name == "rocket.png":  # the nose cone is a part of the rocket
@@ -173,14 +173,14 @@ def test_missing_files(folder):
     with pytest.raises(FileNotFoundError, match=r"photographs\.json: there is no such file"):
         photographs(folder)
     write(folder, {"b.png": []})
-    with pytest.raises(FileNotFoundError, match=r"b\.png: there is no such picture"):
+    with pytest.raises(FileNotFoundError, match=r"b\.png: there is no such image"):
         photographs(folder)
 
 
-def test_a_picture_that_is_none(folder):
+def test_an_image_that_is_none(folder):
     write(folder, one())
-    (folder / "a.png").write_text("no picture")
-    with pytest.raises(ValueError, match=r"a\.png: expected a picture that Pillow can read"):
+    (folder / "a.png").write_text("no image")
+    with pytest.raises(ValueError, match=r"a\.png: expected an image that Pillow can read"):
         photographs(folder)
 
 
@@ -188,8 +188,8 @@ def test_a_picture_that_is_none(folder):
     ("content", "message"),
     [
         ("{", "expected JSON"),
-        ([], "expected a list of objects for each picture"),
-        ({"a.png": {}}, "expected a list of objects for each picture"),
+        ([], "expected a list of objects for each image"),
+        ({"a.png": {}}, "expected a list of objects for each image"),
         ({"a.png": ["square"]}, 'expected objects with "name"'),
         (one(name=3), 'expected objects with "name"'),
         (one(polygon=[[1, 1], [2, 2]]), r"a\.png, square: expected a polygon of at least three corners"),
@@ -197,7 +197,7 @@ def test_a_picture_that_is_none(folder):
         (one(polygon=[*SQUARE, [1]]), "expected corners"),
         (one(polygon=[*SQUARE, ["1", 2]]), "expected corners"),
         (one(polygon=[*SQUARE, [True, 2]]), "expected corners"),
-        (one(polygon=[*SQUARE, [10, 2]]), r"expected corners inside the picture of 10 × 8 pixels, got \(10, 2\)"),
+        (one(polygon=[*SQUARE, [10, 2]]), r"expected corners inside the image of 10 × 8 pixels, got \(10, 2\)"),
         ('{"a.png": [{"name": "square", "polygon": [[1, 1], [2, 2], [NaN, 3]]}]}', "expected corners inside"),
         (one(holes={}), "expected a list of polygons as holes"),
         (one(holes=[[1, 2]]), "expected a polygon of at least three corners"),

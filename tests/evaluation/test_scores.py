@@ -129,7 +129,7 @@ def test_no_test_scene_can_be_a_training_scene() -> None:
 def made_up(scene: int, click: float, level: int = 0, area: int = 500) -> Target:
     numbers = dict.fromkeys(Target.__dataclass_fields__, click)
     three, five = (click, click / 2, click / 3), (click,) * 5
-    special = {"scene": scene, "mask": 0, "place": (1.0, 2.0), "level": level, "area": area, "pick": scene % 3}
+    special = {"scene": scene, "mask": 0, "click_position": (1.0, 2.0), "level": level, "area": area, "pick": scene % 3}
     return Target(
         **numbers | special | {"corrected": five, "corrected_at_random": five, "predicted": three, "true": three}
     )
@@ -218,9 +218,9 @@ def test_command_prints_the_tables_and_writes_the_rows(
     monkeypatch.setattr(sys, "argv", ["evaluate", *options])
     module.main()
     assert asked == [(weights, 2, "ordinary", 1)]
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     tables = (table(rows), area_table(rows), head_table(rows), calibration_table(rows))
-    assert all(text in said for text in ("2 held-out scenes, ordinary", *tables, "share on the clicked object"))
+    assert all(text in output for text in ("2 held-out scenes, ordinary", *tables, "share on the clicked object"))
     stored = json.loads(path.read_text())
     assert [row["click"] for row in stored] == [row.click for row in rows]
 

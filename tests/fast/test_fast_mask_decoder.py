@@ -38,7 +38,7 @@ def official_size(request):
 
 
 def share(inputs):
-    """One dense prompt for all prompt sets: then they have the image in common, and no token of it is written down."""
+    """One dense prompt for all prompt sets: then they have the image in common, and no token of it is stored."""
     dense = inputs["dense_prompt_embeddings"]
     return inputs | {"dense_prompt_embeddings": dense[:1].expand(len(dense), -1, -1, -1)}
 
@@ -83,7 +83,7 @@ def test_equals_the_decoder_for_any_number_of_prompts(batch, tokens):
 @pytest.mark.parametrize("pe_per_set", [True, False])
 @pytest.mark.parametrize("images", [1, 4])
 def test_equals_the_decoder_whatever_is_shared(images, pe_per_set, shared_dense, dtype):
-    """One image or several, one dense prompt for all or mask prompts, positional codes once or once per prompt set."""
+    """One image or several, one dense prompt or mask prompts, positional encodings once or once per prompt set."""
     inputs = decoder_inputs(16, 4, 3, (3, 4), images=images, dtype=dtype)
     if shared_dense:
         inputs["dense_prompt_embeddings"] = inputs["dense_prompt_embeddings"][:1].expand(4, -1, -1, -1)
@@ -229,7 +229,7 @@ def test_equals_the_decoder_with_more_tokens_than_folding_is_worth(tokens, batch
     assert_same(make_decoder(FULL_SIZE), share(inputs))
 
 
-def test_shared_image_tokens_are_those_that_would_be_written_down():
+def test_shared_image_tokens_are_those_that_would_be_stored():
     """Block by block: scale * (base + coefficients^T rows) + shift against the decoder's own tokens."""
     decoder, found = make_decoder(dtype=torch.float64), []
     inputs = share(decoder_inputs(16, 3, 2, (4, 5), dtype=torch.float64))
@@ -244,8 +244,8 @@ def test_shared_image_tokens_are_those_that_would_be_written_down():
     def watch(image, norm, weights, values):
         after = whole(image, norm, weights, values)
         base = image.steps[0][0] * norm.weight
-        mixture = base + after.coefficients.mT @ after.rows
-        torch.testing.assert_close(after.scale.mT * mixture + after.shift, next(expected))
+        updated = base + after.coefficients.mT @ after.rows
+        torch.testing.assert_close(after.scale.mT * updated + after.shift, next(expected))
         return after
 
     with pytest.MonkeyPatch.context() as patch:
@@ -255,7 +255,7 @@ def test_shared_image_tokens_are_those_that_would_be_written_down():
 
 
 class LargestTensor(TorchDispatchMode):
-    """Notes the size of the largest tensor that any operation makes."""
+    """Records the size of the largest tensor that any operation makes."""
 
     largest = 0
 
@@ -328,7 +328,7 @@ CHANGES = {
         )
     },
     "image": argument("image_embeddings"),
-    "positional codes": argument("image_pe"),
+    "positional encodings": argument("image_pe"),
     "dense prompt": argument("dense_prompt_embeddings"),
     "dtype": lambda decoder, inputs: (
         decoder.double(),
@@ -401,7 +401,7 @@ def test_bfloat16_autocast_trains():
 
 def test_shares_the_parameters_and_does_not_copy_them():
     decoder = make_decoder()
-    fast = FastMaskDecoder.from_decoder(decoder)
+    fast = FastMaskDecoder(decoder)
     assert fast.decoder is decoder
     assert {id(p) for p in fast.parameters()} == {id(p) for p in decoder.parameters()}
     inputs = decoder_inputs()
@@ -426,15 +426,15 @@ def test_refuses_what_is_not_our_decoder():
         FastMaskDecoder(nn.Linear(2, 2))
     other = MaskDecoder(transformer_dim=16, transformer=nn.Identity())
     with pytest.raises(TypeError, match=r"decoder\.transformer: expected a sam_edu\.TwoWayTransformer, got Identity"):
-        FastMaskDecoder.from_decoder(other)
+        FastMaskDecoder(other)
 
 
 WRONG = {
     "image width": {"image_embeddings": zeros(1, 8, 3, 4)},
     "image rank": {"image_embeddings": zeros(16, 3, 4)},
     "several images": {"image_embeddings": zeros(3, 16, 3, 4)},
-    "grid of the codes": {"image_pe": zeros(1, 16, 4, 3)},
-    "batch of the codes": {"image_pe": zeros(3, 16, 3, 4)},
+    "grid of the encodings": {"image_pe": zeros(1, 16, 4, 3)},
+    "batch of the encodings": {"image_pe": zeros(3, 16, 3, 4)},
     "token width": {"sparse_prompt_embeddings": zeros(2, 3, 8)},
     "token rank": {"sparse_prompt_embeddings": zeros(2, 16)},
     "dense grid": {"dense_prompt_embeddings": zeros(2, 16, 2, 2)},

@@ -51,8 +51,8 @@ def test_random_click_lies_inside_and_reaches_every_pixel() -> None:
     mask[5, 11] = False
     rng = np.random.default_rng(0)
     clicks = [random_click(mask, rng) for _ in range(300)]
-    places, counts = np.unique(clicks, axis=0, return_counts=True)
-    assert {tuple(place) for place in places} == {(10, 5), (12, 5), (10, 6), (11, 6), (12, 6)}
+    pixels, counts = np.unique(clicks, axis=0, return_counts=True)
+    assert {tuple(pixel) for pixel in pixels} == {(10, 5), (12, 5), (10, 6), (11, 6), (12, 6)}
     assert counts.min() > 30
     assert clicks[0].dtype == np.float32
 
@@ -66,10 +66,10 @@ def test_centre_click_of_a_ring_lies_in_the_ring_and_where_it_is_thickest() -> N
     x, y = centre_click(ring)
     assert ring[int(y), int(x)]
     assert x in (43, 44)
-    assert abs(y - 20) <= 1  # of the many places that go last, the one nearest to the centre of mass
+    assert abs(y - 20) <= 1  # of the many pixels that go last, the one nearest to the centre of mass
 
 
-def test_centre_click_counts_the_picture_s_border_as_outside() -> None:
+def test_centre_click_counts_the_image_s_border_as_outside() -> None:
     assert centre_click(rectangle(0, 0, 10, 10)).tolist() == [5, 5]
     assert centre_click(np.ones((9, 9), bool)).tolist() == [4, 4]
     assert centre_click(rectangle(7, 9, 7, 9)).tolist() == [7, 9]
@@ -84,7 +84,7 @@ def test_tight_box_holds_both_ends() -> None:
 
 
 @pytest.mark.parametrize("corners", [(0, 0, 59, 39), (0, 20, 50, 39), (30, 20, 32, 21), (10, 8, 40, 30)])
-def test_noisy_box_stays_in_the_picture_and_near_the_box(corners: tuple[int, int, int, int]) -> None:
+def test_noisy_box_stays_in_the_image_and_near_the_box(corners: tuple[int, int, int, int]) -> None:
     mask, rng = rectangle(*corners), np.random.default_rng(1)
     boxes = np.stack([noisy_box(mask, rng) for _ in range(200)])
     assert boxes.dtype == np.float32
@@ -146,9 +146,9 @@ def test_corrective_click_compares_a_coarse_prediction_with_the_mask_itself() ->
     coarse = np.zeros((16, 16), bool)
     coarse[:4, :8] = True  # the upper half: 16 x 32 pixels of the mask
     rng = np.random.default_rng(0)
-    places = [corrective_click(coarse, mask, rng) for _ in range(50)]
-    assert all(label == 1 and 16 <= y <= 31 and x <= 31 for (x, y), label in places)
-    assert max(x for (x, _), _ in places) > 16
+    clicks = [corrective_click(coarse, mask, rng) for _ in range(50)]
+    assert all(label == 1 and 16 <= y <= 31 and x <= 31 for (x, y), label in clicks)
+    assert max(x for (x, _), _ in clicks) > 16
 
 
 def test_corrective_click_without_an_error_is_positive_and_inside() -> None:
@@ -192,7 +192,7 @@ def test_prompts_mean_what_they_say(nested: Scene) -> None:
         assert (valid[len(given) :] == -1).all()
 
 
-def test_masks_at_puts_the_meant_one_first_and_stops_at_three(nested: Scene) -> None:
+def test_masks_at_puts_the_target_first_and_stops_at_three(nested: Scene) -> None:
     assert masks_at(nested, 10, 10, 1) == [1, 0, 2]
     assert masks_at(nested, 25, 25, 0) == [0]
     four = make_scene([rectangle(0, 0, 9, 9)] * 4, [0, 0, 0, 0], [-1] * 4)

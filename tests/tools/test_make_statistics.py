@@ -22,15 +22,15 @@ SHAPES = {
 
 
 @pytest.fixture
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Nothing is really measured: which part, and over how many scenes."""
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What would be measured: which part, and over how many scenes."""
     found: list[tuple[str, int]] = []
 
     def stamped(weights: Path) -> dict[str, np.ndarray]:
-        return {"weights": np.array(statistics.sha256(weights)), "prompts": np.array(CLICKS)}
+        return {"weights": np.array(ablation.sha256(weights)), "prompts": np.array(CLICKS)}
 
     def measure(weights: Path, scenes: int, processes: int, names: object = None) -> dict[str, np.ndarray]:
-        found.append(("switches", scenes))
+        found.append(("ablations", scenes))
         looks = {"entropy": (3, 7, 8), "distance": (3, 3, 9), "share": (3, 3, 9)}
         scores, rest = np.full((1, 3, 2), 0.1 * len(found)), {name: np.zeros(shape) for name, shape in looks.items()}
         return stamped(weights) | {"definitions": np.array("{}"), "scores": scores} | rest
@@ -62,53 +62,53 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ab
     return run
 
 
-def test_everything_is_measured_unless_told_otherwise(
-    asked: list[tuple[str, int]], command: Callable[..., ablation.Statistics], capsys: pytest.CaptureFixture[str]
+def test_everything_is_measured_by_default(
+    measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stats = command("--scenes", "3")
-    assert asked == [("switches", 3), ("prompts", 3)]
+    assert measured == [("ablations", 3), ("prompts", 3)]
     assert (stats.baseline()[0], stats.prompts.iou[0, 0]) == (pytest.approx(0.1), pytest.approx(0.2))
-    said = capsys.readouterr().out
-    assert "clicks alone: 0.200 0.200" in said
-    assert "exact box, mask 0: 0.200" in said
+    output = capsys.readouterr().out
+    assert "clicks alone: 0.200 0.200" in output
+    assert "exact box, mask 0: 0.200" in output
 
 
-def test_a_hundred_scenes_are_measured_unless_told_otherwise(
-    asked: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
+def test_a_hundred_scenes_are_measured_by_default(
+    measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
 ) -> None:
     command()
-    assert asked == [("switches", 100), ("prompts", 100)]
+    assert measured == [("ablations", 100), ("prompts", 100)]
 
 
 def test_no_scenes_are_refused(
-    asked: list[tuple[str, int]],
+    measured: list[tuple[str, int]],
     command: Callable[..., ablation.Statistics],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
         command("--scenes", "0")
     assert "--scenes: expected at least 1, got 0" in capsys.readouterr().err
-    assert asked == []
+    assert measured == []
 
 
 def test_one_part_is_measured_again_and_the_other_stays(
-    asked: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
+    measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
 ) -> None:
     command("--scenes", "3")
     stats = command("--only", "prompts")
-    assert asked[2:] == [("prompts", 3)]
+    assert measured[2:] == [("prompts", 3)]
     assert (stats.baseline()[0], stats.prompts.iou[0, 0]) == (pytest.approx(0.1), pytest.approx(0.3))
     stats = command("--new")
-    assert asked[3:] == [("switches", 3)]
+    assert measured[3:] == [("ablations", 3)]
     assert (stats.baseline()[0], stats.prompts.iou[0, 0]) == (pytest.approx(0.4), pytest.approx(0.3))
 
 
 def test_file_of_other_weights_is_not_completed(
-    asked: list[tuple[str, int]], command: Callable[..., ablation.Statistics], tmp_path: Path
+    measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics], tmp_path: Path
 ) -> None:
     command("--scenes", "3")
     (tmp_path / "weights").write_bytes(b"others")
     for option in (["--only", "prompts"], ["--new"]):
         with pytest.raises(ValueError, match="measured on other weights"):
             command(*option)
-    assert len(asked) == 2
+    assert len(measured) == 2

@@ -1,4 +1,4 @@
-"""Batches: the same for a step whoever asks, and true to the scenes."""
+"""Batches: the same for a step in every process, and equal to the scenes."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def whole() -> Batch:
 
 
 def rows(batch: Batch, images: slice) -> dict[str, torch.Tensor]:
-    """The tensors of some pictures of a batch and of their prompt sets."""
+    """The tensors of some images of a batch and of their prompt sets."""
     sets = slice(images.start * SETS, images.stop * SETS)
     per_image = {"image", "labels"}
     tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
@@ -87,7 +87,7 @@ def test_scenes_without_masks_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_share_of_the_scenes_is_slender(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which ones is fixed by the seed; the picture is the slender scene itself."""
+    """Which ones is fixed by the seed; the image is the slender scene itself."""
     kinds: list[Kind] = []
     small = draw_scene(1, size=64)
 
@@ -102,9 +102,9 @@ def test_a_share_of_the_scenes_is_slender(monkeypatch: pytest.MonkeyPatch) -> No
     assert set(kinds) == {"ordinary", "slender"}
     assert SLENDER_SHARE == 0.3
     assert np.mean([kind == "slender" for kind in kinds]) == pytest.approx(SLENDER_SHARE, abs=0.06)
-    place = kinds.index("slender")
-    batch = draw_batch(0, place // 8, range(place % 8, place % 8 + 1), 1, 0.0)
-    scene = draw_scene((TRAINING_STREAM, 0, place // 8, place % 8, 0), kind="slender")
+    number = kinds.index("slender")
+    batch = draw_batch(0, number // 8, range(number % 8, number % 8 + 1), 1, 0.0)
+    scene = draw_scene((TRAINING_STREAM, 0, number // 8, number % 8, 0), kind="slender")
     np.testing.assert_array_equal(batch.image[0].permute(1, 2, 0).numpy(), scene.image)
 
 

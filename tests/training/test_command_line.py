@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
 from sam_edu.sam import Sam
-from sam_edu.tiny import TinyImageEncoder
+from sam_edu.tiny.image_encoder import TinyImageEncoder
 from sam_edu.training import __main__ as command_line
 from sam_edu.training import trainer
 from sam_edu.training.trainer import Settings
@@ -93,9 +93,9 @@ def test_ctrl_c_says_where_everything_is_and_how_to_go_on(
 ) -> None:
     remembered.interrupted = True
     call(monkeypatch, "--out", str(tmp_path), "--steps", "3")
-    said = capsys.readouterr().out
-    assert str(tmp_path) in said
-    assert "--resume" in said
+    output = capsys.readouterr().out
+    assert str(tmp_path) in output
+    assert "--resume" in output
 
 
 WRONG = {

@@ -46,7 +46,7 @@ def test_mask_loss_of_every_pair_equals_the_formulas(balanced: float) -> None:
 
 
 def test_focal_is_applied_to_each_pixel_and_not_to_the_mean() -> None:
-    """One pixel badly wrong among easy ones: the focal factor of the mean would nearly switch it off."""
+    """One pixel badly wrong among easy ones: the focal factor of the mean would be nearly zero."""
     logits, targets = torch.full((1, 1, 1, 10), 5.0, dtype=torch.float64), torch.ones(1, 1, 1, 10, dtype=torch.float64)
     logits[..., 0] = -5.0
     got = pairwise_mask_loss(logits, targets, 0.0).item()

@@ -36,7 +36,7 @@ def randoms(*sizes: int, seed: int = 0) -> Tensor:
 
 @pytest.fixture(scope="module")
 def model() -> Sam:
-    """A narrow model with the tiny model's picture size."""
+    """A narrow model with the tiny model's image size."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         decoder = MaskDecoder(transformer_dim=16, transformer=TwoWayTransformer(2, 16, 2, 24), iou_head_hidden_dim=8)
@@ -214,7 +214,7 @@ def test_first_round_loss_row_by_row() -> None:
     torch.testing.assert_close(iou_loss, (iou - best).square().mean())
 
 
-def test_later_round_loss_knows_one_right_answer() -> None:
+def test_later_round_loss_has_one_target() -> None:
     masks, iou = 3 * randoms(2, 4, 6, 6), randoms(2, 4, seed=1)
     targets = (randoms(2, 3, 6, 6, seed=2) > 0).float()
     mask_loss, iou_loss = later_round_loss(masks, iou, targets, 0.0)

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
 from sam_edu.sam import Sam
-from sam_edu.tiny import TinyImageEncoder
+from sam_edu.tiny.image_encoder import TinyImageEncoder
 from sam_edu.training import trainer
 from sam_edu.training.batches import draw_batch
 from sam_edu.training.trainer import Settings, Trainer, export, to_device, write_whole
@@ -183,7 +183,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     assert_same_curve(two, one)
 
 
-def test_pictures_must_be_shared_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_must_be_shared_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_rank", lambda: 0)
     monkeypatch.setattr(dist, "get_world_size", lambda: 3)
@@ -249,7 +249,7 @@ def test_steps_or_hours(both: dict[str, float]) -> None:
         Settings(**both)
 
 
-def test_settings_are_those_of_the_published_run_unless_told_otherwise() -> None:
+def test_settings_are_those_of_the_published_run_by_default() -> None:
     assert asdict(Settings(steps=1)) == {
         "steps": 1,
         "hours": None,

@@ -1,4 +1,4 @@
-"""example(): the picture, the masks and the prompts that run through the whole series."""
+"""example(): the running example, one scene with masks and prompts that the whole series uses."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,8 +16,8 @@ class Example:
         level: (n,) int: 0 object, 1 part, 2 sub-part.
         parent: (n,) int: index of the mask in which each lies, or -1.
         names: (n,) family of the thing that each belongs to, and its level: "house, part".
-        click: (1, 2) float (x, y) in pixels: a place where an object, a part and a sub-part lie over each other.
-        negative_click: (1, 2): a place on the same object, outside the part that is clicked.
+        click: (1, 2) float (x, y) in pixels: a pixel where an object, a part and a sub-part overlap.
+        negative_click: (1, 2): a pixel on the same object, outside the clicked part.
         box: (4,) float (x0, y0, x1, y1) in pixels: around the clicked object.
     """
 
@@ -31,7 +31,7 @@ class Example:
     box: np.ndarray
 
     def at(self, x: float | np.floating, y: float | np.floating) -> list[int]:
-        """Indices of the masks that hold a pixel, the largest first."""
+        """Indices of the masks that contain a pixel, the largest first."""
         inside = np.flatnonzero(self.masks[:, int(y), int(x)])
         return [int(i) for i in inside[np.argsort(-self.masks[inside].sum(axis=(1, 2)))]]
 

@@ -1,4 +1,4 @@
-"""The running example: masks that nest at the click, prompts that mean what they say, made again by its command."""
+"""The running example: masks that nest at the click, prompts at the right positions, and the command that draws it."""
 
 import os
 from importlib import import_module
@@ -56,9 +56,9 @@ def test_object_part_and_sub_part_lie_over_each_other_at_the_click(example: sam_
 
 def test_negative_click_is_on_the_same_object_outside_the_part(example: sam_edu.Example) -> None:
     thing, part, _ = example.at(*example.click[0])
-    there = example.at(*example.negative_click[0])
-    assert thing in there
-    assert part not in there
+    at_negative = example.at(*example.negative_click[0])
+    assert thing in at_negative
+    assert part not in at_negative
 
 
 def test_box_is_the_object_s(example: sam_edu.Example) -> None:
@@ -83,7 +83,7 @@ def test_arrays_are_fresh_at_each_call(example: sam_edu.Example) -> None:
         np.testing.assert_array_equal(getattr(again, name), value)
 
 
-def test_the_command_makes_it_again(example: sam_edu.Example, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_draws_it_again(example: sam_edu.Example, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: dict[str, Any] = {}
     monkeypatch.setattr(np, "savez_compressed", lambda path, **arrays: saved.update(arrays, path=path))
     make_example.main()
@@ -97,7 +97,7 @@ def test_the_command_makes_it_again(example: sam_edu.Example, monkeypatch: pytes
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setattr(import_module("sam_edu.example"), "files", lambda package: tmp_path)
+    monkeypatch.setattr(import_module("sam_edu.tiny.running_example"), "files", lambda package: tmp_path)
     return tmp_path
 
 

@@ -1,0 +1,304 @@
+"""Statistics: the stored effects of all ablations, and the decoder's results at the held-out clicks.
+
+    stats = ablation.load()
+    stats.effect("transformer.final_attn_token_to_image head 3 zero")   # change in IoU, with a 95 % interval
+    stats.prompts.predicted                                             # the predicted IoU of each mask, (clicks, 4)
+
+The file `tiny/statistics.npz` holds what `python -m tools.make_statistics` measured. It carries the SHA-256 of the
+weights and is refused for others.
+
+**Measures.** "best": IoU with the target mask, of the best of masks 1 to 3. "picked": IoU of the mask whose predicted
+IoU is highest. Both at the full 256 x 256 pixels, threshold 0. **Interval.** 95 %, by bootstrap over the scenes (they
+are drawn again with replacement), as the clicks of one scene are not independent.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sam_edu.ablation.ablations import find
+from sam_edu.ablation.changes import ATTENTIONS, TOKEN_TO_IMAGE
+from sam_edu.ablation.prompts import Prompt
+from sam_edu.sam import tiny_weights
+
+MEASURES = ("best", "picked")
+Measure = Literal["best", "picked"]
+
+TOLERANCE = 2e-3
+"""How far a recomputed IoU may be from the stored one: half floats keep 0.0003, and rounding may turn a pixel."""
+
+COMMAND = "python -m tools.make_statistics"
+
+
+# --- The held-out clicks with the decoder as it is ---
+
+
+@dataclass(frozen=True, eq=False)
+class FourMasks:
+    """Masks 0 to 3 at one click each. Every IoU is at the image's full size, threshold 0.
+
+    Attributes:
+        predicted: the predicted IoU.
+        iou: with the target mask.
+        iou_any: with the best of the masks that are valid for this click, those that hold its pixel. The IoU head is
+            trained to predict this.
+        stability: pixels with a logit above 1 as a share of those above -1, as
+            `segment_anything.utils.amg.calculate_stability_score` computes it with threshold 0 and offset 1; NaN where
+            no logit is above -1.
+    """
+
+    predicted: Float[np.ndarray, "clicks 4"]
+    iou: Float[np.ndarray, "clicks 4"]
+    iou_any: Float[np.ndarray, "clicks 4"]
+    stability: Float[np.ndarray, "clicks 4"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HeldOutPrompts(FourMasks):
+    """The held-out clicks and the results of the unchanged decoder: a row per click, in the order of `clicks`.
+
+    As a sequence it is the clicks: `len(prompts)`, `prompts[12]`, `for prompt in prompts`. What has one number per
+    click goes into `Statistics.interval`.
+
+    Attributes:
+        area: pixels of each mask, at the image's full size. (That of the target mask: `prompts[12].area`.)
+        level: of the target mask: 0 object, 1 part, 2 sub-part.
+        corrections: IoU with the target mask after 1 to 8 clicks; the logits before are given back as mask prompt, as
+            `sam_edu.evaluation.scores` corrects. After the first click, the held-out one, it is the mask of 1 to 3
+            whose predicted IoU is highest; after more it is mask 0. The next click goes into the error of that same
+            mask: in row 0 to the error's deepest position, in row 1 to a random one. Where there is no error it goes
+            onto the target mask.
+        corrections_without: as row 0, but the logits are never given back: the prompt is the clicks alone. (They lie
+            elsewhere from the third on, as the errors differ.)
+        boxes_iou: of mask 0 with the target mask, for its exact tight box in place of the click.
+        boxes_predicted: its predicted IoU.
+        clicks: scene, position and target mask.
+    """
+
+    area: Int[np.ndarray, "clicks 4"]
+    level: Int[np.ndarray, "clicks"]
+    corrections: Float[np.ndarray, "2 clicks 8"]
+    corrections_without: Float[np.ndarray, "clicks 8"]
+    boxes_iou: Float[np.ndarray, "clicks"]
+    boxes_predicted: Float[np.ndarray, "clicks"]
+    clicks: tuple[Prompt, ...]
+
+    def __len__(self) -> int:
+        return len(self.clicks)
+
+    def __getitem__(self, number: int) -> Prompt:
+        return self.clicks[number]
+
+    def __iter__(self) -> Iterator[Prompt]:
+        return iter(self.clicks)
+
+    def __repr__(self) -> str:
+        scenes = len({prompt.scene for prompt in self.clicks})
+        return f"<HeldOutPrompts: {len(self)} clicks on {scenes} held-out scenes>"
+
+
+MEASURED = tuple(one.name for one in fields(HeldOutPrompts) if one.name not in ("level", "clicks"))
+"""The arrays of `HeldOutPrompts` that are measured; in the file "prompts." stands before their names."""
+
+
+def _read_prompts(data: Mapping[str, Any]) -> HeldOutPrompts:
+    missing = [name for name in MEASURED if f"prompts.{name}" not in data]
+    if missing:
+        raise ValueError(f"the file lacks {', '.join(missing)}: {COMMAND} --only prompts measures them")
+    clicks = tuple(Prompt(*map(int, row)) for row in data["prompts"])
+    types: dict[str, type] = {"area": np.int64}
+    arrays: dict[str, Any] = {
+        name: np.asarray(data[f"prompts.{name}"], types.get(name, np.float64)) for name in MEASURED
+    }
+    return HeldOutPrompts(**arrays, level=np.array([prompt.level for prompt in clicks]), clicks=clicks)
+
+
+# --- The effects of the ablations ---
+
+
+class Effect(NamedTuple):
+    """A mean change in IoU against the unchanged model, its 95 % interval, and the number of clicks."""
+
+    mean: float
+    low: float
+    high: float
+    prompts: int
+
+    @property
+    def clear(self) -> bool:
+        """Whether zero lies outside the interval."""
+        return self.low > 0 or self.high < 0
+
+
+class Statistics:
+    """The measurements over the held-out clicks.
+
+    Args:
+        data: the arrays of the file, as `sam_edu.ablation.measuring` and `sam_edu.ablation.held_out` make them.
+
+    Attributes:
+        prompts: the clicks, in the order of every array's axis of that name, and the unchanged decoder's results.
+        names: of all ablations that were measured.
+        definitions: by name the definition of each when it was measured.
+        weights: SHA-256 of the weights that were measured.
+
+    Raises:
+        ValueError: something was not measured.
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.weights = str(data["weights"])
+        self.definitions: dict[str, str] = json.loads(str(data["definitions"]))
+        self.names = tuple(self.definitions)
+        self.prompts = _read_prompts(data)
+        self._scores = np.asarray(data["scores"], np.float64)  # (1 + ablations, prompts, measures): first unchanged
+        self._data = {name: np.asarray(data[name], np.float64) for name in ("entropy", "distance", "share")}
+
+    def __repr__(self) -> str:
+        scenes = len({prompt.scene for prompt in self.prompts})
+        return f"<Statistics: {len(self.names)} ablations, {len(self.prompts)} clicks on {scenes} held-out scenes>"
+
+    def baseline(self, measure: Measure = "best") -> np.ndarray:
+        """The IoU of every click with the unchanged model, (prompts,)."""
+        return self._scores[0, :, column(measure)]
+
+    def scores(self, name: str, measure: Measure = "best") -> np.ndarray:
+        """The IoU of every click under an ablation, (prompts,).
+
+        Args:
+            name: one of `ABLATIONS`.
+            measure: "best" or "picked".
+
+        Raises:
+            KeyError: no such name.
+            ValueError: it was not measured, or its definition has changed since; or another measure.
+        """
+        if find(name).definition != self.definitions.get(name):
+            state = "is new or has changed since" if name in self.definitions else "was not measured"
+            raise ValueError(f"{name!r} {state}: measure it with {COMMAND}")
+        return self._scores[1 + self.names.index(name), :, column(measure)]
+
+    def effect(self, name: str, measure: Measure = "best") -> Effect:
+        """The mean change in IoU under an ablation, with its interval. Arguments and errors as for `scores`."""
+        return self.interval(self.scores(name, measure) - self.baseline(measure))
+
+    def interval(self, values: np.ndarray) -> Effect:
+        """The mean of anything measured at each click, (prompts,), with its interval.
+
+        Raises:
+            ValueError: other than one value per click.
+        """
+        if np.shape(values) != (len(self.prompts),):
+            raise ValueError(f"values: expected {len(self.prompts)}, one per click, got shape {np.shape(values)}")
+        belongs, draws = self._draws
+        means = (draws @ (belongs @ values)) / (draws @ belongs.sum(axis=1))
+        low, high = np.percentile(means, [2.5, 97.5])
+        return Effect(float(values.mean()), float(low), float(high), len(values))
+
+    def entropy(self, attention: str) -> np.ndarray:
+        """The entropy of each head's weights as a share of the largest possible, mean over queries, (prompts, heads).
+
+        0 where one key gets all the weight; 1 where all keys get the same.
+
+        Args:
+            attention: one of `ATTENTIONS`.
+
+        Raises:
+            ValueError: another name.
+        """
+        return self._data["entropy"][:, _index(attention, ATTENTIONS)]
+
+    def distance(self, attention: str) -> np.ndarray:
+        """The mean distance from the click of the click token's attention, (prompts, heads + 1), in pixels.
+
+        The distance of each position from the click, times its weight, summed. The last column is a head with uniform
+        weights.
+
+        Args:
+            attention: one of `TOKEN_TO_IMAGE`.
+
+        Raises:
+            ValueError: another name.
+        """
+        return self._data["distance"][:, _index(attention, TOKEN_TO_IMAGE)]
+
+    def share(self, attention: str) -> np.ndarray:
+        """The share of the click token's attention that lies on the target mask, (prompts, heads + 1).
+
+        The last column is the mask's share of the image. Argument and errors as for `distance`.
+        """
+        return self._data["share"][:, _index(attention, TOKEN_TO_IMAGE)]
+
+    @cached_property
+    def _draws(self) -> tuple[np.ndarray, np.ndarray]:
+        """(scenes, prompts) which click belongs to which scene, and (draws, scenes) how often each scene is drawn."""
+        scenes = np.array([prompt.scene for prompt in self.prompts])
+        belongs = (np.unique(scenes)[:, None] == scenes).astype(float)
+        many = len(belongs)
+        return belongs, np.random.default_rng(0).multinomial(many, np.full(many, 1 / many), size=2000).astype(float)
+
+
+def column(measure: str) -> int:
+    """The number of a measure's column in the scores.
+
+    Raises:
+        ValueError: another name.
+    """
+    return _index(measure, MEASURES)
+
+
+def _index(name: str, names: Sequence[str]) -> int:
+    if name not in names:
+        raise ValueError(f"expected one of {', '.join(names)}, got {name!r}")
+    return names.index(name)
+
+
+# --- The file ---
+
+
+def stored_at() -> Path:
+    """Where the package keeps the statistics."""
+    return Path(str(files("sam_edu") / "tiny" / "statistics.npz"))
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load(path: Path | None = None, *, weights: Path | None = None) -> Statistics:
+    """Read the statistics.
+
+    Args:
+        path: the file; that of the package by default.
+        weights: the weights that it has to belong to; those of the package by default.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it belongs to other weights, or lacks something.
+    """
+    return Statistics(read(path, weights=weights))
+
+
+def read(path: Path | None = None, *, weights: Path | None = None) -> dict[str, np.ndarray]:
+    """The file's arrays. Arguments and errors as for `load`, but only the stamp has to be there."""
+    path, weights = path or stored_at(), weights or tiny_weights()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; {COMMAND} makes it")
+    with np.load(path, allow_pickle=False) as file:
+        data = {name: file[name] for name in file.files}
+    stamp, wanted = str(data["weights"]), sha256(weights)
+    if stamp != wanted:
+        raise ValueError(
+            f"{path.name} was measured on other weights (SHA-256 {stamp[:12]}...) than {weights.name} "
+            f"({wanted[:12]}...); {COMMAND} measures these"
+        )
+    return data

@@ -1,0 +1,50 @@
+"""IoU and stability of the masks at a held-out click."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sam_edu.ablation.prompts import Prompt
+from sam_edu.scenes.prompts import masks_at
+from sam_edu.scenes.scene import Scene
+
+STABILITY_OFFSET = 1.0
+"""How far from threshold 0 the stability score's two thresholds are, as in Meta's `SamAutomaticMaskGenerator`."""
+
+
+def ious(predicted: Bool[Tensor, "masks height width"], mask: np.ndarray) -> Float[Tensor, "masks"]:
+    """IoU of each predicted mask with a target mask that is not empty, (height, width) bool."""
+    target = torch.from_numpy(mask).to(predicted.device)
+    return (predicted & target).sum(dim=(1, 2)).double() / (predicted | target).sum(dim=(1, 2))
+
+
+def both_scores(logits: Tensor, predicted: Tensor, mask: np.ndarray) -> tuple[float, float]:
+    """IoU of the best of the masks, and of the one with the highest predicted IoU.
+
+    Args:
+        logits: (masks, height, width), as large as the target mask.
+        predicted: the predicted IoU, (masks,).
+        mask: the target mask, (height, width) bool.
+    """
+    iou = ious(logits > 0, mask)
+    return float(iou.max()), float(iou[int(predicted.argmax())])
+
+
+def four_masks(
+    logits: Float[Tensor, "4 height width"], predicted: Float[Tensor, "4"], scene: Scene, prompt: Prompt
+) -> dict[str, np.ndarray]:
+    """A row of `FourMasks`: each array's four numbers for a click.
+
+    Args:
+        logits: of masks 0 to 3, as large as the scene.
+        predicted: their predicted IoU.
+        scene: where the click is.
+        prompt: the click.
+    """
+    valid = scene.masks[masks_at(scene, prompt.x, prompt.y, prompt.mask)]  # the first is the target mask
+    each = torch.stack([ious(logits > 0, mask) for mask in valid])
+    high = (logits > STABILITY_OFFSET).sum(dim=(1, 2))
+    low = (logits > -STABILITY_OFFSET).sum(dim=(1, 2))
+    row = {"predicted": predicted, "iou": each[0], "iou_any": each.amax(dim=0), "stability": high.double() / low}
+    return {name: value.double().cpu().numpy() for name, value in row.items()}

@@ -1,0 +1,50 @@
+"""ResizeLongestSide: from an image's own pixels to the model's frame."""
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+class ResizeLongestSide:
+    """Scale images and prompts from the original image to the model's frame, whose longer side is `target_length`.
+
+    Args:
+        target_length: the model's side in pixels, 1024 for Meta's models.
+
+    Source: `segment_anything/utils/transforms.py`.
+    """
+
+    def __init__(self, target_length: int) -> None:
+        self.target_length = target_length
+
+    def apply_image(self, image: np.ndarray) -> np.ndarray:
+        """Resize an image (height, width, 3) of uint8, bilinearly and with antialiasing, as PIL does it."""
+        height, width = self.get_preprocess_shape(image.shape[0], image.shape[1], self.target_length)
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+    def apply_coords(self, coords: np.ndarray, original_size: tuple[int, int]) -> np.ndarray:
+        """Scale points (..., 2), (x, y) in pixels of an image of `original_size` (height, width)."""
+        return np.asarray(coords, dtype=np.float64) * self._scale(original_size)
+
+    def apply_boxes(self, boxes: np.ndarray, original_size: tuple[int, int]) -> np.ndarray:
+        """Scale boxes (x0, y0, x1, y1) to shape (boxes, 4)."""
+        return self.apply_coords(np.reshape(boxes, (-1, 2, 2)), original_size).reshape(-1, 4)
+
+    def apply_coords_torch(self, coords: Tensor, original_size: tuple[int, int]) -> Tensor:
+        """`apply_coords` for a tensor, in float32."""
+        return coords.float() * torch.tensor(self._scale(original_size), dtype=torch.float32, device=coords.device)
+
+    def apply_boxes_torch(self, boxes: Tensor, original_size: tuple[int, int]) -> Tensor:
+        """`apply_boxes` for a tensor, in float32."""
+        return self.apply_coords_torch(boxes.reshape(-1, 2, 2), original_size).reshape(-1, 4)
+
+    def _scale(self, original_size: tuple[int, int]) -> tuple[float, float]:
+        height, width = self.get_preprocess_shape(*original_size, self.target_length)
+        return width / original_size[1], height / original_size[0]  # for x, for y
+
+    @staticmethod
+    def get_preprocess_shape(oldh: int, oldw: int, long_side_length: int) -> tuple[int, int]:
+        """Height and width of the resized image; at least 1 pixel, however narrow the image."""
+        scale = long_side_length / max(oldh, oldw)
+        return max(1, int(oldh * scale + 0.5)), max(1, int(oldw * scale + 0.5))

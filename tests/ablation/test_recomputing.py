@@ -1,0 +1,95 @@
+"""Stored numbers measured again: every ablation's score, a sample of the other arrays."""
+
+import numpy as np
+import pytest
+
+import sam_edu
+from sam_edu import ablation
+from sam_edu.ablation import (
+    ABLATIONS,
+    ATTENTIONS,
+    FIRST_SCENE,
+    TOLERANCE,
+    Prompt,
+    measuring,
+    prompts_again,
+    prompts_of,
+    recompute,
+)
+from sam_edu.sam import load
+
+NAME = "transformer.final_attn_token_to_image head 3 zero"
+
+
+TELLING = [10, 21, 72, 168, 245]
+"""Clicks at which the ablations differ much, on masks so large that a pixel turned by rounding hardly counts."""
+
+
+@pytest.fixture(scope="module")
+def telling() -> dict[str, set[int]]:
+    """For each ablation two of the clicks: where its stored score is farthest from the unchanged model's, and the one
+    that separates it from most of the ablations that the first does not separate it from."""
+    stats, found = ablation.load(), {}
+    everything = np.stack([stats.baseline(), *map(stats.scores, ABLATIONS)])[:, TELLING]
+    for name in ABLATIONS:
+        far = np.abs(everything - stats.scores(name)[TELLING])
+        first = int(far[0].argmax())
+        apart = far > 2 * TOLERANCE
+        second = int((apart | apart[:, [first]]).sum(axis=0).argmax())
+        found[name] = {TELLING[first], TELLING[second]}
+    return found
+
+
+def test_the_telling_clicks_tell_every_ablation_from_the_others(telling: dict[str, set[int]]) -> None:
+    """Otherwise the next test could not find an ablation that no longer does what was measured."""
+    stats = ablation.load()
+    everything = np.stack([stats.baseline(), *map(stats.scores, ABLATIONS)])
+    alike = 0
+    for name, clicks in telling.items():
+        far = np.abs(everything - stats.scores(name))[:, sorted(clicks)].max(axis=1)
+        assert far[0] > 1.9 * TOLERANCE, name  # from the unchanged model
+        alike += int((far <= 2 * TOLERANCE).sum()) - 1  # but for itself
+    assert alike < 0.001 * len(ABLATIONS) ** 2
+
+
+@pytest.fixture(scope="module")
+def tiny() -> sam_edu.Sam:
+    return load()
+
+
+@pytest.mark.parametrize("click", TELLING)
+def test_every_ablation_measured_again_gives_its_stored_score(
+    click: int, telling: dict[str, set[int]], tiny: sam_edu.Sam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stats = ablation.load()
+    prompt = stats.prompts[click]
+    names = [name for name in ABLATIONS if click in telling[name]]
+    image, masks, prompts = prompts_of(prompt.scene)
+    assert prompt in prompts
+    monkeypatch.setattr(measuring, "prompts_of", lambda number: (image, masks, [prompt]))
+    [row] = measuring.measure_scene(tiny, prompt.scene, names)
+    for column, measure in enumerate(("best", "picked")):
+        stored = [stats.baseline(measure)[click], *(stats.scores(name, measure)[click] for name in names)]
+        wrong = np.abs(row["scores"][:, column] - stored) > TOLERANCE
+        # Two of the predictions by which a mask is picked may be a tie.
+        assert wrong.sum() <= (1 if measure == "picked" else 0), np.array(["unchanged", *names])[wrong]
+    for i, attention in enumerate(ATTENTIONS):
+        np.testing.assert_allclose(row["entropy"][i], stats.entropy(attention)[click], atol=TOLERANCE)
+    for i, attention in enumerate(ablation.TOKEN_TO_IMAGE):
+        np.testing.assert_allclose(row["distance"][i], stats.distance(attention)[click], rtol=TOLERANCE)
+        np.testing.assert_allclose(row["share"][i], stats.share(attention)[click], atol=TOLERANCE)
+
+
+def test_a_sample_of_the_stored_arrays_is_measured_again() -> None:
+    prompts, sample = ablation.load().prompts, np.array([0, 123, 246])
+    again = prompts_again(load(), sample)
+    for name in ("predicted", "iou", "iou_any", "stability"):
+        np.testing.assert_allclose(getattr(again, name), getattr(prompts, name)[sample], atol=TOLERANCE)
+
+
+def test_recomputing_a_click_that_is_not_held_out_is_refused() -> None:
+    wrong = Prompt(FIRST_SCENE + 1, 0, 0, 0, 0, 1)
+    with pytest.raises(ValueError, match="none of the held-out clicks"):
+        recompute(load(), NAME, [wrong])
+    with pytest.raises(ValueError, match="none of the held-out clicks"):
+        prompts_again(load(), [wrong])
