@@ -1,17 +1,16 @@
-"""The exercises of notebook 02: predict the shape, write `Attention.forward`, take the scale away."""
+"""The exercises of notebook 02: predict the shape, write `Attention.forward`, remove the scale."""
 
 import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from sam_edu.exercises.attention_solutions import SHAPES, Solution
-from sam_edu.exercises.attention_solutions import no_scale as _no_scale
-from sam_edu.exercises.exercise import (
+from sam_edu.exercises.inputs import attentions, random, small_decoder, twins
+from sam_edu.exercises.judging import (
     Exercise,
     WrongAnswer,
     check_tensor_shape,
@@ -20,103 +19,137 @@ from sam_edu.exercises.exercise import (
     result_of,
     same,
 )
-from sam_edu.exercises.table import judge_table
-from sam_edu.exercises.trials import attentions, random, small_decoder, twins
+from sam_edu.exercises.judging_tables import judge_table
+from sam_edu.exercises.solutions import attention as solutions
 from sam_edu.modules import Attention
 from sam_edu.tracing import intervene, trace
 
 # --- 1: predict the shape ---
 
-# Per situation: its words, prompt sets, queries, keys, the attention's downsample_rate.
-_SITUATIONS: dict[str, tuple[str, int, int, int, int]] = {
-    "a": ("step (1), one click", 1, 7, 7, 1),
-    "b": ("step (2), three clicks that select one object", 1, 9, 4096, 2),
-    "c": ("step (4), three boxes, one object each", 3, 7, 4096, 2),
-    "d": ("step (6-1), two objects, for each two clicks and a box", 2, 9, 4096, 2),
+
+class Situation(NamedTuple):
+    """An attention of the decoder, and the prompt."""
+
+    description: str
+    prompt_sets: int
+    tokens: int
+    queries: int
+    keys: int
+    downsample_rate: int
+
+
+_SITUATIONS = {
+    "a": Situation("step (1), one click", 1, 7, 7, 7, 1),
+    "b": Situation("step (2), three clicks that select one object", 1, 9, 9, 4096, 2),
+    "c": Situation("step (4), three boxes, one object each", 3, 7, 4096, 7, 2),
+    "d": Situation("step (6-1), two objects, for each two clicks and a box", 2, 9, 9, 4096, 2),
 }
+_DESCRIPTIONS = {case: situation.description for case, situation in _SITUATIONS.items()}
 _NAMES = ("q", "k", "scores", "weights", "output")
 
 
 def _judge_shapes(answer: Any) -> None:
-    judge_table(answer, _SITUATIONS, _NAMES, _true_shapes, _shape_hint)
+    judge_table(answer, _DESCRIPTIONS, _NAMES, _true_shapes, _shape_hint)
 
 
 def _true_shapes(case: str) -> dict[str, tuple[int, ...]]:
-    """What passes the verified module's points. On the meta device: shapes alone, no numbers."""
-    _, batch, tokens, other, rate = _SITUATIONS[case]
-    queries, keys = (other, tokens) if case == "c" else (tokens, other)
+    """The shapes at the verified module's trace points. On the meta device: shapes without values."""
+    situation = _SITUATIONS[case]
     with torch.random.fork_rng(devices=[]):
-        module = Attention(256, 8, rate).to("meta")
-    seen: dict[str, tuple[int, ...]] = {}
+        module = Attention(256, 8, situation.downsample_rate).to("meta")
+    shapes: dict[str, tuple[int, ...]] = {}
     with ExitStack() as hooks:
         for name in ("q", "k", "scores", "weights"):
-            listen = partial(_note_shape, seen, name)
-            hooks.enter_context(module.get_submodule(name).register_forward_hook(listen))
-        q, k = (torch.empty(batch, length, 256, device="meta") for length in (queries, keys))
-        seen["output"] = tuple(module(q, k, k).shape)
-    return seen
+            hook = partial(_record_shape, shapes, name)
+            hooks.enter_context(module.get_submodule(name).register_forward_hook(hook))
+        lengths = (situation.queries, situation.keys)
+        q, k = (torch.empty(situation.prompt_sets, length, 256, device="meta") for length in lengths)
+        shapes["output"] = tuple(module(q, k, k).shape)
+    return shapes
 
 
-def _note_shape(seen: dict[str, tuple[int, ...]], name: str, _module: Any, _args: Any, output: Tensor) -> None:
-    seen[name] = tuple(output.shape)
+def _record_shape(shapes: dict[str, tuple[int, ...]], name: str, _module: Any, _args: Any, output: Tensor) -> None:
+    shapes[name] = tuple(output.shape)
 
 
-def _shape_hint(case: str, name: str, got: tuple[int, ...], true: Mapping[str, tuple[int, ...]]) -> str:
-    right = true[name]
+def _shape_hint(case: str, name: str, shape: tuple[int, ...], targets: Mapping[str, tuple[int, ...]]) -> str:
+    target = targets[name]
     if name == "weights":
         return "The softmax changes numbers, never a shape: the weights are shaped like the scores."
-    batch, heads, queries, each = true["q"]
-    keys = true["k"][2]
-    if len(got) != len(right):
-        if got == right[1:]:
+    batch, heads, queries, head_dim = targets["q"]
+    keys = targets["k"][2]
+    if len(shape) != len(target):
+        if shape == target[1:]:
             return "The first axis is missing: the prompt sets."
         if name == "output":
-            return "The output has three axes: prompt sets, queries, and the width that came in. The heads are merged."
+            return "The output has three axes: prompt sets, queries, and the width of the inputs. The heads are merged."
         return "There are four axes: prompt sets, heads, and two more. A head is an axis of its own."
-    if got[0] != batch and got[1:] == right[1:]:
+    if shape[0] != batch and shape[1:] == target[1:]:
         return "How many prompt sets are there? Each selects one object."
-    if name != "output" and (got[1], got[2]) == (right[2], right[1]) and got[1] != got[2]:
+    if name != "output" and (shape[1], shape[2]) == (target[2], target[1]) and shape[1] != shape[2]:
         return "Heads and length are exchanged: the heads come before the length."
-    tokens = _SITUATIONS[case][2]
-    differ = [(a, b) for a, b in zip(got, right, strict=True) if a != b]
-    if "box" not in _SITUATIONS[case][0] and all(b == tokens and a - b == -1 for a, b in differ):
+    situation = _SITUATIONS[case]
+    differences = [(a, b) for a, b in zip(shape, target, strict=True) if a != b]
+    if "box" not in situation.description and all(b == situation.tokens and a - b == -1 for a, b in differences):
         return "Count the tokens again: five, the clicks, and one for padding where there are clicks and no box."
-    if all(b == tokens and abs(a - b) <= 2 for a, b in differ):
+    if all(b == situation.tokens and abs(a - b) <= 2 for a, b in differences):
         return (
             "Count the tokens again: five, then the prompt's. A box is two tokens, one per corner, and with a box"
             " there is no padding."
         )
     if name in ("q", "k"):
-        if got[2] != right[2] and got[2] in (queries, keys):
-            return f"Who asks here, and who is read? The length of {name} is the other one."
-        if got[3] != each:
+        if shape[2] != target[2] and shape[2] in (queries, keys):
+            return f"Which vectors are the queries here, and which the keys? The length of {name} is the other one."
+        if shape[3] != head_dim:
             return (
                 "How wide is one head? The internal width, 256 // downsample_rate, divided by the number of heads;"
                 " only step (1) has a downsample_rate of 1."
             )
     if name in ("scores", "weights"):
-        if got == (batch, heads, keys, queries):
-            return "Rows are queries, columns are keys: one row for everyone who asks."
-        if got[-1] == each:
-            return "The head's width is gone: the product with k has summed over it."
-        if got[1] != heads:
-            return "Each head makes a matrix of its own, and there are 8 heads."
+        if shape == (batch, heads, keys, queries):
+            return "Rows are queries, columns are keys: one row per query."
+        if shape[-1] == head_dim:
+            return "The axis of the head's width is not there: the product with k has summed over it."
+        if shape[1] != heads:
+            return "Each head has a matrix of its own, and there are 8 heads."
     if name == "output":
-        if got[1] == keys != queries:
-            return "One vector comes out for everyone who asked, none for those who were read."
-        if got[2] != 256:
-            return "out_proj leads back to the width that came in."
-    return "Ask for each axis: which prompt set, which head, who asks, who is read, or which channel?"
+        if shape[1] == keys != queries:
+            return "The output has one vector per query, and none per key."
+        if shape[2] != 256:
+            return "out_proj maps back to the width of the inputs."
+    return "Name each axis: is it prompt sets, heads, queries, keys or channels?"
 
 
 # --- 2: write Attention.forward ---
 
-Case = tuple[int, int, int, int, int, int]
-Inputs = tuple[Tensor, Tensor, Tensor]
 
-# (embedding_dim, num_heads, downsample_rate, batch, queries, keys): queries and keys differ in number, heads and head
-# width too; then equal lengths, where a mistake may keep every shape.
-_CASES = ((24, 2, 2, 2, 4, 5), (12, 3, 1, 2, 6, 6), (8, 4, 1, 1, 5, 5))
+class Case(NamedTuple):
+    """The sizes of an attention and of its inputs."""
+
+    embedding_dim: int
+    num_heads: int
+    downsample_rate: int
+    batch: int
+    queries: int
+    keys: int
+
+    @property
+    def internal_dim(self) -> int:
+        """The width of all heads together."""
+        return self.embedding_dim // self.downsample_rate
+
+
+class Inputs(NamedTuple):
+    """The inputs of an attention."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+
+
+# First queries and keys differ in number, and heads from head width; then lengths are equal, so that a mistake may keep
+# every shape.
+_CASES = (Case(24, 2, 2, 2, 4, 5), Case(12, 3, 1, 2, 6, 6), Case(8, 4, 1, 1, 5, 5))
 
 _ORDER = (
     "The heads are split in the wrong order. Channels of one head are neighbours: split the last axis into (heads, head"
@@ -125,7 +158,7 @@ _ORDER = (
 _AXIS = "The softmax runs over the wrong axis: for each query, the weights over the keys sum to 1."
 _SCALE = "The wrong scale: divide the scores by the square root of one head's width"
 _MISTAKES = {
-    "no scale": "This is what comes out with no scale: divide the scores by the square root of one head's width.",
+    "no scale": "This is the result with no scale: divide the scores by the square root of one head's width.",
     "scale of the internal width": f"{_SCALE}, not of the width of all heads together.",
     "scale of the outer width": f"{_SCALE}, not of embedding_dim.",
     "scale without a root": f"{_SCALE}, not by the width itself.",
@@ -133,7 +166,7 @@ _MISTAKES = {
     "scale after softmax": "The wrong scale: it comes before the softmax; after it the weights no longer sum to 1.",
     "q and k swapped": "q and k are swapped: rows are queries, columns are keys.",
     "projections swapped": "q and k are swapped: queries go through q_proj, keys through k_proj.",
-    "v from k": "The values are made from k: v is an input of its own.",
+    "v from k": "The values were computed from k: v is an input of its own.",
     "softmax over queries": _AXIS,
     "softmax over heads": _AXIS,
     "softmax over prompt sets": _AXIS,
@@ -143,67 +176,67 @@ _MISTAKES = {
     "no transpose": _ORDER,
     "no transpose, merged as they should be": _ORDER,
     "no transpose at the end": "The heads are merged in the wrong order: exchange heads and queries, then flatten.",
-    "no out projection": "The out projection is forgotten: out_proj comes last.",
+    "no out projection": "The output projection is missing: out_proj comes last.",
     "one head": "All channels were taken as one head: split them into num_heads first.",
-    "residual": "The queries were added to the result: that belongs to the block around the attention.",
+    "residual": "The queries were added to the result: the residual belongs to the block around the attention.",
 }
 
 
 def _variant(module: Attention, q: Tensor, k: Tensor, v: Tensor, mistake: str) -> Tensor:
-    """The forward with one of the usual mistakes."""
-    heads, inner = 1 if mistake == "one head" else module.num_heads, module.internal_dim
-    each = inner // heads
+    """`Attention.forward` with one of the usual mistakes."""
+    heads, internal = 1 if mistake == "one head" else module.num_heads, module.internal_dim
+    head_dim = internal // heads
 
     def split(x: Tensor) -> Tensor:
         batch, length, _ = x.shape
         if mistake.startswith("head width first"):
-            return x.reshape(batch, length, each, heads).permute(0, 3, 1, 2)
+            return x.reshape(batch, length, head_dim, heads).permute(0, 3, 1, 2)
         if mistake in ("no transpose", "no transpose, merged as they should be"):
-            return x.reshape(batch, heads, length, each)
-        return x.reshape(batch, length, heads, each).transpose(1, 2)
+            return x.reshape(batch, heads, length, head_dim)
+        return x.reshape(batch, length, heads, head_dim).transpose(1, 2)
 
-    to_q, to_k = module.q_proj, module.k_proj
+    q_proj, k_proj = module.q_proj, module.k_proj
     if mistake == "projections swapped":
-        to_q, to_k = to_k, to_q
-    qh, kh, vh = split(to_q(q)), split(to_k(k)), split(module.v_proj(k if mistake == "v from k" else v))
+        q_proj, k_proj = k_proj, q_proj
+    qh, kh, vh = split(q_proj(q)), split(k_proj(k)), split(module.v_proj(k if mistake == "v from k" else v))
     scores = (kh @ qh.mT if mistake == "q and k swapped" else qh @ kh.mT) / {
         "no scale": 1.0,
         "scale after softmax": 1.0,
-        "scale of the internal width": math.sqrt(inner),
+        "scale of the internal width": math.sqrt(internal),
         "scale of the outer width": math.sqrt(module.embedding_dim),
-        "scale without a root": float(each),
-        "scale multiplied": 1 / math.sqrt(each),
-    }.get(mistake, math.sqrt(each))
+        "scale without a root": float(head_dim),
+        "scale multiplied": 1 / math.sqrt(head_dim),
+    }.get(mistake, math.sqrt(head_dim))
     axis = {"softmax over queries": -2, "softmax over heads": 1, "softmax over prompt sets": 0}.get(mistake, -1)
     weights = scores if mistake == "no softmax" else scores.softmax(axis)
-    found = weights @ vh / (math.sqrt(each) if mistake == "scale after softmax" else 1.0)
+    outputs = weights @ vh / (math.sqrt(head_dim) if mistake == "scale after softmax" else 1.0)
     if mistake in ("no transpose", "no transpose at the end"):
-        merged = found.reshape(q.shape[0], q.shape[1], inner)
+        merged = outputs.reshape(q.shape[0], q.shape[1], internal)
     else:
-        merged = found.permute((0, 2, 3, 1) if mistake == "head width first" else (0, 2, 1, 3)).flatten(2)
+        merged = outputs.permute((0, 2, 3, 1) if mistake == "head width first" else (0, 2, 1, 3)).flatten(2)
     if mistake == "no out projection":
         return merged
     return module.out_proj(merged) + (q if mistake == "residual" else 0)
 
 
-def _looks(module: Attention, inputs: Inputs) -> Callable[[Any], str]:
-    otherwise = "Print q, k, scores and weights in turn, and hold them against the diagram."
+def _hint(module: Attention, inputs: Inputs) -> Callable[[Any], str]:
+    otherwise = "Print q, k, scores and weights in turn, and compare them with the diagram."
     return recogniser(_MISTAKES, partial(_variant, module, *inputs), f"It is none of the usual mistakes. {otherwise}")
 
 
 def _pair(answer: Any, case: Case) -> tuple[Attention, Any, Inputs]:
-    """The verified module with random weights, the learner's with the same, and inputs that all differ."""
-    dim, heads, rate, batch, queries, keys = case
+    """The verified module with random weights, the learner's with the same weights, and three different inputs."""
     module, yours = twins(
         Attention,
         answer,
-        lambda kind: kind(dim, heads, rate),
+        lambda kind: kind(case.embedding_dim, case.num_heads, case.downsample_rate),
         sum(case),
-        made="It is made like this: YourAttention(24, 2, 2).",
+        call="It is called like this: YourAttention(24, 2, 2).",
         keep="q_proj, k_proj, v_proj and out_proj as they are",
     )
-    q, k, v = (random(seed, batch, length, dim) for seed, length in enumerate((queries, keys, keys)))
-    return module, yours, (q, k, v)
+    lengths = (case.queries, case.keys, case.keys)
+    q, k, v = (random(seed, case.batch, length, case.embedding_dim) for seed, length in enumerate(lengths))
+    return module, yours, Inputs(q, k, v)
 
 
 def _judge_forward(answer: Any) -> None:
@@ -211,23 +244,22 @@ def _judge_forward(answer: Any) -> None:
         module, yours, inputs = _pair(answer, case)
         with torch.no_grad():
             copies = tuple(x.clone() for x in inputs)
-            came = result_of(yours, *copies, hint=_failure_hint(answer, case))
-            check_tensor_shape(
-                "output", came, module(*inputs), "batch, queries, embedding_dim", partial(_forward_shape_hint, case)
-            )
+            output = result_of(yours, *copies, hint=_failure_hint(answer, case))
+            axes = "batch, queries, embedding_dim"
+            check_tensor_shape("output", output, module(*inputs), axes, partial(_forward_shape_hint, case))
             if any(not torch.equal(a, b) for a, b in zip(copies, inputs, strict=True)):
                 raise WrongAnswer(
-                    "the inputs were written into: make new tensors; the caller still needs the old ones."
+                    "the inputs were changed in place: make new tensors; the caller still needs the old ones."
                 )
     for case in _CASES:
         module, yours, inputs = _pair(answer, case)
         with torch.no_grad():
-            check_values("output", yours(*inputs), module(*inputs), _looks(module, inputs))
+            check_values("output", yours(*inputs), module(*inputs), _hint(module, inputs))
     _judge_forward_invariants(answer)
 
 
 def _failure_hint(answer: Any, case: Case) -> str:
-    """A forward that fails where queries and keys differ in number may tell more where they do not."""
+    """A hint for a forward that fails. Where queries and keys are equally many, it may run and show its mistake."""
     text = "Print the shape after each line."
     if case != _CASES[0]:
         return text
@@ -235,25 +267,23 @@ def _failure_hint(answer: Any, case: Case) -> str:
     module, yours, inputs = _pair(answer, _CASES[1])
     try:
         with torch.no_grad():
-            came = yours(*inputs)
-            if isinstance(came, Tensor) and came.shape == inputs[0].shape and not same(came, module(*inputs)):
-                return f"{text} With equal lengths: {_looks(module, inputs)(came)}"
-    except Exception:  # whatever the learner's code does: the first error is the one to show
+            output = yours(*inputs)
+            if isinstance(output, Tensor) and output.shape == inputs.q.shape and not same(output, module(*inputs)):
+                return f"{text} With equal lengths: {_hint(module, inputs)(output)}"
+    except Exception:  # whatever the learner's code raises: the first error is the one to show
         return text
     return text
 
 
-def _forward_shape_hint(case: Case, came: Tensor) -> str:
-    dim, heads, rate, batch, queries, keys = case
-    inner = dim // rate
-    if came.shape == (batch, queries, inner):
-        return "The out projection is forgotten: out_proj leads from the internal width back to embedding_dim."
-    if came.shape == (batch, heads, queries, inner // heads):
+def _forward_shape_hint(case: Case, output: Tensor) -> str:
+    if output.shape == (case.batch, case.queries, case.internal_dim):
+        return "The output projection is missing: out_proj maps the internal width back to embedding_dim."
+    if output.shape == (case.batch, case.num_heads, case.queries, case.internal_dim // case.num_heads):
         return "The heads are not merged yet: exchange heads and queries back, flatten, then out_proj."
-    if came.shape == (batch, heads, queries, keys):
+    if output.shape == (case.batch, case.num_heads, case.queries, case.keys):
         return "These are the weights or the scores: the weighted sum of the values is missing."
-    if came.shape == (batch, keys, dim):
-        return "A row per key came out: q and k are swapped. Each query gets a row."
+    if output.shape == (case.batch, case.keys, case.embedding_dim):
+        return "The output has a row per key: q and k are swapped. Each query gets a row."
     return ""
 
 
@@ -263,47 +293,46 @@ def _judge_forward_invariants(answer: Any) -> None:
         order = torch.tensor([3, 0, 4, 1, 2])
         if not same(result_of(yours, q, k[:, order], v[:, order]), module(q, k, v)):
             raise WrongAnswer("keys and values in another order, together, must give the same output.")
-        alike = v[:, :1].expand_as(v)
-        wanted = module.out_proj(module.v_proj(alike[:, :1])).expand(-1, q.shape[1], -1)
-        if not same(result_of(yours, q, k, alike), wanted):
-            raise WrongAnswer("where all values are alike, every query must get just that value: weights sum to 1.")
-        strong = 300 * q
-        came = result_of(yours, strong, k, v)
-        if not torch.isfinite(came).all():
+        equal_values = v[:, :1].expand_as(v)
+        target = module.out_proj(module.v_proj(equal_values[:, :1])).expand(-1, q.shape[1], -1)
+        if not same(result_of(yours, q, k, equal_values), target):
+            raise WrongAnswer("where all values are equal, every query must get this value: weights sum to 1.")
+        large = 300 * q
+        output = result_of(yours, large, k, v)
+        if not torch.isfinite(output).all():
             raise WrongAnswer("large scores overflow: use torch.softmax, or subtract each row's maximum before exp.")
-        if not same(came, module(strong, k, v)):
+        if not same(output, module(large, k, v)):
             raise WrongAnswer(
-                "with large scores, each query must read almost only its best key; yours reads others too."
+                "with large scores, each query must give nearly all weight to its best key; yours gives some to others."
             )
-        one = result_of(yours, q[:1], k[:1], v[:1])
-        if not same(one, module(q, k, v)[:1]):
+        alone = result_of(yours, q[:1], k[:1], v[:1])
+        if not same(alone, module(q, k, v)[:1]):
             raise WrongAnswer("a prompt set alone must get the same output as in a batch.")
 
 
-# --- 3: take the scale away ---
+# --- 3: remove the scale ---
+
+_SAME_SHAPE = "A replacement keeps the shape of the tensor that it replaces."
 
 
 def _judge_no_scale(answer: Any) -> None:
     decoder, inputs = small_decoder()
-    found = attentions(decoder)
+    modules = attentions(decoder)
     with torch.no_grad():
-        for module in found.values():  # the shape, before anything is replaced
+        for module in modules.values():  # the shape, before anything is replaced
             scores = random(0, 2, 4, 7, 7)
-            came = result_of(answer, module, scores.clone())
-            axes = "batch, heads, queries, keys"
-            check_tensor_shape(
-                "scores", came, scores, axes, lambda _: "A replacement keeps the shape of what it replaces."
-            )
+            result = result_of(answer, module, scores.clone())
+            check_tensor_shape("scores", result, scores, "batch, heads, queries, keys", lambda _: _SAME_SHAPE)
         with ExitStack() as stack, torch.no_grad():
-            for name, module in found.items():
+            for name, module in modules.items():
                 stack.enter_context(intervene(decoder, f"{name}.scores", partial(answer, module)))
-            seen = stack.enter_context(trace(decoder))
+            t = stack.enter_context(trace(decoder))
             decoder(**inputs)
-    right = {name: seen[f"{name}.q"] @ seen[f"{name}.k"].transpose(-2, -1) for name in found}
-    hint = _scale_hint(found, {name: seen[f"{name}.scores"] for name in found}, right)
-    for name in found:
-        check_values(f"{name}.scores", seen[f"{name}.scores"], right[name], lambda _: hint)
-    for module in found.values():  # what must always hold: twice the scores in, twice the scores out, 0 stays 0
+    targets = {name: t[f"{name}.q"] @ t[f"{name}.k"].transpose(-2, -1) for name in modules}
+    hint = _scale_hint(modules, {name: t[f"{name}.scores"] for name in modules}, targets)
+    for name in modules:
+        check_values(f"{name}.scores", t[f"{name}.scores"], targets[name], lambda _: hint)
+    for module in modules.values():  # what must always hold: twice the scores in, twice the scores out, 0 stays 0
         scores = 50 * random(1, 1, 4, 3, 3)
         zero = result_of(answer, module, torch.zeros(1, 4, 3, 3))
         twice, once = result_of(answer, module, 2 * scores), result_of(answer, module, scores.clone())
@@ -311,17 +340,17 @@ def _judge_no_scale(answer: Any) -> None:
             raise WrongAnswer("a scale is one factor for all scores: twice the scores must give twice the result.")
 
 
-def _scale_hint(found: Mapping[str, Attention], came: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> str:
-    """What wrong scores look like: the factor, for each attention, that they were multiplied by."""
-    each = {name: module.internal_dim // module.num_heads for name, module in found.items()}
-    given = {name: right[name] / math.sqrt(each[name]) for name in found}
-    factor = {name: float((came[name] * given[name]).sum() / given[name].pow(2).sum()) for name in found}
-    if not all(same(came[name], factor[name] * given[name]) for name in found):
-        if all(same(came[name].sum(-1), torch.ones_like(came[name].sum(-1))) for name in found):
-            return "These are weights, not scores: the softmax comes afterwards by itself."
+def _scale_hint(modules: Mapping[str, Attention], yours: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> str:
+    """The hint for wrong scores, from the factor by which those of each attention were multiplied."""
+    head_dims = {name: module.internal_dim // module.num_heads for name, module in modules.items()}
+    scaled = {name: targets[name] / math.sqrt(head_dims[name]) for name in modules}
+    factors = {name: float((yours[name] * scaled[name]).sum() / scaled[name].pow(2).sum()) for name in modules}
+    if not all(same(yours[name], factors[name] * scaled[name]) for name in modules):
+        if all(same(yours[name].sum(-1), torch.ones_like(yours[name].sum(-1))) for name in modules):
+            return "These are weights, not scores: the softmax is applied after your function."
         return "The scale is one factor for all scores of an attention, and nothing is added."
-    looks: list[tuple[Callable[[Attention, float], float], str]] = [
-        (lambda m, e: 1.0, "They are still scaled: they came back as they were."),
+    mistakes: list[tuple[Callable[[Attention, float], float], str]] = [
+        (lambda m, e: 1.0, "They are still scaled: they were returned unchanged."),
         (lambda m, e: 1 / math.sqrt(e), "They were divided once more: the scale divides, so to undo it you multiply."),
         (
             lambda m, e: 1 / e,
@@ -331,17 +360,17 @@ def _scale_hint(found: Mapping[str, Attention], came: Mapping[str, Tensor], righ
         (lambda m, e: math.sqrt(m.internal_dim), "The wrong scale: one head's width counts, not that of all heads."),
         (lambda m, e: math.sqrt(m.embedding_dim), "The wrong scale: one head's width counts, not embedding_dim."),
     ]
-    for expected, hint in looks:
-        if all(math.isclose(factor[n], expected(m, float(each[n])), rel_tol=1e-3) for n, m in found.items()):
+    for factor, hint in mistakes:
+        if all(math.isclose(factors[n], factor(m, float(head_dims[n])), rel_tol=1e-3) for n, m in modules.items()):
             return hint
-    if len({round(one, 3) for one in factor.values()}) == 1:
+    if len({round(factor, 3) for factor in factors.values()}) == 1:
         return (
             "It is the same factor in all attentions. But a head is wider in step (1) than in the cross-attentions:"
-            " 32 against 16 in SAM. Ask the attention for its widths."
+            " 32 against 16 in SAM. Take the widths from the attention."
         )
-    return "It is the wrong factor; one head's width is attention.internal_dim // attention.num_heads."
+    return "This is the wrong factor; one head's width is attention.internal_dim // attention.num_heads."
 
 
-shapes = Exercise("02.1 predict the shape", _judge_shapes, SHAPES)
-forward = Exercise("02.2 write Attention.forward", _judge_forward, Solution)
-no_scale = Exercise("02.3 take the scale away", _judge_no_scale, _no_scale)
+shapes = Exercise("02.1 predict the shape", _judge_shapes, solutions.SHAPES)
+forward = Exercise("02.2 write Attention.forward", _judge_forward, solutions.Solution)
+no_scale = Exercise("02.3 remove the scale", _judge_no_scale, solutions.no_scale)

@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from sam_edu.exercises.exercise import (
+from sam_edu.exercises.inputs import attentions, random, small_decoder, twins
+from sam_edu.exercises.judging import (
     Exercise,
     WrongAnswer,
     check_all_values,
@@ -19,175 +20,202 @@ from sam_edu.exercises.exercise import (
     result_of,
     same,
 )
-from sam_edu.exercises.table import judge_table
-from sam_edu.exercises.trials import attentions, random, small_decoder, twins
-from sam_edu.exercises.two_way_transformer_solutions import NUMBERS, Solution
-from sam_edu.exercises.two_way_transformer_solutions import cut as _cut
+from sam_edu.exercises.judging_tables import judge_table
+from sam_edu.exercises.solutions import two_way_transformer as solutions
 from sam_edu.modules import Attention, MaskDecoder, TwoWayTransformer
 from sam_edu.tracing import intervene, trace
 
 # --- 1: predict shapes and numbers ---
 
-# Per situation: its words, prompt sets, tokens, depth, height and width of the grid.
-_SITUATIONS: dict[str, tuple[str, int, int, int, int, int]] = {
-    "a": ("one click, SAM's transformer", 1, 7, 2, 64, 64),
-    "b": ("three boxes, one object each, SAM's transformer", 3, 7, 2, 64, 64),
-    "c": ("two objects, three clicks each, depth 3, a grid of 32 x 48", 2, 9, 3, 32, 48),
+
+class Situation(NamedTuple):
+    """A transformer and its inputs. `height` and `width` are those of the grid."""
+
+    description: str
+    prompt_sets: int
+    tokens: int
+    depth: int
+    height: int
+    width: int
+
+
+_SITUATIONS = {
+    "a": Situation("one click, SAM's transformer", 1, 7, 2, 64, 64),
+    "b": Situation("three boxes, one object each, SAM's transformer", 3, 7, 2, 64, 64),
+    "c": Situation("two objects, three clicks each, depth 3, a grid of 32 x 48", 2, 9, 3, 32, 48),
 }
+_DESCRIPTIONS = {case: situation.description for case, situation in _SITUATIONS.items()}
 _SHAPES = ("hs", "keys", "weights")
 _NAMES = (*_SHAPES, "attentions", "parameters")
 _BLOCK, _CROSS, _NORM = 1_579_520, 131_712, 512
 
 
 def _judge_numbers(answer: Any) -> None:
-    judge_table(answer, _SITUATIONS, _NAMES, _true_numbers, _hint)
+    judge_table(answer, _DESCRIPTIONS, _NAMES, _true_numbers, _entry_hint)
 
 
 def _true_numbers(case: str) -> dict[str, Any]:
-    """What the verified module gives. On the meta device: shapes alone, no numbers."""
+    """The numbers of the verified module. On the meta device: shapes without values."""
     _, batch, tokens, depth, height, width = _SITUATIONS[case]
     with torch.device("meta"):
         module = TwoWayTransformer(depth=depth, embedding_dim=256, num_heads=8, mlp_dim=2048)
-        image, row = torch.empty(batch, 256, height, width), torch.empty(batch, tokens, 256)
+        image, points = torch.empty(batch, 256, height, width), torch.empty(batch, tokens, 256)
         with trace(module) as t:
-            hs, keys = module(image, image, row)
+            hs, keys = module(image, image, points)
     return {
         "hs": tuple(hs.shape),
         "keys": tuple(keys.shape),
         "weights": tuple(t["final_attn_token_to_image.weights"].shape),
-        "attentions": sum(isinstance(one, Attention) for one in module.modules()),
+        "attentions": sum(isinstance(part, Attention) for part in module.modules()),
         "parameters": sum(p.numel() for p in module.parameters()),
     }
 
 
-def _hint(case: str, name: str, got: Any, true: Mapping[str, Any]) -> str:
-    return (_shape_hint if name in _SHAPES else _number_hint)(case, name, got, true[name])
+def _entry_hint(case: str, name: str, entry: Any, targets: Mapping[str, Any]) -> str:
+    return (_shape_hint if name in _SHAPES else _number_hint)(case, name, entry, targets[name])
 
 
-def _shape_hint(case: str, name: str, got: tuple[int, ...], right: tuple[int, ...]) -> str:
+def _shape_hint(case: str, name: str, shape: tuple[int, ...], target: tuple[int, ...]) -> str:
     _, batch, tokens, _, height, width = _SITUATIONS[case]
-    if name != "weights" and len(got) == 4:
-        return "The places stay a row here. Only the mask decoder folds them back into a picture, for step (5)."
-    if len(got) != len(right):
-        if got == right[1:]:
+    if name != "weights" and len(shape) == 4:
+        return "The positions stay a sequence here. Only the mask decoder folds them back into a grid, for step (5)."
+    if len(shape) != len(target):
+        if shape == target[1:]:
             return "The first axis is missing: the prompt sets."
         return (
             "There are four axes: prompt sets, heads, queries, keys." if name == "weights" else "There are three axes."
         )
-    if got[0] != batch and got[1:] == right[1:]:
-        return "How many prompt sets are there? Each selects one object, and each rewrites the image for itself."
-    if name == "weights" and (got[2], got[3]) == (right[3], right[2]):
-        return "Rows are queries, columns are keys. In (6-1) the tokens ask."
-    if name == "weights" and (got[2], got[3]) == (tokens, tokens):
-        return "In (6-1) the tokens read the image, not each other."
-    if name == "hs" and got[1] == right[1] - (tokens - 5):
-        return "All tokens go through the transformer, the prompt's as well; they are dropped after it."
-    if (name == "hs" and got[1] == height * width) or (name == "keys" and got[1] == tokens):
+    if shape[0] != batch and shape[1:] == target[1:]:
+        return "How many prompt sets are there? Each selects one object, and each has its own copy of the image tokens."
+    if name == "weights" and (shape[2], shape[3]) == (target[3], target[2]):
+        return "Rows are queries, columns are keys. In (6-1) the tokens are the queries."
+    if name == "weights" and (shape[2], shape[3]) == (tokens, tokens):
+        return "In (6-1) the tokens read the image tokens, not each other."
+    if name == "hs" and shape[1] == target[1] - (tokens - 5):
+        return "All tokens go through the transformer, also the prompt's; they are dropped after it."
+    if (name == "hs" and shape[1] == height * width) or (name == "keys" and shape[1] == tokens):
         return "hs are the tokens, keys the image tokens: these are exchanged."
-    if any(a != b and b == tokens and abs(a - b) <= 2 for a, b in zip(got, right, strict=True)):
+    if any(a != b and b == tokens and abs(a - b) <= 2 for a, b in zip(shape, target, strict=True)):
         return "Count the tokens again: five, one per click, two per box, and where there is no box one for padding."
-    if any(a == 64 * 64 and b == height * width != a for a, b in zip(got, right, strict=True)):
-        return "The grid is another one here: as many places as height times width."
-    return "Ask for each axis: which prompt set, which head, which token, which place, or which channel?"
+    if any(a == 64 * 64 and b == height * width != a for a, b in zip(shape, target, strict=True)):
+        return "The grid is another one here: it has height times width positions."
+    return "Name each axis: is it prompt sets, heads, tokens, positions or channels?"
 
 
-def _number_hint(case: str, name: str, got: int, right: int) -> str:
+def _number_hint(case: str, name: str, number: int, target: int) -> str:
     _, batch, _, depth, _, _ = _SITUATIONS[case]
     if name == "attentions":
-        if got == 3 * depth:
-            return "The last look (6-1) is one more."
-        if got == 7:
-            return "There is one block more: depth is 3."
-        return "Three in each block, (1), (2) and (4); and the last look."
-    if batch > 1 and got == batch * right:
+        if number == 3 * depth:
+            return "The final attention (6-1) is one more."
+        if number == 7:
+            return "There is one more block: depth is 3."
+        return "Three in each block, (1), (2) and (4); and the final attention."
+    if batch > 1 and number == batch * target:
         return "The same parameters serve all prompt sets."
-    if right - got == _NORM:
-        return "The LayerNorm after the last look has parameters too."
-    if right - got in (_CROSS, _CROSS + _NORM):
-        return "The last look has an attention of its own."
-    if depth == 3 and right - got == _BLOCK:
-        return "Depth is 3: there is one block more."
-    return "Depth times a block, and then the last look: a cross-attention and a LayerNorm."
+    if target - number == _NORM:
+        return "The LayerNorm after the final attention has parameters too."
+    if target - number in (_CROSS, _CROSS + _NORM):
+        return "The final attention has its own parameters."
+    if depth == 3 and target - number == _BLOCK:
+        return "Depth is 3: there is one more block."
+    return "Depth times a block, and then the final cross-attention and its LayerNorm."
 
 
 # --- 2: write TwoWayTransformer.forward ---
 
-Case = tuple[int, int, int, int, int, int, int]
-Inputs = tuple[Tensor, Tensor, Tensor]
+
+class Case(NamedTuple):
+    """The sizes of a transformer and of its inputs. `height` and `width` are those of the grid."""
+
+    embedding_dim: int
+    num_heads: int
+    depth: int
+    batch: int
+    tokens: int
+    height: int
+    width: int
+
+
+class Inputs(NamedTuple):
+    """The inputs of a two-way transformer."""
+
+    image: Tensor
+    image_pe: Tensor
+    points: Tensor
+
+
 Outputs = tuple[Tensor, Tensor]
 
-# (embedding_dim, num_heads, depth, batch, tokens, height, width). The second has as many tokens as places and channels,
-# so that a mistake may keep every shape.
-_CASES = ((16, 2, 2, 2, 5, 3, 4), (8, 2, 3, 1, 8, 2, 4))
+# The second has as many tokens as positions and channels, so that a mistake may keep every shape.
+_CASES = (Case(16, 2, 2, 2, 5, 3, 4), Case(8, 2, 3, 1, 8, 2, 4))
 
 _MISTAKES = {
-    "reshaped": "The picture was reshaped, not turned: channels and places mix. flatten(2), then transpose(1, 2).",
-    "places column by column": "The places come in another order: height before width, as flatten(2) gives them.",
-    "tokens as their own codes each time": "The tokens' codes are the tokens as they first came in, in every block; you"
-    " passed what had become of them.",
-    "no codes of the tokens": "query_pe got no codes: it is the tokens as they first came in, in each block.",
-    "no codes of the places": "key_pe got no codes: it is image_pe, flattened, in each block.",
-    "codes kept in the image": "The places' codes were added to the image tokens for good: they are passed as key_pe.",
-    "image not handed on": "The image tokens are not handed on: a block returns both streams, the next needs both.",
-    "tokens not handed on": "The tokens are not handed on: a block returns both streams, the next needs both.",
+    "reshaped": "The image was reshaped: channels and positions mix. Use flatten(2), then transpose(1, 2).",
+    "positions column by column": "The positions are in another order: flatten(2) puts them row by row.",
+    "current tokens as encodings": "In every block query_pe is the transformer's input tokens, not the current ones.",
+    "no encodings of the tokens": "query_pe has no encodings: it is the transformer's input tokens, in every block.",
+    "no encodings of the positions": "key_pe has no encodings: it is image_pe, flattened, in every block.",
+    "encodings kept in the image": "The encodings were added to the image tokens themselves: pass them as key_pe.",
+    "image not passed on": "The image tokens are not passed on: a block returns both streams, the next needs both.",
+    "tokens not passed on": "The tokens are not passed on: a block returns both streams, the next needs both.",
     "first block alone": "Only the first block was run.",
-    "first block again": "The first block was run again and again: each has weights of its own.",
+    "first block again": "The first block was run several times: each block has its own weights.",
     "blocks backwards": "The blocks run in the wrong order: layers[0] first.",
-    "no last look": "The last look (6-1) is missing: after the blocks, final_attn_token_to_image.",
-    "no last norm": "The LayerNorm after the last look is missing: norm_final_attn.",
-    "no last residual": "In (6-1) too, what was read is added to what was there, before the norm.",
-    "norm before the sum": "The norm comes after the sum: norm_final_attn(queries + what was read).",
-    "last look without the tokens' codes": "In (6-1) the tokens' codes are added to the queries once more.",
-    "last look without the places' codes": "In (6-1) the places' codes are added to the keys once more.",
-    "codes in the last values": "In (6-1) the values carry the places' codes; they go to queries and keys only.",
-    "last look at the first image": "The last look reads the image tokens as they came, not as the blocks left them.",
-    "codes in the image that is returned": "The image tokens come back with their codes: step (5) wants them without.",
-    "first image returned": "The image tokens are returned as they came in: step (5) reads what the blocks have made.",
+    "no final attention": "The final attention (6-1) is missing: after the blocks comes final_attn_token_to_image.",
+    "no last norm": "The LayerNorm after the final attention is missing: norm_final_attn.",
+    "no last residual": "In (6-1) too, the attention's output is added to the tokens, before the norm.",
+    "norm before the sum": "The norm comes after the sum: norm_final_attn(queries + the attention's output).",
+    "final attention without the tokens' encodings": "In (6-1) too, the tokens' encodings are added to the queries.",
+    "final attention without the positions' encodings": "In (6-1) too, the positions' encodings are added to the keys.",
+    "encodings in the last values": "In (6-1) the values contain encodings; add them only to queries and keys.",
+    "final attention to the first image": "The final attention reads the image tokens after the blocks, not the input.",
+    "encodings in the returned image tokens": "The image tokens have their encodings: return them without.",
+    "first image returned": "The transformer's input is returned: return the image tokens after the blocks.",
 }
-_OTHER = "It is none of the usual mistakes. Print the shapes line by line, and hold your lines against the diagram."
+_OTHERWISE = "It is none of the usual mistakes. Print the shapes line by line, and compare your lines with the diagram."
 
 
 def _variant(m: TwoWayTransformer, image: Tensor, image_pe: Tensor, points: Tensor, mistake: str = "") -> Outputs:
-    """The forward with one of the usual mistakes."""
+    """`TwoWayTransformer.forward` with one of the usual mistakes."""
 
-    def row(x: Tensor) -> Tensor:
+    def flattened(x: Tensor) -> Tensor:
         if mistake == "reshaped":
             return x.reshape(x.shape[0], -1, x.shape[1])
-        return (x.transpose(2, 3) if mistake == "places column by column" else x).flatten(2).transpose(1, 2)
+        return (x.transpose(2, 3) if mistake == "positions column by column" else x).flatten(2).transpose(1, 2)
 
-    first, key_pe, queries = row(image), row(image_pe), points
-    keys = first + key_pe if mistake == "codes kept in the image" else first
+    first, key_pe, queries = flattened(image), flattened(image_pe), points
+    keys = first + key_pe if mistake == "encodings kept in the image" else first
     layers = list(m.layers)
     if mistake in ("first block alone", "first block again"):
         layers = layers[:1] * (1 if mistake.endswith("alone") else len(layers))
     for layer in reversed(layers) if mistake == "blocks backwards" else layers:
-        codes = queries if mistake == "tokens as their own codes each time" else points
+        query_pe = queries if mistake == "current tokens as encodings" else points
         new_queries, new_keys = layer(
             queries,
             keys,
-            0 * points if mistake == "no codes of the tokens" else codes,
-            0 * key_pe if mistake in ("no codes of the places", "codes kept in the image") else key_pe,
+            0 * points if mistake == "no encodings of the tokens" else query_pe,
+            0 * key_pe if mistake in ("no encodings of the positions", "encodings kept in the image") else key_pe,
         )
-        queries = queries if mistake == "tokens not handed on" else new_queries
-        keys = keys if mistake == "image not handed on" else new_keys
-    if mistake in ("tokens not handed on", "image not handed on"):
+        queries = queries if mistake == "tokens not passed on" else new_queries
+        keys = keys if mistake == "image not passed on" else new_keys
+    if mistake in ("tokens not passed on", "image not passed on"):
         queries, keys = new_queries, new_keys
-    q = queries if mistake == "last look without the tokens' codes" else queries + points
-    seen = first if mistake == "last look at the first image" else keys
-    k = seen if mistake == "last look without the places' codes" else seen + key_pe
-    attended = m.final_attn_token_to_image(q=q, k=k, v=k if mistake == "codes in the last values" else seen)
+    q = queries if mistake == "final attention without the tokens' encodings" else queries + points
+    source = first if mistake == "final attention to the first image" else keys
+    k = source if mistake == "final attention without the positions' encodings" else source + key_pe
+    attended = m.final_attn_token_to_image(q=q, k=k, v=k if mistake == "encodings in the last values" else source)
     hs = {
-        "no last look": m.norm_final_attn(queries),
+        "no final attention": m.norm_final_attn(queries),
         "no last norm": queries + attended,
         "no last residual": m.norm_final_attn(attended),
         "norm before the sum": queries + m.norm_final_attn(attended),
     }.get(mistake, m.norm_final_attn(queries + attended))
-    returned = {"codes in the image that is returned": keys + key_pe, "first image returned": first}
+    returned = {"encodings in the returned image tokens": keys + key_pe, "first image returned": first}
     return hs, returned.get(mistake, keys)
 
 
 def _pair(answer: Any, case: Case) -> tuple[TwoWayTransformer, Any, Inputs]:
-    """The verified module with random weights, the learner's with the same, and inputs that all differ."""
+    """The verified module with random weights, the learner's with the same weights, and different random inputs."""
     dim, heads, depth, batch, tokens, height, width = case
     sizes = {"depth": depth, "embedding_dim": dim, "num_heads": heads, "mlp_dim": 2 * dim}
     module, yours = twins(
@@ -195,12 +223,12 @@ def _pair(answer: Any, case: Case) -> tuple[TwoWayTransformer, Any, Inputs]:
         answer,
         lambda kind: kind(**sizes),
         sum(case),
-        made="It is made like this: YourTransformer(depth=2, embedding_dim=16, num_heads=2, mlp_dim=32).",
+        call="It is called like this: YourTransformer(depth=2, embedding_dim=16, num_heads=2, mlp_dim=32).",
         keep="layers, final_attn_token_to_image and norm_final_attn as they are",
     )
     image = random(1, batch, dim, height, width)
-    image_pe = random(2, 1, dim, height, width)  # the same places for all prompt sets
-    return module, yours, (image, image_pe, random(3, batch, tokens, dim))
+    image_pe = random(2, 1, dim, height, width)  # one for all prompt sets
+    return module, yours, Inputs(image, image_pe, random(3, batch, tokens, dim))
 
 
 def _judge_forward(answer: Any) -> None:
@@ -208,33 +236,34 @@ def _judge_forward(answer: Any) -> None:
         module, yours, inputs = _pair(answer, case)
         with torch.no_grad():
             copies = tuple(x.clone() for x in inputs)
-            came = result_of(yours, *copies, hint="image_pe has batch 1, the others one row per prompt set.")
-            _check_outputs(came, module(*inputs))
+            results = result_of(yours, *copies, hint="image_pe has batch 1, the others one entry per prompt set.")
+            _check_outputs(results, module(*inputs))
             if any(not torch.equal(a, b) for a, b in zip(copies, inputs, strict=True)):
-                raise WrongAnswer("the inputs were written into: the codes are needed again, so make new tensors.")
+                raise WrongAnswer("the inputs were changed in place: make new tensors; the encodings are needed again.")
     for case in _CASES:
         module, yours, inputs = _pair(answer, case)
         with torch.no_grad():
-            looks = recogniser(_MISTAKES, partial(_variant, module, *inputs), _OTHER)
-            check_all_values(("tokens", "image tokens"), yours(*inputs), module(*inputs), looks)
+            hint = recogniser(_MISTAKES, partial(_variant, module, *inputs), _OTHERWISE)
+            check_all_values(("tokens", "image tokens"), yours(*inputs), module(*inputs), hint)
     _judge_forward_invariants(answer)
 
 
-def _check_outputs(came: Any, right: Outputs) -> None:
-    if not isinstance(came, tuple | list) or len(came) != 2:
-        raise WrongAnswer("two tensors come out: the tokens, and the image tokens.")
-    (hs, keys), (true_hs, true_keys) = came, right
+def _check_outputs(results: Any, targets: Outputs) -> None:
+    """Check that a result is two tensors of the right shapes."""
+    if not isinstance(results, tuple | list) or len(results) != 2:
+        raise WrongAnswer("expected two tensors: the tokens, and the image tokens.")
+    (hs, keys), (target_hs, target_keys) = results, targets
     tensors = isinstance(hs, Tensor) and isinstance(keys, Tensor)
-    if tensors and (hs.shape, keys.shape) == (true_keys.shape, true_hs.shape) and hs.shape != keys.shape:
-        raise WrongAnswer("the two are returned the other way round: first the tokens, then the image tokens.")
-    check_tensor_shape("tokens", hs, true_hs, "batch, tokens, dim", lambda x: "")
+    if tensors and (hs.shape, keys.shape) == (target_keys.shape, target_hs.shape) and hs.shape != keys.shape:
+        raise WrongAnswer("the two results are exchanged: return first the tokens, then the image tokens.")
+    check_tensor_shape("tokens", hs, target_hs, "batch, tokens, dim", lambda x: "")
 
     def hint(x: Any) -> str:
         if x.ndim == 4:
-            return "Leave the places in a row: the mask decoder folds them back."
-        return "Channels last: turn them with transpose(1, 2)." if x.shape == true_keys.mT.shape else ""
+            return "Leave the positions flattened: the mask decoder folds them back."
+        return "The channels are the last axis: use transpose(1, 2)." if x.shape == target_keys.mT.shape else ""
 
-    check_tensor_shape("image tokens", keys, true_keys, "batch, pixels, dim", hint)
+    check_tensor_shape("image tokens", keys, target_keys, "batch, image tokens, dim", hint)
 
 
 def _judge_forward_invariants(answer: Any) -> None:
@@ -246,11 +275,12 @@ def _judge_forward_invariants(answer: Any) -> None:
             raise WrongAnswer("a prompt set alone must get the same outputs as in a batch.")
         order = torch.randperm(image[0, 0].numel(), generator=torch.Generator().manual_seed(0))
         shuffled = (x.flatten(2)[:, :, order].unflatten(2, image.shape[2:]) for x in (image, image_pe))
-        came = result_of(yours, *shuffled, points)
-        if not (same(came[0], hs) and same(came[1], keys[:, order])):
-            raise WrongAnswer("places in another order, codes with them, must give the same tokens.")
-        long = result_of(yours, image, image_pe, torch.cat([points, points], dim=1))
-        if not same(long[0], module(image, image_pe, torch.cat([points, points], dim=1))[0]):
+        results = result_of(yours, *shuffled, points)
+        if not (same(results[0], hs) and same(results[1], keys[:, order])):
+            raise WrongAnswer("positions and their encodings in another order must give the same tokens.")
+        more_points = torch.cat([points, points], dim=1)
+        results = result_of(yours, image, image_pe, more_points)
+        if not same(results[0], module(image, image_pe, more_points)[0]):
             raise WrongAnswer("with more tokens the values are wrong: nothing may depend on their number.")
 
 
@@ -259,122 +289,150 @@ def _judge_forward_invariants(answer: Any) -> None:
 _OUTPUT_TOKENS = 5
 
 
-def _columns(scores: Tensor, value: Callable[[Tensor], Tensor], chosen: slice) -> Tensor:
+def _with_columns(scores: Tensor, value: Callable[[Tensor], Tensor], chosen: slice) -> Tensor:
+    """The scores, with the chosen columns replaced by a function of them."""
     new = scores.clone()
     new[..., chosen] = value(new[..., chosen])
     return new
 
 
-def _gone(x: Tensor) -> Tensor:
+def _minus_infinity(x: Tensor) -> Tensor:
     return torch.full_like(x, -math.inf)
 
 
-_KEEPS = "A replacement keeps the shape of what it replaces: a column is cut by its score, not taken out."
+_SAME_SHAPE = (
+    "A replacement keeps the shape of the tensor that it replaces: set the scores of a column, do not remove it."
+)
 _PROMPT, _OUTPUT = slice(_OUTPUT_TOKENS, None), slice(0, _OUTPUT_TOKENS)
-_READ = {
+_ATTENTIONS = {
     "tokens": ("self_attn", "image_to_token"),
     "(1)": ("self_attn",),
     "(4)": ("image_to_token",),
     "all": ("",),
-    "places": ("token_to_image",),
+    "positions": ("token_to_image",),
 }
 
-# What is done, in which attentions, to which columns; and what to say.
-_CUTS: tuple[tuple[str, Callable[[Tensor], Tensor], slice, str], ...] = (
-    ("places", lambda x: x, _PROMPT, "Nothing is cut: the scores came back as they were."),
-    (
+
+class Cut(NamedTuple):
+    """A usual mistake: in which attentions which columns get which value, and the hint for it."""
+
+    where: str
+    value: Callable[[Tensor], Tensor]
+    columns: slice
+    hint: str
+
+
+_CUTS = (
+    Cut("positions", lambda x: x, _PROMPT, "Nothing is cut: the scores were returned unchanged."),
+    Cut(
         "tokens",
         torch.zeros_like,
         _PROMPT,
-        "A score of 0 is not a weight of 0: the softmax makes exp(0) = 1 of it. Minus infinity makes 0.",
+        "A score of 0 is not a weight of 0, since exp(0) = 1. A score of minus infinity gives a weight of 0.",
     ),
-    (
+    Cut(
         "all",
         torch.zeros_like,
         _PROMPT,
-        "A score of 0 is not a weight of 0: the softmax makes exp(0) = 1 of it. Minus infinity makes 0.",
+        "A score of 0 is not a weight of 0, since exp(0) = 1. A score of minus infinity gives a weight of 0.",
     ),
-    ("(1)", _gone, _PROMPT, "The image still hears the prompt, in step (4), and the tokens read the image."),
-    ("(4)", _gone, _PROMPT, "The output tokens still read the prompt's tokens directly, in step (1)."),
-    (
-        "all",
-        _gone,
+    Cut(
+        "(1)",
+        _minus_infinity,
         _PROMPT,
-        "In (2) and (6-1) the keys are places, not tokens: from column 5 on the picture was cut away.",
+        "The image tokens still read the prompt in step (4), and the output tokens read the image tokens.",
     ),
-    ("places", _gone, _PROMPT, "The keys of (2) and (6-1) are places. The tokens are read in (1) and (4)."),
-    ("tokens", _gone, _OUTPUT, "These are the five output tokens: the prompt's come after them."),
-    (
+    Cut("(4)", _minus_infinity, _PROMPT, "The output tokens still read the prompt's tokens directly, in step (1)."),
+    Cut(
+        "all",
+        _minus_infinity,
+        _PROMPT,
+        "In (2) and (6-1) the keys are image tokens: from column 5 on the image was cut off.",
+    ),
+    Cut(
+        "positions",
+        _minus_infinity,
+        _PROMPT,
+        "The keys of (2) and (6-1) are image tokens. Tokens are the keys in (1) and (4).",
+    ),
+    Cut("tokens", _minus_infinity, _OUTPUT, "These are the five output tokens: the prompt's come after them."),
+    Cut(
         "tokens",
-        _gone,
+        _minus_infinity,
         slice(5, 6),
-        "Only the first of the prompt's tokens is cut: column 5 and all after it.",
+        "Only the first of the prompt's tokens is cut: cut column 5 and all columns after it.",
     ),
-    (
+    Cut(
         "tokens",
-        _gone,
+        _minus_infinity,
         slice(6, None),
         "Count from 0: IoU token, four mask tokens; column 5 is the prompt's.",
     ),
-    ("tokens", _gone, slice(4, None), "Column 4 is mask 3: the prompt's tokens begin at column 5."),
-    ("tokens", _gone, slice(-1, None), "Only the last column is cut: all from column 5 on are the prompt's."),
+    Cut("tokens", _minus_infinity, slice(4, None), "Column 4 is mask 3: the prompt's tokens begin at column 5."),
+    Cut(
+        "tokens",
+        _minus_infinity,
+        slice(-1, None),
+        "Only the last column is cut: all from column 5 on are the prompt's.",
+    ),
 )
 
 
 def _judge_cut(answer: Any) -> None:
     decoder, inputs = small_decoder()
-    found = attentions(decoder)
-    for name in found:  # the shape, before anything is replaced
+    names = list(attentions(decoder))
+    for name in names:  # the shape, before anything is replaced
         columns = 12 if "token_to_image" in name else 8
         scores = random(0, 2, 4, 8, columns)
-        came = result_of(answer, name, scores.clone())
-        check_tensor_shape("scores", came, scores, "batch, heads, queries, keys", lambda _: _KEEPS)
-    seen = _run(decoder, inputs, {name: partial(answer, name) for name in found})
-    right = _run(decoder, inputs, {name: partial(_cut, name) for name in found})
-    for name in found:
-        yours, target = seen[f"{name}.weights"], right[f"{name}.weights"]
-        hint = "" if same(yours, target) else _cut_hint(decoder, inputs, seen, right)
+        result = result_of(answer, name, scores.clone())
+        check_tensor_shape("scores", result, scores, "batch, heads, queries, keys", lambda _: _SAME_SHAPE)
+    t = _traced(decoder, inputs, {name: partial(answer, name) for name in names})
+    targets = _traced(decoder, inputs, {name: partial(solutions.cut, name) for name in names})
+    for name in names:
+        yours, target = t[f"{name}.weights"], targets[f"{name}.weights"]
+        hint = "" if same(yours, target) else _cut_hint(decoder, inputs, t)
         check_values(f"{name}.weights", yours, target, lambda _, hint=hint: hint)  # type: ignore[misc]
     other = {**inputs, "sparse_prompt_embeddings": inputs["sparse_prompt_embeddings"].flip(0) * 2}
-    again = _run(decoder, other, {name: partial(answer, name) for name in found})
-    if not torch.equal(seen["masks"], again["masks"]):
+    other_t = _traced(decoder, other, {name: partial(answer, name) for name in names})
+    if not torch.equal(t["masks"], other_t["masks"]):
         raise WrongAnswer("another prompt still changes the masks a little: the weights have to be exactly 0.")
 
 
-def _run(decoder: MaskDecoder, inputs: Mapping[str, Any], changes: Mapping[str, Callable[[Tensor], Tensor]]) -> Any:
+def _traced(decoder: MaskDecoder, inputs: Mapping[str, Any], changes: Mapping[str, Callable[[Tensor], Tensor]]) -> Any:
+    """A trace of the decoder with changed scores, by the attentions' names."""
     with ExitStack() as stack, torch.no_grad():
         for name, change in changes.items():
             stack.enter_context(intervene(decoder, f"{name}.scores", change))
-        seen = stack.enter_context(trace(decoder))
+        t = stack.enter_context(trace(decoder))
         decoder(**inputs)
-    return seen
+    return t
 
 
-def _cut_hint(decoder: MaskDecoder, inputs: Mapping[str, Any], seen: Any, right: Any) -> str:
-    """What wrong weights look like."""
-    found = attentions(decoder)
+def _cut_hint(decoder: MaskDecoder, inputs: Mapping[str, Any], t: Any) -> str:
+    """The hint for wrong weights, from a trace with the learner's scores."""
+    names = list(attentions(decoder))
     for where, value, columns, hint in _CUTS:
         changes = {
-            name: partial(_columns, value=value, chosen=columns)
-            for name in found
-            if any(name.endswith(end) for end in _READ[where])
+            name: partial(_with_columns, value=value, chosen=columns)
+            for name in names
+            if any(name.endswith(end) for end in _ATTENTIONS[where])
         }
-        tried = _run(decoder, inputs, changes)
-        if all(_alike(seen[f"{name}.weights"], tried[f"{name}.weights"]) for name in found):
+        mistake = _traced(decoder, inputs, changes)
+        if all(_equal(t[f"{name}.weights"], mistake[f"{name}.weights"]) for name in names):
             return hint
-    if any(not torch.isfinite(seen[f"{name}.weights"]).all() for name in found):
-        return "Some rows have no key left: rows ask, columns are read, so cut columns, and only the prompt's."
-    first = seen["transformer.layers.0.self_attn.weights"]
+    if any(not torch.isfinite(t[f"{name}.weights"]).all() for name in names):
+        return "Some rows have no key left. Rows are queries, columns are keys: cut columns, and only the prompt's."
+    first = t["transformer.layers.0.self_attn.weights"]
     if (first.sum(-1) - 1).abs().max() > 1e-3 or float(first[..., _PROMPT].max()) > 0:
-        return "In step (1) the columns of the prompt's tokens, from 5 on, have to get the weight 0, in every row."
-    return "Take the seven attentions one by one: who is read there, tokens or places?"
+        return "In step (1) the columns of the prompt's tokens, from 5 on, must get the weight 0, in every row."
+    return "Take the seven attentions one by one: are the keys tokens or image tokens?"
 
 
-def _alike(a: Tensor, b: Tensor) -> bool:
-    """Equal up to rounding, with the same holes."""
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are equal up to rounding, with NaN at the same positions."""
     return bool(torch.equal(a.isnan(), b.isnan())) and same(a.nan_to_num(), b.nan_to_num())
 
 
-numbers = Exercise("05.1 predict shapes and numbers", _judge_numbers, NUMBERS)
-forward = Exercise("05.2 write TwoWayTransformer.forward", _judge_forward, Solution)
-cut = Exercise("05.3 cut the prompt off", _judge_cut, _cut)
+numbers = Exercise("05.1 predict shapes and numbers", _judge_numbers, solutions.NUMBERS)
+forward = Exercise("05.2 write TwoWayTransformer.forward", _judge_forward, solutions.Solution)
+cut = Exercise("05.3 cut the prompt off", _judge_cut, solutions.cut)

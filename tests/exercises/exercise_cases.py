@@ -1,4 +1,4 @@
-"""What the tests of exercises share: all exercises of the series, their stubs, and answers with one thing wrong."""
+"""Shared by the tests of exercises: all exercises of the series, their stubs, and answers with one mistake."""
 
 import inspect
 import pkgutil
@@ -9,19 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-import sam_edu.exercises
-from sam_edu.exercises import Exercise, WrongAnswer
+from sam_edu.exercises import Exercise, WrongAnswer, solutions
 
-MODULES = sorted(
-    module.name.removesuffix("_solutions")
-    for module in pkgutil.iter_modules(sam_edu.exercises.__path__)
-    if module.name.endswith("_solutions")
-)
+TOPICS = sorted(module.name for module in pkgutil.iter_modules(solutions.__path__))
 EXERCISES = sorted(
     (
         exercise
-        for module in MODULES
-        for exercise in vars(import_module(f"sam_edu.exercises.{module}")).values()
+        for topic in TOPICS
+        for exercise in vars(import_module(f"sam_edu.exercises.{topic}")).values()
         if isinstance(exercise, Exercise)
     ),
     key=lambda exercise: exercise.name,
@@ -30,7 +25,7 @@ TABLES = [exercise for exercise in EXERCISES if isinstance(exercise.solution, Ma
 
 
 def returns(value: Any) -> Callable[..., Any]:
-    """A function or method that returns this, whatever it is called with."""
+    """A function or method that returns this value for all arguments."""
     return lambda *inputs, **named: value
 
 
@@ -39,39 +34,39 @@ def raises(*inputs: Any, **named: Any) -> Any:
 
 
 def stubs(exercise: Exercise) -> dict[str, Any]:
-    """What a reader has before the first line is written, by what it is."""
+    """The stubs of an exercise, by kind."""
     solution = exercise.solution
-    found = {"None": None, "dots": ...}
+    common = {"None": None, "dots": ...}
     if isinstance(solution, Mapping):
         empty = {key: dict.fromkeys(row, ...) if isinstance(row, Mapping) else ... for key, row in solution.items()}
-        return {**found, "nothing": {}, "empty": empty, "empty cases": {"a": ..., "b": None}}
-    make = stub_class if inspect.isclass(solution) else lambda _, does: does
-    kinds = {"returns None": returns(None), "returns dots": returns(...), "raises": raises}
-    return {**found, **{kind: make(solution, does) for kind, does in kinds.items()}}
+        return {**common, "nothing": {}, "empty": empty, "empty cases": {"a": ..., "b": None}}
+    make = stub_class if inspect.isclass(solution) else lambda _, function: function
+    functions = {"returns None": returns(None), "returns dots": returns(...), "raises": raises}
+    return {**common, **{kind: make(solution, function) for kind, function in functions.items()}}
 
 
-def stub_class(solution: type, does: Callable[..., Any]) -> type:
-    """The class that a solution derives from, with every method that the solution writes as a stub."""
+def stub_class(solution: type, function: Callable[..., Any]) -> type:
+    """The base class of a solution, with a stub for every method that the solution defines."""
 
     def init(self: torch.nn.Module, *sizes: Any, **named: Any) -> None:
         torch.nn.Module.__init__(self)
 
-    written = [name for name, value in vars(solution).items() if inspect.isfunction(value)]
-    return type("Stub", solution.__bases__, {name: init if name == "__init__" else does for name in written})
+    names = [name for name, value in vars(solution).items() if inspect.isfunction(value)]
+    return type("Stub", solution.__bases__, {name: init if name == "__init__" else function for name in names})
 
 
 def with_method(base: type, function: Callable[..., Any], name: str = "forward") -> type:
-    """The class, with one method written by the reader."""
+    """A subclass with one method of the learner's."""
     return type("Yours", (base,), {name: function})
 
 
 def with_entry(table: Mapping[str, Mapping[str, Any]], case: str, name: str, value: Any) -> dict[str, Any]:
-    """The table, with another value in one place."""
+    """The table, with another value of one entry."""
     return {**table, case: {**table[case], name: value}}
 
 
 def refusal(exercise: Exercise, answer: Any) -> WrongAnswer:
-    """What a wrong answer is told. `str` gives the text."""
+    """The error for a wrong answer. `str` gives its message."""
     with pytest.raises(WrongAnswer) as caught:
         exercise(answer)
     return caught.value

@@ -1,4 +1,4 @@
-"""Notebook 02's exercises: stubs, solutions, the usual mistakes by name, and others."""
+"""The exercises of notebook 02: the usual mistakes by name, and others."""
 
 import math
 from functools import partial
@@ -9,8 +9,8 @@ from exercise_cases import refusal, with_entry, with_method
 
 from sam_edu import Attention
 from sam_edu.exercises import WrongAnswer, attention
-from sam_edu.exercises import attention_solutions as solutions
 from sam_edu.exercises.attention import _MISTAKES, _variant
+from sam_edu.exercises.solutions import attention as solutions
 
 with_forward = partial(with_method, Attention)
 
@@ -28,22 +28,22 @@ with_forward = partial(with_method, Attention)
         ("b", "q", (1, 8, 8, 16), "one for padding where there are clicks and no box"),
         ("b", "q", (3, 8, 9, 16), "How many prompt sets"),
         ("b", "q", (1, 8, 9, 32), "How wide is one head"),
-        ("b", "k", (1, 8, 9, 16), "Who asks here, and who is read"),
+        ("b", "k", (1, 8, 9, 16), "Which vectors are the queries here, and which the keys"),
         ("b", "k", (1, 4096, 128), "four axes"),
         ("b", "scores", (1, 8, 4096, 9), "Rows are queries"),
         ("b", "scores", (1, 8, 9, 16), "summed over it"),
         ("b", "weights", (1, 8, 9, 9), "never a shape"),
-        ("b", "output", (1, 4096, 256), "for everyone who asked"),
-        ("b", "output", (1, 9, 128), "out_proj leads back"),
-        ("c", "q", (3, 8, 7, 16), "Who asks here"),
-        ("d", "scores", (2, 1, 9, 4096), "Each head makes a matrix"),
+        ("b", "output", (1, 4096, 256), "one vector per query"),
+        ("b", "output", (1, 9, 128), "out_proj maps back"),
+        ("c", "q", (3, 8, 7, 16), "Which vectors are the queries here"),
+        ("d", "scores", (2, 1, 9, 4096), "Each head has a matrix"),
         ("d", "q", (2, 8, 8, 16), "A box is two tokens"),
         ("d", "q", (2, 8, 10, 16), "with a box there is no padding"),
         ("d", "k", (2, 8, 4096, 17), "How wide"),
-        ("d", "k", (2, 8, 64, 16), "Ask for each axis"),  # two that are on no list
-        ("a", "scores", (1, 8, 70, 70), "Ask for each axis"),
-        ("a", "output", (1, 70, 256), "Ask for each axis"),
-        ("a", "q", (2, 8, 70, 32), "Ask for each axis"),
+        ("d", "k", (2, 8, 64, 16), "Name each axis"),  # two that are not listed
+        ("a", "scores", (1, 8, 70, 70), "Name each axis"),
+        ("a", "output", (1, 70, 256), "Name each axis"),
+        ("a", "q", (2, 8, 70, 32), "Name each axis"),
         ("a", "q", "1, 8, 7, 32", "expected a tuple of whole numbers"),
         ("a", "q", (1.0, 8, 7, 32), "expected a tuple of whole numbers"),
         ("a", "q", ..., "still empty: q in a"),
@@ -61,22 +61,22 @@ def test_wrong_shape_fails_with_its_hint(case, name, shape, hint):
 def test_usual_mistake_is_recognised(mistake):
     yours = with_forward(lambda self, q, k, v: _variant(self, q, k, v, mistake))
     expected = _MISTAKES[mistake]
-    if mistake == "no out projection":  # where the internal width is another, the shape shows it first
-        expected = "The out projection is forgotten"
+    if mistake == "no out projection":  # the shape shows it first, where the internal width differs
+        expected = "The output projection is missing"
     assert expected in str(refusal(attention.forward, yours))
 
 
-def test_the_mistakes_that_people_make_each_have_a_hint():
+def test_the_most_common_mistakes_each_have_a_hint():
     hints = " ".join(_MISTAKES.values())
-    for said in (
+    for text in (
         "with no scale",
         "The wrong scale",
         "q and k are swapped",
         "the wrong axis",
         "split in the wrong order",
-        "out projection is forgotten",
+        "output projection is missing",
     ):
-        assert said in hints
+        assert text in hints
 
 
 def heads_of(self, x):
@@ -132,7 +132,7 @@ def writes_into_inputs(self, q, k, v):
         (naive_exp, "subtract each row's maximum"),
         (clamped, "with large scores"),
         (no_scale_in_cross, "no scale"),
-        (writes_into_inputs, "written into"),
+        (writes_into_inputs, "changed in place"),
         (lambda self, q, k, v: q, "none of the usual mistakes"),
         (lambda self, q, k, v: self.out_proj(q), "it fails with RuntimeError"),
         (lambda self, q, k, v: 3, "expected a tensor"),
@@ -141,9 +141,9 @@ def writes_into_inputs(self, q, k, v):
             lambda self, q, k, v: projected(self, q, k, v)[0] @ projected(self, q, k, v)[1].mT,
             "weighted sum of the values",
         ),
-        (lambda self, q, k, v: self.out_proj(self.v_proj(v)), "A row per key came out"),
+        (lambda self, q, k, v: self.out_proj(self.v_proj(v)), "The output has a row per key"),
         (lambda self, q, k, v: solutions.Solution.forward(self, q, k, v) * math.nan, "not finite"),
-        (lambda self, q, k, v: torch.zeros(9, 9), r"got \(9, 9\)\.$"),  # nothing is known of that
+        (lambda self, q, k, v: torch.zeros(9, 9), r"got \(9, 9\)\.$"),  # no hint fits
     ],
 )
 def test_unlisted_mistake_fails(function, hint):
@@ -171,25 +171,25 @@ def only_on(lengths, otherwise=solutions.Solution.forward):
     return forward
 
 
-def test_a_failure_is_told_with_what_is_true_of_it():
+def test_the_hint_for_a_failure_says_only_what_was_found():
     right_elsewhere = str(refusal(attention.forward, with_forward(only_on((4, 5)))))
     assert right_elsewhere.endswith("stopped. Queries and keys differ in number here: print the shape after each line.")
     wrong_elsewhere = str(refusal(attention.forward, with_forward(only_on((4, 5), even_weights))))
     assert "differ in number here" in wrong_elsewhere
     assert "With equal lengths: It is none of the usual mistakes" in wrong_elsewhere
     for otherwise in (solutions.Solution.forward, lambda self, q, k, v: 2 * solutions.Solution.forward(self, q, k, v)):
-        alike = str(refusal(attention.forward, with_forward(only_on((5, 5), otherwise))))
-        assert alike.endswith("stopped. Print the shape after each line.")
+        message = str(refusal(attention.forward, with_forward(only_on((5, 5), otherwise))))
+        assert message.endswith("stopped. Print the shape after each line.")
 
 
 def test_other_parameters_and_an_instance_are_refused():
     with pytest.raises(WrongAnswer, match="keep q_proj"):
         attention.forward(lambda *sizes: torch.nn.Linear(2, 2))
-    with pytest.raises(WrongAnswer, match="It is made like this"):
+    with pytest.raises(WrongAnswer, match="It is called like this"):
         attention.forward(Attention(8, 2))
 
 
-# --- 3: take the scale away ---
+# --- 3: remove the scale ---
 
 
 def width(module):

@@ -1,4 +1,4 @@
-"""Notebook 01's exercises: stubs, solutions, the usual mistakes by name, and others."""
+"""The exercises of notebook 01: the usual mistakes by name, and others."""
 
 from functools import partial
 
@@ -9,8 +9,8 @@ from torch import nn
 
 from sam_edu import MLP, MLPBlock
 from sam_edu.exercises import WrongAnswer, mlp
-from sam_edu.exercises import mlp_solutions as solutions
 from sam_edu.exercises.mlp import _BIAS_MISTAKES, _MISTAKES, _WEIGHT_MISTAKES, _true_row, _true_self_test, _variant
+from sam_edu.exercises.solutions import mlp as solutions
 
 with_forward = partial(with_method, MLP)
 
@@ -18,23 +18,23 @@ with_forward = partial(with_method, MLP)
 # --- 0: the self-test ---
 
 
-def test_answers_are_what_torch_says():
+def test_answers_of_the_self_test_are_computed():
     assert _true_self_test() == solutions.SELF_TEST
 
 
 @pytest.mark.parametrize(
-    ("key", "given", "hint"),
+    ("key", "entry", "hint"),
     [
-        ("a", (7, 256), r"what \[0\] gives"),
+        ("a", (7, 256), r"the result of \[0\]"),
         ("a", (2, 1, 256), "removes its axis"),
         ("b", (2, 8, 256), "never added"),
         ("b", (7, 256), "as many axes"),
-        ("c", (8, 16, 16), "Rows of the left one"),
-        ("c", (7, 5), "a stack"),
+        ("c", (8, 16, 16), "rows of the left matrix"),
+        ("c", (7, 5), "a batch"),
         ("d", [3, 7], "dim=1"),
         ("d", 10, "sums everything"),
         ("e", [4, 0, -3], "a dot product sums them"),
-        ("e", 7, "Mind the sign"),
+        ("e", 7, "The sign is wrong"),
         ("f", 9, "the value of"),
         ("f", 3.0, "That is x"),
         ("g", 6, "a bias per output too"),
@@ -42,15 +42,15 @@ def test_answers_are_what_torch_says():
         ("h", 0.2, "counts the common pixels twice"),
         ("h", 0.5, "not by the smaller"),
         ("h", 8, "That is the union"),
-        ("c", (8, 7, 6), "the last two axes"),  # on no list
+        ("c", (8, 7, 6), "the last two axes"),  # not listed
         ("f", 5.9, "how fast the result changes"),
         ("e", True, "multiply number by number"),
         ("a", "2, 256", "a colon keeps it"),
     ],
 )
-def test_wrong_answer_of_the_self_test_gets_its_hint(key, given, hint):
+def test_wrong_answer_of_the_self_test_gets_its_hint(key, entry, hint):
     with pytest.raises(WrongAnswer, match=hint):
-        mlp.self_test({**solutions.SELF_TEST, key: given})
+        mlp.self_test({**solutions.SELF_TEST, key: entry})
 
 
 def test_part_of_the_self_test_and_other_containers(capsys):
@@ -68,25 +68,25 @@ def test_solution_is_what_the_verified_modules_give():
 
 
 @pytest.mark.parametrize(
-    ("case", "name", "given", "hint"),
+    ("case", "name", "entry", "hint"),
     [
         ("a", "input", (7, 256), "An axis is missing"),
         ("a", "input", (1, 6, 256), "one for padding"),
         ("a", "hidden", (1, 7, 256), "MLPBlock widens"),
-        ("a", "output", (1, 7, 2048), "added to what came in"),
-        ("a", "parameters", 2 * 256 * 2048, "the weights alone"),
-        ("a", "parameters", 7 * 1_050_880, "do not become more"),
+        ("a", "output", (1, 7, 2048), "added to the input"),
+        ("a", "parameters", 2 * 256 * 2048, "only the weights"),
+        ("a", "parameters", 7 * 1_050_880, "does not grow"),
         ("b", "input", (2, 7, 256), "one for padding"),
         ("b", "input", (1, 8, 256), "How many prompt sets"),
-        ("b", "parameters", 2 * 1_050_880, "do not become more"),
-        ("b", "parameters", 16 * 1_050_880, "do not become more"),
-        ("c", "input", (3, 7, 256), "One token per prompt set"),
+        ("b", "parameters", 2 * 1_050_880, "does not grow"),
+        ("b", "parameters", 16 * 1_050_880, "does not grow"),
+        ("c", "input", (3, 7, 256), "one token per prompt set"),
         ("c", "input", (4, 256), "How many prompt sets"),
         ("c", "hidden", (3, 2048), "2048 belongs to step"),
         ("c", "output", (3, 256), "an eighth of 256"),
         ("c", "parameters", 559_232, "all four MLPs"),
-        ("d", "output", (3, 1), "One score for each"),
-        ("d", "parameters", 132_612 - 4 - 512, "the weights alone"),
+        ("d", "output", (3, 1), "one score for each"),
+        ("d", "parameters", 132_612 - 4 - 512, "only the weights"),
         ("e", "input", (10, 32), "The first argument"),
         ("e", "hidden", (10, 64), "the second argument"),
         ("e", "output", (10, 4), "The third argument"),
@@ -94,13 +94,13 @@ def test_solution_is_what_the_verified_modules_give():
         ("e", "parameters", 4_357 + 1_056, "the last one included"),
         ("e", "parameters", 4_357 - 1_056, "the last one included"),
         ("e", "parameters", 4_256 + 64 + 3 * 32, "not one per input"),
-        ("e", "parameters", 5000, "Layer by layer"),  # two that are on no list
+        ("e", "parameters", 5000, "Layer by layer"),  # two that are not listed
         ("c", "hidden", (3, 8), "The hidden width is"),
         ("e", "parameters", 4357.0, "expected a whole number"),
         ("a", "input", (1, 7, 255), "How wide is a token"),
         ("a", "hidden", (1, 7, 100), "The hidden width is the second argument"),
         ("e", "hidden", (10, 256), "The hidden width is the second argument"),
-        ("e", "input", (9, 64), "Ten vectors go in"),
+        ("e", "input", (9, 64), "The input is ten vectors"),
         ("a", "output", (1, 7, 256, 1), "keeps all others"),
         ("c", "parameters", 3, "Layer by layer"),
         ("d", "parameters", 4 * (2 * (256 * 256 + 256) + 256 * 4 + 4), "Layer by layer"),
@@ -109,9 +109,9 @@ def test_solution_is_what_the_verified_modules_give():
         ("a", "input", ..., "still empty: input in a"),
     ],
 )
-def test_wrong_entry_fails_with_its_hint(case, name, given, hint):
+def test_wrong_entry_fails_with_its_hint(case, name, entry, hint):
     with pytest.raises(WrongAnswer, match=hint):
-        mlp.shapes(with_entry(solutions.SHAPES, case, name, given))
+        mlp.shapes(with_entry(solutions.SHAPES, case, name, entry))
 
 
 # --- 2: write MLP ---
@@ -119,24 +119,24 @@ def test_wrong_entry_fails_with_its_hint(case, name, given, hint):
 
 @pytest.mark.parametrize("mistake", _MISTAKES)
 def test_usual_mistake_is_recognised(mistake):
-    told = str(refusal(mlp.mlp, with_forward(lambda self, x: _variant(self, x, mistake))))
-    expected = _MISTAKES[mistake]
+    message = str(refusal(mlp.mlp, with_forward(lambda self, x: _variant(self, x, mistake))))
+    hint = _MISTAKES[mistake]
     if mistake == "last layer forgotten":  # the widths show it first
-        expected = "was the last layer applied?"
-    if mistake in ("residual", "first hidden layer again"):  # do not run where widths differ, unless they are careful
-        assert "it fails with RuntimeError" in told or expected in told
+        hint = "was the last layer applied?"
+    if mistake in ("residual", "first hidden layer again"):  # these do not run where widths differ
+        assert "it fails with RuntimeError" in message or hint in message
         return
-    assert expected in told
+    assert hint in message
 
 
-def careful_residual(self, x):
-    came = MLP.forward(self, x)
-    return came + x if came.shape == x.shape else came
+def residual_where_it_fits(self, x):
+    output = MLP.forward(self, x)
+    return output + x if output.shape == x.shape else output
 
 
-def careful_repeat(self, x):
-    alike = self.layers[0].weight.shape == self.layers[1].weight.shape if self.num_layers > 1 else False
-    return _variant(self, x, "first hidden layer again") if alike else MLP.forward(self, x)
+def repeat_where_it_fits(self, x):
+    fits = self.layers[0].weight.shape == self.layers[1].weight.shape if self.num_layers > 1 else False
+    return _variant(self, x, "first hidden layer again") if fits else MLP.forward(self, x)
 
 
 def shuffles(self, x):
@@ -156,22 +156,22 @@ def only_batches(self, x):
     return MLP.forward(self, x).reshape(batch, -1)
 
 
-def writes_into_input(self, x):
-    came = MLP.forward(self, x)
+def changes_its_input(self, x):
+    output = MLP.forward(self, x)
     x *= 0
-    return came
+    return output
 
 
 @pytest.mark.parametrize(
     ("function", "hint"),
     [
-        (careful_residual, "The input was added"),
-        (careful_repeat, "applied several times"),
+        (residual_where_it_fits, "The input was added"),
+        (repeat_where_it_fits, "applied several times"),
         (shuffles, "none of the usual mistakes"),
         (centred, "none of the usual mistakes"),
-        (clamped, "nothing is clamped"),
+        (clamped, "clamps and normalises nothing"),
         (only_batches, "a single vector"),
-        (writes_into_input, "written into"),
+        (changes_its_input, "changed in place"),
         (lambda self, x: MLP.forward(self, x) + 0.1, "none of the usual mistakes"),
         (lambda self, x: 2 * MLP.forward(self, x), "none of the usual mistakes"),
         (lambda self, x: MLP.forward(self, x) * float("nan"), "not finite"),
@@ -228,13 +228,13 @@ class NoLayers(nn.Module):
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [
-        (Hidden, "a plain list hides its layers"),
+        (Hidden, "does not look into a plain list"),
         (Renamed, "Call the nn.ModuleList self.layers"),
         (OneMore, "has 3 linear layers, yours has 4"),
         (Exchanged, "The widths are input_dim"),
         (NoLayers, "there is no self.layers"),
-        (HiddenAndBroken, "a plain list hides its layers"),
-        (lambda: 3, "It is made like this"),
+        (HiddenAndBroken, "does not look into a plain list"),
+        (lambda: 3, "It is called like this"),
         (lambda *sizes, **more: 3, "expected an nn.Module"),
         (MLP(2, 2, 2, 2), "expected your class, not yet called"),
     ],
@@ -244,16 +244,16 @@ def test_wrong_layers_are_named(answer, hint):
         mlp.mlp(answer)
 
 
-# --- 3: take the bend away ---
+# --- 3: remove the activation ---
 
 
-def with_matrices(weight, bias):
-    def line(block):
-        made = nn.Linear(1, 1)
-        made.weight, made.bias = nn.Parameter(weight(block).detach()), nn.Parameter(bias(block).detach())
-        return made
+def with_parameters(weight, bias):
+    def answer(block):
+        layer = nn.Linear(1, 1)
+        layer.weight, layer.bias = nn.Parameter(weight(block).detach()), nn.Parameter(bias(block).detach())
+        return layer
 
-    return line
+    return answer
 
 
 def right_weight(block):
@@ -266,38 +266,38 @@ def right_bias(block):
 
 @pytest.mark.parametrize("hint", _BIAS_MISTAKES)
 def test_usual_mistake_in_the_bias_is_recognised(hint):
-    def bias(block):  # where the mistake does not fit the widths, nothing is wrong yet
+    def bias(block):  # right where the mistake does not fit the widths
         try:
-            found = _BIAS_MISTAKES[hint](block)
+            result = _BIAS_MISTAKES[hint](block)
         except RuntimeError:
             return right_bias(block)
-        return found if found.shape == block.lin2.bias.shape else right_bias(block)
+        return result if result.shape == block.lin2.bias.shape else right_bias(block)
 
-    assert hint in str(refusal(mlp.straight, with_matrices(right_weight, bias)))
+    assert hint in str(refusal(mlp.without_activation, with_parameters(right_weight, bias)))
 
 
 @pytest.mark.parametrize("hint", _WEIGHT_MISTAKES)
 def test_usual_mistake_in_the_weights_is_recognised(hint):
     def weight(block):
         try:
-            found = _WEIGHT_MISTAKES[hint](block)
+            result = _WEIGHT_MISTAKES[hint](block)
         except RuntimeError:
             return right_weight(block)
-        return found if found.shape == right_weight(block).shape else right_weight(block)
+        return result if result.shape == right_weight(block).shape else right_weight(block)
 
-    assert hint in str(refusal(mlp.straight, with_matrices(weight, right_bias)))
+    assert hint in str(refusal(mlp.without_activation, with_parameters(weight, right_bias)))
 
 
-def writes_into_the_block(block):
-    line = solutions.straight(block)
+def changes_the_block(block):
+    layer = solutions.without_activation(block)
     block.lin1.weight.data *= 2
-    return line
+    return layer
 
 
 def without_bias(block):
-    line = nn.Linear(block.lin1.in_features, block.lin1.in_features, bias=False)
-    line.weight.data = right_weight(block).detach()
-    return line
+    layer = nn.Linear(block.lin1.in_features, block.lin1.in_features, bias=False)
+    layer.weight.data = right_weight(block).detach()
+    return layer
 
 
 @pytest.mark.parametrize(
@@ -308,24 +308,24 @@ def without_bias(block):
         (lambda block: nn.Sequential(block.lin1, block.lin2), "still several layers"),
         (right_weight, "got a tensor"),
         (lambda block: 3, "expected an nn.Linear, got int"),
-        (with_matrices(lambda block: block.lin1.weight @ block.lin2.weight, right_bias), "stands on the right"),
-        (with_matrices(right_weight, lambda block: block.lin1.bias), "bias: expected shape"),
+        (with_parameters(lambda block: block.lin1.weight @ block.lin2.weight, right_bias), "it is on the right"),
+        (with_parameters(right_weight, lambda block: block.lin1.bias), "bias: expected shape"),
         (without_bias, "There is no bias"),
-        (writes_into_the_block, "written into"),
-        (with_matrices(lambda block: 2 * right_weight(block), right_bias), "none of the usual mistakes"),
-        (with_matrices(right_weight, lambda block: right_bias(block) + 1), "none of the usual mistakes"),
+        (changes_the_block, "changed in place"),
+        (with_parameters(lambda block: 2 * right_weight(block), right_bias), "none of the usual mistakes"),
+        (with_parameters(right_weight, lambda block: right_bias(block) + 1), "none of the usual mistakes"),
         (lambda block: block.lin1.weight @ block.lin1.weight, "it fails with RuntimeError"),
         (3, "expected your function"),
     ],
 )
-def test_wrong_line_fails_with_its_hint(function, hint):
+def test_wrong_layer_fails_with_its_hint(function, hint):
     with pytest.raises(WrongAnswer, match=hint):
-        mlp.straight(function)
+        mlp.without_activation(function)
 
 
-def test_a_line_of_another_width_gets_no_hint_that_is_not_meant_for_it():
-    told = str(refusal(mlp.straight, lambda block: nn.Linear(7, 7)))
-    assert told.endswith("as wide as the block on both sides, got (7, 7).")
+def test_a_layer_of_another_width_gets_no_hint():
+    message = str(refusal(mlp.without_activation, lambda block: nn.Linear(7, 7)))
+    assert message.endswith("with the block's input and output widths, got (7, 7).")
 
 
 def test_a_module_that_runs_without_layers_is_not_attempted(capsys):
@@ -333,7 +333,7 @@ def test_a_module_that_runs_without_layers_is_not_attempted(capsys):
     assert "not attempted" in capsys.readouterr().out
 
 
-def test_the_line_is_the_block_without_relu():
+def test_the_solution_is_the_block_without_relu():
     block = MLPBlock(6, 11, nn.Identity)
     x = torch.randn(3, 6)
-    torch.testing.assert_close(solutions.straight(block)(x), block(x))
+    torch.testing.assert_close(solutions.without_activation(block)(x), block(x))

@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 01. Try first."""
+"""Solutions of the exercises of notebook 01. Try first."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 class Solution(nn.Module):
-    """`MLP` in eleven lines."""
+    """`MLP`, written out."""
 
     def __init__(
         self, input_dim: int, hidden_dim: int, output_dim: int, num_layers: int, sigmoid_output: bool = False
@@ -46,9 +46,9 @@ class Solution(nn.Module):
         return torch.sigmoid(x) if self.sigmoid_output else x
 
 
-def straight(block: MLPBlock) -> nn.Linear:
-    """The block without its bend, as the one linear layer that it then is."""
-    line = nn.Linear(block.lin1.in_features, block.lin2.out_features)
-    line.weight.data = block.lin2.weight.data @ block.lin1.weight.data
-    line.bias.data = block.lin2.weight.data @ block.lin1.bias.data + block.lin2.bias.data
-    return line
+def without_activation(block: MLPBlock) -> nn.Linear:
+    """The block without its activation, as one linear layer."""
+    layer = nn.Linear(block.lin1.in_features, block.lin2.out_features)
+    layer.weight.data = block.lin2.weight.data @ block.lin1.weight.data
+    layer.bias.data = block.lin2.weight.data @ block.lin1.bias.data + block.lin2.bias.data
+    return layer

@@ -1,4 +1,4 @@
-"""Notebook 04's exercises: stubs, solutions, the usual mistakes by name, and others."""
+"""The exercises of notebook 04: the usual mistakes by name, and others."""
 
 import math
 from functools import partial
@@ -9,8 +9,8 @@ from exercise_cases import refusal, with_method
 
 from sam_edu import TwoWayAttentionBlock
 from sam_edu.exercises import WrongAnswer, two_way_block
-from sam_edu.exercises import two_way_block_solutions as solutions
-from sam_edu.exercises.two_way_block import _CODE_MISTAKES, _MISTAKES, _code_variant, _variant
+from sam_edu.exercises.solutions import two_way_block as solutions
+from sam_edu.exercises.two_way_block import _MISTAKES, _VALUES_MISTAKES, _values_variant, _variant
 
 with_forward = partial(with_method, TwoWayAttentionBlock)
 
@@ -23,24 +23,24 @@ with_forward = partial(with_method, TwoWayAttentionBlock)
     [
         ("a", 2, "Each click has one row"),
         ("a", 0, "Five tokens are parameters"),
-        ("b", 1, "everybody reads everybody"),
+        ("b", 1, "every token reads all tokens"),
         ("b", 7, "Count the tokens again"),
-        ("b", 3, "Who reads the click"),
-        ("c", 4096, "Does anything change for those who are read"),
+        ("b", 3, "Which tokens read the click"),
+        ("c", 4096, "Does this change the image tokens"),
         ("d", 0, "never gives a weight of exactly zero"),
         ("d", 64, "How many image tokens"),
         ("e", 4096, "Which other step changes the image tokens"),
         ("f", 8, "the tokens do not read each other"),
-        ("f", 0, "only one token asks another question"),
-        ("g", 131_712, "Its norm goes too"),
+        ("f", 0, "only one token has another query"),
+        ("g", 131_712, "Its norm counts too"),
         ("g", 131_968, "two numbers for each channel"),
         ("g", 263_680, "half the width"),
         ("g", 131_584, "have biases too"),
         ("g", 12, "Three projections"),
-        ("h", 1, "One comes in and serves all"),
-        ("h", 21, "as if the others were not there"),
-        ("d", 4095, "How many image tokens"),  # two that are on no list
-        ("h", -5, "as if the others were not there"),
+        ("h", 1, "One image is the input for all"),
+        ("h", 21, "independently of the others"),
+        ("d", 4095, "How many image tokens"),  # two that are not listed
+        ("h", -5, "independently of the others"),
         ("a", 1.0, "expected a whole number"),
         ("a", True, "expected a whole number"),
         ("c", ..., "still empty: c"),
@@ -59,9 +59,9 @@ def test_usual_mistake_is_recognised(mistake):
     def forward(self, queries, keys, query_pe, key_pe):
         return _variant(self, (queries, keys, query_pe, key_pe), mistake)
 
-    wrong = refusal(two_way_block.forward, with_forward(forward))
-    assert _MISTAKES[mistake] in str(wrong)
-    assert "target, yours, difference" in wrong.picture.alt
+    error = refusal(two_way_block.forward, with_forward(forward))
+    assert _MISTAKES[mistake] in str(error)
+    assert "target, yours, difference" in error.figure.alt
 
 
 def test_variant_without_a_mistake_is_the_block(capsys):
@@ -81,12 +81,12 @@ def tanh_at_the_end(self, *inputs, **named):
     return queries, keys.tanh()
 
 
-def softened(self, queries, keys, query_pe, key_pe):
+def with_smaller_encodings(self, queries, keys, query_pe, key_pe):
     queries, keys = right(self, queries, keys, 0.9 * query_pe, key_pe)
     return queries, keys
 
 
-def writes_into_inputs(self, queries, keys, query_pe, key_pe):
+def changes_its_inputs(self, queries, keys, query_pe, key_pe):
     result = right(self, queries, keys, query_pe, key_pe)
     queries += 1
     return result
@@ -96,13 +96,13 @@ def writes_into_inputs(self, queries, keys, query_pe, key_pe):
     ("function", "hint"),
     [
         (tanh_at_the_end, "none of the usual mistakes"),
-        (softened, "none of the usual mistakes"),
-        (writes_into_inputs, "written into"),
+        (with_smaller_encodings, "none of the usual mistakes"),
+        (changes_its_inputs, "changed in place"),
         (lambda self, queries, keys, query_pe, key_pe: (queries, keys), "none of the usual mistakes"),
         (lambda self, queries, keys, query_pe, key_pe: queries, "expected two results"),
-        (lambda self, queries, keys, query_pe, key_pe: (queries, keys, keys), "got 3 things"),
+        (lambda self, queries, keys, query_pe, key_pe: (queries, keys, keys), "got 3 results"),
         (lambda self, queries, keys, query_pe, key_pe: (keys, queries), "Queries and keys are exchanged"),
-        (lambda self, queries, keys, query_pe, key_pe: (queries[0], keys), "in the shape in which they came"),
+        (lambda self, queries, keys, query_pe, key_pe: (queries[0], keys), "the shapes of the inputs"),
         (lambda self, queries, keys, query_pe, key_pe: (1, keys), "expected a tensor"),
         (lambda self, queries, keys, query_pe, key_pe: (queries + keys, keys), "it fails with RuntimeError"),
         (lambda self, q, k: (q, k), "it fails with TypeError"),
@@ -111,7 +111,7 @@ def writes_into_inputs(self, queries, keys, query_pe, key_pe):
             "not finite",
         ),
         (lambda self, **inputs: (inputs["queries"], inputs["queries"]), "keys: .* Queries and keys are exchanged"),
-        (lambda self, **inputs: (inputs["queries"], inputs["keys"][:, :4]), "keys: .* Both leave in the shape"),
+        (lambda self, **inputs: (inputs["queries"], inputs["keys"][:, :4]), "keys: .* Both outputs have the shapes"),
     ],
 )
 def test_unlisted_mistake_fails(function, hint):
@@ -122,57 +122,61 @@ def test_unlisted_mistake_fails(function, hint):
 def test_other_parameters_and_an_instance_are_refused():
     with pytest.raises(WrongAnswer, match="keep its attentions"):
         two_way_block.forward(lambda **sizes: torch.nn.Linear(2, 2))
-    with pytest.raises(WrongAnswer, match="It is made like this"):
+    with pytest.raises(WrongAnswer, match="It is called like this"):
         two_way_block.forward(TwoWayAttentionBlock(8, 2))
     with pytest.raises(WrongAnswer, match="not yet called"):
         two_way_block.forward(3)
 
 
-# --- 3: let the codes into the values ---
+# --- 3: add the encodings to the values ---
 
 
-@pytest.mark.parametrize("mistake", _CODE_MISTAKES)
-def test_usual_mistake_with_the_code_is_recognised(mistake):
-    def answer(attention, v, code):
-        return _code_variant(attention, v, code, mistake)
+@pytest.mark.parametrize("mistake", _VALUES_MISTAKES)
+def test_usual_mistake_with_the_encoding_is_recognised(mistake):
+    def answer(attention, v, encoding):
+        return _values_variant(attention, v, encoding, mistake)
 
-    if mistake in ("out_proj", "weight not transposed"):  # they run only where the internal width is the outer one
+    if mistake in ("out_proj", "weight not transposed"):  # these run only where internal_dim is embedding_dim
 
-        def answer(attention, v, code, whole=answer):
+        def answer(attention, v, encoding, at_full_width=answer):
             narrow = attention.internal_dim != attention.embedding_dim
-            return solutions.values_with_code(attention, v, code) if narrow else whole(attention, v, code)
+            return (
+                solutions.values_with_encoding(attention, v, encoding)
+                if narrow
+                else at_full_width(attention, v, encoding)
+            )
 
-    assert _CODE_MISTAKES[mistake] in str(refusal(two_way_block.values_with_code, answer))
+    assert _VALUES_MISTAKES[mistake] in str(refusal(two_way_block.values_with_encoding, answer))
 
 
 @pytest.mark.parametrize(
     ("function", "hint"),
     [
-        (lambda attention, v, code: v + code.mean(), "none of the usual mistakes"),
-        (lambda attention, v, code: 2 * v, "none of the usual mistakes"),
-        (lambda attention, v, code: v + code, "it fails with RuntimeError"),
-        (lambda attention, v, code: attention.v_proj(code), "keeps the shape"),
-        (lambda attention, v, code: 3, "expected a tensor"),
+        (lambda attention, v, encoding: v + encoding.mean(), "none of the usual mistakes"),
+        (lambda attention, v, encoding: 2 * v, "none of the usual mistakes"),
+        (lambda attention, v, encoding: v + encoding, "it fails with RuntimeError"),
+        (lambda attention, v, encoding: attention.v_proj(encoding), "keeps the shape"),
+        (lambda attention, v, encoding: 3, "expected a tensor"),
         (lambda attention, v: v, "it fails with TypeError"),
-        (lambda attention, v, code: v * math.nan, "not finite"),
+        (lambda attention, v, encoding: v * math.nan, "not finite"),
     ],
 )
-def test_unlisted_mistake_with_the_code_fails(function, hint):
+def test_unlisted_mistake_with_the_encoding_fails(function, hint):
     with pytest.raises(WrongAnswer, match=hint):
-        two_way_block.values_with_code(function)
+        two_way_block.values_with_encoding(function)
 
 
-def test_writing_into_the_code_is_refused_and_into_the_values_is_not(capsys):
-    def into_the_values(attention, v, code):
-        v += solutions.values_with_code(attention, 0 * v, code)
+def test_writing_into_the_encoding_is_refused_and_into_the_values_is_not(capsys):
+    def into_the_values(attention, v, encoding):
+        v += solutions.values_with_encoding(attention, 0 * v, encoding)
         return v
 
-    def into_the_code(attention, v, code):
-        result = solutions.values_with_code(attention, v, code)
-        code *= 0
+    def into_the_encoding(attention, v, encoding):
+        result = solutions.values_with_encoding(attention, v, encoding)
+        encoding *= 0
         return result
 
-    two_way_block.values_with_code(into_the_values)
+    two_way_block.values_with_encoding(into_the_values)
     assert "passed" in capsys.readouterr().out
-    with pytest.raises(WrongAnswer, match="the code was written into"):
-        two_way_block.values_with_code(into_the_code)
+    with pytest.raises(WrongAnswer, match="the encoding was changed in place"):
+        two_way_block.values_with_encoding(into_the_encoding)

@@ -1,17 +1,17 @@
-"""What answers are tried on: the same numbers each time, and none taken from the reader's."""
+"""The inputs for judging: the same numbers each time, without a change of torch's global random state."""
 
 import pytest
 import torch
 from torch import nn
 
 from sam_edu import MLP, PromptEncoder
-from sam_edu.exercises.exercise import NotAttempted, WrongAnswer
-from sam_edu.exercises.trials import attentions, random, small_decoder, twins, with_random_weights
+from sam_edu.exercises.inputs import attentions, random, small_decoder, twins, with_random_weights
+from sam_edu.exercises.judging import NotAttempted, WrongAnswer
 from sam_edu.tracing import trace
 
 
 @pytest.fixture(autouse=True)
-def readers_random_numbers():
+def unchanged_random_state():
     torch.manual_seed(0)
     expected = torch.randn(3)
     torch.manual_seed(0)
@@ -29,7 +29,7 @@ def test_random_numbers_depend_on_the_seed_alone():
     assert random(3, 2, 4).shape == (2, 4)
 
 
-def test_every_parameter_and_buffer_is_drawn_anew():
+def test_every_parameter_and_buffer_is_random():
     first, again, other = (with_random_weights(make_encoder, seed).state_dict() for seed in (1, 1, 2))
     assert "pe_layer.positional_encoding_gaussian_matrix" in first
     for name, tensor in first.items():
@@ -45,7 +45,7 @@ def make_mlp(kind):
 
 
 def pair(answer):
-    return twins(MLP, answer, make_mlp, 1, made="It is made like this.", keep="its layers")
+    return twins(MLP, answer, make_mlp, 1, call="It is called like this.", keep="its layers")
 
 
 def test_twins_have_the_same_weights():
@@ -60,17 +60,17 @@ def test_twins_have_the_same_weights():
     ("answer", "message"),
     [
         (3, "expected your class, not yet called, got int"),
-        (nn.Identity(), "it fails with TypeError.*It is made like this"),
+        (nn.Identity(), "it fails with TypeError.*It is called like this"),
         (lambda *sizes: nn.Linear(2, 2), "not those of sam_edu.MLP: keep its layers"),
         (lambda *sizes: 3, "not those of sam_edu.MLP: keep its layers"),
     ],
 )
-def test_twin_that_cannot_be_is_refused(answer, message):
+def test_wrong_class_is_refused(answer, message):
     with pytest.raises(WrongAnswer, match=message):
         pair(answer)
 
 
-def test_twin_that_is_a_stub_is_not_attempted():
+def test_stub_class_is_not_attempted():
     with pytest.raises(NotAttempted):
         pair(lambda *sizes: None)
 
@@ -81,9 +81,9 @@ def test_small_decoder_decodes_and_its_seven_attentions_are_named_as_in_a_trace(
         masks, iou = decoder(**inputs)
     assert masks.shape == (2, 3, 12, 16)
     assert iou.shape == (2, 3)
-    found = attentions(decoder)
-    assert len(found) == 7
-    assert all(f"{name}.weights" in dict(t.items()) for name in found)
+    names = list(attentions(decoder))
+    assert len(names) == 7
+    assert all(f"{name}.weights" in dict(t.items()) for name in names)
 
 
 def test_attentions_of_a_model_are_those_of_its_decoder():

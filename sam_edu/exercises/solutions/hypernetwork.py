@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 07. Try first."""
+"""Solutions of the exercises of notebook 07. Try first."""
 
 import torch
 from torch import Tensor, nn
@@ -35,5 +35,5 @@ def masks_from(mlps: nn.ModuleList, tokens: Tensor, features: Tensor) -> Tensor:
 
 
 def signs_only(hyper_in: Tensor) -> Tensor:
-    """Of each weight its sign alone, times the mean size of its mask's weights."""
+    """The sign of each weight, times the mean absolute value of its mask's weights."""
     return hyper_in.sign() * hyper_in.abs().mean(dim=-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 05. Try first."""
+"""Solutions of the exercises of notebook 05. Try first."""
 
 import torch
 from torch import Tensor
@@ -31,21 +31,21 @@ NUMBERS: dict[str, dict[str, tuple[int, ...] | int]] = {
 
 
 class Solution(TwoWayTransformer):
-    """`TwoWayTransformer.forward` in seven lines."""
+    """`TwoWayTransformer.forward`, written out."""
 
     def forward(self, image_embedding: Tensor, image_pe: Tensor, point_embedding: Tensor) -> tuple[Tensor, Tensor]:
-        """Let the tokens and the image read each other, `depth` times, and the tokens once more."""
+        """Apply the blocks to tokens and image tokens, then the final attention from tokens to image tokens."""
         keys = image_embedding.flatten(2).transpose(1, 2)
         key_pe = image_pe.flatten(2).transpose(1, 2)
         queries = point_embedding
         for layer in self.layers:
             queries, keys = layer(queries, keys, query_pe=point_embedding, key_pe=key_pe)
-        read = self.final_attn_token_to_image(q=queries + point_embedding, k=keys + key_pe, v=keys)
-        return self.norm_final_attn(queries + read), keys
+        update = self.final_attn_token_to_image(q=queries + point_embedding, k=keys + key_pe, v=keys)
+        return self.norm_final_attn(queries + update), keys
 
 
 def cut(name: str, scores: Tensor) -> Tensor:
-    """The scores of an attention in which nobody reads a prompt's token any more."""
-    if name.endswith(("self_attn", "image_to_token")):  # here the tokens are read
+    """The scores of an attention in which the prompt's tokens get no weight."""
+    if name.endswith(("self_attn", "image_to_token")):  # here the tokens are the keys
         scores[..., 5:] = -torch.inf
     return scores

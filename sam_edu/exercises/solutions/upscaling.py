@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 06. Try first."""
+"""Solutions of the exercises of notebook 06. Try first."""
 
 from collections.abc import Mapping
 
@@ -19,11 +19,11 @@ SIZES: dict[str, int | tuple[int, ...]] = {
 
 
 def upscale(x: Tensor, w: Mapping[str, Tensor]) -> Tensor:
-    """Step (5) in nine lines: two products with pixel shuffles, one norm, two GELUs."""
+    """Step (5): two matrix products with pixel shuffles, one norm, two GELUs."""
 
     def double(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        painted = torch.einsum("bihw,ioyx->boyxhw", x, weight)
-        return F.pixel_shuffle(painted.flatten(1, 3), 2) + bias[:, None, None]
+        pixels = torch.einsum("bihw,ioyx->boyxhw", x, weight)
+        return F.pixel_shuffle(pixels.flatten(1, 3), 2) + bias[:, None, None]
 
     x = double(x, w["0.weight"], w["0.bias"])
     x = x - x.mean(1, keepdim=True)

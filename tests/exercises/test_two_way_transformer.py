@@ -1,4 +1,4 @@
-"""Notebook 05's exercises: stubs, solutions, the usual mistakes by name, and others."""
+"""The exercises of notebook 05: the usual mistakes by name, and others."""
 
 import math
 from functools import partial
@@ -9,8 +9,8 @@ from exercise_cases import refusal, with_entry, with_method
 
 from sam_edu import TwoWayTransformer
 from sam_edu.exercises import WrongAnswer, two_way_transformer
-from sam_edu.exercises import two_way_transformer_solutions as solutions
-from sam_edu.exercises.two_way_transformer import _CUTS, _MISTAKES, _READ, _columns, _true_numbers, _variant
+from sam_edu.exercises.solutions import two_way_transformer as solutions
+from sam_edu.exercises.two_way_transformer import _ATTENTIONS, _CUTS, _MISTAKES, _true_numbers, _variant, _with_columns
 
 with_forward = partial(with_method, TwoWayTransformer)
 
@@ -31,22 +31,22 @@ def test_solution_is_what_the_module_gives(case):
         ("a", "hs", (1, 6, 256), "Count the tokens again"),
         ("a", "hs", (1, 4096, 256), "these are exchanged"),
         ("a", "keys", (1, 7, 256), "these are exchanged"),
-        ("a", "keys", (1, 256, 64, 64), "The places stay a row"),
-        ("a", "weights", (1, 8, 4096, 7), "the tokens ask"),
+        ("a", "keys", (1, 256, 64, 64), "The positions stay a sequence"),
+        ("a", "weights", (1, 8, 4096, 7), "the tokens are the queries"),
         ("a", "weights", (1, 8, 7, 7), "not each other"),
         ("a", "weights", (1, 7, 4096), "four axes"),
-        ("a", "attentions", 6, "The last look"),
+        ("a", "attentions", 6, "The final attention"),
         ("a", "attentions", 3, "Three in each block"),
-        ("a", "parameters", 2 * 1_579_520 + 131_712, "The LayerNorm after the last look"),
-        ("a", "parameters", 2 * 1_579_520, "an attention of its own"),
+        ("a", "parameters", 2 * 1_579_520 + 131_712, "The LayerNorm after the final attention"),
+        ("a", "parameters", 2 * 1_579_520, "has its own parameters"),
         ("b", "keys", (1, 4096, 256), "How many prompt sets"),
         ("b", "parameters", 3 * 3_291_264, "serve all prompt sets"),
         ("c", "hs", (2, 7, 256), "Count the tokens again"),
         ("c", "keys", (2, 4096, 256), "The grid is another one"),
-        ("c", "attentions", 7, "one block more"),
-        ("c", "parameters", 3_291_264, "one block more"),
-        ("c", "keys", (2, 80, 256), "Ask for each axis"),  # three that are on no list
-        ("c", "hs", (3, 80, 256), "Ask for each axis"),
+        ("c", "attentions", 7, "one more block"),
+        ("c", "parameters", 3_291_264, "one more block"),
+        ("c", "keys", (2, 80, 256), "Name each axis"),  # three that are not listed
+        ("c", "hs", (3, 80, 256), "Name each axis"),
         ("c", "parameters", 12345, "Depth times a block"),
         ("a", "hs", "1, 7, 256", "expected a tuple of whole numbers"),
         ("a", "hs", 7, "expected a tuple of whole numbers"),
@@ -72,30 +72,30 @@ def right(self, image, pe, points):
     return solutions.Solution.forward(self, image, pe, points)
 
 
-def writes(self, image, pe, points):
+def changes_its_inputs(self, image, pe, points):
     result = right(self, image, pe, points)
     points += 1
     return result
 
 
-def five_tokens(self, image, pe, points):
+def up_to_nine_tokens(self, image, pe, points):
     return right(self, image, pe, points) if points.shape[1] < 10 else (0 * points, right(self, image, pe, points)[1])
 
 
 @pytest.mark.parametrize(
     ("function", "hint"),
     [
-        (lambda self, image, pe, points: right(self, image, pe, points)[0], "two tensors come out"),
-        (lambda self, image, pe, points: right(self, image, pe, points)[::-1], "the other way round"),
+        (lambda self, image, pe, points: right(self, image, pe, points)[0], "expected two tensors"),
+        (lambda self, image, pe, points: right(self, image, pe, points)[::-1], "the two results are exchanged"),
         (lambda self, image, pe, points: (points[:, :5], right(self, image, pe, points)[1]), "tokens: expected shape"),
-        (lambda self, image, pe, points: (points, image), "Leave the places in a row"),
-        (lambda self, image, pe, points: (points, image.flatten(2)), "Channels last"),
+        (lambda self, image, pe, points: (points, image), "Leave the positions flattened"),
+        (lambda self, image, pe, points: (points, image.flatten(2)), "The channels are the last axis"),
         (lambda self, image, pe, points: (3, 4), "expected a tensor"),
         (lambda self, image, pe, points: (3, image.flatten(2).mT), "tokens: expected a tensor, got int"),
         (lambda self, image, pe, points: (points, image.flatten(2).mT[:, :7]), r"got \(2, 7, 16\)\.$"),
         (lambda self, image, pe, points: self.layers[0](points, image, points, pe), "it fails with"),
-        (writes, "written into"),
-        (five_tokens, "more tokens"),
+        (changes_its_inputs, "changed in place"),
+        (up_to_nine_tokens, "more tokens"),
         (lambda self, image, pe, points: [0.5 * x for x in right(self, image, pe, points)], "none of the usual"),
         (lambda self, image, pe, points: right(self, image, 2 * pe, points), "none of the usual"),
         (lambda self, image, pe, points: [math.nan * x for x in right(self, image, pe, points)], "not finite"),
@@ -107,15 +107,15 @@ def test_unlisted_mistake_fails(function, hint):
 
 
 def test_outputs_exchanged_are_named_though_the_shapes_agree():
-    # In the second case there are as many tokens as places; the first tells them apart.
-    with pytest.raises(WrongAnswer, match="first the tokens, then the image tokens"):
+    # The second case has as many tokens as positions; in the first they differ.
+    with pytest.raises(WrongAnswer, match="return first the tokens, then the image tokens"):
         two_way_transformer.forward(with_forward(lambda self, *inputs: right(self, *inputs)[::-1]))
 
 
 def test_other_parameters_and_an_instance_are_refused():
     with pytest.raises(WrongAnswer, match="keep layers"):
         two_way_transformer.forward(lambda **sizes: torch.nn.Linear(2, 2))
-    with pytest.raises(WrongAnswer, match="It is made like this"):
+    with pytest.raises(WrongAnswer, match="It is called like this"):
         two_way_transformer.forward(TwoWayTransformer(2, 8, 2, 8))
     with pytest.raises(WrongAnswer, match="expected your class"):
         two_way_transformer.forward(3)
@@ -126,16 +126,16 @@ def test_other_parameters_and_an_instance_are_refused():
 
 def by_columns(where, value, columns):
     def answer(name, scores):
-        chosen = any(name.endswith(end) for end in _READ[where])
-        return _columns(scores, value, columns) if chosen else scores
+        chosen = any(name.endswith(end) for end in _ATTENTIONS[where])
+        return _with_columns(scores, value, columns) if chosen else scores
 
     return answer
 
 
 @pytest.mark.parametrize("number", range(len(_CUTS)))
 def test_usual_cut_is_recognised(number):
-    where, value, columns, hint = _CUTS[number]
-    assert hint in str(refusal(two_way_transformer.cut, by_columns(where, value, columns)))
+    *cut, hint = _CUTS[number]
+    assert hint in str(refusal(two_way_transformer.cut, by_columns(*cut)))
 
 
 def rows_cut(name, scores):
@@ -160,13 +160,13 @@ def nearly(name, scores):
 @pytest.mark.parametrize(
     ("function", "hint"),
     [
-        (rows_cut, "rows ask, columns are read"),
+        (rows_cut, "Rows are queries, columns are keys"),
         (after_softmax, "step \\(1\\) the columns"),
         (nearly, "exactly 0"),
         (lambda name, scores: scores[..., :5], "keeps the shape"),
         (lambda name, scores: 3, "expected a tensor"),
         (lambda scores: scores, "it fails with TypeError"),
-        (lambda name, scores: -scores, "step \\(1\\)"),  # two that are on no list
+        (lambda name, scores: -scores, "step \\(1\\)"),  # two that are not listed
         (lambda name, scores: solutions.cut(name, scores) * (2 if "final" in name else 1), "one by one"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Notebook 10's exercises: the usual mistakes by name, and others."""
+"""The exercises of notebook 10: the usual mistakes by name, and others."""
 
 import math
 
@@ -7,15 +7,15 @@ import torch
 from exercise_cases import refusal
 
 from sam_edu.exercises import make_it_fast
-from sam_edu.exercises import make_it_fast_solutions as solutions
 from sam_edu.exercises.make_it_fast import (
     _BEST_MISTAKES,
     _READ_MISTAKES,
     _best_variant,
     _costs,
-    _read_trial,
+    _read_inputs,
     _read_variant,
 )
+from sam_edu.exercises.solutions import make_it_fast as solutions
 
 # --- 1: predict the cost ---
 
@@ -27,18 +27,18 @@ def test_costs_are_worked_out():
 @pytest.mark.parametrize(
     ("key", "cost", "hint"),
     [
-        ("a", (7, 256), "a row of its own"),
+        ("a", (7, 256), "its own folded row"),
         ("a", (56, 128), "as wide as an image token"),
         ("a", (56, 16), "before folding"),
         ("a", (256, 56), "columns are channels"),
-        ("a", (8, 7, 256), "make two axes"),
+        ("a", (8, 7, 256), "there are two axes"),
         ("b", 268_435_456, "Twice too many"),
         ("b", 268_435_456 // 16, "That is one head"),
         ("c", 117_440_512, "counts the additions too"),
         ("c", 7_340_032, "per token and per head"),
         ("c", 3_670_016, "Folded rows are 256 wide"),
-        ("d", 128, "That is rows"),
-        ("d", 11, "prompt tokens"),
+        ("d", 128, "the number of rows"),
+        ("d", 11, "the number of prompt tokens"),
         ("d", 17, "both cost the same"),
         ("d", 32, "stay below 128"),
         ("e", 262_144, "four masks"),
@@ -47,13 +47,13 @@ def test_costs_are_worked_out():
         ("e", 65_536, "That is one mask"),
         ("f", (64, 8, 7, 4096), "the usual layout"),
         ("f", (8, 7, 4096), "That is one click"),
-        ("f", (448, 4096), "Heads stay apart"),
-        ("f", (3584, 4096), "Heads stay apart"),
+        ("f", (448, 4096), "The heads stay separate"),
+        ("f", (3584, 4096), "The heads stay separate"),
         ("g", 229_376, "four bytes"),
-        ("g", 114_688, "Every head"),
+        ("g", 114_688, "Each head has its own"),
         ("h", 256, "four bytes"),
-        ("h", 512, "a half's"),
-        ("b", 1, "Image tokens times the width"),  # two that are on no list
+        ("h", 512, "a float16 takes two"),
+        ("b", 1, "Image tokens times the input width"),  # two that are not listed
         ("f", (1, 1, 1), "all tokens of all clicks"),
         ("g", 917_504.0, "expected a whole number"),
     ],
@@ -67,40 +67,40 @@ def test_wrong_cost_fails_with_its_hint(key, cost, hint):
 
 @pytest.mark.parametrize("mistake", _READ_MISTAKES)
 def test_usual_mistake_is_recognised(mistake):
-    wrong = refusal(make_it_fast.read, lambda *inputs: _read_variant(*inputs, mistake))
-    assert _READ_MISTAKES[mistake] in str(wrong)
-    assert "target, yours, difference" in wrong.picture.alt
+    error = refusal(make_it_fast.read, lambda *inputs: _read_variant(*inputs, mistake))
+    assert _READ_MISTAKES[mistake] in str(error)
+    assert "target, yours, difference" in error.figure.alt
 
 
 def test_solution_is_the_attention_itself():
-    attention, q, keys, _ = _read_trial(2, 3, 4, 0)
+    attention, q, keys, _ = _read_inputs(2, 3, 4, 0)
     pe = torch.randn(1, 48, 32, generator=torch.Generator().manual_seed(3))
-    code = (pe @ attention.k_proj.weight.T).unflatten(2, (2, -1)).transpose(1, 2).mT
+    encodings = (pe @ attention.k_proj.weight.T).unflatten(2, (2, -1)).transpose(1, 2).mT
     with torch.no_grad():
-        want = attention(q=q, k=(keys + pe).expand(2, -1, -1), v=keys.expand(2, -1, -1))
-        torch.testing.assert_close(solutions.read(attention, q, keys, code), want)
+        target = attention(q=q, k=(keys + pe).expand(2, -1, -1), v=keys.expand(2, -1, -1))
+        torch.testing.assert_close(solutions.read(attention, q, keys, encodings), target)
 
 
-def projecting(attention, q, keys, code):
-    """Right, and not folded."""
+def not_folded(attention, q, keys, encodings):
+    """The right result, without folding."""
     heads = attention.num_heads
-    k = attention.k_proj(keys).unflatten(2, (heads, -1)).transpose(1, 2) + code.mT
+    k = attention.k_proj(keys).unflatten(2, (heads, -1)).transpose(1, 2) + encodings.mT
     v = attention.v_proj(keys).unflatten(2, (heads, -1)).transpose(1, 2)
-    few = attention.q_proj(q).unflatten(2, (heads, -1)).transpose(1, 2)
-    weights = (few @ k.mT / math.sqrt(few.shape[-1])).softmax(-1)
+    queries = attention.q_proj(q).unflatten(2, (heads, -1)).transpose(1, 2)
+    weights = (queries @ k.mT / math.sqrt(queries.shape[-1])).softmax(-1)
     return attention.out_proj((weights @ v).transpose(1, 2).flatten(2))
 
 
 @pytest.mark.parametrize(
     ("function", "hint"),
     [
-        (projecting, "image tokens are still projected"),
+        (not_folded, "image tokens are still projected"),
         (lambda *inputs: solutions.read(*inputs).tanh(), "none of the usual mistakes"),
         (lambda *inputs: solutions.read(*inputs).flip(1), "none of the usual mistakes"),
         (lambda *inputs: solutions.read(*inputs) * math.nan, "not finite"),
-        (lambda attention, q, keys, code: q[..., :16], "output projection is missing"),
-        (lambda attention, q, keys, code: q[None], "heads are still apart"),
-        (lambda attention, q, keys, code: q[:, :1, :3], "Print the shape"),
+        (lambda attention, q, keys, encodings: q[..., :16], "output projection is missing"),
+        (lambda attention, q, keys, encodings: q[None], "heads are still separate"),
+        (lambda attention, q, keys, encodings: q[:, :1, :3], "Print the shape"),
         (lambda *inputs: 3, "expected a tensor"),
         (lambda attention, q: q, "it fails with TypeError"),
         (3, "expected a function"),
@@ -111,26 +111,26 @@ def test_unlisted_mistake_fails(function, hint):
 
 
 def test_the_keys_bias_may_stay(capsys):
-    """It cancels in the softmax, so whoever keeps it is right as well."""
+    """It cancels in the softmax: an answer with it is right too."""
 
-    def with_key_bias(attention, q, keys, code):
+    def with_key_bias(attention, q, keys, encodings):
         bias = attention.k_proj.bias.view(1, attention.num_heads, -1, 1)
-        return solutions.read(attention, q, keys, code + bias)
+        return solutions.read(attention, q, keys, encodings + bias)
 
     make_it_fast.read(with_key_bias)
     assert "passed" in capsys.readouterr().out
 
 
-# --- 3: look at fewer places ---
+# --- 3: keep the best positions ---
 
 
 @pytest.mark.parametrize("mistake", _BEST_MISTAKES)
 def test_usual_mistake_with_the_best_is_recognised(mistake):
-    wrong = refusal(make_it_fast.only_best, lambda scores, keep: _best_variant(scores, keep, mistake))
-    assert _BEST_MISTAKES[mistake] in str(wrong)
+    error = refusal(make_it_fast.only_best, lambda scores, keep: _best_variant(scores, keep, mistake))
+    assert _BEST_MISTAKES[mistake] in str(error)
 
 
-def writes(scores, keep):
+def changes_its_input(scores, keep):
     return scores.masked_fill_(scores < scores.topk(keep).values[..., -1:], -math.inf)
 
 
@@ -140,9 +140,9 @@ def writes(scores, keep):
         (lambda scores, keep: solutions.only_best(scores, keep) / 2, "none of the usual mistakes"),
         (lambda scores, keep: solutions.only_best(scores.roll(1, -1), keep), "none of the usual mistakes"),
         (lambda scores, keep: torch.full_like(scores, -math.inf), "not finite"),
-        (lambda scores, keep: scores.topk(keep).values, "All places stay"),
+        (lambda scores, keep: scores.topk(keep).values, "The scores of all positions stay"),
         (lambda scores, keep: 3, "expected a tensor"),
-        (writes, "written into"),
+        (changes_its_input, "changed in place"),
         (lambda scores: scores, "it fails with TypeError"),
         ("x", "expected a function"),
     ],

@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 08. Try first."""
+"""Solutions of the exercises of notebook 08. Try first."""
 
 import torch
 from torch import Tensor
@@ -33,19 +33,19 @@ SHAPES: dict[str, dict[str, tuple[int, ...] | int]] = {
 def decode(
     decoder: MaskDecoder, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor, multimask_output: bool
 ) -> tuple[Tensor, Tensor]:
-    """Steps (0) to (8), with the parts of `decoder`: mask logits, and the predicted IoU of each."""
+    """Steps (0) to (8), with the modules of `decoder`: mask logits, and the predicted IoU of each."""
     learned = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(len(sparse), -1, -1)
     tokens, src = torch.cat([learned, sparse], dim=1), image + dense
     hs, keys = decoder.transformer(src, image_pe, tokens)
-    picture = decoder.output_upscaling(keys.mT.unflatten(2, src.shape[2:]))
+    features = decoder.output_upscaling(keys.mT.unflatten(2, src.shape[2:]))
     count = decoder.num_mask_tokens
     weights = torch.stack([decoder.output_hypernetworks_mlps[i](hs[:, 1 + i]) for i in range(count)], dim=1)
-    masks, iou = torch.einsum("bmc,bchw->bmhw", weights, picture), decoder.iou_prediction_head(hs[:, 0])
+    masks, iou = torch.einsum("bmc,bchw->bmhw", weights, features), decoder.iou_prediction_head(hs[:, 0])
     return (masks[:, 1:], iou[:, 1:]) if multimask_output else (masks[:, :1], iou[:, :1])
 
 
 def one_too_far(hs: Tensor) -> Tensor:
-    """The tokens after (6-1), so changed that each of the five output slots holds what the slot after it held."""
+    """The tokens after (6-1), where each of the five output slots holds what the next slot held."""
     new = hs.clone()
     new[:, :5] = hs[:, 1:6]
     return new

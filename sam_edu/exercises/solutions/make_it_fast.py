@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 10. Try first."""
+"""Solutions of the exercises of notebook 10. Try first."""
 
 import math
 
@@ -19,20 +19,20 @@ COSTS: dict[str, int | tuple[int, ...]] = {
 }
 
 
-def read(attention: Attention, q: Tensor, keys: Tensor, code: Tensor) -> Tensor:
+def read(attention: Attention, q: Tensor, keys: Tensor, encodings: Tensor) -> Tensor:
     """Step (2) with both foldings, for any number of prompt sets of one image."""
     heads = attention.num_heads
     k_weight, v_weight = (linear.weight.unflatten(0, (heads, -1)) for linear in (attention.k_proj, attention.v_proj))
-    few = attention.q_proj(q).unflatten(2, (heads, -1)).transpose(1, 2)
-    few = few / math.sqrt(few.shape[-1])
-    folded = few @ k_weight  # (sets, heads, tokens, dim)
-    scores = folded @ keys[0].T + few @ code
+    queries = attention.q_proj(q).unflatten(2, (heads, -1)).transpose(1, 2)
+    queries = queries / math.sqrt(queries.shape[-1])
+    folded = queries @ k_weight  # (sets, heads, tokens, dim)
+    scores = folded @ keys[0].T + queries @ encodings
     gathered = torch.softmax(scores, dim=-1) @ keys[0]
     values = (gathered @ v_weight.mT).transpose(1, 2).flatten(2)
     return attention.out_proj(values + attention.v_proj.bias)
 
 
 def only_best(scores: Tensor, keep: int) -> Tensor:
-    """The `keep` largest scores of each row; minus infinity in the place of the others."""
+    """The `keep` largest scores of each row; the others become minus infinity."""
     best = scores.topk(keep, dim=-1)
     return torch.full_like(scores, -math.inf).scatter(-1, best.indices, best.values)

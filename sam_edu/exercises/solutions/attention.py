@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 02. Try first."""
+"""Solutions of the exercises of notebook 02. Try first."""
 
 import math
 
@@ -43,7 +43,7 @@ class Solution(Attention):
     """`Attention.forward` in nine lines."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend from `q` to `k`, and gather from `v`."""
+        """Scaled dot-product attention with several heads."""
 
         def split(x: Tensor) -> Tensor:  # (batch, length, internal) -> (batch, heads, length, head width)
             return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
@@ -55,5 +55,5 @@ class Solution(Attention):
 
 
 def no_scale(attention: Attention, scores: Tensor) -> Tensor:
-    """The scores of this attention as they were before they were divided."""
+    """The scores of this attention without the scale."""
     return scores * math.sqrt(attention.internal_dim // attention.num_heads)

@@ -1,21 +1,21 @@
-"""What all exercises share: stubs, hints, pictures."""
+"""The judging of an answer: stubs, messages, hints, figures, and the recogniser."""
 
 import pytest
 import torch
 
 from sam_edu.exercises import Exercise, WrongAnswer
-from sam_edu.exercises.exercise import check_all_values, check_tensor_shape, check_values, recogniser, result_of
+from sam_edu.exercises.judging import check_all_values, check_tensor_shape, check_values, recogniser, result_of
 
 TARGET = torch.arange(6.0).reshape(2, 3)
 
 
 def judge(answer):
-    came = result_of(answer, 1, hint="Look again.")
-    check_tensor_shape("it", came, TARGET, "rows, columns", lambda yours: f"Found {yours.ndim} axes.")
-    check_values("it", came, TARGET, lambda yours: "Twice." if torch.equal(yours, 2 * TARGET) else "Unknown.")
+    result = result_of(answer, 1, hint="Look again.")
+    check_tensor_shape("it", result, TARGET, "rows, columns", lambda yours: f"Found {yours.ndim} axes.")
+    check_values("it", result, TARGET, lambda yours: "Twice." if torch.equal(yours, 2 * TARGET) else "Unknown.")
 
 
-double = Exercise("99.9 a test", judge, lambda x: TARGET)
+EXERCISE = Exercise("99.9 a test", judge, lambda x: TARGET)
 
 
 def not_implemented(x):
@@ -24,12 +24,12 @@ def not_implemented(x):
 
 @pytest.mark.parametrize("stub", [None, ..., lambda x: None, lambda x: ..., not_implemented])
 def test_stub_is_not_attempted(stub, capsys):
-    assert double(stub) is None
+    assert EXERCISE(stub) is None
     assert capsys.readouterr().out == "99.9 a test: not attempted\n"
 
 
 def test_right_answer_passes(capsys):
-    double(double.solution)
+    EXERCISE(EXERCISE.solution)
     assert capsys.readouterr().out == "99.9 a test: passed\n"
 
 
@@ -48,60 +48,60 @@ def test_right_answer_passes(capsys):
 )
 def test_wrong_answer_raises_with_a_hint(answer, message):
     with pytest.raises(WrongAnswer, match=message):
-        double(answer)
+        EXERCISE(answer)
 
 
 def test_wrong_values_are_drawn():
     with pytest.raises(AssertionError) as caught:
-        double(lambda x: TARGET + 1)
-    assert "target, yours, difference" in caught.value.picture.alt
-    assert caught.value.picture.png
+        EXERCISE(lambda x: TARGET + 1)
+    assert "target, yours, difference" in caught.value.figure.alt
+    assert caught.value.figure.png
 
 
-def test_wrong_shape_has_no_picture_and_an_error_keeps_its_cause():
+def test_wrong_shape_has_no_figure_and_an_error_keeps_its_cause():
     with pytest.raises(WrongAnswer) as caught:
-        double(lambda x: TARGET[0])
-    assert caught.value.picture is None
+        EXERCISE(lambda x: TARGET[0])
+    assert caught.value.figure is None
     with pytest.raises(WrongAnswer) as caught:
-        double(lambda x: 1 / 0)
+        EXERCISE(lambda x: 1 / 0)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-def test_picture_is_shown_in_a_notebook(monkeypatch):
+def test_figure_is_shown_in_a_notebook(monkeypatch):
     import IPython
     import IPython.display
 
-    shown = []
+    displayed = []
     monkeypatch.setattr(IPython, "get_ipython", lambda: object())
-    monkeypatch.setattr(IPython.display, "display", shown.append)
+    monkeypatch.setattr(IPython.display, "display", displayed.append)
     with pytest.raises(WrongAnswer) as caught:
-        double(lambda x: TARGET + 1)
-    assert shown == [caught.value.picture]
+        EXERCISE(lambda x: TARGET + 1)
+    assert displayed == [caught.value.figure]
 
 
 def test_rounding_is_no_mistake(capsys):
-    double(lambda x: TARGET * (1 + 1e-6))
+    EXERCISE(lambda x: TARGET * (1 + 1e-6))
     assert "passed" in capsys.readouterr().out
 
 
-def mistaken(mistake):
+def variant(mistake):
     if mistake == "unfit":
         raise RuntimeError("the mistake does not run on these shapes")
     return {"twice": 2 * TARGET, "other shape": TARGET[0], "also twice": 2 * TARGET}[mistake]
 
 
-def test_mistake_is_recognised_by_what_comes_out():
+def test_mistake_is_recognised_by_its_result():
     names = ("unfit", "other shape", "twice", "also twice")
-    looks = recogniser({name: f"This is {name}." for name in names}, mistaken, "Unknown.")
-    assert looks(2 * TARGET) == "This is twice."
-    assert looks(3 * TARGET) == "Unknown."
+    hint = recogniser({name: f"This is {name}." for name in names}, variant, "Unknown.")
+    assert hint(2 * TARGET) == "This is twice."
+    assert hint(3 * TARGET) == "Unknown."
 
 
-def test_mistake_with_two_outputs_has_both_of_them():
+def test_mistake_is_recognised_by_two_results_together():
     pairs = {"first": (2 * TARGET, TARGET), "second": (TARGET, 2 * TARGET), "both": (2 * TARGET, 2 * TARGET)}
-    looks = recogniser({name: f"This is {name}." for name in pairs}, pairs.__getitem__, "Unknown.")
+    hint = recogniser({name: f"This is {name}." for name in pairs}, pairs.__getitem__, "Unknown.")
     for name, pair in pairs.items():
         with pytest.raises(WrongAnswer, match=f"{'b' if name == 'second' else 'a'}: .* This is {name}.") as caught:
-            check_all_values(("a", "b"), pair, (TARGET, TARGET), looks)
-        assert caught.value.picture is not None
-    check_all_values(("a", "b"), (TARGET, TARGET), (TARGET, TARGET), looks)
+            check_all_values(("a", "b"), pair, (TARGET, TARGET), hint)
+        assert caught.value.figure is not None
+    check_all_values(("a", "b"), (TARGET, TARGET), (TARGET, TARGET), hint)

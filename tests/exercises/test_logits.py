@@ -1,4 +1,4 @@
-"""Notebook 09's exercises: the usual mistakes by name, and others (stubs and solutions: `test_every_exercise.py`)."""
+"""The exercises of notebook 09: the usual mistakes by name, and others."""
 
 import math
 
@@ -8,8 +8,8 @@ from exercise_cases import with_entry
 from torch.nn import functional as F
 
 from sam_edu.exercises import WrongAnswer, logits
-from sam_edu.exercises import logits_solutions as solutions
 from sam_edu.exercises.logits import _CASES, _FLAT, _inputs, _mistakes, _true_sizes
+from sam_edu.exercises.solutions import logits as solutions
 
 # --- 1: predict the sizes ---
 
@@ -22,34 +22,34 @@ def test_answers_are_those_of_the_verified_transform():
     ("case", "name", "value", "hint"),
     [
         ("a", "input_size", (1024, 768), "height first"),
-        ("a", "input_size", (1024, 1024), "Asked is the picture's size before it"),
+        ("a", "input_size", (1024, 1024), "The question is the size of the image before the padding"),
         ("c", "input_size", (204, 256), "nearest whole number"),
         ("a", "input_size", (480, 640), "longer side becomes"),
         ("a", "click", (80, 160), "A click is \\(x, y\\)"),
-        ("a", "click", (100, 50), "picture's own pixels"),
-        ("a", "click", (160, 106), "keeps its shape"),
+        ("a", "click", (100, 50), "image's own pixels"),
+        ("a", "click", (160, 106), "keeps its aspect ratio"),
         ("a", "low_res", (3, 256, 256), "first axis is missing"),
         ("a", "low_res", (256, 256), "Two axes are missing"),
         ("b", "low_res", (1, 1, 256, 256), "How many prompt sets"),
         ("a", "low_res", (1, 4, 256, 256), "how many are returned"),
         ("c", "masks", (2, 1, 160, 200), "How many prompt sets"),
-        ("a", "low_res", (1, 3, 192, 256), "same size for every picture"),
+        ("a", "low_res", (1, 3, 192, 256), "same size for every image"),
         ("a", "cut", (1, 3, 1024, 1024), "before the cut"),
         ("a", "cut", (1, 3, 256, 256), "enlarged to the model's square"),
         ("a", "cut", (1, 3, 480, 640), "before the last resizing"),
         ("b", "cut", (4, 1, 256, 1024), "height first"),
-        ("a", "masks", (1, 3, 768, 1024), "picture's own size"),
-        ("a", "on_picture", 65_536, "over the padding"),
-        ("a", "on_picture", 786_432, "not pixels of the model's square"),
-        ("a", "on_picture", 307_200, "not the picture's pixels"),
-        ("a", "on_picture", 147_456, "Of one mask"),
-        ("a", "on_picture", 12_345, "Which part of the square's height"),  # four that are on no list
+        ("a", "masks", (1, 3, 768, 1024), "image's own size"),
+        ("a", "on_image", 65_536, "over the padding"),
+        ("a", "on_image", 786_432, "not pixels of the model's square"),
+        ("a", "on_image", 307_200, "not the image's pixels"),
+        ("a", "on_image", 147_456, "the logits of one mask"),
+        ("a", "on_image", 12_345, "Which part of the square's height"),  # four that are not listed
         ("a", "click", (1, 2), "new width / old width"),
         ("a", "masks", (1, 3, 7, 7), "box by box"),
         ("a", "cut", (1, 3, 700, 1024), "box by box"),
         ("a", "click", "160, 80", "expected a tuple of whole numbers"),
         ("a", "click", (160.0, 80.0), "expected a tuple of whole numbers"),
-        ("a", "on_picture", 5e4, "expected a whole number"),
+        ("a", "on_image", 5e4, "expected a whole number"),
         ("a", "masks", ..., "still empty: masks in a"),
     ],
 )
@@ -58,17 +58,17 @@ def test_wrong_size_fails_with_its_hint(case, name, value, hint):
         logits.sizes(with_entry(solutions.SIZES, case, name, value))
 
 
-# --- 2: write the way back ---
+# --- 2: write the way back to the image ---
 
 
 @pytest.mark.parametrize("hint", list(_mistakes(*_inputs(_CASES[0]))))
 def test_usual_mistake_is_recognised(hint):
     with pytest.raises(WrongAnswer) as caught:
         logits.back(lambda *inputs: _mistakes(*inputs)[hint])
-    assert hint.strip() in str(caught.value)
+    assert hint in str(caught.value)
 
 
-right = solutions.to_picture
+right = solutions.to_image
 
 
 def sees_padding(low_res, side, size):
@@ -88,14 +88,14 @@ def sees_padding(low_res, side, size):
         (lambda x, side: x, "it fails with TypeError"),
         (lambda x, side, size: x @ torch.zeros(3), "it fails with RuntimeError"),
         (lambda x, side, size: math.nan * right(x, side, size), "not finite"),
-        (lambda x, side, size: 0.5 * right(x, side, size), "none of the usual"),  # three that are on no list
+        (lambda x, side, size: 0.5 * right(x, side, size), "none of the usual"),  # three that are not listed
         (lambda x, side, size: right(x, side, size) + 1, "none of the usual"),
         (lambda x, side, size: right(x.flip(-1), side, size), "none of the usual"),
-        (sees_padding, "over the padding must not be seen"),
+        (sees_padding, "over the padding must not change"),
         (
             lambda x, side, size: right(x, side, size)[..., :3],
             r"got \(2, 3, 12, 3\)\.$",
-        ),  # two of which nothing is known
+        ),  # for these two no hint fits
         (lambda x, side, size: torch.zeros(9, 3, side, 7), r"got \(9, 3, 32, 7\)\.$"),
     ],
 )
@@ -113,8 +113,8 @@ def test_something_else_than_a_function_fails():
 def test_other_ways_to_write_it_pass(capsys):
     def by_matrices(low_res, side, size):
         def matrix(new, old):
-            at = ((torch.arange(new) + 0.5) * old / new - 0.5).clamp(0, old - 1)
-            return (1 - (at[:, None] - torch.arange(old)).abs()).clamp(min=0)
+            source = ((torch.arange(new) + 0.5) * old / new - 0.5).clamp(0, old - 1)
+            return (1 - (source[:, None] - torch.arange(old)).abs()).clamp(min=0)
 
         height, width = (round(length * side / max(size)) for length in size)
         rows, columns = (
@@ -127,14 +127,14 @@ def test_other_ways_to_write_it_pass(capsys):
     assert "passed" in capsys.readouterr().out
 
 
-# --- 3: take the confidence away ---
+# --- 3: remove the confidence ---
 
 
 @pytest.mark.parametrize("number", range(len(_FLAT)))
 def test_usual_mistake_with_confidence_is_recognised(number):
-    wrong, hint = _FLAT[number]
+    mistake, hint = _FLAT[number]
     with pytest.raises(WrongAnswer) as caught:
-        logits.confidence(wrong)
+        logits.confidence(mistake)
     assert hint in str(caught.value)
 
 
@@ -149,7 +149,7 @@ def flat_where_small(x):
         (lambda x: 3, "expected a tensor"),
         (lambda x, y: x, "it fails with TypeError"),
         (lambda x: solutions.without_confidence(x).double(), "expected torch.float32"),
-        (lambda x: 2 * solutions.without_confidence(x), "Each number is 10"),  # two that are on no list
+        (lambda x: 2 * solutions.without_confidence(x), "Each number is 10"),  # two that are not listed
         (lambda x: solutions.without_confidence(x.flip(-1)), "Each number is 10"),
         (flat_where_small, "any number of axes"),
     ],

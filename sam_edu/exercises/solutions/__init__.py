@@ -1,0 +1,1 @@
+"""The solutions of the exercises: a module per topic, with the same name. Try first."""
