@@ -259,8 +259,8 @@ def _judge_upscale(answer: Any) -> None:
             x, w = _inputs(case)
             copy = x.clone()
             result, target = _result(answer, copy, w), _target(x, w)
-            hint = partial(_upscale_shape_hint, target)
-            check_tensor_shape("upscaled", result, target, "batch, channels, height, width", hint)
+            shape_hint = partial(_upscale_shape_hint, target)
+            check_tensor_shape("upscaled", result, target, "batch, channels, height, width", shape_hint)
             if not torch.equal(copy, x):
                 raise WrongAnswer("x was changed in place: make new tensors; the caller still needs the old one.")
         for case in _CASES:

@@ -118,7 +118,7 @@ def no_scale_in_cross(self, q, k, v):
     return finish(self, scores.softmax(-1), vh)
 
 
-def writes_into_inputs(self, q, k, v):
+def changes_its_inputs(self, q, k, v):
     result = solutions.Solution.forward(self, q, k, v)
     q *= 0
     return result
@@ -132,7 +132,7 @@ def writes_into_inputs(self, q, k, v):
         (naive_exp, "subtract each row's maximum"),
         (clamped, "with large scores"),
         (no_scale_in_cross, "no scale"),
-        (writes_into_inputs, "changed in place"),
+        (changes_its_inputs, "changed in place"),
         (lambda self, q, k, v: q, "none of the usual mistakes"),
         (lambda self, q, k, v: self.out_proj(q), "it fails with RuntimeError"),
         (lambda self, q, k, v: 3, "expected a tensor"),
