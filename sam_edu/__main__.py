@@ -1,4 +1,4 @@
-"""python -m sam_edu: is everything here, and does it work?"""
+"""python -m sam_edu: check that the installation is complete and works."""
 
 import hashlib
 import platform

@@ -1,4 +1,4 @@
-"""The decoder's floating point operations, counted by hand; a multiplication and an addition are 2."""
+"""Floating point operations (FLOPs) of the decoders, counted by hand; a multiplication and an addition are 2."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ SAM = Sizes()
 
 @dataclass(frozen=True)
 class Case:
-    """What is decoded. `images`: one for all prompt sets, or one each. `dense`: one mask prompt for each prompt set."""
+    """A decoding task. `images`: one for all prompt sets, or one each. `dense`: one mask prompt for each prompt set."""
 
     name: str
     batch: int
@@ -38,11 +38,11 @@ class Case:
     multimask: bool = True
     dense: bool = False
     images: int = 1
-    fresh: bool = False  # another image in every call, so that nothing is found again
+    fresh: bool = False  # another image in every call, so that nothing kept can be used again
 
 
 def plain_flops(case: Case, s: Sizes = SAM) -> int:
-    """Of Meta's decoder and ours: per prompt set the same, whatever the prompt sets have in common."""
+    """FLOPs of Meta's decoder and ours: the same per prompt set, shared image or not."""
     image_tokens, n = case.grid**2, 1 + s.masks + case.tokens
     cross = 2 * n * s.dim * s.inner + 2 * image_tokens * s.dim * s.inner + 2 * n * image_tokens * s.inner
     token_side = s.depth * _self_attention_and_mlp(n, s)
@@ -51,9 +51,9 @@ def plain_flops(case: Case, s: Sizes = SAM) -> int:
 
 
 def fast_flops(case: Case, s: Sizes = SAM) -> int:
-    """Of the fast decoder from its third call with the same image on, when it has kept all that it keeps.
+    """FLOPs of the fast decoder from its third call with the same image on, when it uses all that it keeps.
 
-    With several images, or a mask prompt for each prompt set, it writes the image tokens down.
+    With several images, or a mask prompt for each prompt set, it stores the image tokens.
     """
     image_tokens, n, chosen = case.grid**2, 1 + s.masks + case.tokens, s.masks - 1 if case.multimask else 1
     shared = case.batch == 1 or (not case.dense and case.images == 1)
@@ -78,7 +78,7 @@ def fast_flops(case: Case, s: Sizes = SAM) -> int:
     total += image_tokens * rows * s.dim + rows * s.dim**2 if shared else image_tokens * s.dim**2
     total += _upscaling(image_tokens, s) - image_tokens * s.dim**2 + _heads(image_tokens, chosen, s)
     chunks = -(-case.batch // max(1, CHUNK // image_tokens))
-    shifts = (s.depth + 1) * s.dim * s.inner + s.dim**2  # what the readers make of the norms' shifts
+    shifts = (s.depth + 1) * s.dim * s.inner + s.dim**2  # the shifts of the norms, projected
     return 2 * (case.batch * total + chunks * shifts)
 
 

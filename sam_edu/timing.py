@@ -1,4 +1,4 @@
-"""Times that can be compared: taken in turns in one process, as ratios, beside what the machine reaches at best."""
+"""Timing: calls measured in turns in one process, as ratios, beside the best that the machine reaches."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Ratio:
 
 
 class Stopwatch:
-    """Adds up where the time goes: `lap(name)` books what has passed since the last lap.
+    """A stopwatch: `lap(name)` adds the time since the last lap to that name.
 
     Attributes:
         seconds: by name, in the order of the names.
@@ -81,7 +81,7 @@ class Stopwatch:
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """Book the time since the last lap, or since the start."""
+        """Add the time since the last lap, or since the start."""
         now = time.perf_counter()
         self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
         self._last = now
@@ -121,7 +121,7 @@ def memory_rate(device: torch.device = CPU, megabytes: int = 128, rounds: int = 
 
 
 def machine(device: torch.device = CPU) -> list[str]:
-    """What the machine is: a line for the processor, one for torch and its threads, one for the GPU if it is used."""
+    """A description of the machine: a line each for the processor, torch with its threads, and the GPU if used."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -137,14 +137,14 @@ def machine(device: torch.device = CPU) -> list[str]:
 
 
 class Busy:
-    """Tells whether others used the machine meanwhile: by the load at the start, and by the time we had to wait."""
+    """Reports whether others used the machine meanwhile: by the load at the start, and by the time of waiting."""
 
     def __init__(self) -> None:
         self.load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
         self.wall, self.cpu = time.perf_counter(), time.process_time()
 
     def warnings(self, device: torch.device = CPU) -> list[str]:
-        """What speaks against trusting the times."""
+        """Reasons not to trust the times."""
         found = []
         cores = os.cpu_count() or 1
         if self.load > cores - 0.5:

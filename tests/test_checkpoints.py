@@ -22,6 +22,7 @@ import sam_edu
 from sam_edu import checkpoints, official
 from sam_edu import sam as sam_module
 from sam_edu.checkpoints import OFFICIAL
+from sam_edu.official.predictor import IMAGE_ENCODERS
 from sam_edu.sam import load_from_environment
 
 VARIABLE = "SAM_EDU_CHECKPOINT"
@@ -40,7 +41,7 @@ def small(monkeypatch):
     """The three models with small image encoders."""
     for name, (width, blocks) in SMALL.items():
         encoder = {"embed_dim": width, "depth": blocks, "num_heads": 2, "global_attn_indexes": ()}
-        monkeypatch.setitem(official._IMAGE_ENCODERS, name, encoder)
+        monkeypatch.setitem(IMAGE_ENCODERS, name, encoder)
         monkeypatch.setitem(OFFICIAL, name, dataclasses.replace(OFFICIAL[name], width=width, blocks=blocks))
 
 
@@ -105,7 +106,7 @@ def test_official_files_are_described():
 
 def test_widths_and_blocks_are_those_that_are_built():
     assert {name: (file.width, file.blocks) for name, file in OFFICIAL.items()} == {
-        name: (encoder["embed_dim"], encoder["depth"]) for name, encoder in official._IMAGE_ENCODERS.items()
+        name: (encoder["embed_dim"], encoder["depth"]) for name, encoder in IMAGE_ENCODERS.items()
     }
 
 
@@ -308,7 +309,7 @@ def test_missing_package_has_an_error_of_its_own(monkeypatch, tmp_path, name):
     def gone() -> Any:
         raise official.OfficialPackageMissingError("not there")
 
-    monkeypatch.setattr(official, "modeling", gone)
+    monkeypatch.setattr("sam_edu.official.predictor.modeling", gone)
     (tmp_path / "weights.pth").write_bytes(b"never read")
     with pytest.raises(
         official.OfficialPackageMissingError, match=f"{name} needs .*pip install segment-anything"

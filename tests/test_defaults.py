@@ -161,19 +161,19 @@ def small() -> sam.Sam:
         return sam.Sam(encoder, PromptEncoder(16, (4, 4), (32, 32), 4), decoder, image_size=32).eval()
 
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+RGB_IMAGE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 CLICK = {"point_coords": np.array([[10.0, 12.0]]), "point_labels": np.array([1])}
 
 
 def ready() -> Predictor:
     predictor = Predictor(small())
-    predictor.set_image(PICTURE)
+    predictor.set_image(RGB_IMAGE)
     return predictor
 
 
 def embed(**arguments: Any) -> Tensor:
     predictor = Predictor(small())
-    predictor.set_image(PICTURE, **arguments)
+    predictor.set_image(RGB_IMAGE, **arguments)
     return predictor.get_image_embedding()
 
 

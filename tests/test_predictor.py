@@ -16,7 +16,6 @@ from torch.utils._pytree import tree_leaves
 from sam_edu import official
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
 from sam_edu.predictor import NoImageError, Predictor
-from sam_edu.resize import ResizeLongestSide
 from sam_edu.sam import Sam
 from sam_edu.tracing import intervene, trace
 
@@ -292,17 +291,6 @@ def test_float64_model(sam: Sam) -> None:
 def result_of(predictor: Predictor) -> np.ndarray:
     predictor.set_image(random_image(48, 64))
     return predictor.predict(**CLICK, mask_input=logits(), return_logits=True)[0]
-
-
-def test_resizing_keeps_points_inside() -> None:
-    for height, width in SIZES:
-        transform = ResizeLongestSide(SIDE)
-        resized = transform.apply_image(random_image(height, width))
-        assert max(resized.shape[:2]) == SIDE
-        corner = transform.apply_coords(np.array([width, height]), (height, width))
-        np.testing.assert_allclose(corner, resized.shape[1::-1])
-        corner = transform.apply_coords_torch(torch.tensor([width, height]), (height, width))
-        np.testing.assert_allclose(corner, resized.shape[1::-1], rtol=1e-6)
 
 
 # Kinds of images

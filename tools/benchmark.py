@@ -158,7 +158,7 @@ class Decoders:
 
 
 def take_turns(calls: dict[str, Call], rounds: int, device: torch.device) -> dict[str, np.ndarray]:
-    """Times in seconds by name, one per round. The fast decoder is called once more first: it keeps things."""
+    """Times in seconds by name, one per round. The fast decoder is called once more first, as it keeps results."""
     if FAST in calls:
         calls[FAST]()
     return interleave(calls, rounds, device)
@@ -298,7 +298,7 @@ def main_section(decoders: Decoders, plan: Plan, peak: float) -> Iterator[str]:
 
 
 def unfavourable_section(decoders: Decoders, rounds: int) -> Iterator[str]:
-    """The points where the tricks help least."""
+    """The cases in which the fast decoder gains least."""
     rows = []
     for case in UNFAVOURABLE:
         # Short calls are cheap to repeat, and single ones say little.

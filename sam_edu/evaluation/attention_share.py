@@ -1,4 +1,4 @@
-"""Where the heads look: how much of a click token's attention lies on the clicked object, against chance."""
+"""The share of a click token's attention that lies on the clicked object, head by head, beside chance."""
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ CLICK_TOKEN = 5
 """Position of the first prompt token, after the IoU token and four mask tokens."""
 
 RING = (12.0, 48.0)
-"""Inner and outer radius in pixels of the ring around the click: a mere spot at the click scores nothing there."""
+"""Inner and outer radius in pixels of the ring around the click: attention at the click itself is outside."""
 
 
 @torch.no_grad()

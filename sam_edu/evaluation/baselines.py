@@ -1,4 +1,4 @@
-"""What needs no network: discs at the click, a box or an ellipse, a flood fill. Scores are judged beside these."""
+"""Baselines without a network: discs at the click, a box or an ellipse, a flood fill."""
 
 import itertools
 
@@ -46,7 +46,7 @@ def ellipse(box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def flood_fills(image: np.ndarray, click: np.ndarray, tolerances: tuple[int, ...] = FLOOD_TOLERANCES) -> np.ndarray:
-    """What hangs together with the clicked pixel and has nearly its colour.
+    """The connected region of the clicked pixel in which colours are nearly its own.
 
     Args:
         image: (height, width, 3) uint8; it is smoothed over 3 x 3 pixels first, as grain would stop the flood.

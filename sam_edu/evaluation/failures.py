@@ -1,4 +1,4 @@
-"""Where the model does worst, by a rule: the masks of the test scenes with the lowest scores."""
+"""The failures of the model, by a rule: the masks of the test scenes with the lowest scores."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The hand-outlined objects on photographs, asked for by click and by box, beside the baselines."""
+"""Scores on the hand-outlined objects of photographs, by click and by box, beside the baselines."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The scores of a model on scenes that training never saw: python -m sam_edu.evaluation.scores."""
+"""Scores of a model on held-out scenes: python -m sam_edu.evaluation.scores."""
 
 import argparse
 import json
@@ -34,7 +34,7 @@ CALIBRATION_BINS = (-np.inf, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, np.inf)
 
 @dataclass(frozen=True)
 class Target:
-    """What was measured on one mask of one test scene. Every score is an IoU at full resolution.
+    """The scores of one mask of one test scene. Every score is an IoU at full resolution.
 
     Attributes:
         scene: number of the scene.
@@ -210,7 +210,7 @@ def _evaluate_job(job: tuple[Path, Kind, int]) -> list[Target]:
 
 
 def interval(rows: list[Target], value: Callable[[Target], float], draws: int = 1000) -> tuple[float, float, float]:
-    """Mean, and the ends of a 95 % interval: scenes are drawn again with replacement, as masks of one belong together.
+    """Mean and 95 % interval, by bootstrap over the scenes, as the masks of one scene are not independent.
 
     Args:
         rows: the measurements; there must be at least one.

@@ -8,10 +8,10 @@ from PIL import Image
 from sam_edu.scenes.scene import Scene
 
 MAX_VALID = 3
-"""At most this many masks are right for one click: object, part, sub-part."""
+"""At most this many masks are valid for one click: object, part, sub-part."""
 
 LEVEL_SHARE = (0.38, 0.34, 0.28)
-"""How often a training prompt means an object, a part, a sub-part, where the scene has one."""
+"""How often the target of a training prompt is an object, a part, a sub-part, where the scene has one."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Families of slender things, and the night that they may stand in: what photographs have and the other scenes lack.
+"""Families of slender things, and night: photographs show them, the other scenes do not.
 
 A slender thing is six to twenty times as long as it is wide. Ordinary scenes, and with them the main test, were fixed
 before these families and stay as they were: slender scenes are a kind of their own, with a test of their own.

@@ -1,4 +1,4 @@
-"""Losses: masks (focal and dice, or balanced cross-entropy), the choice among several right answers, and IoU."""
+"""Losses: masks (focal and dice, or balanced cross-entropy), masks assigned to several valid targets, and IoU."""
 
 import itertools
 
@@ -53,7 +53,7 @@ def pairwise_mask_loss(
 def best_assignment(
     loss: Float[Tensor, "batch masks targets"], valid: Bool[Tensor, "batch targets"]
 ) -> Float[Tensor, "batch"]:
-    """Give each right answer a mask of its own, in the cheapest way.
+    """The cheapest assignment of a mask of its own to each valid target.
 
     An ambiguous click has one to three right answers. The masks that get none are not trained by it, so that each can
     become good at one kind of answer.
@@ -84,7 +84,7 @@ def pairwise_iou(
 def grouping_loss(
     embedding: Float[Tensor, "pixels width"], label: Float[Tensor, "pixels"] | Tensor
 ) -> Float[Tensor, ""]:
-    """Pixels of one mask should have similar embeddings, pixels of two masks different ones.
+    """Grouping loss: similar embeddings for pixels of one mask, different ones for pixels of two masks.
 
     Args:
         embedding: of pixels sampled from one image.

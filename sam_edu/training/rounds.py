@@ -23,10 +23,10 @@ THREE_MASKS_SHARE = 0.5
 STILL_ROUND_SHARE = 0.15
 """How often a later round brings the last logits without a new click (paper, appendix A: 2 rounds of 11)."""
 BARE_ROUND_SHARE = 0.3
-"""How often a later round brings its clicks without the last logits, as people click. The paper always gives them."""
+"""How often a later round has its clicks without the last logits, as when people click. The paper always gives them."""
 
 DEEPEST_SHARE = 0.5
-"""How often the clicks of a later round go to the deepest position of the error, as people correct."""
+"""How often the clicks of a later round go to the deepest position of the error, as when people correct."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Prompts:
 
 
 def set_grid(model: Sam, grid: int) -> None:
-    """Let the prompt encoder work for a grid of another size; its parameters do not depend on it."""
+    """Set the prompt encoder's grid to another size; its parameters do not depend on it."""
     model.prompt_encoder.image_embedding_size = (grid, grid)
     model.prompt_encoder.mask_input_size = (4 * grid, 4 * grid)
 

@@ -33,15 +33,15 @@ from sam_edu.training.validation import validate
 GROUPING_WIDTH, GROUPING_PIXELS, GROUPING_GRID = 16, 128, 32
 
 CHANGEABLE = ("steps", "hours", "validate_every", "validation_scenes")
-"""Settings that may be others when a run is resumed: how long it is to be, and how often it is looked at."""
+"""Settings that may change when a run is resumed: its length, and how often it is saved and validated."""
 
 Row = dict[str, float | int]
-"""What the log keeps of a step, by name."""
+"""The names of the numbers that the log keeps of a step."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run does. `steps` or `hours` bounds it: exactly one of the two.
+    """Settings of a run. `steps` or `hours` bounds it: exactly one of the two.
 
     `start` names a weights file to begin with. Such a run leaves out what a fresh model needs at first: the coarsest
     grid and the balanced loss.
@@ -296,7 +296,7 @@ class Trainer:
 
     @contextmanager
     def _until_interrupted(self) -> Iterator[threading.Event]:
-        """Turn Ctrl-C into an event, as a step that is cut off halfway leaves weights that no other run would have."""
+        """Turn Ctrl-C into an event, as a step cut off halfway would leave weights that no other run has."""
         interrupted = threading.Event()
 
         def stop(number: int, frame: object) -> None:
@@ -315,7 +315,7 @@ class Trainer:
             signal.signal(signal.SIGINT, before)
 
     def _in_any_process(self, here: bool) -> bool:
-        """Whether something is so in one of the processes: they stop at the same step."""
+        """Whether a flag is set in any process, so that all stop at the same step."""
         if self.world == 1:
             return here
         anywhere = torch.tensor(float(here), device=self.device)
@@ -371,7 +371,7 @@ class Trainer:
 
 
 def align_cross_attention(model: Sam) -> None:
-    """Let every cross-attention begin with k_proj equal to q_proj, so that like attends to like from the first step."""
+    """Start every cross-attention with k_proj equal to q_proj, so that similar vectors attend to each other."""
     for name, module in model.mask_decoder.named_modules():
         if isinstance(module, Attention) and "self_attn" not in name:
             module.k_proj.load_state_dict(module.q_proj.state_dict())
@@ -383,7 +383,7 @@ def export(model: Sam, path: Path) -> None:
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The same batch with its tensors elsewhere."""
+    """The same batch on another device."""
     moved: dict[str, Any] = {k: v.to(device) for k, v in vars(batch).items() if isinstance(v, Tensor)}
     return replace(batch, **moved)
 

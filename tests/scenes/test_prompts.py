@@ -175,7 +175,7 @@ def test_levels_that_a_scene_does_not_have_leave_their_share_to_the_others() -> 
     assert (prompts.target == 0).mean() == pytest.approx(LEVEL_SHARE[0] / (LEVEL_SHARE[0] + LEVEL_SHARE[1]), abs=0.05)
 
 
-def test_prompts_mean_what_they_say(nested: Scene) -> None:
+def test_prompts_fit_their_targets(nested: Scene) -> None:
     prompts = sample_prompt_sets(nested, 300, 0.5, np.random.default_rng(3))
     assert prompts.valid.shape == (300, MAX_VALID)
     assert prompts.is_box.any()

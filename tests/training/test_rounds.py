@@ -297,7 +297,7 @@ def test_plans_are_drawn_as_often_as_they_say() -> None:
         assert np.mean(drawn) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / len(drawn)))
 
 
-def test_clicks_of_a_round_go_to_the_deepest_place_where_the_plan_says_so(
+def test_clicks_of_a_round_go_to_the_deepest_position_where_the_plan_says_so(
     model: Sam, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[list[bool], bool]] = []
