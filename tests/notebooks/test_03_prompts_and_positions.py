@@ -1,4 +1,4 @@
-"""Notebook 03: what its prose builds on stands in its outputs (the form of all notebooks: `test_form.py`)."""
+"""Notebook 03: its outputs contain what its prose uses (the form of all notebooks: `test_form.py`)."""
 
 import re
 
@@ -7,7 +7,7 @@ from notebook_cells import Notebook
 NOTEBOOK = Notebook("03_prompts_and_positions")
 
 
-def test_the_table_of_tokens_says_what_the_decoder_takes() -> None:
+def test_the_table_of_tokens_has_the_shapes_of_the_decoder() -> None:
     rows = re.findall(r"^(.+?)\s+(\d+)\s+(\d+)\s+(\d+)  (\(.*\))$", NOTEBOOK.printed("count-code"), re.MULTILINE)
     table = {name: (int(sets), int(sparse), int(tokens)) for name, sets, sparse, tokens, _ in rows}
     assert table == {
@@ -23,18 +23,18 @@ def test_the_table_of_tokens_says_what_the_decoder_takes() -> None:
     }
 
 
-def test_it_leaves_the_matrix_as_it_was() -> None:
+def test_it_restores_the_matrix() -> None:
     assert NOTEBOOK.sources["read-matrix-other"].count("positional_encoding_gaussian_matrix.copy_(") == 2
-    assert "copy_(kept)" in NOTEBOOK.sources["read-matrix-other"]
+    assert "copy_(original)" in NOTEBOOK.sources["read-matrix-other"]
 
 
-def test_it_prints_what_its_prose_builds_on() -> None:
+def test_it_prints_what_its_prose_uses() -> None:
     for name in ("order-code", "padding-log2-code"):
         assert "rounding only" in NOTEBOOK.printed(name), name
-    read = re.findall(r"(negative|positive) clicks .* from (\S+) to (\S+)", NOTEBOOK.printed("kinds-space"))
-    ranges = {name: (float(low), float(high)) for name, low, high in read}
+    lines = re.findall(r"(negative|positive) clicks .* from (\S+) to (\S+)", NOTEBOOK.printed("kinds-space"))
+    ranges = {name: (float(low), float(high)) for name, low, high in lines}
     assert ranges["negative"][1] < ranges["positive"][0]
-    held = re.findall(r"(\d+) % of the masks hold their click", NOTEBOOK.printed("heads-off-print"))
-    assert int(held[0]) > 2 * int(held[1])  # with the codes of the places, and without
-    assert "label −1 gives the same mask at another place: True" in NOTEBOOK.printed("labels-masks")
+    shares = re.findall(r"(\d+) % of the masks hold their click", NOTEBOOK.printed("heads-off-print"))
+    assert int(shares[0]) > 2 * int(shares[1])  # with the encodings of the positions, and without
+    assert "label −1 gives the same mask at another position: True" in NOTEBOOK.printed("labels-masks")
     assert "labels 2 and 3 give the same mask: True" in NOTEBOOK.printed("labels-masks")

@@ -1,4 +1,4 @@
-"""Notebook 05: it runs with a checkpoint, and what its prose builds on stands in its outputs."""
+"""Notebook 05: it runs with a checkpoint, and its outputs contain what its prose uses."""
 
 import dataclasses
 import importlib
@@ -12,6 +12,7 @@ from notebook_cells import Notebook
 
 from sam_edu import official
 from sam_edu.checkpoints import ENVIRONMENT_VARIABLE, OFFICIAL
+from sam_edu.official.predictor import IMAGE_ENCODERS
 
 NOTEBOOK = Notebook("05_two_way_transformer")
 
@@ -20,13 +21,13 @@ NOTEBOOK = Notebook("05_two_way_transformer")
 def checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, torch.Tensor]:
     """A random checkpoint of Meta's layout, named by the environment; the image encoder alone is small."""
     encoder = {"embed_dim": 16, "depth": 1, "num_heads": 2, "global_attn_indexes": ()}
-    monkeypatch.setitem(official._IMAGE_ENCODERS, "vit_b", encoder)
+    monkeypatch.setitem(IMAGE_ENCODERS, "vit_b", encoder)
     monkeypatch.setitem(OFFICIAL, "vit_b", dataclasses.replace(OFFICIAL["vit_b"], width=16, blocks=1))
     build_sam: Any = importlib.import_module(official.modeling().__package__.rpartition(".")[0] + ".build_sam")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         sam = build_sam._build_sam(16, 1, 2, [])
-        for parameter in sam.parameters():  # zeros and ones would hide mistakes
+        for parameter in sam.parameters():  # zeros and ones can hide mistakes
             parameter.data += 0.02 * torch.randn_like(parameter)
     path = tmp_path / "sam_vit_b.pth"
     torch.save(sam.state_dict(), path)
@@ -42,66 +43,70 @@ def test_every_cell_runs_with_a_checkpoint(checkpoint: dict[str, torch.Tensor]) 
         except Exception as error:  # which cell it was
             pytest.fail(f"cell {name}: {type(error).__name__}: {error}")
     assert names["model"].image_size == 1024
-    # What the reader wrote holds the checkpoint's weights, and gave what sam_edu's and Meta's gave.
+    # The reader's class holds the checkpoint's weights; the cell compares it with sam_edu's and Meta's.
     prefix = "mask_decoder.transformer."
-    wanted = {key.removeprefix(prefix): value for key, value in checkpoint.items() if key.startswith(prefix)}
+    expected = {key.removeprefix(prefix): value for key, value in checkpoint.items() if key.startswith(prefix)}
     own = names["yours"].state_dict()
-    assert own.keys() == wanted.keys()
-    assert all(torch.equal(own[key], value) for key, value in wanted.items())
+    assert own.keys() == expected.keys()
+    assert all(torch.equal(own[key], value) for key, value in expected.items())
     assert names["t"]["tokens"].shape == (1, 7, 256)
 
 
 def test_ladder_uses_torch_alone() -> None:
     for name in NOTEBOOK.code:
-        if re.match(r"r\d", name) and name != "r2-picture":  # whose picture is the running example's
+        if re.match(r"r\d", name) and name != "r2-picture":  # its image is the running example's
             assert "sam_edu" not in NOTEBOOK.sources[name], name
             assert "official" not in NOTEBOOK.sources[name], name
 
 
-def test_recall_questions_and_ledger_are_there() -> None:
+def test_recall_questions_and_shape_table_are_there() -> None:
     assert "<b>Two questions from earlier notebooks</b>" in NOTEBOOK.sources["summary"]
     assert NOTEBOOK.sources["shape-table-code"].strip() == 't.shape_table("05")'
     assert len(re.findall(r"^\d\. ", NOTEBOOK.sources["summary"], re.MULTILINE)) == 5
 
 
-def test_branches_do_not_hear_of_each_other() -> None:
+def test_branches_do_not_depend_on_each_other() -> None:
     assert [line.rpartition(" ")[2] for line in NOTEBOOK.printed("read-order").splitlines()] == ["True", "True"]
 
 
-def test_what_stands_in_the_prompts_slots_after_the_last_look_makes_no_difference() -> None:
+def test_the_prompts_slots_after_the_last_look_have_no_effect() -> None:
     assert NOTEBOOK.printed("read-tokens").count("True") == 2
     assert "False" not in NOTEBOOK.printed("read-tokens")
 
 
-def test_codes_go_to_queries_and_keys_of_the_last_look_and_not_to_its_values() -> None:
-    told = [re.findall("True|False", line) for line in NOTEBOOK.printed("read-codes").splitlines()]
-    assert told == [["True", "False"], ["True", "False"], ["False", "True"]]
+def test_encodings_go_to_queries_and_keys_of_the_last_look_and_not_to_its_values() -> None:
+    results = [re.findall("True|False", line) for line in NOTEBOOK.printed("read-codes").splitlines()]
+    assert results == [["True", "False"], ["True", "False"], ["False", "True"]]
 
 
-def test_with_both_ways_closed_every_click_gives_the_same() -> None:
+def test_with_both_paths_closed_every_click_gives_the_same() -> None:
     lines = NOTEBOOK.printed("ex3-run").splitlines()
     assert [line.split()[1] for line in lines] == ["none", "(1)", "(4)", "both"]
-    told = [re.findall("True|False", line) for line in lines]  # the same keys, the same logits
-    assert told == [["False", "False"]] * 3 + [["True", "True"]]  # the news goes round at second hand through one door
+    results = [re.findall("True|False", line) for line in lines]  # the same keys, the same logits
+    assert results == [["False", "False"]] * 3 + [["True", "True"]]  # one open path suffices
 
 
 def test_every_parameter_is_named_and_counted() -> None:
     names = [line.split()[1] for line in NOTEBOOK.printed("names-code").splitlines()[:-1]]
-    kept = list(official.official_class("TwoWayTransformer")(2, 256, 8, 2048).state_dict())
-    assert names == [name for name in kept if not name.startswith("layers.1.")]
-    assert NOTEBOOK.printed("names-code").splitlines()[-1].startswith(f"{len(kept)} parameter tensors")
+    keys = list(official.official_class("TwoWayTransformer")(2, 256, 8, 2048).state_dict())
+    assert names == [name for name in keys if not name.startswith("layers.1.")]
+    assert NOTEBOOK.printed("names-code").splitlines()[-1].startswith(f"{len(keys)} parameter tensors")
     assert "3,291,264 numbers loaded" in NOTEBOOK.printed("same-yours")
 
 
 def test_a_sample_of_the_statistics_is_recomputed() -> None:
-    assert re.search(r"statistics\.recompute\(.*\n(.*\n)*assert ", NOTEBOOK.sources["stats-live"])
+    assert re.search(r"ablation\.recompute\(.*\n(.*\n)*assert ", NOTEBOOK.sources["stats-live"])
     order = list(NOTEBOOK.cells)
     for name in ("stats-alike", "stats-off", "stats-both", "stats-live"):
         assert order.index("trained") < order.index(name) < order.index("read")
 
 
-def test_what_is_shown_of_the_trained_model_is_chosen_by_rule() -> None:
-    for name, rule in (("apart-base-code", "apart.argmax()"), ("apart-picture", "randperm"), ("read-src", "argmax()")):
+def test_figures_of_the_trained_model_are_selected_by_rule() -> None:
+    for name, rule in (
+        ("apart-base-code", "distance.argmax()"),
+        ("apart-picture", "randperm"),
+        ("read-src", "argmax()"),
+    ):
         assert rule in NOTEBOOK.sources[name]
     assert "argsort" in NOTEBOOK.sources["off-extremes-code"]
     assert not re.search(r"\bhead \d|\bchannel \d", NOTEBOOK.prose(NOTEBOOK.between("trained", "exercises")))

@@ -1,4 +1,4 @@
-"""Notebook 06: what its prose builds on stands in its outputs (the form of all notebooks: `test_form.py`)."""
+"""Notebook 06: its outputs contain what its prose uses (the form of all notebooks: `test_form.py`)."""
 
 import re
 
@@ -8,7 +8,7 @@ NOTEBOOK = Notebook("06_upscaling")
 
 
 def test_the_ladder_computes_with_torch_alone() -> None:
-    """From rung 1 to the top no class of ours computes anything; tensors and weights are read, and assertions made."""
+    """From rung 1 to the top no class of `sam_edu` computes anything: the cells use tensors, weights and assertions."""
     names = list(NOTEBOOK.code)
     for name in names[names.index("r1") : names.index("same-count")]:
         source = NOTEBOOK.sources[name].replace("sam_edu.Predictor", "").replace("sam_edu.trace", "")
@@ -16,17 +16,17 @@ def test_the_ladder_computes_with_torch_alone() -> None:
 
 
 def test_the_ladder_shows_what_its_prose_says() -> None:
-    counted = re.findall(r"kernel (\d).*per pixel \[(.*)\]", NOTEBOOK.printed("r5-count"))
-    assert counted == [("2", "1"), ("3", "1, 2, 4"), ("4", "4")]
+    painters = re.findall(r"kernel (\d).*per pixel \[(.*)\]", NOTEBOOK.printed("r5-count"))
+    assert painters == [("2", "1"), ("3", "1, 2, 4"), ("4", "4")]
     assert "9 times the operations" in NOTEBOOK.printed("r5-cost")
-    assert "gives the picture back: False" in NOTEBOOK.printed("r4-transposed")
+    assert "gives the feature map back: False" in NOTEBOOK.printed("r4-transposed")
     assert set(re.findall(r"\d\.\d\d", NOTEBOOK.printed("r6-hand"))) == {"2.24"}
     assert re.findall(r"(True|False)", NOTEBOOK.printed("r7-equal")) == ["True", "False"]
     assert "lowest value -0.170" in NOTEBOOK.printed("r8-code")
     assert "off by at most 0.00047" in NOTEBOOK.printed("r8-code")
 
 
-def test_counts_are_those_of_meta() -> None:
+def test_counts_are_those_of_metas_decoder() -> None:
     assert re.findall(r"[\d,]+$", NOTEBOOK.printed("same-count"), re.MULTILINE) == ["65,600", "128", "8,224", "73,952"]
     assert "1.8%" in NOTEBOOK.printed("same-flops")
     assert "22%" in NOTEBOOK.printed("same-flops")
@@ -54,7 +54,7 @@ def test_the_parts_of_a_map_and_the_jumps_are_measured_beside_controls() -> None
     assert 0.9 < float(jumps[-1][1]) < 1.1
 
 
-def test_every_change_is_measured_and_drawn() -> None:
+def test_every_change_is_measured_and_in_the_figure() -> None:
     alt = NOTEBOOK.cells["held-out-picture"]["outputs"][-1]["metadata"]["image/png"]["alt"]
     changes = re.findall(r'^    "([^"]+)": with_layers', NOTEBOOK.sources["ways"], re.MULTILINE)
     assert changes[0] == "as it is"
@@ -63,6 +63,6 @@ def test_every_change_is_measured_and_drawn() -> None:
         assert name in alt
 
 
-def test_the_third_exercise_is_not_solved_before_it_is_set() -> None:
+def test_no_cell_before_the_third_exercise_solves_it() -> None:
     before = NOTEBOOK.between("title", "ex3-prose")
     assert not [name for name in before if "repeat_interleave(4, -1)" in NOTEBOOK.sources[name]]
