@@ -1,4 +1,4 @@
-"""Draw scenes beside their masks, the last two rows slender and unseen ones: python -m tools.draw_contact_sheet."""
+"""Draws scenes beside their masks, in the last two rows slender and unseen ones: `python -m tools.draw_contact_sheet`."""
 
 from pathlib import Path
 

@@ -89,7 +89,7 @@ def outputs_differ(old: list[NotebookNode], new: list[NotebookNode], share: floa
     for before, after in zip(old, new, strict=True):
         for mime, one in _contents(before).items():
             other = _contents(after)[mime]
-            differ = _pictures_differ if mime in ("image/png", "image/jpeg") else texts_differ
+            differ = _figures_differ if mime in ("image/png", "image/jpeg") else texts_differ
             difference = differ(one, other, share)
             if difference:
                 return f"{mime}: {difference}"
@@ -102,7 +102,7 @@ def _kind(output: NotebookNode) -> str:
 
 
 def _contents(output: NotebookNode) -> dict[str, str]:
-    """The parts of an output, as text by name; a picture's alt text is a part."""
+    """The parts of an output, as text by name; an image's alt text is a part."""
     if output.output_type == "stream":
         return {output.name: output.text}
     if output.output_type == "error":
@@ -163,7 +163,7 @@ def _shown(token: str) -> str:
     return token if len(token) <= 80 else token[:77] + "..."
 
 
-def _pictures_differ(old: str, new: str, share: float) -> str | None:
+def _figures_differ(old: str, new: str, share: float) -> str | None:
     before, after = _pixels(old), _pixels(new)
     if before.shape != after.shape:
         sizes = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (before, after)]
@@ -177,5 +177,5 @@ def _pictures_differ(old: str, new: str, share: float) -> str | None:
 
 
 def _pixels(data: str) -> np.ndarray:
-    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
-        return np.asarray(picture.convert("RGBA"), dtype=np.int16)
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        return np.asarray(image.convert("RGBA"), dtype=np.int16)

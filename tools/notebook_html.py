@@ -1,7 +1,7 @@
 """Executed notebooks as HTML pages that need nothing but a browser: no network, no scripts.
 
 nbconvert's own template loads MathJax, require.js and mermaid from other sites, and drops the figures' alt text. Here
-the scripts are left out, formulas become MathML, which every current browser shows by itself, pictures are put into the
+the scripts are left out, formulas become MathML, which every current browser shows by itself, images are put into the
 page, and their alt text is kept.
 """
 
@@ -27,7 +27,7 @@ from tools.notebook_format import label
 
 TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
-{% macro picture(output, mime) %}
+{% macro image(output, mime) %}
 <div class="jp-RenderedImage jp-OutputArea-output">
 <img src="data:{{ mime }};base64,{{ output.data[mime] }}" alt="{{ (output | get_metadata('alt', mime) or '') | e }}"
 {%- for side in ('width', 'height') if output | get_metadata(side, mime) %}
@@ -51,8 +51,8 @@ math[display="block"] { margin: 0.8em 0; }
 {% block body_header %}{{ super() }}
 <nav class="contents"><a href="index.html">All notebooks</a></nav>
 {% endblock %}
-{% block data_png %}{{ picture(output, 'image/png') }}{% endblock %}
-{% block data_jpg %}{{ picture(output, 'image/jpeg') }}{% endblock %}
+{% block data_png %}{{ image(output, 'image/png') }}{% endblock %}
+{% block data_jpg %}{{ image(output, 'image/jpeg') }}{% endblock %}
 {% block data_latex %}
 <div class="jp-RenderedLatex jp-OutputArea-output">{{ output.data['text/latex'] | markdown2html }}</div>
 {% endblock %}
@@ -137,12 +137,12 @@ class _Exporter(HTMLExporter):
 
 
 def to_html(notebook: NotebookNode, name: str, folder: Path) -> str:
-    """A page that holds the notebook; `folder` is where its relative paths to pictures start."""
+    """A page that holds the notebook; `folder` is where its relative paths to images start."""
     exporter = _Exporter(extra_loaders=[DictLoader({"offline.html.j2": TEMPLATE})], template_file="offline.html.j2")
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title(notebook, name)}})
     soup = BeautifulSoup(page, features="html.parser")
-    for picture in soup.find_all("img", src=True):
-        picture["src"] = _embedded(str(picture["src"]), folder)
+    for image in soup.find_all("img", src=True):
+        image["src"] = _embedded(str(image["src"]), folder)
     for link in soup.find_all("a", href=True):
         # Between notebooks; a notebook on another site keeps its address.
         link["href"] = re.sub(r"^([\w.-]+)\.ipynb(?=#|$)", r"\1.html", str(link["href"]))
@@ -150,7 +150,7 @@ def to_html(notebook: NotebookNode, name: str, folder: Path) -> str:
 
 
 def _embedded(source: str, folder: Path) -> str:
-    """A picture's file as a data URL; anything else stays and is reported by `remote_references` if it is remote."""
+    """An image's file as a data URL; anything else stays and is reported by `remote_references` if it is remote."""
     path = folder / source
     if ":" in source or not path.is_file():
         return source

@@ -38,7 +38,7 @@ def _cell_problems(cell: NotebookNode) -> Iterator[str]:
     if cell.cell_type == "markdown":
         yield from _markup_problems(cell.source)
         if _IMAGE_WITHOUT_ALT.search(cell.source):
-            yield "a picture has no alt text: write what is to be seen between the brackets of ![...](...)."
+            yield "an image has no alt text: write what is to be seen between the brackets of ![...](...)."
     if cell.cell_type != "code":
         return
     lines = code_lines(cell.source)
@@ -73,7 +73,7 @@ def _output_problems(output: NotebookNode) -> Iterator[str]:
 
 def _markup_problems(markup: str) -> Iterator[str]:
     if any(not _ALT_ATTRIBUTE.search(tag) for tag in _IMG_TAG.findall(markup)):
-        yield 'a picture has no alt text: write <img alt="what is to be seen" ...>.'
+        yield 'an image has no alt text: write <img alt="what is to be seen" ...>.'
 
 
 def _texts(output: NotebookNode) -> Iterator[str]:

@@ -205,7 +205,7 @@ class Runner:
             report.stale, report.rewritten = [], True
 
     def _prepare(self) -> None:
-        """Folders for the results, with the pictures beside the copies, where the notebooks look for them."""
+        """Folders for the results, with the images beside the copies, where the notebooks look for them."""
         self.copies.mkdir(parents=True, exist_ok=True)
         self.pages.mkdir(parents=True, exist_ok=True)
         if (self.project / "images").is_dir():

@@ -14,7 +14,7 @@ from PIL import Image
 
 @pytest.fixture(scope="session")
 def png() -> Callable[[np.ndarray], str]:
-    """Turns a picture (height, width, 3) into the text that a notebook stores."""
+    """Turns an image (height, width, 3) into the text that a notebook stores."""
 
     def encode(pixels: np.ndarray) -> str:
         buffer = io.BytesIO()

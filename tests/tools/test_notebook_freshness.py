@@ -68,8 +68,8 @@ def stale(with_output, shown):
 
 
 @pytest.fixture
-def picture():
-    """A smooth picture with noise in it, as of a feature map."""
+def image():
+    """A smooth image with noise in it, as of a feature map."""
     rows, columns = np.mgrid[0:200, 0:300]
     return 128 + 80 * np.sin(rows / 20)[..., None] * np.cos(columns / 30)[..., None] * np.array([1, 0.5, -0.5])
 
@@ -88,12 +88,12 @@ def plot(title="score 0.83", values=(1.0, 2.0, 0.5), cmap="viridis"):
     return np.asarray(Image.open(buffer).convert("RGB")).astype(float)
 
 
-def test_rounding_of_pixels_is_no_change(picture, png, stale):
-    noisy = picture.copy()
+def test_rounding_of_pixels_is_no_change(image, png, stale):
+    noisy = image.copy()
     rng = np.random.default_rng(0)
-    noisy[rng.random(picture.shape[:2]) < 0.1] += 2
+    noisy[rng.random(image.shape[:2]) < 0.1] += 2
     noisy[:5, 0] = 255 - noisy[:5, 0]  # five pixels on an edge tip over
-    assert stale(png(picture), png(noisy)) == []
+    assert stale(png(image), png(noisy)) == []
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_rounding_of_pixels_is_no_change(picture, png, stale):
         ("a shift", lambda p: p.__setitem__(slice(None), np.roll(p, 3, axis=1))),
     ],
 )
-def test_changed_picture_is_found(name, change, picture, png, stale):
-    changed = picture.copy()
+def test_changed_figure_is_found(name, change, image, png, stale):
+    changed = image.copy()
     change(changed)
-    found = stale(png(picture), png(changed))
+    found = stale(png(image), png(changed))
     assert len(found) == 1, name
     assert "the figure has changed" in found[0]
 
@@ -120,14 +120,14 @@ def test_changed_plot_is_found(change, png, stale):
     assert "the figure has changed" in stale(png(plot()), png(plot(**change)))[0]
 
 
-def test_each_tolerance_of_pixels_ends_where_it_says(picture, png, stale):
-    """On the limit a picture is the same; one step beyond it is another."""
-    picture = picture.round()
+def test_each_tolerance_of_pixels_ends_where_it_says(image, png, stale):
+    """On the limit an image is the same; one step beyond it is another."""
+    image = image.round()
 
     def off_by(amount, rows, columns, channels=slice(0, 1)):
-        changed = picture.copy()
+        changed = image.copy()
         changed[rows, columns, channels] += amount
-        return stale(png(picture), png(changed)) != []
+        return stale(png(image), png(changed)) != []
 
     assert not off_by(16, slice(0, 30), 0)
     assert not off_by(17, slice(0, 20), 0)
@@ -136,7 +136,7 @@ def test_each_tolerance_of_pixels_ends_where_it_says(picture, png, stale):
     assert off_by(2, slice(None), slice(None), slice(0, 2))
 
 
-def test_notes_beside_a_picture_that_are_no_alt_text_are_not_compared(with_output):
+def test_notes_beside_a_figure_that_are_no_alt_text_are_not_compared(with_output):
     def noted(**metadata):
         output = {"output_type": "display_data", "data": {"text/html": "<b>1</b>"}, "metadata": metadata}
         return with_output(output).cells[0].outputs
@@ -160,12 +160,12 @@ def test_long_differences_are_shortened():
     assert texts_differ("a" * 80, "b" * 81) == f"`{'a' * 80}` was expected, and `{'b' * 77}...` came out."
 
 
-def test_figure_of_another_size_is_found(picture, png, stale):
-    assert "had 300 x 200 pixels and now has 299 x 200" in stale(png(picture), png(picture[:, 1:]))[0]
+def test_figure_of_another_size_is_found(image, png, stale):
+    assert "had 300 x 200 pixels and now has 299 x 200" in stale(png(image), png(image[:, 1:]))[0]
 
 
-def test_changed_alt_text_is_found(with_output, shown, png, picture):
-    data = png(picture)
+def test_changed_alt_text_is_found(with_output, shown, png, image):
+    data = png(image)
     found = staleness(with_output(shown("image/png", data, "a cat")), with_output(shown("image/png", data, "a dog")))
     assert "alt text of image/png: `a cat` was expected" in found[0]
 

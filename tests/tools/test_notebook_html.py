@@ -9,7 +9,7 @@ from tools.notebook_html import formula_problems, index_html, remote_references,
 
 @pytest.fixture(scope="module")
 def page(make_notebook, shown, printed, png, tmp_path_factory):
-    """A page with everything that notebooks hold: formulas, pictures, links, figures, tables."""
+    """A page with everything that notebooks hold: formulas, images, links, figures, tables."""
     import nbformat
     import numpy as np
 
@@ -51,10 +51,10 @@ def test_dollars_that_are_no_formulas_stay(page):
     assert "<code>$HOME</code>" in page
 
 
-def test_pictures_are_in_the_page_with_their_alt_text(page):
-    pictures = BeautifulSoup(page, "html.parser").find_all("img")
-    assert [picture["alt"] for picture in pictures] == ["a cat", "again", "a black square"]
-    assert all(picture["src"].startswith("data:image/png;base64,") for picture in pictures)
+def test_images_are_in_the_page_with_their_alt_text(page):
+    images = BeautifulSoup(page, "html.parser").find_all("img")
+    assert [image["alt"] for image in images] == ["a cat", "again", "a black square"]
+    assert all(image["src"].startswith("data:image/png;base64,") for image in images)
 
 
 def test_links_lead_to_pages(page):

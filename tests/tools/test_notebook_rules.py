@@ -22,11 +22,11 @@ def test_good_notebook_has_no_problems(with_output, printed, shown):
         ("image/png", "iVBORw0KGgo=", "a figure has no alt text"),
         ("image/jpeg", "iVBORw0KGgo=", "a figure has no alt text"),
         ("image/svg+xml", "<svg></svg>", "a drawing has no alt text"),
-        ("text/html", "<img src='x'>", "a picture has no alt text"),
-        ("text/html", "<img src='x' alt=' '>", "a picture has no alt text"),
+        ("text/html", "<img src='x'>", "an image has no alt text"),
+        ("text/html", "<img src='x' alt=' '>", "an image has no alt text"),
     ],
 )
-def test_pictures_need_alt_text(mime, data, message, with_output, shown):
+def test_images_need_alt_text(mime, data, message, with_output, shown):
     found = problems(with_output(shown(mime, data, alt=None)))
     assert len(found) == 1
     assert message in found[0]
@@ -39,10 +39,10 @@ def test_empty_alt_text_is_none(alt, with_output, shown):
 
 
 @pytest.mark.parametrize("prose", ["![](../images/a.png)", '<img src="../images/a.png">'])
-def test_pictures_in_prose_need_alt_text(prose, make_notebook):
+def test_images_in_prose_need_alt_text(prose, make_notebook):
     found = problems(normalise(make_notebook(("markdown", f"# Title\n\n{prose}"))))
     assert len(found) == 1
-    assert "markdown cell 1 (# Title): a picture has no alt text" in found[0]
+    assert "markdown cell 1 (# Title): an image has no alt text" in found[0]
 
 
 def test_stderr_and_warnings_are_problems(with_output, printed):

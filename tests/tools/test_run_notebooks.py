@@ -18,7 +18,7 @@ from PIL import Image
 buffer = io.BytesIO()
 Image.new("RGB", (64, 48), "red").save(buffer, "png")
 data = base64.b64encode(buffer.getvalue()).decode()
-display({"image/png": data}, raw=True, metadata={"image/png": {"alt": "a red picture"}})
+display({"image/png": data}, raw=True, metadata={"image/png": {"alt": "a red image"}})
 """
 GOOD = [
     ("markdown", "# A good one\n\n![a cat](../images/cat.txt)"),
@@ -30,7 +30,7 @@ GOOD = [
     "os.environ['OMP_NUM_THREADS'], os.environ['IPYTHONDIR'] != os.path.expanduser('~/.ipython')",
 ]
 FAILING = ["before = 1", "def halve(x):\n    return x / 0\n\nhalve(before)", "print('never reached')"]
-CARELESS = ["import warnings\nwarnings.warn('careful', stacklevel=1)", FIGURE.replace("a red picture", "")]
+CARELESS = ["import warnings\nwarnings.warn('careful', stacklevel=1)", FIGURE.replace("a red image", "")]
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_results_are_under_build(first_run, project):
     index = (project / "build" / "html" / "index.html").read_text()
     assert 'href="00_good.html">A good one<' in index
     page = (project / "build" / "html" / "00_good.html").read_text()
-    assert 'alt="a red picture"' in page
+    assert 'alt="a red image"' in page
     assert "http://" not in re.sub(r'xmlns="[^"]*"', "", page.split("<main>")[1])
 
 

@@ -186,22 +186,22 @@ def test_it_says_what_it_does(project, monkeypatch, capsys):
     folder, _ = project
     monkeypatch.setattr(setup_environment, "find_python", lambda: (["python3.12"], (3, 12)))
     setup_environment.main([])
-    said = capsys.readouterr().out
-    assert "Creating .venv with Python 3.12." in said
-    assert "The environment is ready" in said
-    assert "unfinished" not in said
+    printed = capsys.readouterr().out
+    assert "Creating .venv with Python 3.12." in printed
+    assert "The environment is ready" in printed
+    assert "unfinished" not in printed
     (folder / "constraints.txt").write_text("torch==1.2.4\n")
     setup_environment.main([])
-    said = capsys.readouterr().out
-    assert "the project's requirements have changed" in said
-    assert "Creating" not in said
+    printed = capsys.readouterr().out
+    assert "the project's requirements have changed" in printed
+    assert "Creating" not in printed
 
 
 def test_what_cannot_be_done_ends_with_status_1_and_the_reason(project, monkeypatch, capsys):
     monkeypatch.setattr(setup_environment, "probe", lambda command: None)
     assert setup_environment.main([]) == 1
-    said = capsys.readouterr().err
-    assert "The environment could not be set up. It needs Python 3.11 to 3.13" in said
+    printed = capsys.readouterr().err
+    assert "The environment could not be set up. It needs Python 3.11 to 3.13" in printed
 
 
 @pytest.mark.parametrize(
