@@ -1,4 +1,4 @@
-"""Pictures of attention weights: over tokens, and over the picture."""
+"""Figures of attention weights: over tokens, and over the image."""
 
 import math
 from collections.abc import Sequence
@@ -34,13 +34,13 @@ def token_matrix(
     *,
     titles: Sequence[str] | None = None,
     title: str = "",
-    row_label: str = "this token reads ...",
+    row_label: str = "this token attends to ...",
     column_label: str = "... this token",
     label: str = "weight",
     digits: int | None = None,
     middle: Number | None = None,
 ) -> Figure:
-    """Labelled matrices, one panel each: who reads whom, or any table of positive numbers.
+    """Attention weights among tokens as labelled matrices, one panel each; or any tables of positive numbers.
 
     Args:
         values: (panels, rows, columns).
@@ -52,7 +52,7 @@ def token_matrix(
         column_label: the name of the horizontal one.
         label: the name of what the colours show.
         digits: write each value into its cell, with so many digits after the point.
-        middle: what is neither much nor little: white, what lies above it is red, what lies below it blue.
+        middle: the value drawn white; what lies above it is red, what lies below it blue.
     """
     columns = rows if columns is None else columns
     values = as_array("values", values, ("panels", len(rows), len(columns)))
@@ -90,8 +90,8 @@ def token_matrix(
             axes.spines[:].set_visible(False)
             if digits is not None:
                 for y, x in np.ndindex(values[i].shape):
-                    place = float(norm(values[i, y, x]))
-                    dark = place < 0.6 if middle is None else abs(place - 0.5) > 0.33
+                    level = float(norm(values[i, y, x]))
+                    dark = level < 0.6 if middle is None else abs(level - 0.5) > 0.33
                     axes.text(
                         x,
                         y,
@@ -104,14 +104,15 @@ def token_matrix(
         figure.supylabel(row_label, fontsize=9.5)
         figure.supxlabel(column_label, fontsize=9.5)
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.9, aspect=22, pad=0.02, label=label)
-    said = []
+    details = []
     for name, one in zip(titles, values, strict=True):
         where = name_largest(one, [f"{row} / {column}" for row in rows for column in columns])
-        said.append(f"{name} {where} {one.max():.{2 if digits is None else digits}f}".strip())
+        details.append(f"{name} {where} {one.max():.{2 if digits is None else digits}f}".strip())
     return Figure(
         figure,
         f"{title or 'Matrices'}: {count} {'matrix' if count == 1 else 'matrices'} of {len(rows)} rows"
-        f" ({', '.join(rows)}) by {len(columns)} columns ({', '.join(columns)}). Largest {label}: {'; '.join(said)}.",
+        f" ({', '.join(rows)}) by {len(columns)} columns ({', '.join(columns)}). Largest"
+        f" {label}: {'; '.join(details)}.",
     )
 
 
@@ -126,16 +127,16 @@ def attention_over_image(
     ticks: bool = False,
     title: str = "",
 ) -> Figure:
-    """Where each map looks: the picture, then one panel per map, each from zero to its own maximum. A ring: the click.
+    """Attention maps: the image, then a panel per map, each from zero to its own maximum. A ring: the click.
 
     Args:
-        weights: (maps, height, width), or (maps, pixels) of a square grid: one attention map per head or token.
+        weights: (maps, height, width), or (maps, image_tokens) of a square grid: one attention map per head or token.
         image: (height, width, 3).
         titles: one per map; "head 0", "head 1" by default.
-        points: clicks (clicks, 2) as (x, y) in the picture's pixels.
+        points: clicks (clicks, 2) as (x, y) in the image's pixels.
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
-        outlines: masks (masks, height, width) of the picture's size whose edges help to find one's way.
-        ticks: four ticks that point at the click, and leave the place itself free, in place of the ring.
+        outlines: masks (masks, height, width) of the image's size whose edges help to find one's way.
+        ticks: four ticks that point at the click, and leave the position itself free, in place of the ring.
         title: what this is.
     """
     image, clicks, maps = as_image(image), as_clicks(points, labels), as_maps("weights", weights)
@@ -151,7 +152,7 @@ def attention_over_image(
         grid = list(figure.subplots(down, across, squeeze=False).flat)
         first, shown = grid[0], grid[: count + 1]
         draw_image(first, image, panel)
-        first.set_title("the picture\n")
+        first.set_title("the image\n")
         for axes in grid[count + 1 :]:
             axes.set_axis_off()
         for i in range(count):
@@ -180,14 +181,14 @@ def attention_over_image(
                 draw_rings(axes, clicks)
         bar = figure.colorbar(drawn, ax=shown[1:], shrink=0.8, aspect=20, pad=0.015, ticks=[0.0, 0.5, 1.0])
         bar.set_label("weight / the panel's max")
-    said = []
+    details = []
     for name, one in zip(titles, maps, strict=True):
-        said.append(f"{name} at {brightest(one, width, height)}")
+        details.append(f"{name} at {brightest(one, width, height)}")
     where = f" with {prompts_in_words(clicks)}" if clicks else ""
     return Figure(
         figure,
-        f"{title or 'Attention'}: the picture{where}, and {count} heat maps of where the attention"
-        f" goes. Brightest places as (x, y): {listed(said)}.",
+        f"{title or 'Attention'}: the image{where}, and {count} heat maps of the attention"
+        f" weights. Brightest positions as (x, y): {listed(details)}.",
     )
 
 
@@ -200,14 +201,14 @@ def who_is_heard(
     limit: Number | None = None,
     title: str = "",
 ) -> Figure:
-    """For each place of the picture, how its attention is shared among the tokens, and who gets most.
+    """For each image token, the shares of its attention that the tokens get, and the token with the largest share.
 
     Args:
-        weights: (tokens, height, width), or (tokens, pixels) of a square grid.
+        weights: (tokens, height, width), or (tokens, image_tokens) of a square grid.
         names: one per token.
         outlines: masks (masks, height, width) whose edges help to find one's way.
         points: clicks (clicks, 2) as (x, y) in the outlines' pixels.
-        limit: the colours end here; by default at the largest share. The same for two pictures that are compared.
+        limit: the colours end here; by default at the largest share. The same for two images that are compared.
         title: what this is.
     """
     maps, clicks = as_maps("weights", weights), as_clicks(points, None)
@@ -235,16 +236,16 @@ def who_is_heard(
             else:
                 colours = ListedColormap([token_colour(name) for name in names])
                 axes.imshow(winner, cmap=colours, vmin=-0.5, vmax=count - 0.5, extent=extent, interpolation="nearest")
-                axes.set_title("who is heard most")
+                axes.set_title("largest share")
             draw_edges(axes, edges, 0.8, 0.8)
             draw_rings(axes, clicks)
             bare(axes)
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.8, aspect=26, pad=0.015, label="share of the attention")
-    said = [f"{name} on {100 * part:.0f} %" for name, part in zip(names, shares, strict=True) if part > 0]
+    details = [f"{name} on {100 * part:.0f} %" for name, part in zip(names, shares, strict=True) if part > 0]
     return Figure(
         figure,
-        f"{title or 'Who is heard'}: one heat map per token of the share of each place's attention that it gets, and a"
-        f" map of the token with the largest share: {listed(said)} of the places.",
+        f"{title or 'Shares of attention'}: one heat map per token of the share of each image token's attention, and a"
+        f" map of the token with the largest share: {listed(details)} of the positions.",
     )
 
 

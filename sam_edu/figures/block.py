@@ -1,4 +1,4 @@
-"""Pictures of the two-way block: its structure, what each step moves, and masks when it is built otherwise."""
+"""Figures of the two-way block: its structure, how far each step moves the vectors, and masks of changed blocks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,43 +41,43 @@ from sam_edu.figures.kit.words import brightest, listed
 
 def block_diagram(
     tokens: int = 7,
-    pixels: int = 4096,
+    image_tokens: int = 4096,
     *,
     dim: int = 256,
     mlp_dim: int = 2048,
     first: bool = True,
 ) -> Figure:
-    """The two-way block, its four steps with what each reads, adds and normalises.
+    """Diagram of the two-way block: its four steps, with residuals and norms.
 
     Args:
         tokens: number of tokens.
-        pixels: number of image tokens.
+        image_tokens: number of image tokens.
         dim: width of both.
         mlp_dim: inner width of the MLP.
-        first: whether it is block 0, whose step (1) has neither code nor residual.
+        first: whether it is block 0, whose step (1) has neither positional encoding nor residual.
     """
     with theme():
         figure, axes = canvas(374)
         axes.text(8, 20, f"The two-way block, {'layers.0' if first else 'layers.1'}", fontsize=13, fontweight="bold")
         draw_key(axes, 300, 16, "tokens", TOKEN)
         draw_key(axes, 378, 16, "image tokens", IMAGE)
-        _code_mark(axes, 486, 16)
-        axes.text(498, 16, "code added to q and k", fontsize=9, color=SOFT, va="center")
+        _encoding_mark(axes, 486, 16)
+        axes.text(498, 16, "PE added to q and k", fontsize=9, color=SOFT, va="center")
         axes.plot([640, 668], [16, 16], color=SOFT, linewidth=1.2, linestyle=(0, (4, 2)))
-        axes.text(674, 16, "residual: what was there, added again", fontsize=9, color=SOFT, va="center")
+        axes.text(674, 16, "residual: the input, added to the output", fontsize=9, color=SOFT, va="center")
         top, low = 138, 288
         draw_text(axes, 32, top - 17, f"{tokens} × {dim}", 8, SOFT)
-        draw_text(axes, 32, low - 17, f"{pixels} × {dim}", 8, SOFT)
+        draw_text(axes, 32, low - 17, f"{image_tokens} × {dim}", 8, SOFT)
         draw_text(axes, 36, top + 18, "queries", 9.5, TOKEN[1], bold=True)
         draw_text(axes, 36, low + 18, "keys", 9.5, IMAGE[1], bold=True)
         steps = (
-            (154, top, "(1)", "tokens read\neach other", "norm1", TOKEN, ("q", "k"), "queries_1"),
-            (394, top, "(2)", "tokens read\nthe image", "norm2", TOKEN, ("q", "k"), "queries_2"),
+            (154, top, "(1)", "self-attention\namong tokens", "norm1", TOKEN, ("q", "k"), "queries_1"),
+            (394, top, "(2)", "tokens attend\nto the image", "norm2", TOKEN, ("q", "k"), "queries_2"),
             (620, top, "(3)", f"MLP, each alone\n{dim} → {mlp_dim} → {dim}", "norm3", TOKEN, (), "queries_3"),
-            (770, low, "(4)", "image reads\nthe tokens", "norm4", IMAGE, ("q", "k"), "keys_4"),
+            (770, low, "(4)", "image attends\nto the tokens", "norm4", IMAGE, ("q", "k"), "keys_4"),
         )
         starts = {"(1)": 10, "(2)": 284, "(3)": 510, "(4)": 10}
-        for x, y, address, text, norm, colours, coded, result in steps:
+        for x, y, address, text, norm, colours, encoded, result in steps:
             bare_first = first and address == "(1)"
             wide = 118 if address == "(3)" else 92
             draw_box(axes, x, y, wide, f"{address}\n{text}", colours, height=68, size=8.8)
@@ -92,42 +92,44 @@ def block_diagram(
                 _residual(axes, x - wide / 2 - 22, plus, y)
             draw_box(axes, after, y, 48, norm, GREY, height=30, size=8.8)
             draw_text(axes, after + 4, y - 27, result, 8.5, SOFT)
-            if coded and not bare_first:
-                _code_mark(axes, x + wide / 2 - 14, y - 21)
+            if encoded and not bare_first:
+                _encoding_mark(axes, x + wide / 2 - 14, y - 21)
         if first:
-            draw_text(axes, 154, top - 60, "block 0: no code,\nno residual", 8.8, ENCODING)
+            draw_text(axes, 154, top - 60, "block 0: no PE,\nno residual", 8.8, ENCODING)
         draw_arrow(axes, [(745, top), (984, top)])
         draw_text(axes, 958, top - 17, f"{tokens} × {dim}", 8, SOFT)
         draw_arrow(axes, [(906, low), (984, low)])
-        draw_text(axes, 958, low - 17, f"{pixels} × {dim}", 8, SOFT)
+        draw_text(axes, 958, low - 17, f"{image_tokens} × {dim}", 8, SOFT)
         draw_arrow(axes, [(394, low), (394, top + 34)], "keys and\nvalues", (401, (top + low) / 2 + 24), "left")
         draw_arrow(axes, [(770, top), (770, low - 34)], "keys and\nvalues", (777, (top + low) / 2 - 4), "left")
         for dot in ((394, low), (770, top)):
             draw_junction(axes, *dot)
         note = (
-            "Codes go to queries and keys, never to values. Every tensor has one more axis in front: the prompt sets."
+            "PE: positional encoding, for queries and keys, never for values. Every tensor has one more axis in front:"
+            " the prompt sets."
         )
         draw_text(axes, 500, 356, note, 8.5, SOFT)
     return Figure(
         figure,
-        f"Diagram of the two-way block, block {0 if first else 1}. {tokens} tokens and {pixels} image tokens of width"
-        f" {dim} come in. (1) The tokens read each other, then norm1"
-        f"{'; here without positional codes and without a residual' if first else ', with codes and a residual'}."
-        " (2) The tokens read the image, with codes; what was there is added, then norm2. (3) An MLP on each token,"
-        f" {dim} to {mlp_dim} to {dim}, added, then norm3. (4) The image reads the tokens of step (3), with codes;"
-        " added, then norm4. Both streams leave in the shape in which they came.",
+        f"Diagram of the two-way block, block {0 if first else 1}. {tokens} tokens and {image_tokens} image tokens of"
+        f" width {dim} come in. (1) Self-attention among tokens, then norm1"
+        f"{'; here without' if first else ', with'} positional encodings and"
+        f"{' without' if first else ''} a residual."
+        " (2) The tokens attend to the image, with positional encodings; residual, then norm2. (3) An MLP on each"
+        f" token, {dim} to {mlp_dim} to {dim}, residual, then norm3. (4) The image attends to the tokens of step (3),"
+        " with positional encodings; residual, then norm4. Both streams keep their shapes.",
     )
 
 
 def _residual(axes: Axes, start: Number, plus: Number, y: Number) -> None:
-    """The dashed way around a step."""
+    """The dashed residual path around a step."""
     over = y - 58
     corners = [(start, y), (start, over), (plus, over), (plus, y - 9)]
     draw_path(axes, corners, head=10, linestyle=(0, (4, 2)))
     draw_junction(axes, start, y)
 
 
-def _code_mark(axes: Axes, x: Number, y: Number) -> None:
+def _encoding_mark(axes: Axes, x: Number, y: Number) -> None:
     axes.scatter([x], [y], s=85, c="white", edgecolors=ENCODING, linewidths=1.4, zorder=5)
     axes.scatter([x], [y], s=14, c=ENCODING, zorder=6)
 
@@ -135,20 +137,21 @@ def _code_mark(axes: Axes, x: Number, y: Number) -> None:
 def moves_in_the_plane(
     panels: Mapping[str, tuple[Any, Any, Any]],
     *,
-    names: tuple[str, str] = ("token", "place"),
+    names: tuple[str, str] = ("token", "image token"),
     title: str = "",
 ) -> Figure:
-    """Vectors of two numbers that read others and move: an arrow from where each was to where it went.
+    """Vectors of two numbers before and after they attend to others: an arrow from before to after.
 
     Args:
-        panels: per panel title (before, after, read), each (vectors, 2): the movers before and after, and whom they
-            read, who stay. In the first panel the movers bear the first of `names`, in the second the other, in turns.
-        names: of the movers of the first panel, and of those whom they read.
+        panels: per panel title (before, after, read), each (vectors, 2): the vectors that move, before and after, and
+            those that they attend to, which stay. In the first panel the first of `names` moves, in the second
+            the other, and so on in turns.
+        names: of the vectors that move in the first panel, and of those that they attend to.
         title: what this is.
     """
     if not panels:
         raise ValueError("panels: expected at least one, got none")
-    said = []
+    details = []
     with theme():
         figure = titled(title, 300, min(WIDTH, 330 * len(panels) + 30))
         row = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
@@ -165,8 +168,8 @@ def moves_in_the_plane(
                 arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.5, "shrinkA": 4, "shrinkB": 4}
                 axes.annotate("", end, start, arrowprops=arrow)
                 way = (end - start) / max(float(np.linalg.norm(end - start)), 1e-9)
-                place: dict[str, Any] = {"textcoords": "offset points", "ha": "right" if way[0] > 0 else "left"}
-                axes.annotate(f"{mover} {j}", start, tuple(-9 * way), va="center", color=colour, fontsize=8.5, **place)
+                offset: dict[str, Any] = {"textcoords": "offset points", "ha": "right" if way[0] > 0 else "left"}
+                axes.annotate(f"{mover} {j}", start, tuple(-9 * way), va="center", color=colour, fontsize=8.5, **offset)
             for j, one in enumerate(read):
                 axes.annotate(f"{stays} {j}", one, (6, -13), textcoords="offset points", color=other, fontsize=8.5)
             axes.set_title(name)
@@ -174,8 +177,10 @@ def moves_in_the_plane(
             axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
             axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
             how_far = np.linalg.norm(after - before, axis=1)
-            said.append(f"{name}: {listed([f'{mover} {j} moves by {far:.2f}' for j, far in enumerate(how_far)])}")
-    return Figure(figure, f"{title or 'Moves'}: vectors as points, an arrow from before to after. {'; '.join(said)}.")
+            details.append(f"{name}: {listed([f'{mover} {j} moves by {far:.2f}' for j, far in enumerate(how_far)])}")
+    return Figure(
+        figure, f"{title or 'Moves'}: vectors as points, an arrow from before to after. {'; '.join(details)}."
+    )
 
 
 def before_and_after(
@@ -189,13 +194,13 @@ def before_and_after(
     limit: Number = 90,
     title: str = "",
 ) -> Figure:
-    """The tokens before and after a step, on one colour scale, and beside them how far each went.
+    """The tokens before and after a step, on one colour scale, and beside them how far each moved.
 
     Args:
         before: (tokens, channels).
         after: (tokens, channels).
         names: one per token.
-        moved: (tokens,), how far each went.
+        moved: (tokens,), how far each moved.
         order: the channels' numbers in the order to draw them in.
         label: how that is measured.
         limit: where the bars' axis ends at least.
@@ -205,8 +210,8 @@ def before_and_after(
     after = as_array("after", after, before.shape)
     names = as_names("names", names, len(before))
     moved = as_array("moved", moved, (len(before),)).astype(float)
-    places = list(range(before.shape[1])) if order is None else [int(i) for i in order]
-    if sorted(places) != list(range(before.shape[1])):
+    channels = list(range(before.shape[1])) if order is None else [int(i) for i in order]
+    if sorted(channels) != list(range(before.shape[1])):
         raise ValueError(f"order: expected each number from 0 to {before.shape[1] - 1} once")
     top = strongest(np.concatenate([before, after]), 0.99)
     with theme():
@@ -214,12 +219,12 @@ def before_and_after(
         first, second, bars = figure.subplots(1, 3, sharey=True, gridspec_kw={"width_ratios": [4, 4, 2]})
         for axes, one, name in ((first, before, "before"), (second, after, "after")):
             norm = signed_norm(top)
-            drawn = axes.imshow(one[:, places], cmap=SIGNED, norm=norm, aspect="auto", interpolation="nearest")
-            axes.hlines(np.arange(1, len(names)) - 0.5, -0.5, len(places) - 0.5, color="white", linewidth=2)
+            drawn = axes.imshow(one[:, channels], cmap=SIGNED, norm=norm, aspect="auto", interpolation="nearest")
+            axes.hlines(np.arange(1, len(names)) - 0.5, -0.5, len(channels) - 0.5, color="white", linewidth=2)
             axes.set_title(name)
             axes.set_xlabel("channel" if order is None else "channel, sorted")
             axes.set_xticks(
-                [] if order is not None else range(0, len(places), max(1, 10 ** (len(str(len(places))) - 1)))
+                [] if order is not None else range(0, len(channels), max(1, 10 ** (len(str(len(channels))) - 1)))
             )
             axes.spines[:].set_visible(False)
             axes.tick_params(length=0)
@@ -232,14 +237,14 @@ def before_and_after(
         for y, value in enumerate(moved):
             bars.annotate(f"{value:.0f}", (value, y), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
         bars.set_xlim(0, 1.18 * max(float(limit), float(moved.max())))
-        bars.set_title("how far it went")
+        bars.set_title("how far it moved")
         bars.set_xlabel(label)
         bars.tick_params(axis="y", length=0)
-    said = [f"{name} {value:.0f}" for name, value in zip(names, moved, strict=True)]
+    details = [f"{name} {value:.0f}" for name, value in zip(names, moved, strict=True)]
     return Figure(
         figure,
         f"{title or 'Before and after'}: two matrices of {before.shape[0]} tokens by {before.shape[1]} channels, before"
-        f" and after the step, and bars of how far each token went, {label}: {listed(said)}.",
+        f" and after the step, and bars of how far each token moved, {label}: {listed(details)}.",
     )
 
 
@@ -253,14 +258,14 @@ def change_over_image(
     label: str = "angle (degrees)",
     title: str = "",
 ) -> Figure:
-    """How far each place went, as heat maps on one scale from zero, beside the picture. A ring: a click.
+    """How far each image token moved, as heat maps on one scale from zero, beside the image. A ring: a click.
 
     Args:
-        maps: (maps, height, width), or (maps, pixels) of a square grid.
+        maps: (maps, height, width), or (maps, image_tokens) of a square grid.
         image: (height, width, 3).
         titles: one per map.
-        points: clicks (clicks, 2) as (x, y) in the picture's pixels.
-        outlines: masks (masks, height, width) of the picture's size whose edges help to find one's way.
+        points: clicks (clicks, 2) as (x, y) in the image's pixels.
+        outlines: masks (masks, height, width) of the image's size whose edges help to find one's way.
         label: how the change is measured.
         title: what this is.
     """
@@ -274,7 +279,7 @@ def change_over_image(
         figure = titled(title, panel * height / width + 36, panel * (len(shown) + 1) + 100)
         first, *rest = figure.subplots(1, len(shown) + 1, squeeze=False)[0]
         draw_image(first, image, panel)
-        first.set_title("the picture\n")
+        first.set_title("the image\n")
         draw_prompts(first, clicks, size=70)
         extent = (-0.5, width - 0.5, height - 0.5, -0.5)
         for axes, one, name in zip(rest, shown, titles, strict=True):
@@ -285,12 +290,13 @@ def change_over_image(
         for axes in (first, *rest):
             bare(axes)
         figure.colorbar(drawn, ax=rest, shrink=0.8, aspect=18, pad=0.015, label=label)
-    said = []
+    details = []
     for name, one in zip(titles, shown, strict=True):
-        said.append(f"{name}: mean {one.mean():.0f}, most ({one.max():.0f}) at {brightest(one, width, height)}")
+        details.append(f"{name}: mean {one.mean():.0f}, most ({one.max():.0f}) at {brightest(one, width, height)}")
     return Figure(
         figure,
-        f"{title or 'Change'}: the picture, and heat maps of how far each place went, {label}. {'; '.join(said)}.",
+        f"{title or 'Change'}: the image, and heat maps of how far each image token moved, {label}."
+        f" {'; '.join(details)}.",
     )
 
 
@@ -305,55 +311,55 @@ def masks_by_way(
 ) -> Figure:
     """The same prompt decoded in several ways: a row per mask, a column per way, its IoU with the reference above it.
 
-    The picture is drawn paler than it is, so that the masks stand out.
+    The image is drawn pale, so that the masks stand out.
 
     Args:
         image: (height, width, 3).
         ways: per way its masks (masks, height, width), of zeros and ones.
-        reference: the masks as they should be, drawn as dashed lines.
+        reference: the masks to compare with, drawn as dashed lines.
         names: one per mask.
         points: clicks (clicks, 2) as (x, y).
         title: what this is.
     """
     image, clicks = as_image(image), as_clicks(points, None)
     size = image.shape[:2]
-    wanted = as_array("reference", reference, ("masks", *size)) > 0
-    names = as_names("names", names, len(wanted))
+    expected = as_array("reference", reference, ("masks", *size)) > 0
+    names = as_names("names", names, len(expected))
     if not ways:
         raise ValueError("ways: expected at least one, got none")
     pale = _pale(image)
-    given = {way: as_array(f"ways {way}", masks, wanted.shape) > 0 for way, masks in ways.items()}
-    scores = {way: [overlap(a, b) for a, b in zip(masks, wanted, strict=True)] for way, masks in given.items()}
+    given = {way: as_array(f"ways {way}", masks, expected.shape) > 0 for way, masks in ways.items()}
+    scores = {way: [overlap(a, b) for a, b in zip(masks, expected, strict=True)] for way, masks in given.items()}
     with theme():
         panel = min((WIDTH - 40) / len(given), 140.0)
         lines = 1 + max(way.count("\n") for way in given)
         high = panel * size[0] / size[1]
-        figure = titled(title, len(wanted) * (high + 20) + 15 * lines + 8, (panel + 4) * len(given) + 34)
-        grid = figure.subplots(len(wanted), len(given), squeeze=False)
+        figure = titled(title, len(expected) * (high + 20) + 15 * lines + 8, (panel + 4) * len(given) + 34)
+        grid = figure.subplots(len(expected), len(given), squeeze=False)
         for x, (way, masks) in enumerate(given.items()):
             for y, axes in enumerate(grid[:, x]):
                 draw_image(axes, pale, panel)
                 draw_mask(axes, masks[y], MASK_COLOURS[(y + 1) % 4])
-                if wanted[y].any() and not np.array_equal(masks[y], wanted[y]):
-                    lines_drawn = axes.contour(wanted[y], levels=[0.5], colors=[INK], linewidths=1.0)
+                if expected[y].any() and not np.array_equal(masks[y], expected[y]):
+                    lines_drawn = axes.contour(expected[y], levels=[0.5], colors=[INK], linewidths=1.0)
                     lines_drawn.set_linestyle((0, (2, 1.5)))
                 draw_prompts(axes, clicks, size=50)
                 axes.set_title(f"{way}\nIoU {scores[way][y]:.2f}" if y == 0 else f"IoU {scores[way][y]:.2f}", pad=3)
                 bare(axes)
         for axes, name in zip(grid[:, 0], names, strict=True):
             axes.set_ylabel(name)
-    said = []
-    for way, found in scores.items():
-        numbers = listed([f"{name} {score:.2f}" for name, score in zip(names, found, strict=True)])
-        said.append(f"{' '.join(way.split())}: {numbers}")
+    details = []
+    for way, overlaps in scores.items():
+        numbers = listed([f"{name} {score:.2f}" for name, score in zip(names, overlaps, strict=True)])
+        details.append(f"{' '.join(way.split())}: {numbers}")
     return Figure(
         figure,
         f"{title or 'Masks'}: one click decoded in {len(given)} ways, a column each, the unchanged masks dashed. IoU"
-        f" with them: {'; '.join(said)}.",
+        f" with them: {'; '.join(details)}.",
     )
 
 
 def _pale(image: Array) -> Array:
-    """A picture half way to white, in floats."""
+    """An image half way to white, in floats."""
     full = image.astype(float) / (255 if image.dtype.kind in "ui" else 1)
     return (1 + full) / 2

@@ -1,4 +1,4 @@
-"""Where two budgets go: the same parts, with one quantity to the left and another to the right."""
+"""Two budgets: the shares of the same parts in two totals."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def two_budgets(
     kinds: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """Bars to the left and to the right of a part's name: its share of one total, and of another.
+    """Shares of two totals, part by part: bars to the left and to the right of each part's name.
 
     Args:
         left: (parts,), not negative.
@@ -58,11 +58,11 @@ def two_budgets(
         second.tick_params(axis="y", length=0, pad=6)
         first.spines["left"].set_visible(False)
         first.spines["right"].set_visible(True)
-    said = [f"{name}: {_percent(a)} and {_percent(b)}" for name, a, b in zip(names, *shares, strict=True)]
+    details = [f"{name}: {_percent(a)} and {_percent(b)}" for name, a, b in zip(names, *shares, strict=True)]
     return Figure(
         figure,
         f"{title or 'Two budgets'}: shares of {labels[0]} ({_short(sides[0].sum())} in all) and of {labels[1]}"
-        f" ({_short(sides[1].sum())} in all). {'; '.join(said)}.",
+        f" ({_short(sides[1].sum())} in all). {'; '.join(details)}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What is predicted beside what is true."""
+"""Calibration: predicted values against true ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,17 +22,17 @@ def calibration(
     limits: tuple[Number, Number] | None = None,
     title: str = "",
 ) -> Figure:
-    """A panel per pair of series: a faint dot per case, and the means of groups of equal size. Dashed: both alike.
+    """Predicted against true values, a panel per pair: a faint dot per case, the means of groups of equal size.
 
-    The cases are sorted by what was predicted and cut into groups. A group's dot stands at its mean prediction and its
-    mean truth; the thick line holds the middle half of its truths, the thin one the middle nine tenths. Below the
-    dashed line the prediction was too high, above it too low.
+    The cases are sorted by their prediction and cut into groups. A group's dot stands at its mean prediction and its
+    mean true value; the thick line is the interquartile range of its true values, the thin one their middle nine
+    tenths. On the dashed line both are equal; below it the prediction was too high, above it too low.
 
     Args:
-        pairs: per panel what was predicted, (cases,), and what was true, (cases,).
+        pairs: per panel the predicted values, (cases,), and the true ones, (cases,).
         bins: number of groups.
-        xlabel: what was predicted.
-        ylabel: what was true.
+        xlabel: name of the predicted value.
+        ylabel: name of the true value.
         limits: of both axes; by default they hold all cases, and 0 and 1.
         title: what this is.
 
@@ -49,7 +49,7 @@ def calibration(
             raise ValueError(f"bins: expected from 1 to {len(x)}, the number of cases in {name}, got {bins}")
     everything = np.concatenate([np.concatenate(pair) for pair in given.values()])
     low, high = limits or (min(0.0, float(everything.min())) - 0.09, max(1.0, float(everything.max())) + 0.05)
-    said = []
+    details = []
     with theme():
         side = min(900 / len(given), 360)
         figure = titled(title, side + 34, max(side * len(given), 420))
@@ -72,12 +72,12 @@ def calibration(
             axes.set(xlim=(low, high), ylim=(low, high), xlabel=xlabel, aspect="equal")
             axes.set_title(name)
             axes.grid(alpha=0.25)
-            said.append(f"{name}: " + ", ".join(f"{a:.2f} / {b:.2f}" for a, b in means))
+            details.append(f"{name}: " + ", ".join(f"{a:.2f} / {b:.2f}" for a, b in means))
         figure.axes[0].set_ylabel(ylabel)
     return Figure(
         figure,
         f"{title or 'Calibration'}: {ylabel} over {xlabel}, a dot per case, means of {bins} groups of equal size, and a"
-        f" dashed line where both are equal. Means of the groups, {xlabel} / {ylabel}: {'; '.join(said)}.",
+        f" dashed line where both are equal. Means of the groups, {xlabel} / {ylabel}: {'; '.join(details)}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Many small cases side by side: a picture, a click, what was drawn and what was meant."""
+"""Many small cases side by side: image, click, predicted mask and ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Case:
 
     Attributes:
         image: (height, width, 3).
-        mask: (height, width), what was drawn.
-        truth: (height, width), what was meant.
+        mask: (height, width), the predicted mask.
+        truth: (height, width), the ground truth.
         click: (2,) as (x, y).
         name: what stands above the panel.
     """
@@ -32,7 +32,7 @@ class Case:
 
 
 def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Figure:
-    """A grid of cases: the mask in colour, what was meant as a dashed line.
+    """A grid of cases: the mask in colour, the ground truth as a dashed line.
 
     Args:
         panels: the cases, row by row.
@@ -59,5 +59,5 @@ def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Figur
             bare(axes)
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
-    said = "; ".join(case.name for case in panels)
-    return Figure(figure, f"{title or 'Cases'}: {len(panels)} pictures, each with a click and a mask. {said}.")
+    details = "; ".join(case.name for case in panels)
+    return Figure(figure, f"{title or 'Cases'}: {len(panels)} images, each with a click and a mask. {details}.")

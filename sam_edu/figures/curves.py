@@ -1,4 +1,4 @@
-"""Curves over the steps of a training run."""
+"""Training curves: losses and scores over the steps of a run."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ def training_curves(
     *,
     title: str = "Training",
 ) -> Figure:
-    """Losses, smoothed, on the left; scores on the right.
+    """Training curves: losses, smoothed, on the left; scores on the right.
 
     Args:
         losses: per name its steps and values. Drawn as a running mean over a fiftieth of the run.

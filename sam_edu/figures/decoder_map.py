@@ -1,4 +1,4 @@
-"""The map of the decoder: its steps, their addresses, and the shapes that travel between them."""
+"""The map of the decoder: its steps, their addresses, and the shapes of the tensors between them."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -23,12 +23,12 @@ from sam_edu.figures.kit.theme import theme
 
 STEPS = {
     "0": "put the tokens together",
-    "1": "tokens read each other",
-    "2": "tokens read the image",
+    "1": "self-attention among tokens",
+    "2": "tokens attend to the image",
     "3": "an MLP on each token",
-    "4": "the image reads the tokens",
+    "4": "the image attends to the tokens",
     "5": "upscale the image 4 times",
-    "6-1": "tokens read the image, a last time",
+    "6-1": "tokens attend to the image, a last time",
     "6-2": "an MLP per mask token writes weights",
     "6-3": "the product of both, at every pixel",
     "7": "predict each mask's IoU",
@@ -51,11 +51,11 @@ class _Box(NamedTuple):
 _TOP, _TOKENS, _IMAGE_LANE, _TALL = 62, 168, 316, 66
 _BOXES = {
     "0": _Box(164, _TOKENS, 84, "all tokens\nin a row", TOKEN),
-    "1": _Box(310, _TOKENS, 84, "tokens read\neach other", TOKEN),
-    "2": _Box(412, _TOKENS, 84, "tokens read\nthe image", TOKEN),
+    "1": _Box(310, _TOKENS, 84, "self-attention\namong tokens", TOKEN),
+    "2": _Box(412, _TOKENS, 84, "tokens attend\nto the image", TOKEN),
     "3": _Box(514, _TOKENS, 84, "MLP on\neach token", TOKEN),
-    "4": _Box(586, _IMAGE_LANE, 84, "image reads\nthe tokens", IMAGE),
-    "6-1": _Box(716, _TOKENS, 84, "tokens read\nthe image", TOKEN),
+    "4": _Box(586, _IMAGE_LANE, 84, "image attends\nto the tokens", IMAGE),
+    "6-1": _Box(716, _TOKENS, 84, "tokens attend\nto the image", TOKEN),
     "5": _Box(752, _IMAGE_LANE, 84, "upscaling\n× 4", IMAGE),
     "7": _Box(846, _TOP, 84, "IoU head:\none MLP", OUT),
     "6-2": _Box(846, _TOKENS, 84, "one MLP per\nmask token", OUT),
@@ -65,13 +65,13 @@ _BOXES = {
 
 
 def decoder_map(lit: Iterable[str] | None = None) -> Figure:
-    """The whole decoder on one page.
+    """Diagram of the mask decoder: its steps, their addresses, and the shapes of the tensors between them.
 
     Args:
         lit: the steps to show in colour, by their addresses without brackets ("0", "6-1"); all by default.
 
     Raises:
-        ValueError: a step that there is not.
+        ValueError: an unknown step.
     """
     if isinstance(lit, str):
         lit = (lit,)
@@ -97,7 +97,7 @@ def _frame(axes: Axes) -> None:
     for at, name, colours in ((200, "tokens", TOKEN), (278, "image tokens", IMAGE), (394, "outputs", OUT)):
         draw_key(axes, at, 50, name, colours)
     notes = "Every tensor has one more axis in front: the prompt sets. 7 tokens: those of one click.    "
-    notes += "◎: positional codes are added to queries and keys, not to values (block 0 skips it in step (1))."
+    notes += "◎: positional encodings are added to queries and keys, not to values (not in step (1) of block 0)."
     draw_text(axes, WIDE / 2, 402, notes, 8.5, SOFT)
 
 
@@ -177,9 +177,10 @@ def _in_words(chosen: set[str]) -> str:
     )
     return (
         "Map of the mask decoder. The IoU token, 4 mask tokens and the prompt's tokens become one row (0); the image"
-        " embedding plus the mask prompt is src, a second stream of 4096 image tokens. A block, run twice: (1) tokens"
-        " read each other, (2) tokens read the image, (3) an MLP on each token, (4) the image reads the tokens. Then"
-        " two independent branches: (6-1) the tokens read the image a last time, and (5) the image is upscaled 4 times."
+        " embedding plus the mask prompt is src, a second stream of 4096 image tokens. A block, run twice: (1)"
+        " self-attention among tokens, (2) tokens attend to the image, (3) an MLP on each token, (4) the image attends"
+        " to the tokens. Then two independent branches: (6-1) the tokens attend to the image a last time, and (5) the"
+        " image is upscaled 4 times."
         " The mask tokens go through (6-2), one MLP each, and meet the upscaled image in (6-3), a product at every"
         " pixel, which gives 4 masks; the IoU token goes to (7), the IoU head; (8) chooses what to return."
         f" In colour: {which or 'none'}."

@@ -1,4 +1,4 @@
-"""What something is worth, with its interval; and how the heads spread over many prompts."""
+"""Effects with their intervals, and the distribution of a measure over many prompts, head by head."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,19 +21,19 @@ MARKS = ("o", "s", "D", "^")
 
 
 def effects(
-    given: Mapping[str, Any],
+    values: Mapping[str, Any],
     *,
     title: str = "",
     label: str = "change in IoU",
     sort: bool = False,
     digits: int = 3,
 ) -> Figure:
-    """A row per effect: a dot for the mean, a line for its interval, zero as a dashed line.
+    """Effects with their intervals, a row each: a dot for the mean, a line for the interval, zero as a dashed line.
 
     A filled dot has an interval that leaves zero out, a hollow one an interval that holds it.
 
     Args:
-        given: per name (mean, low, high), as `sam_edu.ablation` gives them, or any sequence that begins so; or
+        values: per name (mean, low, high), as `sam_edu.ablation` gives them, or any sequence that begins so; or
             several series, each a mapping of the same names.
         title: what this is.
         label: what is measured.
@@ -43,29 +43,29 @@ def effects(
     Raises:
         ValueError: nothing to draw; series of different names; an interval without its mean.
     """
-    if not given:
-        raise ValueError("given: expected at least one effect, got none")
-    nested = all(isinstance(one, Mapping) for one in given.values())
-    series = {str(key): dict(one) for key, one in given.items()} if nested else {"": dict(given)}
-    if not nested and any(isinstance(one, Mapping) for one in given.values()):
-        raise ValueError("given: expected effects, or series of effects, got both")
+    if not values:
+        raise ValueError("values: expected at least one effect, got none")
+    nested = all(isinstance(one, Mapping) for one in values.values())
+    series = {str(key): dict(one) for key, one in values.items()} if nested else {"": dict(values)}
+    if not nested and any(isinstance(one, Mapping) for one in values.values()):
+        raise ValueError("values: expected effects, or series of effects, got both")
     if len(series) > len(MARKS):
-        raise ValueError(f"given: expected at most {len(MARKS)} series, got {len(series)}")
+        raise ValueError(f"values: expected at most {len(MARKS)} series, got {len(series)}")
     names = list(next(iter(series.values())))
     if not names or any(list(one) != names for one in series.values()):
-        raise ValueError("given: expected the same names in each series, at least one")
-    values = np.stack([[_triple(name, one[name]) for name in names] for one in series.values()])
+        raise ValueError("values: expected the same names in each series, at least one")
+    means = np.stack([[_triple(name, one[name]) for name in names] for one in series.values()])
     if sort:
-        order = np.argsort(values[0, :, 0], kind="stable")
-        names, values = [names[i] for i in order], values[:, order]
-    low, high = min(0.0, float(values[..., 1].min())), max(0.0, float(values[..., 2].max()))
+        order = np.argsort(means[0, :, 0], kind="stable")
+        names, means = [names[i] for i in order], means[:, order]
+    low, high = min(0.0, float(means[..., 1].min())), max(0.0, float(means[..., 2].max()))
     room = 0.06 * ((high - low) or 1.0)
     with theme():
         each = 15.0 * len(series) + 8
         figure = titled(title, 56 + each * len(names) + (16 if nested else 0), WIDTH * 0.86)
         axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-        for j, (key, rows) in enumerate(zip(series, values, strict=True)):
+        for j, (key, rows) in enumerate(zip(series, means, strict=True)):
             colour = MASK_COLOURS[j % len(MASK_COLOURS)]
             axes.plot([], [], MARKS[j], color=colour, markersize=6, label=key)
             at = np.arange(len(names)) + (j - (len(series) - 1) / 2) * 0.72 / len(series)
@@ -93,12 +93,12 @@ def effects(
         axes.spines["left"].set_visible(False)
         if nested:
             figure.legend(loc="outside upper right", ncols=len(series))
-    said = []
-    for key, rows in zip(series, values, strict=True):
+    details = []
+    for key, rows in zip(series, means, strict=True):
         for name, (mean, start, end) in zip(names, rows, strict=True):
             numbers = [_signed(float(x), digits) for x in (mean, start, end)]
-            said.append(f"{name}{', ' + key if key else ''} {numbers[0]} ({numbers[1]} to {numbers[2]})")
-    return Figure(figure, f"{title or 'Effects'}: dots with intervals, {label}, against zero. {'; '.join(said)}.")
+            details.append(f"{name}{', ' + key if key else ''} {numbers[0]} ({numbers[1]} to {numbers[2]})")
+    return Figure(figure, f"{title or 'Effects'}: dots with intervals, {label}, against zero. {'; '.join(details)}.")
 
 
 def head_grid(
@@ -110,7 +110,7 @@ def head_grid(
     limit: Number | None = None,
     digits: int = 3,
 ) -> Figure:
-    """A cell per head with its effect; those whose interval leaves zero out are framed, and their numbers bold.
+    """Effects of heads as a matrix; those whose interval leaves zero out are framed, and their numbers bold.
 
     Args:
         values: (rows, heads, 3): mean, and the ends of its interval.
@@ -174,14 +174,14 @@ def head_spread(
     limits: tuple[Number, Number] | None = None,
     title: str = "",
 ) -> Figure:
-    """How each head does over many prompts: a dot at the median, a thick line over the middle half of the prompts, a
-    thin one over the middle nine tenths. A panel per attention.
+    """Distribution of a measure over many prompts, head by head: a dot at the median, a thick line over the
+    interquartile range, a thin one over the middle nine tenths. A panel per attention.
 
     Args:
         values: per panel (prompts, heads).
         ylabel: what is measured.
-        reference: per panel (prompts,), what a head would reach that looks everywhere alike; its median is a dashed
-            line, the middle half of its prompts a band.
+        reference: per panel (prompts,), what a head with the same weight everywhere reaches; its median is a dashed
+            line, its interquartile range a band.
         reference_name: what that stands for.
         limits: of the vertical axis; by default from zero to what is needed.
         title: what this is.
@@ -201,11 +201,11 @@ def head_spread(
         grid = list(figure.subplots(down, across, squeeze=False, sharey=True).flat)
         drawn = None
         for axes, (name, one) in zip(grid, given.items(), strict=False):
-            _spread(axes, one)
+            _quantiles(axes, one)
             axes.set_title(name)
             if reference is not None:
-                told = as_array(f"reference {name}", reference[name], (len(one),)).astype(float)
-                low, middle, high = np.quantile(told, [0.25, 0.5, 0.75])
+                level = as_array(f"reference {name}", reference[name], (len(one),)).astype(float)
+                low, middle, high = np.quantile(level, [0.25, 0.5, 0.75])
                 axes.axhspan(low, high, color=FAINT, alpha=0.35, linewidth=0, zorder=0)
                 drawn = axes.axhline(middle, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
         for axes in grid[len(given) :]:
@@ -218,7 +218,7 @@ def head_spread(
         figure.supylabel(ylabel, fontsize=9.5)
         if drawn is not None and reference_name:
             figure.legend([drawn], [reference_name], loc="outside upper right")
-    said = []
+    details = []
     for name, one in given.items():
         medians = np.median(one, axis=0)
         heads = [str(i) for i in range(len(medians))]
@@ -226,16 +226,16 @@ def head_spread(
         words += f" to {medians.max():.2f} (head {name_largest(medians, heads)})"
         if reference is not None:
             words += f", {reference_name or 'dashed'} {np.median(as_array(name, reference[name], (len(one),))):.2f}"
-        said.append(words)
+        details.append(words)
     return Figure(
         figure,
         f"{title or ylabel}: {ylabel} of each head over {len(next(iter(given.values())))} prompts, medians with the"
-        f" middle half and nine tenths. Medians: {'; '.join(said)}.",
+        f" middle half and nine tenths. Medians: {'; '.join(details)}.",
     )
 
 
-def _spread(axes: Axes, one: Array) -> None:
-    """A head per place: median, quartiles, middle nine tenths."""
+def _quantiles(axes: Axes, one: Array) -> None:
+    """One head beside the other: median, quartiles, middle nine tenths."""
     least, low, middle, high, most = np.quantile(one, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
     at = np.arange(one.shape[1])
     axes.vlines(at, least, most, color=MASK_COLOURS[0], linewidth=1.1, zorder=2)
@@ -246,9 +246,9 @@ def _spread(axes: Axes, one: Array) -> None:
     axes.grid(axis="y", alpha=0.25)
 
 
-def _triple(name: str, given: Any) -> tuple[float, float, float]:
+def _triple(name: str, effect: Any) -> tuple[float, float, float]:
     """Mean, low and high."""
-    mean, low, high = (float(x) for x in list(given)[:3])
+    mean, low, high = (float(x) for x in list(effect)[:3])
     if not low <= mean <= high:
         raise ValueError(f"{name}: expected mean, low, high with low <= mean <= high, got {mean:g}, {low:g}, {high:g}")
     return mean, low, high

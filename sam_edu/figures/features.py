@@ -1,4 +1,4 @@
-"""Pictures of feature maps: single channels, and all channels as colours."""
+"""Figures of feature maps: single channels, and all channels as colours."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def channels(
     title: str = "",
     label: str = "value",
 ) -> Figure:
-    """A contact sheet of channels: red above zero, blue below.
+    """Channels of a feature map, a panel each: red above zero, blue below.
 
     Args:
         maps: (channels, height, width).
@@ -43,31 +43,31 @@ def channels(
         label: the name of what the colours show.
     """
     maps = as_array("maps", maps, ("channels", "height", "width"))
-    places = list(range(len(maps))) if order is None else [int(i) for i in order]
-    if not places or min(places) < 0 or max(places) >= len(maps):
-        raise ValueError(f"order: expected numbers from 0 to {len(maps) - 1}, got {places}")
-    names = as_names("names", names if names is not None else [str(i) for i in places], len(places))
-    limit = strongest(maps[places], 0.995)
-    tops = [strongest(maps[i]) for i in places]
+    chosen = list(range(len(maps))) if order is None else [int(i) for i in order]
+    if not chosen or min(chosen) < 0 or max(chosen) >= len(maps):
+        raise ValueError(f"order: expected numbers from 0 to {len(maps) - 1}, got {chosen}")
+    names = as_names("names", names if names is not None else [str(i) for i in chosen], len(chosen))
+    limit = strongest(maps[chosen], 0.995)
+    tops = [strongest(maps[i]) for i in chosen]
     first = 0 if image is None else 1
     height, width = maps.shape[1:]
     with theme():
-        columns = min(columns, len(places) + first)
-        down = math.ceil((len(places) + first) / columns)
+        columns = min(columns, len(chosen) + first)
+        down = math.ceil((len(chosen) + first) / columns)
         panel = (WIDTH - 110) / max(columns, 4)
         figure = titled(title, down * (panel * height / width + 20), panel * columns + 90)
         grid = figure.subplots(down, columns, squeeze=False)
         for i, axes in enumerate(grid.flat):
             one = i - first
-            if one >= len(places):
+            if one >= len(chosen):
                 axes.set_axis_off()
                 continue
             if one < 0:
                 axes.imshow(as_image(image), extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest")
-                axes.set_title("the picture", fontsize=8.5, pad=3)
+                axes.set_title("the image", fontsize=8.5, pad=3)
             else:
                 top = tops[one] if per_channel else limit
-                drawn = axes.imshow(maps[places[one]] / top, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -1.0, 1.0))
+                drawn = axes.imshow(maps[chosen[one]] / top, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -1.0, 1.0))
                 axes.set_title(f"{names[one]}: {top:.2g}" if per_channel else names[one], fontsize=8.5, pad=3)
             if cell is not None:
                 axes.vlines(np.arange(cell, width, cell) - 0.5, -0.5, height - 0.5, color=GRID, linewidth=0.9)
@@ -77,12 +77,12 @@ def channels(
         bar.set_label(f"{label} / the channel's max" if per_channel else label)
         if not per_channel:
             bar.set_ticklabels([f"{sign * limit:.2g}" for sign in (-1, 0, 1)])
-    spread = maps[places].std(axis=(1, 2))
+    deviations = maps[chosen].std(axis=(1, 2))
     return Figure(
         figure,
-        f"{title or 'Channels'}: {len(places)} maps of {height} by {width}"
+        f"{title or 'Channels'}: {len(chosen)} maps of {height} by {width}"
         f" {'each scaled to its own maximum' if per_channel else 'on one colour scale'};"
-        f" {name_largest(spread, names)} varies most over the picture, {name_smallest(spread, names)} least.",
+        f" {name_largest(deviations, names)} varies most over the image, {name_smallest(deviations, names)} least.",
     )
 
 
@@ -93,10 +93,10 @@ def embeddings(
     image: ArrayLike | Any | None = None,
     title: str = "",
 ) -> Figure:
-    """Many channels as three: each place's vector projected on the three directions in which the maps vary most.
+    """Feature maps as colours: each position's vector projected on the three directions in which the maps vary most.
 
-    Places of like colour hold like vectors. The maps share the directions; each is centred and scaled by itself first,
-    so that what is seen is how a map differs from place to place.
+    Positions of like colour hold like vectors. The maps share the directions; each is first centred and scaled by
+    itself, so that what is seen is how a map differs from position to position.
 
     Args:
         maps: (maps, channels, height, width).
@@ -111,7 +111,7 @@ def embeddings(
     colours, kept = three_colours(maps)
     shown = list(zip(names, colours, strict=True))
     if image is not None:
-        shown.insert(0, ("the picture", as_array("image", image, ("height", "width", 3))))
+        shown.insert(0, ("the image", as_array("image", image, ("height", "width", 3))))
     with theme():
         panel = (WIDTH - 36) / max(len(shown), 3)
         high = panel * maps.shape[2] / maps.shape[3] + 28 + (24 if title else 0)
@@ -123,7 +123,7 @@ def embeddings(
             bare(axes)
     return Figure(
         figure,
-        f"{title or 'Embeddings'}: {' and '.join(names)} as colour pictures of {maps.shape[2]} by {maps.shape[3]}"
-        f" places, where like colours mean like vectors. The three directions shown hold {100 * kept:.0f} % of the"
+        f"{title or 'Embeddings'}: {' and '.join(names)} as colour maps of {maps.shape[2]} by {maps.shape[3]}"
+        f" positions, where like colours mean like vectors. The three directions shown hold {100 * kept:.0f} % of the"
         " variance.",
     )

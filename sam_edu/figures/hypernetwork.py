@@ -1,4 +1,4 @@
-"""Pictures of the hypernetwork's product: a logit as a sum, a mask channel by channel, features against weights."""
+"""Figures of the hypernetwork's product: a logit as a sum, a mask channel by channel, features against weights."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from sam_edu.figures.kit.words import listed, prompts_in_words, share
 
 
 def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, dim: int = 256) -> Figure:
-    """Steps (6-2) and (6-3), with the branch (5) that they meet.
+    """Diagram of the hypernetwork: steps (6-2) and (6-3), and the branch (5) that they meet.
 
     Args:
         masks: number of mask tokens.
@@ -32,7 +32,7 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
     lane, low = 62 + 17 * (masks - 1), 112 + 34 * masks
     with theme():
         figure, axes = canvas(low + 84)
-        subtitle = "the tokens write the weights, the picture brings the features"
+        subtitle = "mask tokens become weights, image tokens become features"
         draw_title(axes, "The hypernetwork and its product", subtitle, 300)
         draw_box(axes, 62, lane, 100, "tokens hs\n(6-1)", TOKEN)
         draw_box(axes, 236, lane, 116, f"cut out the\n{masks} mask tokens", TOKEN)
@@ -73,7 +73,7 @@ def logit_cascade(
     title: str = "",
     label: str = "channel, the largest term first",
 ) -> Figure:
-    """Sums as staircases: each bar starts where the one before ended, up in red and down in blue.
+    """Sums term by term, as staircases: each bar starts where the one before ended, up in red and down in blue.
 
     Args:
         contributions: per sum its terms (channels,). They are drawn by their size, the largest first.
@@ -102,13 +102,13 @@ def logit_cascade(
             axes.set_ylabel("sum so far")
             axes.set_title(f"{name}: the sum is {ends[-1]:.2f} (dashed)", loc="left")
         rows[-1].set_xlabel(label)
-    said = [
+    details = [
         f"{name}: {(terms > 0).sum()} terms up, together {terms[terms > 0].sum():.1f}, {(terms < 0).sum()} down,"
         f" together {terms[terms < 0].sum():.1f}, sum {terms.sum():.2f}, largest channel"
         f" {name_largest(np.abs(terms), [str(i) for i in range(len(terms))])}"
         for name, terms in given.items()
     ]
-    return Figure(figure, f"{title or 'Sums as staircases'}: {'; '.join(said)}.")
+    return Figure(figure, f"{title or 'Sums as staircases'}: {'; '.join(details)}.")
 
 
 def film_strip(
@@ -123,7 +123,7 @@ def film_strip(
     label: str = "logit so far",
     title: str = "",
 ) -> Figure:
-    """Maps in a row that grow into one another, on one colour scale, with a line where each is zero.
+    """A sequence of maps on one colour scale, with a line where each is zero.
 
     Args:
         frames: (frames, height, width).
@@ -157,7 +157,7 @@ def film_strip(
                 continue
             if one < 0:
                 draw_image(axes, as_image(image), panel)
-                axes.set_title("the picture", fontsize=8.5, pad=3)
+                axes.set_title("the image", fontsize=8.5, pad=3)
             else:
                 drawn = draw_signed(axes, frames[one], limit)
                 if line:
@@ -167,11 +167,11 @@ def film_strip(
                 _final_edge(axes, mask)
             bare(axes)
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=24, pad=0.015, label=label, extend="both")
-    said = [f"{name} above zero on {share(one > 0)}" for name, one in zip(names, frames, strict=True)]
+    details = [f"{name} above zero on {share(one > 0)}" for name, one in zip(names, frames, strict=True)]
     alt = f"{title or 'A film strip'}: {len(frames)} maps on one colour scale"
     alt += ", with a line where each is zero" if line else ""
     alt += ", dashed the edge of the final mask. " if mask is not None else ". "
-    return Figure(figure, alt + f"{'; '.join(said)}.".replace("\n", ", "))
+    return Figure(figure, alt + f"{'; '.join(details)}.".replace("\n", ", "))
 
 
 def _zero_line(axes: Axes, values: Array, block: int) -> None:
@@ -199,7 +199,7 @@ def channel_roles(
     ylabel: str,
     title: str = "",
 ) -> Figure:
-    """A dot per channel by two numbers, chosen ones in colour; numbered where it is chosen or far from the origin.
+    """Scatter plot of channels by two numbers, chosen ones in colour; numbers at those chosen or far from the origin.
 
     Args:
         across: (channels,).
@@ -242,9 +242,9 @@ def channel_roles(
         axes.margins(0.08)
         if groups:
             figure.legend(loc="outside right upper")
-    said = [f"{name}: {listed([f'channel {i}' for i in members])}" for name, members in groups.items()]
+    details = [f"{name}: {listed([f'channel {i}' for i in members])}" for name, members in groups.items()]
     alt = f"{title or 'Channels by two numbers'}: {len(x)} dots; {xlabel} from {x.min():.2g} to {x.max():.2g}, {ylabel}"
-    return Figure(figure, f"{alt} from {y.min():.2g} to {y.max():.2g}. {'; '.join(said)}".rstrip(". ") + ".")
+    return Figure(figure, f"{alt} from {y.min():.2g} to {y.max():.2g}. {'; '.join(details)}".rstrip(". ") + ".")
 
 
 def mask_grid(
@@ -259,7 +259,7 @@ def mask_grid(
     size: Number = 200,
     title: str = "",
 ) -> Figure:
-    """Masks in rows and columns, for what comes of each with each.
+    """Masks in rows and columns, one for each combination of a row and a column.
 
     Args:
         image: (height, width, 3).
@@ -267,7 +267,7 @@ def mask_grid(
         rows: one name per row.
         columns: one per column.
         notes: per row and column a line above the panel.
-        clicks: per letter or word a place (2,) as (x, y), drawn as a click with its word.
+        clicks: per letter or word a position (2,) as (x, y), drawn as a click with its word.
         numbers: per column the number of its mask token, which has its own colour; 1 everywhere by default.
         size: largest width of a panel, in pixels.
         title: what this is.
@@ -309,9 +309,9 @@ def mask_grid(
             if x == 0:
                 axes.set_ylabel(rows[y])
     where = "; ".join(f"{word}: {prompts_in_words(click)}" for word, click in placed.items())
-    said = [
+    details = [
         f"{rows[y]} with {columns[x]}: {share(masks[y, x])}" + (f", {written[y][x]}" if written[y][x] else "")
         for y, x in np.ndindex(len(rows), len(columns))
     ]
-    alt = f"{title or 'Masks in rows and columns'}: {where + '. ' if where else ''}{'; '.join(said)}."
+    alt = f"{title or 'Masks in rows and columns'}: {where + '. ' if where else ''}{'; '.join(details)}."
     return Figure(figure, alt.replace("\n", " "))

@@ -1,4 +1,4 @@
-"""Pictures for the rungs of a notebook: structure diagrams, small products, distributions, target beside yours."""
+"""Figures for the rungs of a notebook: structure diagrams, small products, distributions, target beside yours."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,10 +28,10 @@ def attention_diagram(
     dim: int = 256,
     internal: int = 128,
     heads: int = 8,
-    inputs: Sequence[str] = ("tokens\n+ codes", "image tokens\n+ codes", "image tokens\nalone"),
+    inputs: Sequence[str] = ("tokens\n+ PE", "image tokens\n+ PE", "image tokens\nalone"),
     lit: Iterable[str] | None = None,
 ) -> Figure:
-    """One attention from its three inputs to its output, with the shapes that travel.
+    """Diagram of an attention, from its three inputs to its output, with the shapes of the tensors.
 
     Args:
         queries: number of queries.
@@ -39,7 +39,7 @@ def attention_diagram(
         dim: width of inputs and output.
         internal: width inside, over all heads.
         heads: number of heads; must divide `internal`.
-        inputs: what queries, keys and values are made from.
+        inputs: what queries, keys and values are projected from. PE: the positional encoding.
         lit: which of `PARTS` to show in colour; all by default.
 
     Raises:
@@ -56,7 +56,7 @@ def attention_diagram(
     colours |= {part: PALE for part in PARTS if part not in shown}
     with theme():
         figure, axes = canvas(330)
-        subtitle = f"{queries} queries read {keys} keys, in {heads} heads of width {each}"
+        subtitle = f"{queries} queries attend to {keys} keys, in {heads} heads of width {each}"
         draw_title(axes, "One attention", subtitle, 140, y=22)
         q, k, v, high, low = 92, 172, 270, 132, 208
         for y, name, text, count, kind in (
@@ -84,23 +84,24 @@ def attention_diagram(
         draw_arrow(axes, [(794, low), (827, low)], f"{heads} × {queries} × {each}", (826, low - 36))
         draw_arrow(axes, [(889, low), (920, low)], f"{queries} × {internal}", (905, low - 36))
         draw_arrow(axes, [(954, low + 24), (954, 292)], f"{queries} × {dim}", (954, 302))
-        note = "Every tensor has one more axis in front: the prompt sets. "
+        note = "PE: positional encoding. " if any("PE" in source for source in inputs) else ""
+        note += "Every tensor has one more axis in front: the prompt sets. "
         draw_text(
             axes, 400, 314, f"{note}Nothing but the projections is learned; everything else is arithmetic.", 8.5, SOFT
         )
     coloured = "" if lit is None else f" In colour: {listed([part for part in PARTS if part in shown]) or 'none'}."
-    made = ", ".join(
+    sources = ", ".join(
         f"{what} from {text}".replace("\n", " ")
         for what, text in zip(("queries", "keys", "values"), inputs, strict=True)
     )
     return Figure(
         figure,
-        f"Diagram of one attention. {queries} queries, {keys} keys and {keys} values of width {dim} ({made}) go through"
-        f" q_proj, k_proj and v_proj, each {dim} to {internal}, and are split into {heads} heads of width {each}."
-        f" Queries times keys, divided by the square root of {each}, give scores ({heads} by {queries} by {keys});"
-        f" softmax over the keys makes weights of the same shape; the weighted sum of the values is {heads} by"
-        f" {queries} by {each}. The heads are merged and go through out_proj, {internal} to {dim}: one vector per"
-        f" query, {queries} in all.{coloured}",
+        f"Diagram of one attention. {queries} queries, {keys} keys and {keys} values of width {dim} ({sources}) go"
+        f" through q_proj, k_proj and v_proj, each {dim} to {internal}, and are split into {heads} heads of width"
+        f" {each}. Queries times keys, divided by the square root of {each}, give scores"
+        f" ({heads} by {queries} by {keys}); softmax over the keys makes weights of the same shape; the weighted sum of"
+        f" the values is {heads} by {queries} by {each}. The heads are merged and go through out_proj, {internal} to"
+        f" {dim}: one vector per query, {queries} in all.{coloured}",
     )
 
 
@@ -112,7 +113,7 @@ def one_query(
     *,
     title: str = "",
 ) -> Figure:
-    """A query among its keys as arrows, its weights as bars, and the values that are mixed.
+    """Attention of one query in the plane: query and keys as arrows, weights as bars, values and their weighted sum.
 
     Args:
         query: (2,).
@@ -143,16 +144,16 @@ def one_query(
         middle.invert_yaxis()
         middle.set_xlim(0, 1.15 * float(weights.max()))
         middle.set_xlabel("weight")
-        middle.set_title("how much of each")
+        middle.set_title("attention weights")
         right.plot(*result, "X", color=INK, markersize=12, zorder=5)
         right.annotate("result", result, xytext=(9, -13), textcoords="offset points", color=INK, fontweight="bold")
         _square(right, values)
         right.set_title("values, and their weighted sum")
-    said = [f"key {i} {weight:.2f}" for i, weight in enumerate(weights)]
+    details = [f"key {i} {weight:.2f}" for i, weight in enumerate(weights)]
     return Figure(
         figure,
-        f"{title or 'One query'}: arrows for the query and {len(keys)} keys; bars for the weights, {listed(said)}; and"
-        f" the values as points with their weighted sum at ({result[0]:.2f}, {result[1]:.2f}).",
+        f"{title or 'One query'}: arrows for the query and {len(keys)} keys; bars for the weights, {listed(details)};"
+        f" and the values as points with their weighted sum at ({result[0]:.2f}, {result[1]:.2f}).",
     )
 
 
@@ -191,7 +192,7 @@ def matrix_product(
     digits: int = 1,
     title: str = "",
 ) -> Figure:
-    """A matrix times a matrix, drawn as cells of one size; one cell of the product is framed with its row and column.
+    """A matrix product, drawn as cells of one size; one cell of the product is framed with its row and column.
 
     Args:
         left: (rows, inner).
@@ -251,7 +252,7 @@ def distributions(
     row_label: str = "",
     title: str = "",
 ) -> Figure:
-    """Weights as bars, the largest first: one panel per distribution, its entropy above it.
+    """Distributions as sorted bars, the largest weight first: a panel each, with its entropy.
 
     Args:
         rows: by the row's name (distributions, length), or (length,): what stands in one row of panels.
@@ -269,20 +270,20 @@ def distributions(
     with theme():
         figure = titled(title, 128 * len(given) + 40)
         grid = figure.subplots(len(given), across, squeeze=False, sharex="col", sharey=True)
-        said = []
+        details = []
         for y, (name, row) in enumerate(given.items()):
             for x, weights in enumerate(row):
                 axes = grid[y, x]
-                found = _entropy(weights)
+                entropy = _entropy(weights)
                 axes.bar(range(len(weights)), np.sort(weights)[::-1], color=SERIES[y], width=0.85)
                 head = f"{titles[x]}\n" if y == 0 and titles[x] else ""
-                axes.set_title(f"{head}entropy {found:.2f}")
+                axes.set_title(f"{head}entropy {entropy:.2f}")
                 axes.set_ylim(0, 1.02)
                 axes.set_xticks([])
-                said.append(f"{name} {titles[x]} {found:.2f}".replace("  ", " "))
+                details.append(f"{name} {titles[x]} {entropy:.2f}".replace("  ", " "))
             grid[y, 0].set_ylabel(f"{name}\nweight")
         figure.supxlabel(row_label or "keys, the largest weight first", fontsize=9.5)
-    return Figure(figure, f"{title or 'Distributions'}: bars of weights, sorted. Entropy: {'; '.join(said)}.")
+    return Figure(figure, f"{title or 'Distributions'}: bars of weights, sorted. Entropy: {'; '.join(details)}.")
 
 
 def _one_or_several(name: str, given: ArrayLike | Any) -> Array:
@@ -295,7 +296,7 @@ def _entropy(weights: Array) -> float:
 
 
 def curves_over(
-    places: Sequence[Number],
+    positions: Sequence[Number],
     curves: Mapping[str, ArrayLike | Any],
     *,
     xlabel: str,
@@ -304,11 +305,11 @@ def curves_over(
     limit_name: str = "",
     title: str = "",
 ) -> Figure:
-    """Curves over sizes that double, with a dashed line that they cannot or should not cross.
+    """Curves over a logarithmic axis of base 2, with a dashed line at a limit.
 
     Args:
-        places: where the curves are known, in order.
-        curves: per name one value for each place.
+        positions: where the curves are known, in order.
+        curves: per name one value for each position.
         xlabel: what changes from left to right.
         ylabel: what is measured.
         limit: where to draw the dashed line.
@@ -317,34 +318,34 @@ def curves_over(
     """
     if not curves:
         raise ValueError("curves: expected at least one, got none")
-    given = {name: as_array(name, curve, (len(places),)) for name, curve in curves.items()}
+    given = {name: as_array(name, curve, (len(positions),)) for name, curve in curves.items()}
     with theme():
         figure = titled(title, 270, 620)
         axes = figure.subplots()
         styles = zip(given.items(), SERIES, ("o-", "s--", "^:", "D-."), strict=False)
         for (name, curve), colour, style in styles:
-            axes.plot(places, curve, style, color=colour, label=name, markersize=5)
+            axes.plot(positions, curve, style, color=colour, label=name, markersize=5)
         if limit is not None:
             axes.axhline(limit, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.0)
-            axes.annotate(limit_name, (places[0], limit), xytext=(0, 4), textcoords="offset points", color=SOFT)
+            axes.annotate(limit_name, (positions[0], limit), xytext=(0, 4), textcoords="offset points", color=SOFT)
         axes.set_xscale("log", base=2)
-        axes.set_xticks(list(places), [f"{place:g}" for place in places])
+        axes.set_xticks(list(positions), [f"{position:g}" for position in positions])
         axes.minorticks_off()
         axes.set_ylim(bottom=0)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         axes.grid(alpha=0.25)
         axes.legend()
-    said = [f"{name} from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in given.items()]
+    details = [f"{name} from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in given.items()]
     return Figure(
         figure,
-        f"{title or ylabel}: {ylabel} over {xlabel} from {places[0]:g} to {places[-1]:g}; {listed(said)}."
+        f"{title or ylabel}: {ylabel} over {xlabel} from {positions[0]:g} to {positions[-1]:g}; {listed(details)}."
         + (f" Dashed: {limit_name}, {float(limit):.2f}." if limit is not None else ""),
     )
 
 
 def head_split(vectors: ArrayLike | Any, heads: int, *, title: str = "") -> Figure:
-    """Vectors as one wide matrix whose channels are coloured by their head, and the same numbers, one matrix per head.
+    """Vectors as one matrix with channels coloured by their head, and below it the same numbers, a matrix per head.
 
     Args:
         vectors: (length, channels).
@@ -385,7 +386,7 @@ def head_split(vectors: ArrayLike | Any, heads: int, *, title: str = "") -> Figu
 
 
 def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: str = "") -> Figure:
-    """What was wanted, what came, and the difference. What is not finite in yours stays grey.
+    """A target, your result and the difference, as matrices. Values of yours that are not finite stay grey.
 
     Args:
         target: a tensor; drawn as a matrix, all axes but the last as rows.
@@ -393,23 +394,23 @@ def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: 
         title: what this is.
     """
     shape = tuple(np.shape(target)) or (1,)
-    wanted = as_array("target", target, np.shape(target)).reshape(-1, shape[-1]).astype(float)
+    expected = as_array("target", target, np.shape(target)).reshape(-1, shape[-1]).astype(float)
     if hasattr(yours, "detach"):
         yours = yours.detach().cpu()
-    came = np.asarray(yours, dtype=float)
-    if came.shape != np.shape(target):
-        raise ValueError(f"yours: expected shape {tuple(np.shape(target))}, got {came.shape}")
-    came = came.reshape(wanted.shape)
-    came = np.where(np.isfinite(came), came, np.nan)
-    difference = came - wanted
+    result = np.asarray(yours, dtype=float)
+    if result.shape != np.shape(target):
+        raise ValueError(f"yours: expected shape {tuple(np.shape(target))}, got {result.shape}")
+    result = result.reshape(expected.shape)
+    result = np.where(np.isfinite(result), result, np.nan)
+    difference = result - expected
     largest = float(np.nanmax(np.abs(difference))) if np.isfinite(difference).any() else math.nan
     with theme():
-        high = float(np.clip(250 * wanted.shape[0] / wanted.shape[1], 90, 320))
+        high = float(np.clip(250 * expected.shape[0] / expected.shape[1], 90, 320))
         figure = titled(title, high + 50)
         for axes, name, one in zip(
-            figure.subplots(1, 3), ("target", "yours", "yours − target"), (wanted, came, difference), strict=True
+            figure.subplots(1, 3), ("target", "yours", "yours − target"), (expected, result, difference), strict=True
         ):
-            limit = strongest(wanted)
+            limit = strongest(expected)
             axes.set_facecolor(FAINT)
             drawn = draw_signed(axes, one, limit, aspect="auto")
             axes.set_title(name)
@@ -417,6 +418,6 @@ def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: 
         figure.colorbar(drawn, ax=list(figure.axes), shrink=0.9, aspect=18, pad=0.015, label="value", extend="both")
     return Figure(
         figure,
-        f"{title or 'Target and yours'}: three matrices of {wanted.shape[0]} rows and {wanted.shape[1]} columns, the"
-        f" target, yours and the difference, which is at most {largest:.2g}.",
+        f"{title or 'Target and yours'}: three matrices of {expected.shape[0]} rows and {expected.shape[1]} columns,"
+        f" the target, yours and the difference, which is at most {largest:.2g}.",
     )

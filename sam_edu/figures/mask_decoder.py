@@ -27,7 +27,7 @@ _HIGH, _WIDE = 384, 1000
 def mask_decoder_diagram(
     prompt_tokens: int = 2, *, masks: int = 4, dim: int = 256, height: int = 64, width: int = 64
 ) -> Figure:
-    """The class MaskDecoder: its inputs, its six parts, the slices between them, and the choice at the end.
+    """Diagram of the class MaskDecoder: its inputs, its six parts, the slices between them, and the choice at the end.
 
     Args:
         prompt_tokens: tokens of one prompt set.
@@ -77,7 +77,7 @@ def mask_decoder_diagram(
             f"hs[:, 1:{1 + masks}]",
             (570, 172),
         )
-        draw_text(axes, 484, 190, "the prompt's are dropped", 8, SOFT)
+        draw_text(axes, 484, 190, "prompt tokens are dropped", 8, SOFT)
         draw_text(axes, 484, 276, "keys", 10.5, IMAGE[1], bold=True)
         draw_arrow(axes, [(410, low), (600, low)], f"{height * width} × {dim}, folded back", (506, low + 12))
 
@@ -104,7 +104,7 @@ def mask_decoder_diagram(
         f" {dim} by {height} by {width}. The transformer takes tokens, src and image_pe, and gives hs, {tokens} by"
         f" {dim}, and keys, {height * width} by {dim}. Slot 0 of hs goes to iou_prediction_head (7), slots 1 to {masks}"
         f" to output_hypernetworks_mlps (6-2), which give hyper_in, {masks} by {channels}; the prompt's slots are"
-        f" dropped. keys, folded back into a picture, go to output_upscaling (5), {channels} by {high} by {wide}. The"
+        f" dropped. keys, reshaped to a feature map, go to output_upscaling (5), {channels} by {high} by {wide}. The"
         f" product (6-3) gives {masks} masks of {high} by {wide}. Step (8): multimask_output chooses 1: or :1 of masks"
         " and iou_pred.",
     )

@@ -1,4 +1,4 @@
-"""Pictures with prompts and masks on them."""
+"""Figures of prompts and masks on them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def prompts_and_masks(
     truth: ArrayLike | Any | None = None,
     title: str = "",
 ) -> Figure:
-    """One picture with its pixel axes, the prompts and any number of masks on it, and a legend of the masks.
+    """One image with its pixel axes, with prompts and any number of masks on it, and a legend of the masks.
 
     Args:
         image: (height, width, 3).
@@ -35,12 +35,12 @@ def prompts_and_masks(
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
         box: (x0, y0, x1, y1).
         names: one per mask.
-        truth: true masks (masks, height, width), as dashed outlines.
+        truth: ground-truth masks (masks, height, width), as dashed outlines.
         title: what this is.
     """
     image, clicks, frame = as_image(image), as_clicks(points, labels), as_box(box)
-    held = [] if truth is None else list(_on_picture("truth", truth, image))
-    layers = np.zeros((0, *image.shape[:2])) if masks is None else _on_picture("masks", masks, image)
+    targets = [] if truth is None else list(_on_image("truth", truth, image))
+    layers = np.zeros((0, *image.shape[:2])) if masks is None else _on_image("masks", masks, image)
     names = as_names("names", names if names is not None else _numbered(len(layers)), len(layers))
     height, width = image.shape[:2]
     high = min(300.0, 0.5 * WIDTH * height / width)
@@ -52,17 +52,17 @@ def prompts_and_masks(
         for i, layer in enumerate(layers):
             draw_mask(axes, layer > 0, MASK_COLOURS[(i + 1) % 4])
             axes.plot([], [], color=MASK_COLOURS[(i + 1) % 4], linewidth=3, label=names[i])
-        for one in held:
+        for one in targets:
             draw_outline(axes, one > 0, INK, width=1.3, dashed=True)
         draw_prompts(axes, clicks, frame, size=190)
         axes.set(xlabel="x (pixels)", ylabel="y (pixels)")
         if names:
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
-    said = [f"{name} covers {share(layer > 0)}" for name, layer in zip(names, layers, strict=True)]
-    alt = f"{title or 'A picture'}, {width} by {height} pixels"
+    details = [f"{name} covers {share(layer > 0)}" for name, layer in zip(names, layers, strict=True)]
+    alt = f"{title or 'An image'}, {width} by {height} pixels"
     alt += f", with {prompts_in_words(clicks, frame)}" if clicks or frame else ""
-    alt += f"; {len(held)} dashed outlines, the true masks" if held else ""
-    return Figure(figure, alt + (f"; outlined on it: {'; '.join(said)}." if said else "."))
+    alt += f"; {len(targets)} dashed outlines, the ground truth" if targets else ""
+    return Figure(figure, alt + (f"; outlined on it: {'; '.join(details)}." if details else "."))
 
 
 def masks_row(
@@ -85,9 +85,9 @@ def masks_row(
         image: (height, width, 3).
         masks: (masks, height, width), of zeros and ones.
         names: one per mask.
-        predicted: (masks,), what the model believes.
-        true: (masks,), what it is.
-        truth: (masks, height, width): the mask that each is held against, as a dashed outline.
+        predicted: (masks,), predicted by the model.
+        true: (masks,), computed from the ground truth.
+        truth: (masks, height, width): the ground truth of each, as a dashed outline.
         points: clicks (clicks, 2) as (x, y).
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
         box: (x0, y0, x1, y1).
@@ -95,17 +95,17 @@ def masks_row(
         title: what this is.
     """
     image, clicks, frame = as_image(image), as_clicks(points, labels), as_box(box)
-    layers = _on_picture("masks", masks, image)
+    layers = _on_image("masks", masks, image)
     count = len(layers)
     names = as_names("names", names if names is not None else _numbered(count), count)
     tokens = [1 + i for i in range(count)] if numbers is None else list(numbers)
     if len(tokens) != count:
         raise ValueError(f"numbers: expected {count}, one each, got {len(tokens)}")
-    held = None if truth is None else as_array("truth", truth, layers.shape)
+    targets = None if truth is None else as_array("truth", truth, layers.shape)
     scores = {
-        word: as_array(word, given, (count,))
-        for word, given in (("predicted", predicted), ("true", true))
-        if given is not None
+        word: as_array(word, values, (count,))
+        for word, values in (("predicted", predicted), ("true", true))
+        if values is not None
     }
     lines = [", ".join(f"{word} IoU {values[i]:.2f}" for word, values in scores.items()) for i in range(count)]
     short = [", ".join(f"{word} {values[i]:.2f}" for word, values in scores.items()) for i in range(count)]
@@ -120,14 +120,16 @@ def masks_row(
         for i, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
             draw_image(axes, image, panel)
             draw_mask(axes, layers[i] > 0, MASK_COLOURS[tokens[i] % 4])
-            if held is not None:
-                draw_outline(axes, held[i] > 0, INK, width=1.3, dashed=True)
+            if targets is not None:
+                draw_outline(axes, targets[i] > 0, INK, width=1.3, dashed=True)
             draw_prompts(axes, clicks, frame)
             axes.set_title(f"{names[i]}\nIoU {short[i]}" if scores else names[i])
             bare(axes)
-    said = [f"{names[i]} covers {share(layers[i] > 0)}" + (f", {lines[i]}" if lines[i] else "") for i in range(count)]
-    alt = f"{title or 'Masks'}: " + (f"the picture with {prompts_in_words(clicks, frame)}. " if clicks or frame else "")
-    alt += f"{'; '.join(said)}." + (" Dashed: the true mask." if held is not None else "")
+    details = [
+        f"{names[i]} covers {share(layers[i] > 0)}" + (f", {lines[i]}" if lines[i] else "") for i in range(count)
+    ]
+    alt = f"{title or 'Masks'}: " + (f"the image with {prompts_in_words(clicks, frame)}. " if clicks or frame else "")
+    alt += f"{'; '.join(details)}." + (" Dashed: the ground truth." if targets is not None else "")
     return Figure(figure, alt)
 
 
@@ -141,7 +143,7 @@ def logits_and_mask(
     limit: Number = 6,
     title: str = "",
 ) -> Figure:
-    """Per mask: the logits with the line where they are zero, and below it the mask that the threshold leaves.
+    """Logits with the line where they are zero, and below each map the mask that the threshold makes of it.
 
     Args:
         logits: (masks, height, width).
@@ -155,7 +157,7 @@ def logits_and_mask(
     if limit <= 0:
         raise ValueError(f"limit: expected a positive number, got {limit}")
     image, clicks = as_image(image), as_clicks(points, labels)
-    logits = _on_picture("logits", logits, image)
+    logits = _on_image("logits", logits, image)
     count = len(logits)
     names = as_names("names", names if names is not None else _numbered(count), count)
     with theme():
@@ -174,15 +176,15 @@ def logits_and_mask(
         grid[0, 0].set_ylabel("logits, line at 0")
         grid[1, 0].set_ylabel("mask: logits > 0")
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=24, pad=0.015, label="logit", extend="both")
-    said = [
+    details = [
         f"{name} from {one.min():.1f} to {one.max():.1f}, above 0 on {share(one > 0)}"
         for name, one in zip(names, logits, strict=True)
     ]
-    return Figure(figure, f"{title or 'Logits and masks'}: logits of {'; '.join(said)}. Below, the masks.")
+    return Figure(figure, f"{title or 'Logits and masks'}: logits of {'; '.join(details)}. Below, the masks.")
 
 
-def _on_picture(name: str, given: ArrayLike | Any, image: Array) -> Array:
-    return as_array(name, given, ("masks", *image.shape[:2]))
+def _on_image(name: str, masks: ArrayLike | Any, image: Array) -> Array:
+    return as_array(name, masks, ("masks", *image.shape[:2]))
 
 
 def _numbered(count: int) -> list[str]:

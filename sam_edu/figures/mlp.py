@@ -1,4 +1,4 @@
-"""Pictures for layers and MLPs: their structure, functions of one number, and which hidden units fire."""
+"""Figures for layers and MLPs: their structure, functions of one number, and which hidden units fire."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,7 +37,7 @@ def mlp_diagram(
     """
     with theme():
         figure, axes = canvas(330)
-        subtitle = "grey: a linear layer, each with weights of its own; what is drawn in pink learns nothing"
+        subtitle = "grey: a linear layer, each with weights of its own; pink: an activation, which learns nothing"
         draw_title(axes, "Two kinds of MLP", subtitle, 170)
         _block_lane(axes, 96, tokens, dim, inner)
         _exit_lane(axes, 206, "(6-2)", f"MLP, {masks} of them", "mask token", (masks, dim, channels), "weights")
@@ -45,7 +45,7 @@ def mlp_diagram(
     return Figure(
         figure,
         f"Diagram of the decoder's MLPs, one lane per step. Step (3), MLPBlock: {tokens} tokens of width {dim} go"
-        f" through lin1, {dim} to {inner}, ReLU, and lin2, {inner} to {dim}; the block adds the result to what came in"
+        f" through lin1, {dim} to {inner}, ReLU, and lin2, {inner} to {dim}; the block adds the result to its input"
         f" and normalises it. Step (6-2), {masks} MLPs, one per mask token: three linear layers, {dim} to {dim}, {dim}"
         f" to {dim}, {dim} to {channels}, with ReLU after the first two; out come {channels} weights each. Step (7),"
         f" one MLP on the IoU token: the same, with {masks} scores at the end.",
@@ -64,7 +64,7 @@ def _block_lane(axes: Axes, y: Number, tokens: int, dim: int, inner: int) -> Non
     draw_arrow(axes, [(404, y), (471, y)], f"{tokens} × {inner}", (437, y - 10))
     draw_arrow(axes, [(529, y), (596, y)], f"{tokens} × {inner}", (562, y - 10))
     draw_arrow(axes, [(692, y), (767, y)], f"{tokens} × {dim}", (728, y - 10))
-    draw_arrow(axes, [(244, y), (244, y - 44), (780, y - 44), (780, y - 13)], "what came in", (512, y - 53))
+    draw_arrow(axes, [(244, y), (244, y - 44), (780, y - 44), (780, y - 13)], "residual: the input", (512, y - 53))
     draw_junction(axes, 244, y)
     draw_sum(axes, 780, y, IMAGE[1], area=210)
     draw_arrow(axes, [(793, y), (846, y)])
@@ -105,13 +105,13 @@ def line_panels(
     ylabel: str = "",
     title: str = "",
 ) -> Figure:
-    """Functions of one number, side by side. More than four in one panel are drawn thin, with no name.
+    """Functions of one number, in panels side by side. More than four in a panel are drawn thin, with no name.
 
     Args:
-        x: (places,), in rising order.
-        panels: per panel's title its curves: per name one value for each place.
+        x: (positions,), in rising order.
+        panels: per panel's title its curves: per name one value for each position.
         points: data to draw into the last panel, or into each where every panel has one curve: two of (points,).
-        kinks: (kinks,): places on the x-axis to mark with a tick in the last panel.
+        kinks: (kinks,): positions on the x-axis to mark with a tick in the last panel.
         columns: panels in a row.
         xlabel: the name of the horizontal axis.
         ylabel: the name of the vertical axis.
@@ -119,7 +119,7 @@ def line_panels(
     """
     if not panels or not all(panels.values()):
         raise ValueError("panels: expected at least one, each with at least one curve")
-    x = as_array("x", x, ("places",))
+    x = as_array("x", x, ("positions",))
     given = {
         name: {key: as_array(key or name, curve, x.shape) for key, curve in curves.items()}
         for name, curves in panels.items()
@@ -150,7 +150,9 @@ def line_panels(
             axes.set_axis_off()
         for row in grid:
             row[0].set_ylabel(ylabel)
-    return Figure(figure, f"{title or 'Functions'}: {'; '.join(_told(name, c) for name, c in given.items())}.")
+    return Figure(
+        figure, f"{title or 'Functions'}: {'; '.join(_curves_in_words(name, c) for name, c in given.items())}."
+    )
 
 
 def _curves(axes: Axes, x: Array, curves: Mapping[str, Array]) -> None:
@@ -174,11 +176,11 @@ def _bottom(axes: Axes) -> Any:
     return axes.get_xaxis_transform()
 
 
-def _told(name: str, curves: Mapping[str, Array]) -> str:
+def _curves_in_words(name: str, curves: Mapping[str, Array]) -> str:
     if len(curves) > _FEW:
         return f"{name}: {len(curves)} curves"
-    said = [f"{key} from {y.min():.2g} to {y.max():.2g}".strip() for key, y in curves.items()]
-    return f"{name}: {listed(said)}"
+    details = [f"{key} from {y.min():.2g} to {y.max():.2g}".strip() for key, y in curves.items()]
+    return f"{name}: {listed(details)}"
 
 
 def firing_units(
@@ -220,11 +222,11 @@ def firing_units(
         axes.set_xlabel(f"hidden units; not drawn: {silent} of {hidden.shape[1]} that fire for no token")
         axes.tick_params(axis="y", length=0)
         axes.spines[:].set_visible(False)
-    said = [f"{name} {int(n)}" for name, n in zip(names, fires.sum(1), strict=True)]
+    details = [f"{name} {int(n)}" for name, n in zip(names, fires.sum(1), strict=True)]
     return Figure(
         figure,
         f"{title or 'Which units fire'}: a row per token, a column per hidden unit, coloured where it fires. Units that"
-        f" fire: {listed(said)}. {int((counts == len(names)).sum())} fire for all tokens, {silent} of"
+        f" fire: {listed(details)}. {int((counts == len(names)).sum())} fire for all tokens, {silent} of"
         f" {hidden.shape[1]} for none.",
     )
 
@@ -233,8 +235,8 @@ def _ranges(axes: Axes, counts: Array) -> None:
     """Above the columns: for how many tokens those of each range fire, where there is room for it."""
     total = max(len(counts), 1)
     for count in sorted(set(counts.tolist()), reverse=True):
-        places = np.flatnonzero(counts == count)
-        first, last = places[0] - 0.5, places[-1] + 0.5
+        columns = np.flatnonzero(counts == count)
+        first, last = columns[0] - 0.5, columns[-1] + 0.5
         axes.vlines([first, last], -0.5, -0.85, color=FAINT, linewidth=1.0, clip_on=False)
         if (last - first) / total > 0.05:
             text = f"{count} token{'s' if count > 1 else ''}" if (last - first) / total > 0.11 else f"{count}"

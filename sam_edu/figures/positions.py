@@ -1,4 +1,4 @@
-"""Pictures of places and their codes: the prompt encoder's diagram, waves, bumps, pixel centres, signed tables."""
+"""Figures of positions and their encodings: the prompt encoder, waves, maps, pixel centres, signed tables."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from sam_edu.figures.kit.words import listed, prompts_in_words, share
 
 
 def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: int = 16) -> Figure:
-    """The prompt encoder from clicks, boxes and masks to tokens and a map, with the shapes that travel.
+    """Diagram of the prompt encoder, from clicks, boxes and masks to tokens and a map, with the shapes of the tensors.
 
     Args:
         side: width and height of the padded image in pixels.
@@ -34,25 +34,30 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
     mask = 4 * grid
     with theme():
         figure, axes = canvas(410)
-        draw_title(axes, "The prompt encoder", "what the decoder's step (0) is given", 176, y=22)
-        click, box, places, prompt, none = 74, 146, 218, 300, 364
+        draw_title(axes, "The prompt encoder", "the inputs of the decoder's step (0)", 176, y=22)
+        click, box, positions, prompt, none = 74, 146, 218, 300, 364
         draw_box(axes, 60, click, 100, "a click\n(x, y) and a label", TOKEN)
         draw_box(axes, 60, box, 100, "a box: two\ncorners (x, y)", TOKEN)
-        draw_box(axes, 60, places, 100, f"{grid} × {grid} places\nof the picture", IMAGE)
+        draw_box(axes, 60, positions, 100, f"{grid} × {grid} positions\nof the grid", IMAGE)
         draw_box(axes, 232, (click + box) / 2, 96, "+ 0.5: to the\npixel's centre", GREY)
         draw_box(axes, 362, (click + box) / 2, 84, f"/ {side}: from\n0 to 1", GREY)
         draw_box(
-            axes, 552, box, 216, f"code of a place:   2 × place − 1,\ntimes the matrix 2 × {dim // 2}, times 2π", OUT
+            axes,
+            552,
+            box,
+            216,
+            f"positional encoding:\n2 × position − 1, times the\nmatrix 2 × {dim // 2}, times 2π",
+            OUT,
         )
         draw_box(axes, 711, box, 48, "sin\ncos", OUT)
-        for y, name, told in (
+        for y, name, result in (
             (click, "+ embedding\nof its label", f"1 × {dim} per click,\n1 × {dim} for padding\nwhere there is no box"),
             (box, "+ embedding of\ncorner 1 or 2", f"2 × {dim} per box"),
         ):
             draw_box(axes, 806, y, 96, name, GREY)
             draw_arrow(axes, [(735, box), (746, box), (746, y), (758, y)] if y != box else [(735, box), (758, box)])
             draw_arrow(axes, [(854, y), (876, y)])
-            axes.text(881, y, told, fontsize=8.5, va="center", linespacing=1.2, color=TOKEN[1])
+            axes.text(881, y, result, fontsize=8.5, va="center", linespacing=1.2, color=TOKEN[1])
         middle = (click + box) / 2
         for y in (click, box):
             draw_arrow(axes, [(110, y), (146, y), (146, middle), (184, middle)])
@@ -60,14 +65,16 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
         draw_arrow(axes, [(404, middle), (424, middle), (424, box - 8), (444, box - 8)])
         draw_arrow(
             axes,
-            [(110, places), (424, places), (424, box + 8), (444, box + 8)],
+            [(110, positions), (424, positions), (424, box + 8), (444, box + 8)],
             "the centre of each, from 0 to 1",
-            (262, places - 10),
+            (262, positions - 10),
         )
         draw_arrow(axes, [(660, box), (687, box)])
-        codes = f"pos_src: {dim} × {grid} × {grid}, a code per image token"
-        draw_arrow(axes, [(711, box + 22), (711, places), (758, places)])
-        axes.text(764, places, codes.replace(", ", ",\n"), fontsize=8.5, va="center", linespacing=1.2, color=IMAGE[1])
+        encodings = f"pos_src: {dim} × {grid} × {grid}, a positional encoding per image token"
+        draw_arrow(axes, [(711, box + 22), (711, positions), (758, positions)])
+        axes.text(
+            764, positions, encodings.replace(", ", ",\n"), fontsize=8.5, va="center", linespacing=1.2, color=IMAGE[1]
+        )
         draw_box(axes, 60, prompt, 100, f"a mask prompt,\nlogits {mask} × {mask}", IMAGE)
         stages = (
             (232, "conv 2 × 2,\nstride 2", f"{inner // 4} × {mask // 2} × {mask // 2}"),
@@ -87,7 +94,7 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
         draw_arrow(
             axes,
             [(110, none), (714, none), (714, prompt + 14), (778, prompt + 14)],
-            f"no_mask_embed: one vector of {dim}, the same at each place",
+            f"no_mask_embed: one vector of {dim}, the same at each position",
             (420, none - 10),
         )
         axes.text(
@@ -99,18 +106,19 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
             linespacing=1.2,
             color=IMAGE[1],
         )
-        note = "Learned: the embeddings and the convolutions. Random, and fixed for ever: the matrix."
+        note = "Learned: the embeddings and the convolutions. Random, and never trained: the matrix."
         draw_text(axes, 420, 396, note, 8.5, SOFT)
     return Figure(
         figure,
         f"Diagram of the prompt encoder. A click, and each of a box's two corners, gets 0.5 added and is divided by"
-        f" {side}; 2 × place − 1, times a random matrix of 2 by {dim // 2}, times 2 pi gives angles, whose sines and"
-        f" cosines are the code of the place, {dim} numbers. A click's code plus its label's embedding is a token, and"
-        " one padding token follows where there is no box; a corner's code plus that corner's embedding is a token."
-        f" The centres of the {grid} by {grid} places go through the same code and give pos_src. A mask prompt of"
+        f" {side}; 2 × position − 1, times a random matrix of 2 by {dim // 2}, times 2 pi gives angles, whose sines and"
+        f" cosines are the positional encoding, {dim} numbers. A click's encoding plus its label's embedding is a"
+        " token, and one padding token follows where there is no box; a corner's encoding plus that corner's embedding"
+        " is a token."
+        f" The centres of the {grid} by {grid} positions are encoded in the same way and give pos_src. A mask prompt of"
         f" {mask} by {mask} logits goes through three convolutions to {inner // 4} by {mask // 2} by {mask // 2},"
         f" {inner} by {grid} by {grid} and {dim} by {grid} by {grid}; without one, the no-mask embedding stands at each"
-        " place. That map is added to the image embedding.",
+        " position. That map is added to the image embedding.",
     )
 
 
@@ -124,10 +132,10 @@ def position_maps(
     label: str = "similarity",
     title: str = "",
 ) -> Figure:
-    """Maps over the unit square, all on one scale: red above zero, blue below. A ring: the place that each belongs to.
+    """Maps over the unit square, all on one scale: red above zero, blue below. A ring: the position of each.
 
     Args:
-        maps: (maps, height, width): a number for each place, the first row at the top.
+        maps: (maps, height, width): a number for each position, the first row at the top.
         names: one per map.
         points: (maps, 2) as (x, y) from 0 to 1: a ring in each map.
         columns: panels in a row.
@@ -161,72 +169,77 @@ def position_maps(
                     axes.plot(*rings[i], "o", markeredgecolor=colour, **ring)
         extend = "both" if float(np.abs(maps).max()) > limit * 1.001 else "neither"
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.85, aspect=20, pad=0.015, label=label, extend=extend)
-    said = [f"{name} {_extremes(one)}".replace("\n", " ") for name, one in zip(names, maps, strict=True)]
+    details = [f"{name} {_extremes(one)}".replace("\n", " ") for name, one in zip(names, maps, strict=True)]
     return Figure(
         figure,
-        f"{title or 'Maps'}: {len(maps)} {'map' if len(maps) == 1 else 'maps'} of {label} over the picture:"
-        f" {'; '.join(said)}.",
+        f"{title or 'Maps'}: {len(maps)} {'map' if len(maps) == 1 else 'maps'} of {label} over the image:"
+        f" {'; '.join(details)}.",
     )
 
 
 def _extremes(one: Array) -> str:
     """Where a map is largest and smallest, in parts of its width and height."""
     rows, columns = one.shape
-    places = [f"({(x + 0.5) / columns:.2f}, {(y + 0.5) / rows:.2f})" for y in range(rows) for x in range(columns)]
-    highest, lowest = name_largest(one, places), name_smallest(one, places)
+    positions = [f"({(x + 0.5) / columns:.2f}, {(y + 0.5) / rows:.2f})" for y in range(rows) for x in range(columns)]
+    highest, lowest = name_largest(one, positions), name_smallest(one, positions)
     return f"highest {float(one.max()):.2f} at {highest}, lowest {float(one.min()):.2f} at {lowest}"
 
 
 def wave_and_circle(
-    angles: ArrayLike | Any, places: ArrayLike | Any, marked: Sequence[int], *, title: str = ""
+    angles: ArrayLike | Any, positions: ArrayLike | Any, marked: Sequence[int], *, title: str = ""
 ) -> Figure:
-    """One direction of a code: sine and cosine along the places, and the same pairs of numbers on a circle.
+    """One direction of a positional encoding: its sine and cosine as waves, and the same pairs of numbers on a circle.
 
     Args:
-        angles: (places,), in radians.
-        places: (places,), in order, from 0 to 1.
-        marked: indices of the places to mark in both.
+        angles: (positions,), in radians.
+        positions: (positions,), in order, from 0 to 1.
+        marked: indices of the positions to mark in both.
         title: what this is.
     """
-    places = as_array("places", places, ("places",))
-    angles = as_array("angles", angles, (len(places),))
+    positions = as_array("positions", positions, ("positions",))
+    angles = as_array("angles", angles, (len(positions),))
     marks = [int(i) for i in marked]
-    if len(marks) > len(SERIES) or not all(0 <= i < len(places) for i in marks):
-        raise ValueError(f"marked: expected at most {len(SERIES)} indices from 0 to {len(places) - 1}, got {marks}")
+    if len(marks) > len(SERIES) or not all(0 <= i < len(positions) for i in marks):
+        raise ValueError(f"marked: expected at most {len(SERIES)} indices from 0 to {len(positions) - 1}, got {marks}")
     with theme():
         figure = titled(title, 262, 820)
         left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [2.2, 1]})
-        left.plot(places, np.sin(angles), color=INK, label="sine")
-        left.plot(places, np.cos(angles), color=SOFT, linestyle="--", label="cosine")
+        left.plot(positions, np.sin(angles), color=INK, label="sine")
+        left.plot(positions, np.cos(angles), color=SOFT, linestyle="--", label="cosine")
         around = np.linspace(0, 2 * np.pi, 200)
         right.plot(np.cos(around), np.sin(around), color=FAINT)
         for i, colour in zip(marks, SERIES, strict=False):
             for values in (np.sin(angles), np.cos(angles)):
-                left.plot(places[i], values[i], "o", color=colour, markersize=8, zorder=3)
-            left.axvline(places[i], color=colour, linewidth=1.0, alpha=0.6)
+                left.plot(positions[i], values[i], "o", color=colour, markersize=8, zorder=3)
+            left.axvline(positions[i], color=colour, linewidth=1.0, alpha=0.6)
             tip = float(np.cos(angles[i])), float(np.sin(angles[i]))
             right.plot([0, tip[0]], [0, tip[1]], color=colour, linewidth=2)
             right.plot(*tip, "o", color=colour, markersize=8)
-            told: dict[str, Any] = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "fontsize": 8.5}
-            left.annotate(f"x = {places[i]:.2f}", (float(places[i]), 1.15), color=colour, **told)
+            offset: dict[str, Any] = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "fontsize": 8.5}
+            left.annotate(f"x = {positions[i]:.2f}", (float(positions[i]), 1.15), color=colour, **offset)
         left.set(
-            xlabel="x, from 0 to 1", ylabel="value", xlim=(float(places[0]), float(places[-1])), ylim=(-1.15, 1.15)
+            xlabel="x, from 0 to 1",
+            ylabel="value",
+            xlim=(float(positions[0]), float(positions[-1])),
+            ylim=(-1.15, 1.15),
         )
         left.legend(loc="upper right", ncols=2, bbox_to_anchor=(1.0, 1.24))
         right.set(
             xlabel="cosine", ylabel="sine", xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), xticks=[-1, 0, 1], yticks=[-1, 0, 1]
         )
         right.set_aspect("equal")
-    said = [f"x = {places[i]:.2f} has sine {np.sin(angles[i]):.2f} and cosine {np.cos(angles[i]):.2f}" for i in marks]
+    details = [
+        f"x = {positions[i]:.2f} has sine {np.sin(angles[i]):.2f} and cosine {np.cos(angles[i]):.2f}" for i in marks
+    ]
     return Figure(
         figure,
         f"{title or 'One direction'}: sine and cosine as waves over x, and as points on a circle of radius 1; marked:"
-        f" {listed(said)}.",
+        f" {listed(details)}.",
     )
 
 
 def pixel_centres(pixels: int = 8, cell: int = 4, *, title: str = "") -> Figure:
-    """Where whole numbers point to on a grid of pixels, without and with half a pixel added.
+    """Pixel coordinates on a grid, without and with half a pixel added.
 
     Args:
         pixels: how many to draw, across and down; a multiple of `cell`.
@@ -270,69 +283,71 @@ def pixel_centres(pixels: int = 8, cell: int = 4, *, title: str = "") -> Figure:
         figure.legend(handles, labels, loc="outside right center")
     return Figure(
         figure,
-        f"{title or 'Pixel centres'}: {pixels} by {pixels} pixels, and a dot for the place of each. As they are, whole"
-        f" numbers point to the pixels' corners, and the mean of the first cell's {cell * cell} pixels is"
+        f"{title or 'Pixel centres'}: {pixels} by {pixels} pixels, and a dot for the position of each. As they are,"
+        f" whole numbers point to the pixels' corners, and the mean of the first cell's {cell * cell} pixels is"
         f" ({(cell - 1) / 2:g}, {(cell - 1) / 2:g}); with 0.5 added they point to the middles, and the mean is"
         f" ({cell / 2:g}, {cell / 2:g}), the centre of the image token.",
     )
 
 
 def curves_along(
-    places: ArrayLike | Any,
+    positions: ArrayLike | Any,
     curves: Mapping[str, ArrayLike | Any],
     *,
     dashed: Mapping[str, ArrayLike | Any] | None = None,
-    spread: Mapping[str, tuple[ArrayLike | Any, ArrayLike | Any]] | None = None,
+    band: Mapping[str, tuple[ArrayLike | Any, ArrayLike | Any]] | None = None,
     xlabel: str,
     ylabel: str,
     title: str = "",
 ) -> Figure:
-    """Curves over a plain axis, each with a dashed one to be held against, and a band.
+    """Curves over a linear axis, each with a dashed reference and a band.
 
     Args:
-        places: (places,), where the curves are known, in order.
-        curves: per name one value for each place, at most four.
-        dashed: for some of these names, what the curve should be.
-        spread: for some of these names, the band's lower and upper edge.
+        positions: (positions,), where the curves are known, in order.
+        curves: per name one value for each position, at most four.
+        dashed: for some of these names, the curve of the formula.
+        band: for some of these names, the band's lower and upper edge.
         xlabel: what changes from left to right.
         ylabel: what is measured.
         title: what this is.
     """
-    if not curves or not {*(dashed or {}), *(spread or {})} <= set(curves):
-        raise ValueError("curves: expected at least one, and dashed and spread of the same names")
+    if not curves or not {*(dashed or {}), *(band or {})} <= set(curves):
+        raise ValueError("curves: expected at least one, and dashed and band of the same names")
     styles = "o-", "s-", "^-", "D-"
     if len(curves) > len(styles):
         raise ValueError(f"curves: expected at most {len(styles)}, as there are no more marks, got {len(curves)}")
-    places = as_array("places", places, ("places",))
-    given = {name: as_array(name, curve, (len(places),)) for name, curve in curves.items()}
+    positions = as_array("positions", positions, ("positions",))
+    given = {name: as_array(name, curve, (len(positions),)) for name, curve in curves.items()}
     with theme():
         figure = titled(title, 260, 680)
         axes = figure.subplots()
         for (name, curve), colour, style in zip(given.items(), SERIES, styles, strict=False):
-            axes.plot(places, curve, style, color=colour, label=name, markersize=4)
+            axes.plot(positions, curve, style, color=colour, label=name, markersize=4)
             if name in (dashed or {}):
-                axes.plot(places, as_array(name, (dashed or {})[name], (len(places),)), "--", color=INK, linewidth=1.0)
-            if name in (spread or {}):
-                low, high = (as_array(name, edge, (len(places),)) for edge in (spread or {})[name])
-                axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)
+                axes.plot(
+                    positions, as_array(name, (dashed or {})[name], (len(positions),)), "--", color=INK, linewidth=1.0
+                )
+            if name in (band or {}):
+                low, high = (as_array(name, edge, (len(positions),)) for edge in (band or {})[name])
+                axes.fill_between(positions, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.axhline(0, color=SOFT, linewidth=0.8)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.grid(alpha=0.25)
         axes.legend(title="dashed: the formula" if dashed else None)
-    said = [f"{name} from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in given.items()]
+    details = [f"{name} from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in given.items()]
     return Figure(
         figure,
-        f"{title or ylabel}: {ylabel} over {xlabel} from {places[0]:g} to {places[-1]:g}; {listed(said)}."
+        f"{title or ylabel}: {ylabel} over {xlabel} from {positions[0]:g} to {positions[-1]:g}; {listed(details)}."
         + (" Dashed: the formula." if dashed else ""),
     )
 
 
 def images(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: str = "") -> Figure:
-    """Pictures in a row.
+    """Images in a row.
 
     Args:
         images: each (height, width, 3), bytes or floats from 0 to 1.
-        names: one per picture.
+        names: one per image.
         title: what this is.
     """
     if not len(images):
@@ -347,7 +362,7 @@ def images(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: st
             draw_image(axes, image, panel)
             axes.set_title(name)
             bare(axes)
-    return Figure(figure, f"{title or 'Pictures'}: {len(shown)} pictures: {listed(names)}.".replace("\n", " "))
+    return Figure(figure, f"{title or 'Images'}: {len(shown)} images: {listed(names)}.".replace("\n", " "))
 
 
 def masks_by_prompt(
@@ -362,7 +377,7 @@ def masks_by_prompt(
     corners: bool = False,
     title: str = "",
 ) -> Figure:
-    """A panel per prompt set: its own clicks and box on the picture, and the mask that they gave.
+    """A panel per prompt set: its own clicks and box on the image, and the resulting mask.
 
     Args:
         image: (height, width, 3).
@@ -389,7 +404,7 @@ def masks_by_prompt(
     for word, one in given.items():
         if len(one) != count:
             raise ValueError(f"{word}: expected {count}, one per panel, got {len(one)}")
-    said = []
+    details = []
     with theme():
         panel = min((WIDTH - 6 * count - 2) / count, image.shape[1] + 2.0)
         lines = 1 + max(name.count("\n") for name in names)
@@ -415,9 +430,9 @@ def masks_by_prompt(
                 f"a click of label {label} at ({x:.0f}, {y:.0f})" for x, y, label in placed if label not in (0, 1)
             ]
             words += [prompts_in_words([], box)] if box is not None else []
-            said.append(f"{names[i]}, {listed(words) or 'no prompt'}: {share(layers[i] > 0)}".replace("\n", " "))
+            details.append(f"{names[i]}, {listed(words) or 'no prompt'}: {share(layers[i] > 0)}".replace("\n", " "))
     return Figure(
-        figure, f"{title or 'Prompts and their masks'}: {count} panels with what the mask covers. {'; '.join(said)}."
+        figure, f"{title or 'Prompts and their masks'}: {count} panels with what the mask covers. {'; '.join(details)}."
     )
 
 
@@ -438,7 +453,7 @@ def signed_matrix(
     label: str = "value",
     title: str = "",
 ) -> Figure:
-    """A table of numbers of both signs, each in its cell: red above zero, blue below.
+    """A matrix of numbers of both signs, each in its cell: red above zero, blue below.
 
     Args:
         values: (rows, columns).

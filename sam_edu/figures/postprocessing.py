@@ -1,4 +1,4 @@
-"""Pictures of what comes after the decoder: resizing, the way back to the picture, corrections, everything at once."""
+"""Figures of what comes after the decoder: resizing, the way back to the image, corrections, all masks at once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,11 +22,11 @@ Size = tuple[int, int]
 
 
 def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1024, low: int = 256) -> Figure:
-    """The way into the model's frame, for the picture and for a click, and the way back, for the logits.
+    """Diagram of preprocessing and postprocessing: image and click into the model's square, logits back to the image.
 
     Args:
-        height: of the picture.
-        width: of the picture.
+        height: of the image.
+        width: of the image.
         side: of the square that the image encoder sees.
         low: of the decoder's square of logits.
     """
@@ -35,12 +35,12 @@ def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1
     lanes = 74, 172, 270
     with theme():
         figure, axes = canvas(332)
-        draw_title(axes, "There and back", "every size is height × width; a click is (x, y)", 142)
+        draw_title(axes, "Preprocessing and postprocessing", "every size is height × width; a click is (x, y)", 300)
         there, click, back = lanes
-        draw_box(axes, 70, there, 120, f"the picture\n{height} × {width}", IMAGE)
+        draw_box(axes, 70, there, 120, f"the image\n{height} × {width}", IMAGE)
         draw_box(axes, 268, there, 150, f"longer side to {side}\n{tall} × {wide}", IMAGE)
         draw_box(axes, 492, there, 168, f"pad right and below\n{side} × {side}", IMAGE)
-        draw_box(axes, 734, there, 130, "image encoder,\nonce per picture", IMAGE)
+        draw_box(axes, 734, there, 130, "image encoder,\nonce per image", IMAGE)
         draw_arrow(axes, [(130, there), (193, there)], f"× {scale:.3g}", (161, there - 11))
         draw_arrow(axes, [(343, there), (408, there)])
         draw_arrow(axes, [(576, there), (669, there)])
@@ -64,53 +64,57 @@ def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1
         draw_text(axes, 500, 320, note, 8.5, SOFT)
     return Figure(
         figure,
-        f"Diagram of the way there and back. There: the picture, {height} by {width}, is scaled by {scale:.3g} to"
+        f"Diagram of preprocessing and postprocessing. The image, {height} by {width}, is scaled by {scale:.3g} to"
         f" {tall} by {wide}, padded on the right and below to {side} by {side}, and goes through the image encoder. A"
-        f" click is scaled likewise, x by {wide} / {width} and y by {tall} / {height}; the prompt encoder adds 0.5 and"
-        f" divides by {side}. Both meet in the mask decoder. Back: logits of {low} by {low} are enlarged to {side} by"
-        f" {side}, the padding is cut off, {tall} by {wide}, they are resized to {height} by {width}, and the threshold"
-        f" at 0 makes the mask.",
+        f" click is scaled in the same way, x by {wide} / {width} and y by {tall} / {height}; the prompt encoder adds"
+        f" 0.5 and divides by {side}. Both meet in the mask decoder. Then logits of {low} by {low} are enlarged to"
+        f" {side} by {side}, the padding is cut off, {tall} by {wide}, they are resized to {height} by {width}, and the"
+        f" threshold at 0 makes the mask.",
     )
 
 
 def resampled_line(
     values: ArrayLike | Any, ways: Mapping[str, tuple[ArrayLike | Any, ArrayLike | Any]], *, title: str = ""
 ) -> Figure:
-    """Numbers on a line and what was read off between them, a panel per way.
+    """Interpolation on a line: the given numbers, and the values computed between them, a panel per way.
 
     Args:
         values: (n,), number i lies over the pixel from i to i + 1, drawn at its middle.
-        ways: per name the places (m,), in units of these pixels, and what was read off there (m,).
+        ways: per name the positions (m,), in units of these pixels, and the values computed there (m,).
         title: what this is.
     """
     if not ways:
         raise ValueError("ways: expected at least one, got none")
     values = as_array("values", values, ("n",)).astype(float)
     middles = np.arange(len(values)) + 0.5
-    said = []
+    details = []
     with theme():
         figure = titled(title, 250, min(WIDTH, 60 + 420 * len(ways)))
-        for axes, (name, (places, found)) in zip(
+        for axes, (name, (positions, found)) in zip(
             figure.subplots(1, len(ways), squeeze=False, sharey=True)[0], ways.items(), strict=True
         ):
-            at = as_array(f"{name}, places", places, ("m",)).astype(float)
-            read = as_array(f"{name}, values", found, at.shape).astype(float)
+            at = as_array(f"{name}, positions", positions, ("m",)).astype(float)
+            computed = as_array(f"{name}, values", found, at.shape).astype(float)
             axes.axhline(0, color=SOFT, linewidth=0.9)
             for i in range(len(values) + 1):
                 axes.axvline(i, color=FAINT, linewidth=0.9, zorder=0)
             ends = [0.0, *middles, float(len(values))]
             axes.plot(ends, [values[0], *values, values[-1]], color=MASK_COLOURS[0], linewidth=1.2, zorder=1)
             axes.plot(middles, values, "o", color=MASK_COLOURS[0], markersize=11, label="given", zorder=2)
-            axes.plot(at, read, "D", color=MASK_COLOURS[1], markeredgecolor=INK, markersize=5.5, label="new", zorder=3)
+            axes.plot(
+                at, computed, "D", color=MASK_COLOURS[1], markeredgecolor=INK, markersize=5.5, label="new", zorder=3
+            )
             axes.set_title(name)
-            axes.set_xlabel("place, in pixels of the small line")
+            axes.set_xlabel("position, in pixels of the small line")
             axes.set_xticks(range(len(values) + 1))
-            said.append(f"{name}: at {', '.join(f'{x:.2f}' for x in at)} are {', '.join(f'{y:.2f}' for y in read)}")
+            details.append(
+                f"{name}: at {', '.join(f'{x:.2f}' for x in at)} are {', '.join(f'{y:.2f}' for y in computed)}"
+            )
         figure.axes[0].set_ylabel("logit")
         figure.axes[0].legend()
     given = ", ".join(f"{value:g}" for value in values)
     return Figure(
-        figure, f"{title or 'A line, resampled'}: {given} in the middles of {len(values)} pixels. {'; '.join(said)}."
+        figure, f"{title or 'A line, resampled'}: {given} in the middles of {len(values)} pixels. {'; '.join(details)}."
     )
 
 
@@ -126,8 +130,8 @@ def sized_maps(
 
     Args:
         maps: per name a map (height, width).
-        image: (height, width, 3): the picture, drawn last, with the mask of the last map.
-        frame: height and width of the picture within the padding, drawn into the maps that
+        image: (height, width, 3): the image, drawn last, with the mask of the last map.
+        frame: height and width of the image within the padding, drawn into the maps that
             are not of this size, but not into the last.
         limit: the colours end here.
         title: what this is.
@@ -135,11 +139,11 @@ def sized_maps(
     if not maps:
         raise ValueError("maps: expected at least one, got none")
     given = {name: as_array(name, one, ("height", "width")).astype(float) for name, one in maps.items()}
-    picture = None if image is None else as_image(image)
+    shown = None if image is None else as_image(image)
     last = list(given.values())[-1]
-    if picture is not None and picture.shape[:2] != last.shape:
-        raise ValueError(f"image: expected the size of the last map, {last.shape}, got {picture.shape[:2]}")
-    sizes = [one.shape for one in given.values()] + ([last.shape] if picture is not None else [])
+    if shown is not None and shown.shape[:2] != last.shape:
+        raise ValueError(f"image: expected the size of the last map, {last.shape}, got {shown.shape[:2]}")
+    sizes = [one.shape for one in given.values()] + ([last.shape] if shown is not None else [])
     across = sum(size[1] for size in sizes)
     scale = (WIDTH - 90 - 12 * len(sizes)) / across
     high = max(size[0] for size in sizes)
@@ -152,17 +156,17 @@ def sized_maps(
             if frame is not None and i < len(given) - 1 and one.shape != tuple(frame):
                 axes.add_patch(Rectangle((-0.5, -0.5), frame[1], frame[0], fill=False, edgecolor=EDGE, linestyle="--"))
             axes.set_title(f"{name}\n{one.shape[0]} × {one.shape[1]}")
-        if picture is not None:
-            draw_image(panels[-1], picture, scale * picture.shape[1])
+        if shown is not None:
+            draw_image(panels[-1], shown, scale * shown.shape[1])
             draw_mask(panels[-1], last > 0, MASK_COLOURS[1])
             panels[-1].set_title("mask: > 0\n" + f"{last.shape[0]} × {last.shape[1]}")
         for axes in panels:
             _same_scale(axes, high)
         figure.colorbar(drawn, ax=list(panels), shrink=0.8, aspect=22, pad=0.01, label="logit", extend="both")
-    said = [f"{name}, {one.shape[0]} by {one.shape[1]}, above 0 on {share(one > 0)}" for name, one in given.items()]
-    alt = f"{title or 'Maps of several sizes'}: {'; '.join(said)}."
-    alt += " Last: the picture with the mask." if picture is not None else ""
-    return Figure(figure, alt + (" Dashed: where the picture ends and the padding begins." if frame else ""))
+    details = [f"{name}, {one.shape[0]} by {one.shape[1]}, above 0 on {share(one > 0)}" for name, one in given.items()]
+    alt = f"{title or 'Maps of several sizes'}: {'; '.join(details)}."
+    alt += " Last: the image with the mask." if shown is not None else ""
+    return Figure(figure, alt + (" Dashed: where the image ends and the padding begins." if frame else ""))
 
 
 def _same_scale(axes: Axes, high: int) -> None:
@@ -185,23 +189,23 @@ def corrections(
     zoom: bool = False,
     title: str = "",
 ) -> Figure:
-    """Masks after one click, two, three ...: a row per way, what is meant dashed, its IoU above each panel.
+    """Masks after one click, two, three ...: a row per way, the ground truth dashed, the IoU above each panel.
 
     Args:
         image: (height, width, 3).
         ways: per name the masks (rounds, height, width) after each click.
-        truth: (height, width), what is meant.
+        truth: (height, width), the ground truth.
         clicks: per name (rounds, 2) as (x, y), in the order of clicking.
         labels: per name (rounds,): 1 positive, 0 negative.
         first: the number of clicks to begin with; the clicks before are drawn.
         columns: how many rounds to show at most.
-        zoom: show the part of the picture around what is meant, the masks and the clicks.
+        zoom: show the part of the image around the ground truth, the masks and the clicks.
         title: what this is.
     """
     if not ways or set(ways) != set(clicks) or set(ways) != set(labels):
         raise ValueError("ways, clicks, labels: expected the same names in each, at least one")
     image = as_image(image)
-    meant = as_array("truth", truth, image.shape[:2]) > 0
+    target = as_array("truth", truth, image.shape[:2]) > 0
     given = {name: as_array(name, one, ("rounds", *image.shape[:2])) > 0 for name, one in ways.items()}
     placed = {name: as_clicks(clicks[name], labels[name]) for name in ways}
     for name, masks in given.items():
@@ -210,39 +214,39 @@ def corrections(
     across = min(columns, max(len(masks) for masks in given.values()) - first + 1)
     if first < 1 or across < 1:
         raise ValueError(f"first: expected a number from 1 to that of the rounds, got {first}")
-    drawn = np.concatenate([meant[None], *(masks[first - 1 : first - 1 + columns] for masks in given.values())])
+    drawn = np.concatenate([target[None], *(masks[first - 1 : first - 1 + columns] for masks in given.values())])
     window = _window(drawn, [click for one in placed.values() for click in one[: first - 1 + columns]], zoom)
-    said = []
+    details = []
     with theme():
         panel = min((WIDTH - 40) / max(across, 3), 230.0)
         high = panel * (window[3] - window[1]) / (window[2] - window[0])
         figure = titled(title, len(given) * (high + 24) + 8, (panel + 4) * across + 34)
         grid = figure.subplots(len(given), across, squeeze=False)
         for y, (name, masks) in enumerate(given.items()):
-            scores = [overlap(mask, meant) for mask in masks]
+            scores = [overlap(mask, target) for mask in masks]
             for i, axes in enumerate(grid[y], start=first - 1):
                 if i >= len(masks):
                     axes.set_axis_off()
                     continue
-                _round(axes, image, panel, masks[i], meant, placed[name][: i + 1])
+                _round(axes, image, panel, masks[i], target, placed[name][: i + 1])
                 axes.set_xlim(window[0], window[2])
                 axes.set_ylim(window[3], window[1])
                 number = f"{i + 1} click{'s' if i else ''}: " if y == 0 else ""
                 axes.set_title(f"{number}IoU {scores[i]:.2f}", pad=3)
             grid[y, 0].set_ylabel(name)
             shown = scores[first - 1 : first - 1 + across]
-            said.append(f"{name}: IoU ".removeprefix(": ") + ", ".join(f"{score:.2f}" for score in shown))
+            details.append(f"{name}: IoU ".removeprefix(": ") + ", ".join(f"{score:.2f}" for score in shown))
     return Figure(
         figure,
-        f"{title or 'Corrections'}: masks after {first} to {first + across - 1} clicks, a row each; dashed what"
-        f" is meant; the newest click is the largest. {'; '.join(said)}.",
+        f"{title or 'Corrections'}: masks after {first} to {first + across - 1} clicks, a row each; dashed the"
+        f" ground truth; the newest click is the largest. {'; '.join(details)}.",
     )
 
 
-def _round(axes: Axes, image: Array, panel: Number, mask: Array, meant: Array, clicks: list[Click]) -> None:
+def _round(axes: Axes, image: Array, panel: Number, mask: Array, target: Array, clicks: list[Click]) -> None:
     draw_image(axes, image, panel)
     draw_mask(axes, mask, MASK_COLOURS[0], fill=0.35)
-    draw_outline(axes, meant, INK, width=1.2, dashed=True)
+    draw_outline(axes, target, INK, width=1.2, dashed=True)
     for x, y, label in clicks[:-1]:
         colour = POSITIVE if label == 1 else NEGATIVE
         axes.scatter([x], [y], s=26, c=colour, edgecolors="white", linewidths=0.9, zorder=4)
@@ -251,7 +255,7 @@ def _round(axes: Axes, image: Array, panel: Number, mask: Array, meant: Array, c
 
 
 def _window(masks: Array, clicks: list[Click], zoom: bool) -> tuple[float, float, float, float]:
-    """The square around all masks and clicks, with a margin, within the picture: (x0, y0, x1, y1)."""
+    """The square around all masks and clicks, with a margin, within the image: (x0, y0, x1, y1)."""
     height, width = masks.shape[1:]
     whole = -0.5, -0.5, width - 0.5, height - 0.5
     if not zoom:
@@ -272,7 +276,7 @@ def many_masks(
     points: ArrayLike | Any | None = None,
     title: str = "",
 ) -> Figure:
-    """Panels with many masks over each other, the largest lowest, each in a colour of its own.
+    """Many masks drawn over each other, the largest lowest, each in a colour of its own, a panel per group.
 
     Args:
         image: (height, width, 3).
@@ -306,9 +310,9 @@ def many_masks(
                 draw_mask(axes, mask, _colour(i), fill=0.5)
             axes.set_title(f"{name}: {len(masks)}")
             bare(axes)
-    said = [f"{name}: {len(masks)}, {share(_any(masks))} covered" for name, masks in given.items()]
-    alt = f"{title or 'Many masks'}: " + (f"a picture with a grid of {len(dots)} clicks; " if dots is not None else "")
-    return Figure(figure, f"{alt}masks laid over each other, {listed(said)}.")
+    details = [f"{name}: {len(masks)}, {share(_any(masks))} covered" for name, masks in given.items()]
+    alt = f"{title or 'Many masks'}: " + (f"an image with a grid of {len(dots)} clicks; " if dots is not None else "")
+    return Figure(figure, f"{alt}masks laid over each other, {listed(details)}.")
 
 
 def _any(masks: Array) -> Array:
@@ -341,7 +345,7 @@ def mean_bars(
     if not names or any(list(one) != names for one in series.values()) or len(series) > len(MASK_COLOURS):
         raise ValueError("series: expected the same names in each, at least one, and at most four series")
     values = {key: np.array([list(one[name])[:3] for name in names], float) for key, one in series.items()}
-    said = []
+    details = []
     with theme():
         figure = titled(title, 70 + (12 + 15 * len(series)) * len(names), WIDTH * 0.86)
         axes = figure.subplots()
@@ -351,7 +355,7 @@ def mean_bars(
             axes.plot(rows[:, 0], at, "osD^"[j], color=MASK_COLOURS[j], markeredgecolor=INK, markersize=6.5, label=key)
             for y, mean, end in zip(at, rows[:, 0], rows[:, 2], strict=True):
                 axes.annotate(f"{mean:.2f}", (end, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
-            said.append(f"{key}: " + ", ".join(f"{n} {m:.2f}" for n, m in zip(names, rows[:, 0], strict=True)))
+            details.append(f"{key}: " + ", ".join(f"{n} {m:.2f}" for n, m in zip(names, rows[:, 0], strict=True)))
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_xlim(0, 1)
@@ -360,4 +364,4 @@ def mean_bars(
         axes.tick_params(axis="y", length=0)
         if len(values) > 1:
             figure.legend(loc="outside upper right", ncols=len(values))
-    return Figure(figure, f"{title or label}: {label} with intervals. {'; '.join(said)}.")
+    return Figure(figure, f"{title or label}: {label} with intervals. {'; '.join(details)}.")

@@ -1,4 +1,4 @@
-"""Where the time goes: two orders of one product, steps as growing bars, and the roofs over what a machine can do."""
+"""Figures of speed: two orders of one product, times step by step, and the roofline of a machine."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,46 +15,51 @@ from sam_edu.figures.kit.words import listed
 
 
 def folding_diagram(
-    tokens: int = 7, pixels: int = 4096, *, dim: int = 256, internal: int = 128, heads: int = 8
+    tokens: int = 7, image_tokens: int = 4096, *, dim: int = 256, internal: int = 128, heads: int = 8
 ) -> Figure:
-    """The scores of step (2) in two orders of the same product, with the multiplications that each part costs.
+    """Diagram of the scores of step (2) in two orders of the same product, with the multiplications of each part.
 
     Args:
-        tokens: how many ask.
-        pixels: image tokens.
+        tokens: number of tokens.
+        image_tokens: number of image tokens.
         dim: their width.
         internal: the width of all heads together.
-        heads: how many.
+        heads: number of heads.
     """
     rows = tokens * heads
-    plain = {"project": pixels * dim * internal, "meet": tokens * pixels * internal}
-    folded = {"fold": tokens * internal * dim, "meet": rows * pixels * dim}
+    plain = {"project": image_tokens * dim * internal, "meet": tokens * image_tokens * internal}
+    folded = {"fold": tokens * internal * dim, "meet": rows * image_tokens * dim}
     with theme():
         figure, axes = canvas(300)
         draw_title(axes, "The same scores in two orders", "under each product: its multiplications", 272)
         for y, name in ((92, "as written"), (222, "folded")):
             axes.text(8, y - 44, name, fontsize=10.5, fontweight="bold", va="center")
-        _lane(axes, 92, ("image tokens", f"{pixels} × {dim}", IMAGE), ("keys", f"{pixels} × {internal}", IMAGE))
+        _lane(
+            axes,
+            92,
+            ("image tokens", f"{image_tokens} × {dim}", IMAGE),
+            ("keys", f"{image_tokens} × {internal}", IMAGE),
+        )
         _lane(axes, 222, ("queries", f"{tokens} × {internal}", TOKEN), ("folded queries", f"{rows} × {dim}", TOKEN))
         for y, one, many in ((92, plain["project"], plain["meet"]), (222, folded["fold"], folded["meet"])):
             draw_text(axes, 282, y + 36, _millions(one), 9, INK)
             draw_text(axes, 690, y + 36, _millions(many), 9, INK)
             draw_text(axes, 950, y, f"in all\n{_millions(one + many)}", 9.5, INK, bold=True)
         draw_text(axes, 690, 92 - 38, f"queries, {tokens} × {internal}", 8.5, TOKEN[1])
-        draw_text(axes, 690, 222 - 38, f"image tokens, {pixels} × {dim}", 8.5, IMAGE[1])
+        draw_text(axes, 690, 222 - 38, f"image tokens, {image_tokens} × {dim}", 8.5, IMAGE[1])
     return Figure(
         figure,
-        f"Diagram of one product in two orders. As written: {pixels} image tokens of width {dim} are projected to keys"
-        f" of width {internal} ({_millions(plain['project'])} multiplications) and meet {tokens} queries"
+        f"Diagram of one product in two orders. As written: {image_tokens} image tokens of width {dim} are projected to"
+        f" keys of width {internal} ({_millions(plain['project'])} multiplications) and meet {tokens} queries"
         f" ({_millions(plain['meet'])}). Folded: the {tokens} queries go through the same weights, head by head, and"
         f" become {rows} rows of width {dim} ({_millions(folded['fold'])}), which meet the image tokens as they are"
-        f" ({_millions(folded['meet'])}). Both give scores of shape {heads} by {tokens} by {pixels}; in all"
+        f" ({_millions(folded['meet'])}). Both give scores of shape {heads} by {tokens} by {image_tokens}; in all"
         f" {_millions(sum(plain.values()))} against {_millions(sum(folded.values()))}.",
     )
 
 
 def _lane(axes: Axes, y: Number, first: tuple[str, str, Any], second: tuple[str, str, Any]) -> None:
-    """What comes in, the weights, what they make of it, the product with the others, the scores."""
+    """A lane: the input, the weights, the projection, the product with the others, the scores."""
     draw_box(axes, 92, y, 150, f"{first[0]}\n{first[1]}", first[2])
     draw_box(axes, 282, y, 110, "× weights", GREY)
     draw_box(axes, 480, y, 160, f"{second[0]}\n{second[1]}", second[2])
@@ -76,7 +81,7 @@ def step_times(
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """A bar per way, from top to bottom, made of its steps; the first is what the others are held against.
+    """Times as stacked bars, a bar per way, made of its steps; the others are compared with the first.
 
     Args:
         ways: per way the time of each of its steps. Steps need not be the same.
@@ -109,8 +114,8 @@ def step_times(
             axes.barh(at, parts, left=left, height=0.72, color=colour, edgecolor="white", linewidth=0.8, label=name)
             left += np.array(parts)
         for y, total in enumerate(totals.values()):
-            told = f"{total:.3g}" if y == 0 else f"{total:.2g}: {first / total:.1f} times as fast"
-            axes.annotate(told, (total, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+            label = f"{total:.3g}" if y == 0 else f"{total:.2g}: {first / total:.1f} times as fast"
+            axes.annotate(label, (total, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
         axes.set_yticks(at, list(ways))
         axes.set_ylim(len(ways) - 0.4, -0.6)
         axes.set_xlim(0, 1.22 * max(totals.values()))
@@ -119,12 +124,12 @@ def step_times(
         axes.grid(axis="x", alpha=0.25)
         axes.set_axisbelow(True)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=len(large) + 1)
-    said = [f"{name} {total:.3g}, 1 / {total / first:.2f} of the first" for name, total in totals.items()]
+    details = [f"{name} {total:.3g}, 1 / {total / first:.2f} of the first" for name, total in totals.items()]
     largest = max(ways[list(ways)[-1]].items(), key=lambda item: item[1])[0]
     return Figure(
         figure,
         f"{title or 'Steps'}: a bar per way, made of the steps {listed(large)} and the rest. {unit.capitalize()}:"
-        f" {'; '.join(said)}. The largest part of the last bar is {largest}.",
+        f" {'; '.join(details)}. The largest part of the last bar is {largest}.",
     )
 
 
@@ -136,7 +141,7 @@ def roofline(
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """Operations per byte against operations per second, under the two roofs of a machine.
+    """Roofline plot: operations per byte against operations per second, under the two limits of a machine.
 
     Args:
         points: per operation (operations / byte, operations / second), both above zero.
@@ -162,8 +167,8 @@ def roofline(
         axes.annotate(f"the most that this processor reaches: {roof:.0f} GFLOP/s", (high, roof), (-4, 6),
                       textcoords="offset points", ha="right", color=SOFT)  # fmt: skip
         middle = float(np.sqrt(low * ridge))
-        told = f"memory: {slope:.0f} GB/s"
-        axes.annotate(told, (middle, slope * middle), (-10, 8), textcoords="offset points", ha="right", color=SOFT)
+        label = f"memory: {slope:.0f} GB/s"
+        axes.annotate(label, (middle, slope * middle), (-10, 8), textcoords="offset points", ha="right", color=SOFT)
         for number, (name, (x, y)) in enumerate(given.items(), start=1):
             axes.plot(x, y, "o", color=MASK_COLOURS[0], markersize=15, zorder=3)
             axes.annotate(str(number), (x, y), ha="center", va="center", color="white", fontsize=8.5, zorder=4)
@@ -176,7 +181,7 @@ def roofline(
         axes.set_ylabel("GFLOP per second")
         axes.grid(alpha=0.25)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=0, title="GFLOP/s reached")
-    said = [
+    details = [
         f"{name}: {x:.2g} operations per byte, {y:.2g} GFLOP/s, {100 * y / min(roof, slope * x):.0f} % of the roof"
         for name, (x, y) in given.items()
     ]
@@ -184,5 +189,5 @@ def roofline(
         figure,
         f"{title or 'Roofline'}: operations per second against operations per byte, both axes logarithmic. Two roofs: a"
         f" slope, memory at {slope:.0f} GB/s, and a ceiling at {roof:.0f} GFLOP/s; they meet at {ridge:.1f} operations"
-        f" per byte. {'; '.join(said)}.",
+        f" per byte. {'; '.join(details)}.",
     )

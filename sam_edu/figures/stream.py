@@ -1,4 +1,4 @@
-"""Pictures of the two streams, tokens and image tokens, on their way through the two-way transformer."""
+"""Figures of the two streams, tokens and image tokens, on their way through the two-way transformer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ _STYLES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
 
 
 def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 64, *, dim: int = 256) -> Figure:
-    """The two-way transformer of depth 2: two lanes, two blocks, the last attention, and what goes where afterwards.
+    """Diagram of the two-way transformer of depth 2: two streams, two blocks, the last attention, and the outputs.
 
     Args:
         tokens: number of tokens.
@@ -30,54 +30,56 @@ def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 
         width: of the grid.
         dim: width of tokens and image tokens.
     """
-    pixels = height * width
-    top, low, codes_above, codes_below = 150, 286, 78, 350
+    count = height * width
+    top, low, lane_above, lane_below = 150, 286, 78, 350
     with theme():
         figure, axes = canvas(420)
-        subtitle = "two streams, two blocks, a last look; (5) does not wait for (6-1)"
+        subtitle = "two streams, two blocks, a last attention; (5) does not wait for (6-1)"
         draw_title(axes, "The two-way transformer", subtitle, 222, y=22)
         draw_box(axes, 54, top, 98, "tokens:\npoint_embedding", TOKEN, size=8.6)
         draw_box(axes, 54, low, 98, "src:\nimage_embedding", IMAGE, size=8.6)
-        draw_box(axes, 174, low, 56, "flatten,\nturn", DARK, size=8.6)
+        draw_box(axes, 174, low, 56, "flatten,\npermute", DARK, size=8.6)
         draw_arrow(axes, [(103, low), (146, low)], f"{dim} ×\n{height} × {width}", (126, low - 36))
         for i, left in enumerate((222, 482)):
             _block(axes, left, i, top, low)
         draw_arrow(axes, [(103, top), (232, top)], f"{tokens} × {dim}", (162, top - 10))
         draw_arrow(axes, [(436, top), (492, top)])
         draw_arrow(axes, [(696, top), (760, top)])
-        draw_arrow(axes, [(202, low), (380, low)], f"{pixels} × {dim}", (272, low - 10))
-        draw_arrow(axes, [(440, low), (640, low)], f"{pixels} × {dim}", (540, low - 10))
-        draw_box(axes, 800, top, 80, "(6-1)  ◎\ntokens read\nthe image", TOKEN, height=58, size=8.6)
+        draw_arrow(axes, [(202, low), (380, low)], f"{count} × {dim}", (272, low - 10))
+        draw_arrow(axes, [(440, low), (640, low)], f"{count} × {dim}", (540, low - 10))
+        draw_box(axes, 800, top, 80, "(6-1)  ◎\ntokens attend\nto the image", TOKEN, height=58, size=8.6)
         draw_box(axes, 884, top, 52, "add,\nnorm", DARK, size=8.6)
         draw_arrow(axes, [(840, top), (858, top)])
-        draw_arrow(axes, [(700, low), (930, low)], f"{pixels} × {dim}", (864, low - 10))
+        draw_arrow(axes, [(700, low), (930, low)], f"{count} × {dim}", (864, low - 10))
         draw_arrow(axes, [(800, low), (800, top + 29)])
         draw_junction(axes, 800, low)
         draw_arrow(axes, [(910, top), (930, top)])
         draw_text(axes, 966, top - 14, "hs", 10.5, TOKEN[1], bold=True)
         draw_text(axes, 966, top + 10, f"{tokens} × {dim}\nto (6-2), (7)", 8.5, INK)
         draw_text(axes, 966, low - 14, "keys", 10.5, IMAGE[1], bold=True)
-        draw_text(axes, 966, low + 10, f"{pixels} × {dim}\nto (5)", 8.5, INK)
+        draw_text(axes, 966, low + 10, f"{count} × {dim}\nto (5)", 8.5, INK)
         frames = ((340, 106), (600, 106), (800, top - 29))
-        _codes(axes, [(54, top - 24), (54, codes_above)], frames, TOKEN[1])
+        _encodings(axes, [(54, top - 24), (54, lane_above)], frames, TOKEN[1])
         frames = ((340, 324), (600, 324), (814, top + 29))
-        _codes(axes, [(174, low + 24), (174, codes_below)], frames, IMAGE[1])
-        said = "query_pe: the tokens as they came in, the same each time"
-        axes.text(190, codes_above - 10, said, fontsize=8.5, color=TOKEN[1], va="center", zorder=5)
-        said = "key_pe: the codes of the places (image_pe), flattened the same way, the same each time"
-        axes.text(190, codes_below + 12, said, fontsize=8.5, color=IMAGE[1], va="center", zorder=5)
-        note = "Every tensor has one more axis in front: the prompt sets.  ◎: codes are added to queries and keys,"
-        note += " never to values.\nIn the blocks, too, every step ends in “add, norm”. In block 0, step (1) is the"
-        note += " exception: no codes, and nothing to add to."
+        _encodings(axes, [(174, low + 24), (174, lane_below)], frames, IMAGE[1])
+        note = "query_pe: the tokens before block 0, the same each time"
+        axes.text(190, lane_above - 10, note, fontsize=8.5, color=TOKEN[1], va="center", zorder=5)
+        note = "key_pe: the positional encodings of the grid (image_pe), flattened the same way, the same each time"
+        axes.text(190, lane_below + 12, note, fontsize=8.5, color=IMAGE[1], va="center", zorder=5)
+        note = "Every tensor has one more axis in front: the prompt sets.  ◎: positional encodings are added to queries"
+        note += (
+            " and keys, never to values.\nIn the blocks, too, every step ends in “add, norm”. In block 0, step (1) is"
+        )
+        note += " the exception: no encodings, and no residual."
         draw_text(axes, 500, 396, note, 8.5, SOFT)
     return Figure(
         figure,
         f"Diagram of the two-way transformer. {tokens} tokens of width {dim}, and the image embedding, {dim} by"
-        f" {height} by {width}, flattened and turned into {pixels} image tokens of width {dim}, enter two blocks one"
+        f" {height} by {width}, flattened and permuted to {count} image tokens of width {dim}, enter two blocks one"
         " after the other. In each block the tokens go through (1), (2) and (3), and then (4) rewrites the image"
-        f" tokens. After block 1 the ways part: the image tokens leave as keys, {pixels} by {dim}, to step (5); the"
-        f" tokens read them a last time in (6-1), are added and normalised, and leave as hs, {tokens} by {dim}, to"
-        " steps (6-2) and (7). The positional codes query_pe and key_pe enter both blocks and (6-1) unchanged.",
+        f" tokens. After block 1 the ways part: the image tokens leave as keys, {count} by {dim}, to step (5); the"
+        f" tokens attend to them a last time in (6-1), are added and normalised, and leave as hs, {tokens} by {dim}, to"
+        " steps (6-2) and (7). The positional encodings query_pe and key_pe enter both blocks and (6-1) unchanged.",
     )
 
 
@@ -91,14 +93,14 @@ def _block(axes: Axes, left: Number, number: int, top: Number, low: Number) -> N
         first,
         top,
         64,
-        "(1)" + ("  ◎" if number else "") + "\ntokens\nread each\nother",
+        "(1)" + ("  ◎" if number else "") + "\nself-\nattention",
         TOKEN,
         height=66,
         size=8.6,
     )
-    draw_box(axes, second, top, 60, "(2)  ◎\ntokens\nread the\nimage", TOKEN, height=66, size=8.6)
+    draw_box(axes, second, top, 60, "(2)  ◎\ntokens\nattend to\nthe image", TOKEN, height=66, size=8.6)
     draw_box(axes, third, top, 52, "(3)\nMLP", TOKEN, size=8.6)
-    draw_box(axes, fourth, low, 60, "(4)  ◎\nimage\nreads the\ntokens", IMAGE, height=66, size=8.6)
+    draw_box(axes, fourth, low, 60, "(4)  ◎\nimage\nattends to\nthe tokens", IMAGE, height=66, size=8.6)
     draw_arrow(axes, [(first + 32, top), (second - 30, top)])
     draw_arrow(axes, [(second + 30, top), (third - 26, top)])
     draw_arrow(axes, [(second, low), (second, top + 33)])
@@ -106,10 +108,10 @@ def _block(axes: Axes, left: Number, number: int, top: Number, low: Number) -> N
     draw_arrow(axes, [(third, top + 24), (fourth, low - 33)])
 
 
-def _codes(
+def _encodings(
     axes: Axes, start: Sequence[tuple[Number, Number]], ends: Sequence[tuple[Number, Number]], colour: str
 ) -> None:
-    """A dashed line along the lanes, from where the codes come to the blocks and to the last attention."""
+    """A dashed line along the lanes, from the encodings to the blocks and to the last attention."""
     y = start[-1][1]
     dashed = (0, (4, 3))
     corners = [*start, (ends[-1][0], y)]
@@ -132,20 +134,20 @@ def streams(
     outlines: ArrayLike | Any | None = None,
     title: str = "",
 ) -> Figure:
-    """Both streams through the depth: how like its start, and how like its end, each token and each place is.
+    """Cosine similarity of tokens and image tokens to their own start and to their own end, through the depth.
 
     Above, a line per token and a thick one for the image tokens' mean; below, a map per state of the image tokens.
-    Likeness is the cosine between two vectors: 1 where they point the same way, 0 where they have nothing in common.
+    The cosine of two vectors is 1 where they point the same way and 0 where they are orthogonal.
 
     Args:
         queries: (steps, tokens, dim): the tokens at the start, after steps (1), (2), (3) of each block, and after the
-            last look (6-1).
-        keys: (states, pixels, dim): the image tokens at the start and after step (4) of each block.
+            last attention (6-1).
+        keys: (states, image_tokens, dim): the image tokens at the start and after step (4) of each block.
         names: one per token.
         outlines: masks (masks, height, width) whose edges help to find one's way in the maps.
         title: what this is.
     """
-    keys = as_array("keys", keys, ("states", "pixels", "dim")).astype(float)
+    keys = as_array("keys", keys, ("states", "image_tokens", "dim")).astype(float)
     depth = len(keys) - 1
     queries = as_array("queries", queries, (3 * depth + 2, "tokens", keys.shape[2])).astype(float)
     names = as_names("names", names, queries.shape[1])
@@ -156,14 +158,18 @@ def streams(
     steps = ["start", *(f"({i})" for _ in range(depth) for i in (1, 2, 3, 4)), "(6-1)"]
     of_queries = [0, *(3 * block + min(i, 3) for block in range(depth) for i in (1, 2, 3, 4)), len(queries) - 1]
     of_keys = [0, *(block + (i == 4) for block in range(depth) for i in (1, 2, 3, 4)), depth]
-    likeness = {word: (_cosine(queries, queries[i]), _cosine(keys, keys[i])) for word, i in (("start", 0), ("end", -1))}
-    low = min(0.0, *(float(one.min()) for pair in likeness.values() for one in pair))
-    darkest = min(float(places.min()) for _, places in likeness.values())
+    similarity = {
+        word: (_cosine(queries, queries[i]), _cosine(keys, keys[i])) for word, i in (("start", 0), ("end", -1))
+    }
+    low = min(0.0, *(float(one.min()) for pair in similarity.values() for one in pair))
+    darkest = min(float(image_tokens.min()) for _, image_tokens in similarity.values())
     with theme():
         figure = titled(title, 520)
         halves: Any = figure.subfigures(2, 1, height_ratios=[270, 250])
         above, below = halves
-        for axes, (word, (tokens, places)) in zip(above.subplots(1, 2, sharey=True), likeness.items(), strict=True):
+        for axes, (word, (tokens, image_tokens)) in zip(
+            above.subplots(1, 2, sharey=True), similarity.items(), strict=True
+        ):
             for block in range(depth):
                 axes.axvspan(
                     4 * block + 0.5, 4 * block + 4.5, color=FAINT, alpha=0.45 - 0.25 * (block % 2), linewidth=0
@@ -172,15 +178,15 @@ def streams(
             for i, name in enumerate(names):
                 style = _STYLES[i % len(_STYLES)]
                 axes.plot(tokens[of_queries, i], color=token_colour(name), linestyle=style, linewidth=1.8, label=name)
-            spread = np.quantile(places, [0.1, 0.9], axis=1)[:, of_keys]
-            axes.plot(places.mean(1)[of_keys], color=IMAGE_STREAM, linewidth=3.5, label="image tokens, mean")
+            band = np.quantile(image_tokens, [0.1, 0.9], axis=1)[:, of_keys]
+            axes.plot(image_tokens.mean(1)[of_keys], color=IMAGE_STREAM, linewidth=3.5, label="image tokens, mean")
             axes.fill_between(
-                range(len(steps)), *spread, color=IMAGE_STREAM, alpha=0.15, linewidth=0, label="the middle 80 %"
+                range(len(steps)), *band, color=IMAGE_STREAM, alpha=0.15, linewidth=0, label="the middle 80 %"
             )
             axes.set_xticks(range(len(steps)), steps, fontsize=8)
             axes.set_ylim(low - 0.04, 1.14)
             axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
-            axes.set_title(f"likeness to its own {word}")
+            axes.set_title(f"similarity to its own {word}")
             axes.grid(axis="y", alpha=0.25)
         above.axes[0].set_ylabel("cosine")
         handles, labels = above.axes[0].get_legend_handles_labels()
@@ -189,20 +195,20 @@ def streams(
         # Between the same two states the cosine is the same: the map of the start as it is to the end would repeat one.
         shown = [("start", i) for i in range(1, depth + 1)] + [("end", i) for i in range(1, depth)]
         for axes, (word, i) in zip(panels, shown, strict=True):
-            values = likeness[word][1][i]
-            drawn = _place_map(axes, as_maps(word, values[None])[0], edges, darkest)
+            values = similarity[word][1][i]
+            drawn = _state_map(axes, as_maps(word, values[None])[0], edges, darkest)
             axes.set_title(
-                f"image tokens after block {i - 1},\nlikeness to the {word}: {values.mean():.2f} in the mean",
+                f"image tokens after block {i - 1},\nsimilarity to the {word}: {values.mean():.2f} in the mean",
                 fontsize=9,
             )
         below.colorbar(drawn, ax=panels, shrink=0.85, aspect=18, pad=0.01, label="cosine")
-    each = listed([f"{name} {value:.2f}" for name, value in zip(names, likeness["start"][0][-1], strict=True)])
+    each = listed([f"{name} {value:.2f}" for name, value in zip(names, similarity["start"][0][-1], strict=True)])
     return Figure(
         figure,
         f"{title or 'The streams'}: cosines of {len(names)} tokens through {len(steps) - 1} steps as lines, to their"
         " start on the left and to their end on the right, with the image tokens' mean as a thick line, and below maps"
         f" of the image tokens after each block. From start to end: {each}; image tokens"
-        f" {likeness['start'][1][-1].mean():.2f} in the mean.",
+        f" {similarity['start'][1][-1].mean():.2f} in the mean.",
     )
 
 
@@ -212,7 +218,7 @@ def _cosine(states: Array, other: Array) -> Array:
     return np.asarray((states * other).sum(-1) / np.maximum(size, 1e-12))
 
 
-def _place_map(axes: Axes, values: Array, edges: list[Array], low: Number) -> Any:
+def _state_map(axes: Axes, values: Array, edges: list[Array], low: Number) -> Any:
     height, width = edges[0].shape if edges else values.shape
     drawn = axes.imshow(
         values,
@@ -241,21 +247,21 @@ def attention_grid(
     outlines: ArrayLike | Any | None = None,
     title: str = "",
 ) -> Figure:
-    """Where several tokens look in several layers, side by side: a row per layer, a column per token.
+    """Attention maps of several tokens in several layers: a row per layer, a column per token.
 
     Each panel goes from zero to its own maximum, which stands above it.
 
     Args:
-        weights: (rows, columns, pixels) of a square grid.
+        weights: (rows, columns, image_tokens) of a square grid.
         image: (height, width, 3), drawn at the beginning of the first row.
         rows: one name per row.
         columns: one per column.
-        points: clicks (clicks, 2) as (x, y) in the picture's pixels.
+        points: clicks (clicks, 2) as (x, y) in the image's pixels.
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
-        outlines: masks (masks, height, width) of the picture's size whose edges help to find one's way.
+        outlines: masks (masks, height, width) of the image's size whose edges help to find one's way.
         title: what this is.
     """
-    weights = as_array("weights", weights, (len(rows), len(columns), "pixels"))
+    weights = as_array("weights", weights, (len(rows), len(columns), "image_tokens"))
     image, clicks = as_image(image), as_clicks(points, labels)
     rows, columns = as_names("rows", rows, len(weights)), as_names("columns", columns, weights.shape[1])
     edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", *image.shape[:2])))
@@ -290,19 +296,19 @@ def attention_grid(
         for edge in edges:
             draw_outline(first, edge > 0, "white", width=0.6)
         draw_prompts(first, clicks, size=70)
-        first.set_title("the picture\n", fontsize=9, pad=3)
+        first.set_title("the image\n", fontsize=9, pad=3)
         bare(first)
         bar = figure.colorbar(drawn, ax=list(grid.flat), shrink=0.6, aspect=24, pad=0.015, ticks=[0.0, 0.5, 1.0])
         bar.set_label("weight / the panel's max")
-    said = []
+    details = []
     for name, row in zip(rows, weights, strict=True):
         side = as_maps("weights", row).shape[1:]
         spots = []
         for column, one in zip(columns, row, strict=True):
             spots.append(f"{column} at {brightest(one.reshape(side), width, height)}")
-        said.append(f"{name}: {listed(spots)}")
+        details.append(f"{name}: {listed(spots)}")
     return Figure(
         figure,
-        f"{title or 'Attention'}: heat maps of {len(columns)} tokens in {down} rows. Brightest places as (x, y):"
-        f" {'; '.join(said)}.",
+        f"{title or 'Attention'}: heat maps of {len(columns)} tokens in {down} rows. Brightest positions as (x, y):"
+        f" {'; '.join(details)}.",
     )

@@ -1,4 +1,4 @@
-"""Pictures of tokens: their values, and one number per token."""
+"""Figures of tokens: their values as strips of colours, and one number per token as bars."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,7 +37,7 @@ def token_strip(
     order: Sequence[int] | None = None,
     per_row: bool = False,
 ) -> Figure:
-    """A row per vector, a cell per number: red above zero, blue below.
+    """Vectors as strips of colours, a row each, a cell per number: red above zero, blue below.
 
     Args:
         vectors: (rows, channels).
@@ -46,16 +46,16 @@ def token_strip(
         along: the name of the horizontal axis.
         label: the name of what the colours show.
         order: the channels' numbers in the order to draw them in.
-        per_row: scale each row to its own largest absolute value, as one loud row would make the others pale.
+        per_row: scale each row to its own largest absolute value; else one row of large values makes the others pale.
     """
     vectors = as_array("vectors", vectors, ("rows", "channels"))
     names = as_names("names", names, len(vectors))
     width = vectors.shape[1]
-    places = list(range(width)) if order is None else [int(i) for i in order]
-    if sorted(places) != list(range(width)):
+    channels = list(range(width)) if order is None else [int(i) for i in order]
+    if sorted(channels) != list(range(width)):
         raise ValueError(f"order: expected each number from 0 to {width - 1} once")
     limit = 1.0 if per_row else strongest(vectors, 0.99)
-    shown = vectors[:, places]
+    shown = vectors[:, channels]
     if per_row:
         tops = np.abs(vectors).max(1)
         shown = shown / np.where(tops > 0, tops, 1.0)[:, None]
@@ -70,7 +70,7 @@ def token_strip(
             tick.set_fontweight("bold")
         axes.hlines(np.arange(1, len(names)) - 0.5, -0.5, width - 0.5, color="white", linewidth=2)
         if width <= 40:
-            axes.set_xticks(range(width), [str(i) for i in places], fontsize=7.5)
+            axes.set_xticks(range(width), [str(i) for i in channels], fontsize=7.5)
         axes.set_xlabel(along)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
@@ -100,11 +100,13 @@ def vector_bars(
         label: the name of the horizontal axis.
         digits: how many stand after the decimal point.
     """
-    given = dict(values) if isinstance(values, Mapping) else {"": values}
-    if not given:
+    series_by_name = dict(values) if isinstance(values, Mapping) else {"": values}
+    if not series_by_name:
         raise ValueError("values: expected at least one series")
     names = as_names("names", names, len(names))
-    series = {key: as_array(f"values {key}".strip(), one, (len(names),)).astype(float) for key, one in given.items()}
+    series = {
+        key: as_array(f"values {key}".strip(), one, (len(names),)).astype(float) for key, one in series_by_name.items()
+    }
     thick = 0.8 / len(series)
     low = min(0.0, *(float(one.min()) for one in series.values()))
     high = max(0.0, *(float(one.max()) for one in series.values())) or 1.0
@@ -125,8 +127,8 @@ def vector_bars(
         axes.axvline(0.0, color=SOFT, linewidth=0.8)
         axes.set_xlabel(label)
         axes.tick_params(axis="y", length=0)
-    said = [
+    details = [
         f"{name} " + ", ".join(f"{key} {one[i]:.{digits}f}".strip() for key, one in series.items())
         for i, name in enumerate(names)
     ]
-    return Figure(figure, f"{title or label}: bars of {label}: {'; '.join(said)}.")
+    return Figure(figure, f"{title or label}: bars of {label}: {'; '.join(details)}.")

@@ -1,4 +1,4 @@
-"""Pictures for step (5): its structure, one patch as it grows, and how even the steps from pixel to pixel are."""
+"""Figures of step (5): its structure, one patch at each stage, and the differences between neighbouring pixels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from sam_edu.figures.kit.words import listed
 
 
 def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Figure:
-    """The five layers of step (5) with the shapes between them, and under them what becomes of one image token.
+    """Diagram of the five layers of step (5), with their shapes, and below them one image token at each stage.
 
     Args:
         grid: image tokens along one side.
@@ -28,7 +28,7 @@ def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Figure:
     y, x = 92, {"in": 62, "0": 232, "1": 400, "2": 528, "3": 672, "4": 812, "out": 935}
     with theme():
         figure, axes = canvas(286)
-        subtitle = "grey: learns; pink: does not. Numbers in brackets: Meta's names of the layers"
+        subtitle = "grey: learned; pink: not learned. Numbers in brackets: Meta's names of the layers"
         draw_title(axes, "Step (5): output_upscaling", subtitle, 268)
         draw_box(axes, x["in"], y, 100, "image tokens", IMAGE)
         draw_box(axes, x["0"], y, 134, f"[0] ConvTranspose2d\n{dim} → {once}, 2 × 2", GREY)
@@ -42,9 +42,9 @@ def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Figure:
         for at, channels, times in ((62, dim, 1), (400, once, 2), (812, twice, 4)):
             draw_text(axes, at, y - 44, f"{channels} × {times * grid} × {times * grid}", 8.5, SOFT)
             _squares(axes, at, 200, 84, times)
-            told = "one image token" if times == 1 else f"{times} × {times} pixels"
-            draw_text(axes, at, 256, f"{told}\nof {channels} numbers", 8.5, SOFT)
-        draw_arrow(axes, [(112, 200), (350, 200)], "a matrix for each of 4 places", (231, 190))
+            label = "one image token" if times == 1 else f"{times} × {times} pixels"
+            draw_text(axes, at, 256, f"{label}\nof {channels} numbers", 8.5, SOFT)
+        draw_arrow(axes, [(112, 200), (350, 200)], "a matrix for each of 4 positions", (231, 190))
         draw_arrow(axes, [(450, 200), (762, 200)], "and again, for each of them", (606, 190))
     return Figure(
         figure,
@@ -79,20 +79,20 @@ def patch_growing(
     image: ArrayLike | Any | None = None,
     title: str = "",
 ) -> Figure:
-    """One patch of the picture at several stages, its channels as three colours, with a line between image tokens.
+    """One patch of the image at several stages, its channels as three colours, with a line between image tokens.
 
     Each stage has directions of its own (see `embeddings`), so colours do not compare from stage to stage.
 
     Args:
         stages: per name the maps (channels, height, width) of the patch.
         tokens: how many image tokens lie along one side of it.
-        image: (height, width, 3), the patch of the picture, drawn first.
+        image: (height, width, 3), the patch of the image, drawn first.
         title: what this is.
     """
     if not stages:
         raise ValueError("stages: expected at least one, got none")
     given = {name: as_array(name, maps, ("channels", "height", "width")) for name, maps in stages.items()}
-    drawn: dict[str, Array] = {} if image is None else {"the picture": as_image(image)}
+    drawn: dict[str, Array] = {} if image is None else {"the image": as_image(image)}
     kept = {}
     for name, maps in given.items():
         if len(maps) < 3 or maps.shape[1] % tokens or maps.shape[2] % tokens:
@@ -108,36 +108,36 @@ def patch_growing(
             axes.hlines(range(1, tokens), 0, tokens, color=THIN_GRID, linewidth=0.7)
             axes.set_title(f"{name}\n{100 * kept[name]:.0f} % of its variance" if name in kept else name)
             bare(axes)
-    said = [
+    details = [
         f"{name}, {maps.shape[1]} by {maps.shape[2]} pixels ({100 * kept[name]:.0f} % of its variance)"
         for name, maps in given.items()
     ]
     return Figure(
         figure,
-        f"{title or 'A patch as it grows'}: {tokens} by {tokens} image tokens as colour pictures, with lines between"
-        f" the tokens; three directions of the channels at each stage: {listed(said)}.",
+        f"{title or 'A patch as it grows'}: {tokens} by {tokens} image tokens as colour images, with lines between"
+        f" the tokens; three directions of the channels at each stage: {listed(details)}.",
     )
 
 
 def jumps_by_place(
     ways: Mapping[str, ArrayLike | Any],
-    places: Sequence[str],
+    positions: Sequence[str],
     *,
     ylabel: str = "mean jump / mean of all",
     title: str = "",
 ) -> Figure:
-    """Bars: how large the step from a pixel to the next is, by where in an image token's square it is made.
+    """Bar chart of the mean difference between neighbouring pixels, by the position in an image token's square.
 
     Args:
-        ways: per name (places,), the mean jump at each.
-        places: one name per place.
-        ylabel: what is measured; 1 is where all places are alike.
+        ways: per name (positions,), the mean jump at each.
+        positions: one name per position.
+        ylabel: what is measured; 1 where all positions are alike.
         title: what this is.
     """
     if not ways:
         raise ValueError("ways: expected at least one, got none")
-    given = {name: as_array(name, way, (len(places),)).astype(float) for name, way in ways.items()}
-    names = as_names("places", places, len(places))
+    given = {name: as_array(name, way, (len(positions),)).astype(float) for name, way in ways.items()}
+    names = as_names("positions", positions, len(positions))
     with theme():
         figure = titled(title, 270, 760)
         axes = figure.subplots()
@@ -152,8 +152,8 @@ def jumps_by_place(
         axes.grid(axis="y", alpha=0.25)
         axes.set_axisbelow(True)
         figure.legend(loc="outside right upper")
-    said = [
-        f"{name}: {listed([f'{place} {v:.2f}' for place, v in zip(names, way, strict=True)])}"
+    details = [
+        f"{name}: {listed([f'{position} {v:.2f}' for position, v in zip(names, way, strict=True)])}"
         for name, way in given.items()
     ]
-    return Figure(figure, f"{title or 'Jumps'}: bars, {ylabel}. {'; '.join(said)}.".replace("\n", " "))
+    return Figure(figure, f"{title or 'Jumps'}: bars, {ylabel}. {'; '.join(details)}.".replace("\n", " "))

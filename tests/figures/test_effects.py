@@ -1,4 +1,4 @@
-"""Effects with intervals and the spread of heads: what is drawn, what is said, what is refused."""
+"""Effects with intervals and the distribution over heads: what is drawn, the alt text, what is refused."""
 
 from collections.abc import Callable
 
@@ -13,46 +13,46 @@ ONE, TWO = Effect(-0.2, -0.3, -0.1, 40), Effect(0.01, -0.02, 0.04, 40)
 GRID = np.stack([np.stack([m - 0.0, m - 0.05, m + 0.05], -1) for m in RNG.normal(0, 0.06, (3, 8))])
 
 
-def dots(picture: figures.Figure) -> list[tuple[float, bool]]:
+def dots(figure: figures.Figure) -> list[tuple[float, bool]]:
     """Where the single dots are, and whether they are filled."""
-    lines = [line for line in picture.figure.axes[0].lines if len(line.get_xdata()) == 1]
+    lines = [line for line in figure.figure.axes[0].lines if len(line.get_xdata()) == 1]
     return [(float(line.get_xdata()[0]), line.get_markerfacecolor() != "white") for line in lines]
 
 
 def test_effects_are_drawn_with_their_intervals() -> None:
-    picture = figures.effects({"one": ONE, "two": TWO}, title="Worth")
-    assert dots(picture) == [(-0.2, True), (0.01, False)]
-    spans = [tuple(line.get_xdata()) for line in picture.figure.axes[0].lines if len(line.get_xdata()) == 2]
+    figure = figures.effects({"one": ONE, "two": TWO}, title="Effects")
+    assert dots(figure) == [(-0.2, True), (0.01, False)]
+    spans = [tuple(line.get_xdata()) for line in figure.figure.axes[0].lines if len(line.get_xdata()) == 2]
     assert {(-0.3, -0.1), (-0.02, 0.04)} <= set(spans)
-    assert "one −0.200 (−0.300 to −0.100); two +0.010 (−0.020 to +0.040)" in picture.alt
+    assert "one −0.200 (−0.300 to −0.100); two +0.010 (−0.020 to +0.040)" in figure.alt
 
 
 def test_effects_can_be_sorted() -> None:
-    picture = figures.effects({"two": TWO, "one": ONE}, sort=True)
-    assert [label.get_text() for label in picture.figure.axes[0].get_yticklabels()] == ["one", "two"]
+    figure = figures.effects({"two": TWO, "one": ONE}, sort=True)
+    assert [label.get_text() for label in figure.figure.axes[0].get_yticklabels()] == ["one", "two"]
 
 
 def test_effects_in_two_series() -> None:
-    picture = figures.effects({"zero": {"a": ONE, "b": TWO}, "mean": {"a": TWO, "b": ONE}})
-    assert [place for place, _ in dots(picture)] == [-0.2, 0.01, 0.01, -0.2]
-    assert "a, zero −0.200" in picture.alt
-    assert "a, mean +0.010" in picture.alt
+    figure = figures.effects({"zero": {"a": ONE, "b": TWO}, "mean": {"a": TWO, "b": ONE}})
+    assert [mean for mean, _ in dots(figure)] == [-0.2, 0.01, 0.01, -0.2]
+    assert "a, zero −0.200" in figure.alt
+    assert "a, mean +0.010" in figure.alt
 
 
 def test_an_interval_that_ends_in_its_mean_and_four_series_are_drawn() -> None:
-    picture = figures.effects({name: {"a": (0.5, 0.5, 0.5)} for name in "wxyz"})
-    assert [filled for _, filled in dots(picture)] == [True] * 4
-    assert "a, z +0.500 (+0.500 to +0.500)" in picture.alt
+    figure = figures.effects({name: {"a": (0.5, 0.5, 0.5)} for name in "wxyz"})
+    assert [filled for _, filled in dots(figure)] == [True] * 4
+    assert "a, z +0.500 (+0.500 to +0.500)" in figure.alt
 
 
 def test_an_interval_that_ends_in_zero_holds_it() -> None:
-    picture = figures.effects({"up": (0.1, 0.0, 0.2), "down": (-0.1, -0.2, 0.0), "off": (-0.1, -0.2, -0.01)})
-    assert [filled for _, filled in dots(picture)] == [False, False, True]
+    figure = figures.effects({"up": (0.1, 0.0, 0.2), "down": (-0.1, -0.2, 0.0), "off": (-0.1, -0.2, -0.01)})
+    assert [filled for _, filled in dots(figure)] == [False, False, True]
 
 
 def test_effects_stand_in_the_order_given_unless_sorted() -> None:
-    picture = figures.effects({"two": TWO, "one": ONE})
-    assert [label.get_text() for label in picture.figure.axes[0].get_yticklabels()] == ["two", "one"]
+    figure = figures.effects({"two": TWO, "one": ONE})
+    assert [label.get_text() for label in figure.figure.axes[0].get_yticklabels()] == ["two", "one"]
 
 
 def test_nothing_is_minus_zero() -> None:
@@ -60,37 +60,37 @@ def test_nothing_is_minus_zero() -> None:
 
 
 def test_grid_frames_what_is_clear() -> None:
-    picture = figures.head_grid(GRID, ["a", "b", "c"])
+    figure = figures.head_grid(GRID, ["a", "b", "c"])
     clear = (GRID[..., 1] > 0) | (GRID[..., 2] < 0)
     assert 0 < clear.sum() < clear.size
-    assert len(picture.figure.axes[0].patches) == clear.sum()
-    bold = [text.get_fontweight() == "bold" for text in picture.figure.axes[0].texts]
+    assert len(figure.figure.axes[0].patches) == clear.sum()
+    bold = [text.get_fontweight() == "bold" for text in figure.figure.axes[0].texts]
     assert bold == clear.ravel().tolist()
-    assert f"a {clear[0].sum()}, b {clear[1].sum()} and c {clear[2].sum()}" in picture.alt
+    assert f"a {clear[0].sum()}, b {clear[1].sum()} and c {clear[2].sum()}" in figure.alt
 
 
 def test_spread_draws_medians_and_the_reference() -> None:
     values = RNG.uniform(size=(50, 8))
-    picture = figures.head_spread({"a": values}, ylabel="share", reference={"a": values[:, 0]}, reference_name="even")
-    [line] = [line for line in picture.figure.axes[0].lines if line.get_marker() == "o"]
+    figure = figures.head_spread({"a": values}, ylabel="share", reference={"a": values[:, 0]}, reference_name="even")
+    [line] = [line for line in figure.figure.axes[0].lines if line.get_marker() == "o"]
     np.testing.assert_allclose(line.get_ydata(), np.median(values, axis=0))
-    assert f"even {np.median(values[:, 0]):.2f}" in picture.alt
-    assert "over 50 prompts" in picture.alt
+    assert f"even {np.median(values[:, 0]):.2f}" in figure.alt
+    assert "over 50 prompts" in figure.alt
 
 
 def test_spread_has_a_panel_for_each() -> None:
-    picture = figures.head_spread({str(i): RNG.uniform(size=(9, 8)) for i in range(7)}, ylabel="entropy", limits=(0, 1))
-    assert [axes.get_title() for axes in picture.figure.axes[:7]] == [str(i) for i in range(7)]
-    assert picture.figure.axes[0].get_ylim() == (0, 1)
-    assert [axes.axison for axes in picture.figure.axes] == [True] * 7 + [False]
+    figure = figures.head_spread({str(i): RNG.uniform(size=(9, 8)) for i in range(7)}, ylabel="entropy", limits=(0, 1))
+    assert [axes.get_title() for axes in figure.figure.axes[:7]] == [str(i) for i in range(7)]
+    assert figure.figure.axes[0].get_ylim() == (0, 1)
+    assert [axes.axison for axes in figure.figure.axes] == [True] * 7 + [False]
 
 
 @pytest.mark.parametrize(("panels", "rows", "columns"), [(1, 1, 1), (4, 1, 4), (5, 2, 3), (8, 2, 4)])
 def test_spread_has_at_most_four_panels_in_a_row_of_few(panels: int, rows: int, columns: int) -> None:
-    picture = figures.head_spread({str(i): np.ones((3, 2)) for i in range(panels)}, ylabel="entropy")
-    grid = picture.figure.axes[0].get_gridspec()
+    figure = figures.head_spread({str(i): np.ones((3, 2)) for i in range(panels)}, ylabel="entropy")
+    grid = figure.figure.axes[0].get_gridspec()
     assert (grid.nrows, grid.ncols) == (rows, columns)
-    assert picture.figure.axes[0].get_ylim()[0] == 0
+    assert figure.figure.axes[0].get_ylim()[0] == 0
 
 
 def test_spread_names_the_extreme_heads_and_its_reference() -> None:
@@ -105,13 +105,13 @@ def test_spread_names_the_extreme_heads_and_its_reference() -> None:
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.effects({}), "given: expected at least one effect"),
-    (lambda: figures.effects({"a": ONE, "b": {"c": ONE}}), "given: expected effects, or series"),
-    (lambda: figures.effects({"a": {"x": ONE}, "b": {"y": ONE}}), "given: expected the same names"),
+    (lambda: figures.effects({}), "values: expected at least one effect"),
+    (lambda: figures.effects({"a": ONE, "b": {"c": ONE}}), "values: expected effects, or series"),
+    (lambda: figures.effects({"a": {"x": ONE}, "b": {"y": ONE}}), "values: expected the same names"),
     (lambda: figures.effects({"a": (0.0, 1.0, 2.0)}), "a: expected mean, low, high with low <= mean"),
     (lambda: figures.effects({"a": (3.0, 1.0, 2.0)}), "a: expected mean, low, high with low <= mean"),
-    (lambda: figures.effects({"a": {}}), "given: expected the same names in each series, at least one"),
-    (lambda: figures.effects({str(i): {"a": ONE} for i in range(5)}), "given: expected at most 4 series"),
+    (lambda: figures.effects({"a": {}}), "values: expected the same names in each series, at least one"),
+    (lambda: figures.effects({str(i): {"a": ONE} for i in range(5)}), "values: expected at most 4 series"),
     (lambda: figures.head_grid(GRID, ["a"]), "rows: expected 3, one each, got 1"),
     (lambda: figures.head_grid(GRID[..., 0], ["a"] * 3), r"values: expected shape \(rows, heads, 3\)"),
     (lambda: figures.head_spread({}, ylabel="y"), "values: expected at least one panel"),

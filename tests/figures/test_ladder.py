@@ -1,4 +1,4 @@
-"""The ladder's pictures: what they compute themselves, and what they refuse."""
+"""The ladder's figures: what they compute themselves, and what they refuse."""
 
 from collections.abc import Callable
 
@@ -18,44 +18,44 @@ def test_diagram_names_every_shape() -> None:
     assert figures.attention_diagram().png != figures.attention_diagram(internal=256).png
 
 
-def test_diagram_lights_what_it_is_told() -> None:
-    picture = figures.attention_diagram(lit=("scores", "softmax"))
-    assert picture.alt.endswith("In colour: scores and softmax.")
-    assert picture.png != figures.attention_diagram().png
-    assert "queries from tokens + codes" in picture.alt
-    assert "values from image tokens alone" in picture.alt
+def test_diagram_lights_the_parts_named() -> None:
+    figure = figures.attention_diagram(lit=("scores", "softmax"))
+    assert figure.alt.endswith("In colour: scores and softmax.")
+    assert figure.png != figures.attention_diagram().png
+    assert "queries from tokens + PE" in figure.alt
+    assert "values from image tokens alone" in figure.alt
     assert figures.attention_diagram(lit=()).alt.endswith("In colour: none.")
 
 
 def test_one_query_says_weights_and_result() -> None:
     values = np.array([[2.0, 0.0], [0.0, 4.0]])
-    picture = figures.one_query([1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], values, [0.25, 0.75])
-    assert "key 0 0.25 and key 1 0.75" in picture.alt
-    assert "(0.50, 3.00)" in picture.alt
+    figure = figures.one_query([1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], values, [0.25, 0.75])
+    assert "key 0 0.25 and key 1 0.75" in figure.alt
+    assert "(0.50, 3.00)" in figure.alt
 
 
 def test_product_is_the_product() -> None:
     left, right = torch.eye(3)[:2], torch.arange(12.0).reshape(3, 4)
-    picture = figures.matrix_product(left, right, names=("a", "b", "c"))
-    assert "a, 2 by 3, times b, 3 by 4, gives c, 2 by 4" in picture.alt
-    drawn = picture.figure.axes[2].images[0].get_array()
+    figure = figures.matrix_product(left, right, names=("a", "b", "c"))
+    assert "a, 2 by 3, times b, 3 by 4, gives c, 2 by 4" in figure.alt
+    drawn = figure.figure.axes[2].images[0].get_array()
     np.testing.assert_allclose(drawn, (left @ right).numpy())
 
 
 def test_product_is_written_with_as_many_digits_as_asked() -> None:
-    picture = figures.matrix_product([[0.126]], [[1.0]], digits=2)
-    assert [text.get_text() for axes in picture.figure.axes for text in axes.texts] == ["0.13", "1.00", "0.13"]
+    figure = figures.matrix_product([[0.126]], [[1.0]], digits=2)
+    assert [text.get_text() for axes in figure.figure.axes for text in axes.texts] == ["0.13", "1.00", "0.13"]
 
 
 def test_no_cell_reads_minus_zero() -> None:
-    picture = figures.matrix_product([[-0.01]], [[1.0]])
-    assert [text.get_text() for axes in picture.figure.axes for text in axes.texts] == ["0.0", "1.0", "0.0"]
+    figure = figures.matrix_product([[-0.01]], [[1.0]])
+    assert [text.get_text() for axes in figure.figure.axes for text in axes.texts] == ["0.0", "1.0", "0.0"]
 
 
 def test_entropy_of_even_and_of_certain_weights() -> None:
-    picture = figures.distributions({"even": [[0.25] * 4], "certain": [[1.0, 0.0, 0.0, 0.0]]}, columns=["four"])
-    assert f"even four {np.log(4):.2f}; certain four 0.00" in picture.alt
-    titles = [axes.get_title() for axes in picture.figure.axes]
+    figure = figures.distributions({"even": [[0.25] * 4], "certain": [[1.0, 0.0, 0.0, 0.0]]}, columns=["four"])
+    assert f"even four {np.log(4):.2f}; certain four 0.00" in figure.alt
+    titles = [axes.get_title() for axes in figure.figure.axes]
     assert titles == [f"four\nentropy {np.log(4):.2f}", "entropy 0.00"]  # a column's name stands on top alone
 
 
@@ -75,10 +75,10 @@ def test_as_many_heads_as_there_are_colours_are_drawn() -> None:
 def test_difference_is_drawn() -> None:
     target, yours = torch.zeros(2, 3, 4), torch.zeros(2, 3, 4)
     yours[1, 2, 3] = 0.5
-    picture = figures.target_and_yours(target, yours)
-    assert "6 rows and 4 columns" in picture.alt
-    assert "at most 0.5" in picture.alt
-    assert float(picture.figure.axes[2].images[0].get_array()[5, 3]) == 0.5
+    figure = figures.target_and_yours(target, yours)
+    assert "6 rows and 4 columns" in figure.alt
+    assert "at most 0.5" in figure.alt
+    assert float(figure.figure.axes[2].images[0].get_array()[5, 3]) == 0.5
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

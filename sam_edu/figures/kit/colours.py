@@ -17,6 +17,14 @@ GRID = "#000000BB"
 THIN_GRID = "#00000066"
 """Lines between the image tokens, on a map."""
 
+UNLIT = "#9A9A9A"
+
+# The poster: frames, lanes, the text of the legend.
+THIN_FRAME = "#8A8A8A"
+BLOCK_FRAME = "#A0A0A0"
+TOKENS_LANE, IMAGE_LANE, OUTPUTS_LANE = "#E8F0F8", "#E8F8F0", "#F8F0E0"
+LEGEND = "#444444"
+
 # Masks, clicks, tokens: Okabe and Ito's colours, told apart by people who do not see all colours.
 MASK_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
 IOU_COLOUR = "#3B3B3B"
@@ -49,7 +57,7 @@ LEARNED: Pair = ("#EADDF1", "#8A4F9E")
 ACTIVATION: Pair = ("#F3E5F0", "#A4518A")
 """A non-linearity, which learns nothing: ReLU, GELU."""
 GREY: Pair = ("#F4F4F4", SOFT)
-DARK: Pair = ("#F4F4F4", "#9A9A9A")
+DARK: Pair = ("#F4F4F4", UNLIT)
 """What is not lit."""
 PALE: Pair = ("#FBFBFB", "#CFCFCF")
 """What is not lit, among boxes with text of their own colour."""

@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
 from sam_edu.figures.kit.arrays import Number
-from sam_edu.figures.kit.colours import FRAME, GROUND, INK, PALE, SOFT, Pair
+from sam_edu.figures.kit.colours import FRAME, GROUND, INK, PALE, SOFT, UNLIT, Pair
 from sam_edu.figures.kit.theme import blank
 
 Corners = Sequence[tuple[Number, Number]]
@@ -84,7 +84,7 @@ def draw_box(
 ) -> None:
     """A box around its centre, with its text."""
     draw_shape(axes, (x - width / 2, y - height / 2), width, height, colours)
-    draw_text(axes, x, y, text, size, "#9A9A9A" if colours == PALE else INK)
+    draw_text(axes, x, y, text, size, UNLIT if colours == PALE else INK)
 
 
 def draw_frame(axes: Axes, corner: tuple[Number, Number], width: Number, height: Number) -> None:

@@ -1,4 +1,4 @@
-"""What is drawn on a picture: clicks, boxes, masks; and the words for them."""
+"""Marks on an image: clicks, boxes, masks, outlines."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def as_box(box: ArrayLike | Any | None) -> Box | None:
 
 
 def draw_image(axes: Axes, image: Array, width: Number) -> None:
-    """A picture, about `width` pixels wide. If that enlarges it, its pixels stay sharp; else they are averaged."""
+    """An image, about `width` pixels wide. If that enlarges it, its pixels stay sharp; else they are averaged."""
     axes.imshow(image, interpolation="nearest" if width >= image.shape[1] else "auto")
 
 

@@ -21,13 +21,13 @@ def listed(words: list[str]) -> str:
 
 
 def brightest(one: Array, width: int, height: int) -> str:
-    """Where a map is largest, in pixels of a picture of this size; all places that are as bright within the margin."""
+    """Where a map is largest, in pixels of an image of this size: all positions that are equal within the margin."""
     rows, columns = one.shape
     centres = np.indices((rows, columns)).reshape(2, -1).T + 0.5
     return name_largest(one, [f"({x * width / columns:.0f}, {y * height / rows:.0f})" for y, x in centres])
 
 
 def share(mask: Array) -> str:
-    """For example "12 % of the picture"."""
+    """For example "12 % of the image"."""
     percent = 100 * float(mask.mean())
-    return f"{percent:.0f} % of the picture" if percent >= 1 or percent == 0 else "less than 1 % of the picture"
+    return f"{percent:.0f} % of the image" if percent >= 1 or percent == 0 else "less than 1 % of the image"

@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 
 from sam_edu.figures.kit.arrays import Number
-from sam_edu.figures.kit.colours import HEAT, IMAGE, INK, SOFT, TOKEN
+from sam_edu.figures.kit.colours import BLOCK_FRAME, HEAT, IMAGE, INK, SOFT, TOKEN
 from sam_edu.figures.poster.decode import Decode, clicked_cell, signed_colours
 from sam_edu.figures.poster.geometry import IMAGE_AT, IMAGE_BOTTOM, IMAGE_TOP, STRIPE, TOKENS_AT, TOKENS_BOTTOM
 from sam_edu.figures.poster.parts import (
@@ -25,7 +25,7 @@ from sam_edu.figures.poster.sheet import Sheet
 def draw_block(sheet: Sheet, decode: Decode, number: int, left: Number) -> None:
     """One two-way block: steps (1) to (4)."""
     path = f"transformer.layers.{number}"
-    sheet.box(left, 168, 830, IMAGE_BOTTOM - 160, "none", "#A0A0A0", dashed=True)
+    sheet.box(left, 168, 830, IMAGE_BOTTOM - 160, "none", BLOCK_FRAME, dashed=True)
     drawn = sheet.text(left + 300, IMAGE_BOTTOM + 14, f"block {number}", 18, SOFT, bold=True)
     after = left + 312 + float(drawn.get_window_extent().width)
     sheet.text(after, IMAGE_BOTTOM + 17, path, 15, SOFT, code=True)
@@ -34,18 +34,18 @@ def draw_block(sheet: Sheet, decode: Decode, number: int, left: Number) -> None:
     draw_token_attention(sheet, decode, first + 198, f"{path}.cross_attn_token_to_image", "2", f"{path}.queries_2")
     draw_mlp(sheet, decode, first + 442, path)
     draw_image_attention(sheet, decode, first + 580, path)
-    told = f"{decode.grid[0] * decode.grid[1]} image tokens of {decode.width} numbers: the same until step (4)"
-    sheet.text(first + 330, IMAGE_AT + 12, told, 14, IMAGE[1], ha="center")
+    text = f"{decode.grid[0] * decode.grid[1]} image tokens of {decode.width} numbers: the same until step (4)"
+    sheet.text(first + 330, IMAGE_AT + 12, text, 14, IMAGE[1], ha="center")
 
 
 def draw_self_attention(sheet: Sheet, decode: Decode, x: Number, name: str, number: int) -> None:
-    """The tokens read each other: step (1)."""
-    told = (
-        "The one step in which tokens read tokens: here the mask tokens meet the click."
+    """Self-attention among tokens: step (1)."""
+    text = (
+        "The only step in which tokens attend to tokens: the mask tokens read the click."
         if number == 0
-        else "The tokens exchange what they found in the image."
+        else "The tokens exchange what they read from the image."
     )
-    sheet.step(x, 178, 180, "1", told, TOKEN[1])
+    sheet.step(x, 178, 180, "1", text, TOKEN[1])
     draw_module_path(sheet, x, name)
     sheet.arrow([(x - 32, TOKENS_AT), (x + 106, TOKENS_AT)], TOKEN[1])
     sheet.arrow([(x + 22, TOKENS_AT), (x + 22, TOKENS_BOTTOM + 2)], TOKEN[1])
@@ -54,8 +54,8 @@ def draw_self_attention(sheet: Sheet, decode: Decode, x: Number, name: str, numb
     draw_panel(sheet, decode, x + 110, name.replace("self_attn", "queries_1"))
     for i, one in enumerate(("q", "k", "v", "heads")):
         at = x + 2 + 46 * i
-        coded = number > 0 and one in "qk"
-        sheet.text(at + 18, 752, one + " ◎" * coded, 13, INK, code=True, ha="center")
+        encoded = number > 0 and one in "qk"
+        sheet.text(at + 18, 752, one + " ◎" * encoded, 13, INK, code=True, ha="center")
         sheet.stripes(at, 772, *STRIPE, decode.stripes(f"{name}.{one}"))
     sheet.text(x + 90, 904, f"each {decode.shape(name + '.q')}", 12, SOFT, ha="center")
     scores, weights = decode[f"{name}.scores"], decode[f"{name}.weights"]
@@ -71,32 +71,30 @@ def draw_self_attention(sheet: Sheet, decode: Decode, x: Number, name: str, numb
             draw_squares(sheet, decode.names, at_x, 1081, 78)
         if i % 2 == 0:
             draw_squares(sheet, decode.names, x + 2, at_y, 78, upright=True)
-    sheet.words(x, 1434, 180, "A matrix per head. Row: who reads; column: who is read.", 13, SOFT)
+    sheet.words(x, 1434, 180, "A matrix per head. Row: the token that reads; column: the token that is read.", 13, SOFT)
 
 
 def draw_token_attention(sheet: Sheet, decode: Decode, x: Number, name: str, step: str, result: str) -> None:
-    """The tokens read the image: steps (2) and (6-1)."""
-    looking = decode.names[decode.token]
+    """Tokens attend to the image: steps (2) and (6-1)."""
+    followed = decode.names[decode.token]
     if step == "2":
-        told = "Each token asks all places of the image and fetches what answers best: 8 heads, 8 looks."
+        text = "Each token attends to all positions of the image: 8 heads, 8 maps of weights."
     else:
-        told = (
-            "Step (4) has rewritten the image, so the tokens look once more. What they are now, hs, becomes the masks."
-        )
-    sheet.step(x, 178, 226, step, told, TOKEN[1])
+        text = "Step (4) has changed the image tokens: tokens attend to them again. The result, hs, becomes the masks."
+    sheet.step(x, 178, 226, step, text, TOKEN[1])
     draw_module_path(sheet, x, name)
     sheet.arrow([(x - 24, TOKENS_AT), (x + 152, TOKENS_AT)], TOKEN[1])
     sheet.arrow([(x + 31, TOKENS_AT), (x + 31, 508)], TOKEN[1], 2)
-    draw_stripe(sheet, decode, x + 14, 530, f"{name}.q", coded=True)
+    draw_stripe(sheet, decode, x + 14, 530, f"{name}.q", encoded=True)
     draw_crossing(sheet, x + 31, TOKENS_BOTTOM, True, TOKEN[1])
     draw_stripe(sheet, decode, x + 88, 530, f"{name}.out")
     draw_crossing(sheet, x + 105, TOKENS_BOTTOM, False, TOKEN[1])
     draw_join(sheet, x + 105, TOKEN[1])
     draw_panel(sheet, decode, x + 156, result)
     draw_stripe(sheet, decode, x + 186, 764, f"{name}.heads", height=104)
-    sheet.words(x, 764, 160, "heads: the values of all places, averaged with the weights.", 13, SOFT)
+    sheet.words(x, 764, 160, "heads: the values of all positions, averaged with the weights.", 13, SOFT)
     draw_label(sheet, x, 854, "weights", decode.shape(f"{name}.weights"))
-    sheet.text(x, 872, f"where {looking} looks", 13, INK)
+    sheet.text(x, 872, f"where {followed} attends", 13, INK)
     draw_maps(sheet, decode, x, 894, decode[f"{name}.weights"][:, decode.token])
     draw_label(sheet, x, 1359, "scores", decode.shape(f"{name}.scores"))
     draw_score_maps(sheet, decode, x, 1379, decode[f"{name}.scores"][:, decode.token])
@@ -105,7 +103,7 @@ def draw_token_attention(sheet: Sheet, decode: Decode, x: Number, name: str, ste
         sheet.arrow([(x - 18, IMAGE_AT), (x - 18, from_y), (x + 171, from_y)], IMAGE[1], 2, head=False)
     for at, one in ((20, "k"), (134, "v")):
         sheet.arrow([(x + at + 36, from_y), (x + at + 36, 1620)], IMAGE[1], 2)
-        draw_tile(sheet, decode, x + at, 1530, 72, f"{name}.{one}", coded=one == "k")
+        draw_tile(sheet, decode, x + at, 1530, 72, f"{name}.{one}", encoded=one == "k")
         draw_crossing(sheet, x + at + 36, IMAGE_TOP, False, IMAGE[1])
 
 
@@ -113,8 +111,8 @@ def draw_mlp(sheet: Sheet, decode: Decode, x: Number, path: str) -> None:
     """An MLP on each token: step (3)."""
     name = f"{path}.mlp.hidden"
     hidden = decode[name]
-    told = f"Each token alone: to {hidden.shape[1]} numbers, negatives to zero, and back."
-    sheet.step(x, 178, 122, "3", told, TOKEN[1])
+    text = f"Each token by itself: to {hidden.shape[1]} numbers, negatives to zero, and back."
+    sheet.step(x, 178, 122, "3", text, TOKEN[1])
     draw_module_path(sheet, x, f"{path}.mlp", parts=3)
     sheet.text(x + 60, 742, "hidden", 13, INK, code=True, ha="center")
     sheet.arrow([(x - 24, TOKENS_AT), (x + 46, TOKENS_AT)], TOKEN[1])
@@ -128,41 +126,41 @@ def draw_mlp(sheet: Sheet, decode: Decode, x: Number, path: str) -> None:
     sheet.stripes(x + 25, 772, 70, 512, largest, top=True)
     sheet.text(x + 60, 1290, decode.shape(name), 13, SOFT, ha="center")
     fire = 100 * float((hidden > 0).mean())
-    told = f"{fire:.0f} % of these numbers are above zero. In a row: the largest of {group}."
-    sheet.words(x, 1316, 118, told, 13, SOFT)
+    text = f"{fire:.0f} % of these numbers are above zero. In a row: the largest of {group}."
+    sheet.words(x, 1316, 118, text, 13, SOFT)
 
 
 def draw_image_attention(sheet: Sheet, decode: Decode, x: Number, path: str) -> None:
-    """The image reads the tokens: step (4)."""
+    """The image attends to the tokens: step (4)."""
     name = f"{path}.cross_attn_image_to_token"
-    heard = decode.names[decode.token]
-    told = "Now each place asks the tokens, and is rewritten: so the image comes to know what was meant."
-    sheet.step(x, 178, 226, "4", told, IMAGE[1])
+    followed = decode.names[decode.token]
+    text = "Each image token attends to the tokens and is updated: from here on it depends on the click."
+    sheet.step(x, 178, 226, "4", text, IMAGE[1])
     draw_module_path(sheet, x, name)
     sheet.arrow([(x - 24, TOKENS_AT), (x + 256, TOKENS_AT)], TOKEN[1], head=False)
     for at, one in ((34, "k"), (148, "v")):
         sheet.arrow([(x + at + 17, TOKENS_AT), (x + at + 17, 508)], TOKEN[1], 2)
-        draw_stripe(sheet, decode, x + at, 530, f"{name}.{one}", coded=one == "k")
+        draw_stripe(sheet, decode, x + at, 530, f"{name}.{one}", encoded=one == "k")
         draw_crossing(sheet, x + at + 17, TOKENS_BOTTOM, True, TOKEN[1])
     scores, weights = decode[f"{name}.scores"], decode[f"{name}.weights"]
     draw_label(sheet, x, 756, "scores", decode.shape(f"{name}.scores"))
     draw_score_maps(sheet, decode, x, 776, scores[:, :, decode.token])
     draw_label(sheet, x, 902, "weights", decode.shape(f"{name}.weights"))
-    sheet.text(x, 921, f"which places listen to {heard}", 13, INK)
+    sheet.text(x, 921, f"which positions attend to {followed}", 13, INK)
     draw_maps(sheet, decode, x, 944, weights[:, :, decode.token])
     row, column = clicked_cell(decode, decode.grid)
     here = weights[:, row * decode.grid[1] + column]
-    sheet.text(x, 1405, "to whom the clicked place listens", 13, INK)
+    sheet.text(x, 1405, "attention of the clicked position", 13, INK)
     draw_squares(sheet, decode.names, x + 60, 1425, 166)
     colours = mpl.colormaps[HEAT](here / float(here.max()))[..., :3]
-    sheet.picture(x + 60, 1435, 166, 56, np.repeat(np.repeat(colours, 8, 0), 24, 1))
+    sheet.image(x + 60, 1435, 166, 56, np.repeat(np.repeat(colours, 8, 0), 24, 1))
     sheet.text(x + 52, 1434, "head 0", 12, SOFT, ha="right")
     sheet.text(x + 52, 1492, f"head {len(here) - 1}", 12, SOFT, ha="right", va="bottom")
     sheet.arrow([(x - 600, IMAGE_AT), (x + 92, IMAGE_AT)], IMAGE[1], 4)
     sheet.arrow([(x + 33, IMAGE_AT), (x + 33, 1622)], IMAGE[1], 2)
     sheet.arrow([(x + 82, 1622), (x + 82, IMAGE_AT - 9)], IMAGE[1], 2)
     for i, one in enumerate(("q", "out", "heads")):
-        draw_tile(sheet, decode, x + 80 * i, 1530, 66, f"{name}.{one}", coded=one == "q")
+        draw_tile(sheet, decode, x + 80 * i, 1530, 66, f"{name}.{one}", encoded=one == "q")
     draw_crossing(sheet, x + 33, IMAGE_TOP, False, IMAGE[1])
     draw_crossing(sheet, x + 193, IMAGE_TOP, True, IMAGE[1])
     sheet.sign(x + 82, IMAGE_AT, "+", IMAGE[1])
@@ -172,5 +170,5 @@ def draw_image_attention(sheet: Sheet, decode: Decode, x: Number, path: str) -> 
 
 
 def draw_last_attention(sheet: Sheet, decode: Decode, x: Number) -> None:
-    """The tokens read the image a last time: step (6-1)."""
+    """Tokens attend to the image a last time: step (6-1)."""
     draw_token_attention(sheet, decode, x, "transformer.final_attn_token_to_image", "6-1", "hs")

@@ -47,8 +47,8 @@ class Decode:
         """A tensor's shape, for example "8 × 7 × 16"."""
         return ("×" if tight else " × ").join(map(str, np.shape(self.tensors[name])[1:]))
 
-    def places(self, name: str) -> Array:
-        """A tensor with an axis of places, (heads, places, channels) or (places, channels), as (channels, grid)."""
+    def over_grid(self, name: str) -> Array:
+        """Image tokens, (heads, image_tokens, channels) or (image_tokens, channels), as (channels, *grid)."""
         array = self[name]
         array = array.transpose(0, 2, 1) if array.ndim == 3 else array.T
         return array.reshape(-1, *self.grid)
@@ -65,16 +65,16 @@ class Decode:
         """The states of the image as colours, all on the same three directions."""
         src = self["src"]
         names = [f"transformer.layers.{i}.keys_4" for i in range(2)]
-        maps = [src - self["prompt_encoder.dense_embeddings"], src, *map(self.places, names)]
+        maps = [src - self["prompt_encoder.dense_embeddings"], src, *map(self.over_grid, names)]
         return dict(zip(["image embedding", "src", *names], three_colours(np.stack(maps))[0], strict=True))
 
     def ground(self, height: int, width: int) -> Array:
-        """The picture in another size, (height, width, 3) from 0 to 1."""
+        """The image in another size, (height, width, 3) from 0 to 1."""
         image = self.image if self.image.dtype == np.uint8 else (self.image * 255).round().astype(np.uint8)
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BOX)) / 255
 
     def overlay(self, weights: Array) -> Array:
-        """Attention over the grid, laid over the picture in grey: dark where there is none."""
+        """Attention over the grid, laid over the image in grey: dark where there is none."""
         height, width = (2 * side for side in self.grid)
         grey = self.ground(height, width).mean(-1, keepdims=True)
         of_top = np.sqrt(weights / max(float(weights.max()), 1e-12)).reshape(self.grid)
@@ -85,7 +85,7 @@ class Decode:
         return result
 
     def masked(self, number: int) -> Array:
-        """The picture, paler, with one mask on it."""
+        """The image, paler, with one mask on it."""
         inside = self["masks"][number] > 0
         ground = self.ground(*inside.shape)
         colour = np.array(to_rgb(MASK_COLOURS[number % 4]))

@@ -1,4 +1,4 @@
-"""The poster: the whole decode of one prompt set, every tensor with its name, its shape and its image."""
+"""The poster: the whole decode of one prompt set, every tensor with its name, its shape and its values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,8 +33,8 @@ def poster(
     Args:
         tensors: a trace of a whole model (prompt encoder and decoder of depth 2) for one prompt set, or arrays by the
             same names.
-        image: (height, width, 3), the picture that the encoder saw.
-        points: clicks (clicks, 2) as (x, y) in the picture's pixels. The prompt set has no box.
+        image: (height, width, 3), the image that the encoder saw.
+        points: clicks (clicks, 2) as (x, y) in the image's pixels. The prompt set has no box.
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
         note: a line for the foot of the sheet: which weights these are.
 

@@ -39,7 +39,7 @@ class Poster(Figure):
         before = [image.get_interpolation() for image in images]
         try:
             for image in images:
-                image.set_interpolation("none")  # each picture with its own pixels, once
+                image.set_interpolation("none")  # each image with its own pixels, once
             path = super().save(path)
         finally:
             for image, how in zip(images, before, strict=True):
@@ -54,7 +54,7 @@ class Poster(Figure):
 
 
 def shorter(found: re.Match[str]) -> str:
-    """A picture inside the SVG in fewer bytes: with a palette where it has few colours, else as JPEG."""
+    """An image inside the SVG in fewer bytes: with a palette where it has few colours, else as JPEG."""
     drawn = Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB")
     buffer = io.BytesIO()
     if drawn.getcolors(256):

@@ -1,6 +1,6 @@
 """The poster's measures: A2, its lanes, and the sizes of what is drawn on it."""
 
-# A2, landscape, at five pixels to a millimetre. All places and sizes below are in these pixels, from the top left.
+# A2, landscape, at five pixels to a millimetre. All positions and sizes below are in these pixels, from the top left.
 WIDE, HIGH, DPI = 2970, 2100, 127
 
 # The three floors: the tokens' lane, the machinery between the lanes, the image's lane.

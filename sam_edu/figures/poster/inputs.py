@@ -4,7 +4,17 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from sam_edu.figures.kit.arrays import Number
-from sam_edu.figures.kit.colours import IMAGE, INK, OUT, SOFT, TOKEN, token_colour
+from sam_edu.figures.kit.colours import (
+    IMAGE,
+    IMAGE_LANE,
+    INK,
+    OUT,
+    OUTPUTS_LANE,
+    SOFT,
+    TOKEN,
+    TOKENS_LANE,
+    token_colour,
+)
 from sam_edu.figures.poster.decode import Decode
 from sam_edu.figures.poster.geometry import (
     IMAGE_AT,
@@ -22,9 +32,9 @@ from sam_edu.figures.poster.sheet import Sheet
 def draw_heading(sheet: Sheet, decode: Decode) -> None:
     sheet.text(50, 40, "The mask decoder of Segment Anything", 62, INK, bold=True)
     count = len(decode.tensors)
-    told = f"One click, from prompt to masks: the {count} tensors of one real forward pass, each with its name in the"
-    sheet.text(52, 120, f"{told} code, its shape and its picture", 25, SOFT)
-    for x, name, (face, edge) in ((2316, "tokens", TOKEN), (2466, "the image", IMAGE), (2656, "what comes out", OUT)):
+    text = f"One click, from prompt to masks: the {count} tensors of one real forward pass, each with its name in the"
+    sheet.text(52, 120, f"{text} code, its shape and its values", 25, SOFT)
+    for x, name, (face, edge) in ((2316, "tokens", TOKEN), (2466, "the image", IMAGE), (2656, "outputs", OUT)):
         sheet.box(x, 60, 30, 30, face, edge)
         sheet.text(x + 42, 75, name, 22, edge, bold=True, va="center")
 
@@ -32,22 +42,22 @@ def draw_heading(sheet: Sheet, decode: Decode) -> None:
 def draw_lanes(sheet: Sheet) -> None:
     """The two streams as broad bands, and the room of what comes out."""
     for left, right, top, bottom, colour in (
-        (44, 2396, TOKENS_TOP, TOKENS_BOTTOM, "#E8F0F8"),
-        (44, 2640, IMAGE_TOP, IMAGE_BOTTOM, "#E8F8F0"),
-        (2396, 2926, TOKENS_TOP, TOKENS_BOTTOM, "#F8F0E0"),
-        (2646, 2926, TOKENS_BOTTOM, IMAGE_BOTTOM, "#F8F0E0"),
+        (44, 2396, TOKENS_TOP, TOKENS_BOTTOM, TOKENS_LANE),
+        (44, 2640, IMAGE_TOP, IMAGE_BOTTOM, IMAGE_LANE),
+        (2396, 2926, TOKENS_TOP, TOKENS_BOTTOM, OUTPUTS_LANE),
+        (2646, 2926, TOKENS_BOTTOM, IMAGE_BOTTOM, OUTPUTS_LANE),
     ):
         sheet.axes.add_patch(Rectangle((left, top), right - left, bottom - top, facecolor=colour, zorder=1))
 
 
 def draw_inputs(sheet: Sheet, decode: Decode) -> None:
-    """The picture and the click, and how they become two streams: step (0)."""
-    told = (
+    """The image and the click, and how they become two streams: step (0)."""
+    text = (
         "The tokens: the IoU token and the mask tokens are learned; a click adds its own, and clicks without a box are"
-        " followed by one for padding. The image: the picture’s embedding, and at every place the mask prompt or,"
-        " without one, the code of “no mask”."
+        " followed by one for padding. The image: the image’s embedding, and at every position the mask prompt or,"
+        " without one, the “no mask” embedding."
     )
-    sheet.step(50, 178, 400, "0", told, TOKEN[1])
+    sheet.step(50, 178, 400, "0", text, TOKEN[1])
     fixed = 1 + len(decode.iou)
     draw_panel(sheet, decode, 60, "tokens", slots=slice(fixed), short="learned")
     sparse = "prompt_encoder.sparse_embeddings"
@@ -62,12 +72,12 @@ def draw_inputs(sheet: Sheet, decode: Decode) -> None:
     sheet.arrow([(60 + step * fixed, TOKENS_AT), (238 - extra / 2, TOKENS_AT)], TOKEN[1], head=False)
     sheet.arrow([(238 + extra / 2, TOKENS_AT), (376, TOKENS_AT)], TOKEN[1])
     draw_panel(sheet, decode, 380, "tokens")
-    # The picture.
+    # The image.
     x, y, size = 60, 868, 340
     high, wide = decode.image.shape[:2]
     width, height = size * min(1, wide / high), size * min(1, high / wide)
-    sheet.text(x, y - 32, "the picture and the click", 18, INK, bold=True)
-    sheet.picture(x, y, width, height, decode.image / (255 if decode.image.dtype == np.uint8 else 1))
+    sheet.text(x, y - 32, "the image and the click", 18, INK, bold=True)
+    sheet.image(x, y, width, height, decode.image / (255 if decode.image.dtype == np.uint8 else 1))
     sheet.clicks(decode, x, y, width, height, 12)
     sheet.text(x, y + height + 8, f"{high} × {wide} × 3", 13, SOFT)
     sheet.arrow([(238, y - 42), (238, TOKENS_BOTTOM + 2)], TOKEN[1])
@@ -75,12 +85,12 @@ def draw_inputs(sheet: Sheet, decode: Decode) -> None:
     sheet.words(342, 748, 110, "once for each prompt", 14, SOFT)
     sheet.arrow([(216, y + height + 34), (216, IMAGE_TOP - 2)], IMAGE[1])
     draw_named_box(sheet, 126, 1300, "image encoder", IMAGE[1])
-    sheet.words(320, 1303, 110, "once for each picture", 14, SOFT)
+    sheet.words(320, 1303, 110, "once for each image", 14, SOFT)
     # The image.
     dense = decode["prompt_encoder.dense_embeddings"]
     flat = float(np.ptp(dense, axis=(1, 2)).max()) == 0
     sheet.text(123, 1636, "image embedding", 13, IMAGE[1], bold=True, ha="center")
-    sheet.picture(58, 1656, 130, 130, decode.stream["image embedding"])
+    sheet.image(58, 1656, 130, 130, decode.stream["image embedding"])
     sheet.text(123, 1790, decode.shape("src", tight=True), 12, SOFT, ha="center")
     sheet.sign(206, IMAGE_AT, "+", IMAGE[1])
     plain = np.full((*decode.grid, 3), 0.8)
@@ -91,8 +101,8 @@ def draw_inputs(sheet: Sheet, decode: Decode) -> None:
     sheet.sign(314, IMAGE_AT, "=", IMAGE[1])
     draw_tile(sheet, decode, 332, 1656, 130, "src", decode.stream["src"], main=True)
     draw_tile(sheet, decode, 378, 1530, 72, "pos_src")
-    told = "The code of each place: sines and cosines. ◎: added to the image’s queries and keys in every attention, as"
-    sheet.words(58, 1516, 300, f"{told} the tokens as they came in are to theirs. Never to values.", 14, INK)
+    text = "Positional encodings: sines and cosines. ◎: added to the image’s queries and keys in every attention, as"
+    sheet.words(58, 1516, 300, f"{text} the tokens of step (0) are to theirs. Never to values.", 14, INK)
 
 
 def draw_named_box(sheet: Sheet, x: Number, y: Number, name: str, edge: str) -> None:

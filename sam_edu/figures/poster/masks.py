@@ -16,8 +16,8 @@ def draw_upscaling(sheet: Sheet, decode: Decode, x: Number) -> None:
     """The image grows: step (5)."""
     path = "output_upscaling"
     last = decode[f"{path}.activated_twice"]
-    told = f"Two transposed convolutions: from {decode.grid[1]} to {last.shape[2]} wide, from {decode.width}"
-    sheet.step(x + 246, 1514, 214, "5", f"{told} to {len(last)} channels.", IMAGE[1])
+    text = f"Two transposed convolutions: from {decode.grid[1]} to {last.shape[2]} wide, from {decode.width}"
+    sheet.step(x + 246, 1514, 214, "5", f"{text} to {len(last)} channels.", IMAGE[1])
     sheet.arrow([(x - 26, IMAGE_AT), (x + 480, IMAGE_AT)], IMAGE[1], 4, head=False)
     for i, name in enumerate(("doubled_once", "normed", "activated_once", "doubled_twice")):
         array = decode[f"{path}.{name}"]
@@ -32,10 +32,10 @@ def draw_product(sheet: Sheet, decode: Decode, x: Number) -> None:
     best, count = decode.best, weights.shape[1]
     order = np.argsort(-weights[best], kind="stable")
     digits = int(np.clip(1 - np.floor(np.log10(np.abs(weights[best]).max() or 1.0)), 0, 3))
-    told = (
-        f"One MLP for each mask token turns its {decode.width} numbers into {count}: what to make of {count} channels."
+    text = (
+        f"One MLP for each mask token turns its {decode.width} numbers into {count}: the weights of {count} channels."
     )
-    sheet.step(x, 178, 232, "6-2", told, OUT[1])
+    sheet.step(x, 178, 232, "6-2", text, OUT[1])
     sheet.arrow([(2384, TOKENS_AT), (x + 12, TOKENS_AT)], TOKEN[1])
     sheet.text(x + 118, 366, "hyper_in", 14, OUT[1], bold=True, code=True, ha="center")
     top = float(np.abs(weights).max()) or 1.0
@@ -45,8 +45,8 @@ def draw_product(sheet: Sheet, decode: Decode, x: Number) -> None:
         sheet.axes.add_patch(Rectangle((x + 20, middle - 5), 10, 10, facecolor=MASK_COLOURS[i % 4], zorder=5))
     sheet.text(x + 118, 663, decode.shape("hyper_in"), 13, SOFT, ha="center")
     draw_crossing(sheet, x + 134, TOKENS_BOTTOM, True, OUT[1])
-    told = f"A pixel’s logit: its {count} channels, each times its weight, added up."
-    sheet.step(x, 708, 236, "6-3", told, OUT[1])
+    text = f"A pixel’s logit: its {count} channels, each times its weight, added up."
+    sheet.step(x, 708, 236, "6-3", text, OUT[1])
     row, column = clicked_cell(decode, channels.shape[1:])
     terms = weights[best] * channels[:, row, column]
     draw_bars(sheet, x + 36, 860, 196, 34, terms[order] / (float(np.abs(terms).max()) or 1.0), MASK_COLOURS[best % 4])
@@ -54,5 +54,5 @@ def draw_product(sheet: Sheet, decode: Decode, x: Number) -> None:
     draw_label(sheet, x, 930, "activated_twice", decode.shape("output_upscaling.activated_twice"))
     for i, channel in enumerate(order):
         at_x, at_y = x + 61 * (i % 4), 954 + 67 * (i // 4)
-        sheet.picture(at_x, at_y, 52, 52, signed_colours(block_means(channels[channel], 4)))
+        sheet.image(at_x, at_y, 52, 52, signed_colours(block_means(channels[channel], 4)))
         sheet.text(at_x + 26, at_y + 53, f"{weights[best, channel]:+.{digits}f}", 12, SOFT, ha="center")

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.patches import Polygon, Rectangle
 
 from sam_edu.figures.kit.arrays import Number
-from sam_edu.figures.kit.colours import HEAT, INK, MASK_COLOURS, OUT, SOFT, TOKEN
+from sam_edu.figures.kit.colours import HEAT, INK, LEGEND, MASK_COLOURS, OUT, SOFT, TOKEN
 from sam_edu.figures.kit.words import share
 from sam_edu.figures.poster.decode import Decode, signed_colours
 from sam_edu.figures.poster.geometry import LOGIT_LIMIT
@@ -14,9 +14,9 @@ from sam_edu.figures.poster.sheet import Sheet
 
 
 def draw_outputs(sheet: Sheet, decode: Decode, x: Number) -> None:
-    """What comes out: steps (7) and (8)."""
-    told = "From the IoU token alone: how good the decoder believes each of its masks to be."
-    sheet.step(x + 8, 178, 257, "7", told, OUT[1])
+    """The outputs: steps (7) and (8)."""
+    text = "From the IoU token alone: the predicted IoU of each mask."
+    sheet.step(x + 8, 178, 257, "7", text, OUT[1])
     sheet.arrow([(2384, 646), (x + 18, 646)], TOKEN[1])
     sheet.text(x + 136, 366, "iou_pred", 14, OUT[1], bold=True, code=True, ha="center")
     for i, value in enumerate(decode.iou):
@@ -26,21 +26,21 @@ def draw_outputs(sheet: Sheet, decode: Decode, x: Number) -> None:
         sheet.axes.add_patch(Rectangle((x + 22, y + 14), length, 18, facecolor=MASK_COLOURS[i % 4], zorder=5))
         sheet.text(x + 28 + length, y + 23, f"{value:.2f}", 18, INK, bold=True, va="center")
     sheet.text(x + 136, 663, decode.shape("iou_pred"), 13, SOFT, ha="center")
-    told = "multimask_output=True: masks 1 to 3; False: mask 0. A logit above 0 means inside."
-    sheet.step(x + 8, 708, 257, "8", told, OUT[1])
+    text = "multimask_output=True: masks 1 to 3; False: mask 0. A logit above 0 means inside."
+    sheet.step(x + 8, 708, 257, "8", text, OUT[1])
     draw_label(sheet, x + 8, 834, "masks", decode.shape("masks"))
     sheet.text(x + 203, 834, "above 0", 13, INK, ha="center")
     for i, logits in enumerate(decode["masks"]):
         y = 876 + 154 * i
         sheet.text(x + 8, y - 19, f"mask {i}", 13, MASK_COLOURS[i % 4], bold=True)
-        sheet.picture(x + 8, y, 124, 124, signed_colours(logits, LOGIT_LIMIT))
-        sheet.picture(x + 141, y, 124, 124, decode.masked(i))
+        sheet.image(x + 8, y, 124, 124, signed_colours(logits, LOGIT_LIMIT))
+        sheet.image(x + 141, y, 124, 124, decode.masked(i))
         for at in (8, 141):
             sheet.clicks(decode, x + at, y, 124, 124, 5)
     sheet.axes.add_patch(Polygon([(x - 9, 992), (x - 9, 1010), (x + 3, 1001)], facecolor=OUT[1], zorder=5))
     best = decode.best
     sheet.text(x + 8, 1514, f"highest predicted IoU: mask {best}", 15, OUT[1], bold=True)
-    sheet.picture(x + 8, 1540, 257, 257, decode.masked(best))
+    sheet.image(x + 8, 1540, 257, 257, decode.masked(best))
     sheet.text(x + 8, 1806, f"{share(decode['masks'][best] > 0)}", 13, SOFT)
 
 
@@ -60,21 +60,21 @@ def draw_legend(sheet: Sheet, decode: Decode, note: str) -> None:
             " seen to arise. Small stripes: the channels of the heads, one head below the other.",
         ),
         (
-            "Pictures of the image",
-            "Many numbers at each place, as three colours: the three directions in which they vary most. Like colours"
-            " mean like vectors. Image embedding, src and both keys_4 share their directions, so their colours can be"
-            " compared. The channels of activated_twice: each on its own scale, red above zero.",
+            "Feature maps as colours",
+            "Many numbers at each position, as three colours: the three directions in which they vary most. Like"
+            " colours mean like vectors. Image embedding, src and both keys_4 share their directions, so their colours"
+            " can be compared. The channels of activated_twice: each on its own scale, red above zero.",
         ),
         (
             "Maps of attention",
-            f"A map per head over the picture, all of them of {best}, the one of masks 1 to 3 whose predicted IoU is"
+            f"A map per head over the image, all of them of {best}, the one of masks 1 to 3 whose predicted IoU is"
             " highest. Bright: much weight, on a scale of square roots up to the map’s largest. Ticks: the click."
             " Scores, before the softmax: red is above zero.",
         ),
         (
             "Signs",
-            "+ : the result is added to the stream, then LayerNorm. = : in block 0 it takes the stream’s place. ◎ :"
-            " with the positional codes. Steps (5) and (6-1) do not wait for each other. Bars and channels of (6-3)"
+            "+ : the result is added to the stream, then LayerNorm. = : in block 0 it replaces the stream. ◎ :"
+            " with the positional encodings. Steps (5) and (6-1) do not wait for each other. Bars and channels of (6-3)"
             f" stand in the order of the weights of {best}, which are written below.",
         ),
         (
@@ -87,5 +87,5 @@ def draw_legend(sheet: Sheet, decode: Decode, note: str) -> None:
         x = 50 + 580 * i
         sheet.text(x, 1906, title, 18, INK, bold=True)
         if title in scales:
-            sheet.picture(x + 400, 1908, 136, 16, scales[title])
-        sheet.words(x, 1932, 536, text, 15, "#444444")
+            sheet.image(x + 400, 1908, 136, 16, scales[title])
+        sheet.words(x, 1932, 536, text, 15, LEGEND)

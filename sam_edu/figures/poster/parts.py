@@ -16,7 +16,7 @@ from sam_edu.figures.poster.sheet import Sheet
 def draw_panel(
     sheet: Sheet, decode: Decode, x: Number, name: str, *, slots: slice = slice(None), short: str = ""
 ) -> None:
-    """Tokens as they are at one place of their stream, all of them or some."""
+    """Tokens at one point of their stream, all of them or some."""
     height, names = PANEL[1], decode.names[slots]
     width = PANEL[0] / len(decode.names) * len(names)
     values = decode.stripes(name)
@@ -34,17 +34,17 @@ def draw_squares(
     """A square of each token's colour, in a row or upright."""
     step = length / len(names)
     for i, name in enumerate(names):
-        place = (x, y + i * step + 1) if upright else (x + i * step + 1, y)
+        corner = (x, y + i * step + 1) if upright else (x + i * step + 1, y)
         width, height = (8, step - 2) if upright else (step - 2, 8)
-        sheet.axes.add_patch(Rectangle(place, width, height, facecolor=token_colour(name), edgecolor="none", zorder=5))
+        sheet.axes.add_patch(Rectangle(corner, width, height, facecolor=token_colour(name), edgecolor="none", zorder=5))
 
 
 def draw_stripe(
-    sheet: Sheet, decode: Decode, x: Number, y: Number, name: str, coded: bool = False, height: Number = STRIPE[1]
+    sheet: Sheet, decode: Decode, x: Number, y: Number, name: str, encoded: bool = False, height: Number = STRIPE[1]
 ) -> None:
     """Queries, keys, values or results of an attention, at the side of the tokens."""
     width = STRIPE[0]
-    sheet.text(x + width / 2, y - 20, name.rpartition(".")[2] + " ◎" * coded, 13, INK, code=True, ha="center")
+    sheet.text(x + width / 2, y - 20, name.rpartition(".")[2] + " ◎" * encoded, 13, INK, code=True, ha="center")
     sheet.stripes(x, y, width, height, decode.stripes(name))
     sheet.text(x + width / 2, y + height + 4, decode.shape(name, tight=True), 12, SOFT, ha="center")
 
@@ -59,14 +59,14 @@ def draw_tile(
     colours: Array | None = None,
     *,
     main: bool = False,
-    coded: bool = False,
+    encoded: bool = False,
     short: str = "",
 ) -> None:
     """A tensor at the side of the image, as colours."""
-    colours = three_colours(decode.places(name)[None])[0][0] if colours is None else colours
-    short = (short or name.rpartition(".")[2]) + " ◎" * coded
+    colours = three_colours(decode.over_grid(name)[None])[0][0] if colours is None else colours
+    short = (short or name.rpartition(".")[2]) + " ◎" * encoded
     sheet.text(x + size / 2, y - 20, short, 13, IMAGE[1] if main else INK, bold=main, code=True, ha="center")
-    sheet.picture(x, y, size, size, colours)
+    sheet.image(x, y, size, size, colours)
     sheet.text(x + size / 2, y + size + 4, decode.shape(name, tight=True), 12, SOFT, ha="center")
 
 
@@ -96,10 +96,10 @@ def draw_crossing(sheet: Sheet, x: Number, y: Number, down: bool, colour: str) -
 
 
 def draw_maps(sheet: Sheet, decode: Decode, x: Number, y: Number, maps: Array) -> None:
-    """A map per head over the picture, two in a row."""
+    """A map per head over the image, two in a row."""
     for i, one in enumerate(maps):
         at_x, at_y = x + (MAP + GAP) * (i % 2), y + (MAP + GAP) * (i // 2)
-        sheet.picture(at_x, at_y, MAP, MAP, decode.overlay(one))
+        sheet.image(at_x, at_y, MAP, MAP, decode.overlay(one))
         sheet.clicks(decode, at_x, at_y, MAP, MAP, 5)
         sheet.text(at_x + 5, at_y + 3, str(i), 13, "white", bold=True)
 
@@ -108,14 +108,14 @@ def draw_score_maps(sheet: Sheet, decode: Decode, x: Number, y: Number, maps: Ar
     """Scores of each head over the grid, four in a row."""
     limit = float(np.quantile(np.abs(maps), 0.98))
     for i, one in enumerate(maps):
-        sheet.picture(x + 58 * (i % 4), y + 58 * (i // 4), 52, 52, signed_colours(one.reshape(decode.grid), limit))
+        sheet.image(x + 58 * (i % 4), y + 58 * (i // 4), 52, 52, signed_colours(one.reshape(decode.grid), limit))
 
 
 def draw_bars(sheet: Sheet, x: Number, y: Number, width: Number, high: Number, values: Array, colour: str) -> None:
     """Numbers from -1 to 1 as upright bars about a line."""
     step = width / len(values)
     for i, value in enumerate(values):
-        place = (x + i * step + 0.5, y - max(value, 0.0) * high)
-        bar = Rectangle(place, step - 1, abs(value) * high, facecolor=colour, edgecolor="none", zorder=5)
+        corner = (x + i * step + 0.5, y - max(value, 0.0) * high)
+        bar = Rectangle(corner, step - 1, abs(value) * high, facecolor=colour, edgecolor="none", zorder=5)
         sheet.axes.add_patch(bar)
     sheet.arrow([(x - 4, y), (x + width + 4, y)], SOFT, 1, head=False)

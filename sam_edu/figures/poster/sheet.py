@@ -14,7 +14,7 @@ from matplotlib.textpath import text_to_path
 
 from sam_edu.figures.decoder_map import STEPS
 from sam_edu.figures.kit.arrays import Array, Number
-from sam_edu.figures.kit.colours import INK, NEGATIVE, POSITIVE
+from sam_edu.figures.kit.colours import INK, NEGATIVE, POSITIVE, THIN_FRAME
 from sam_edu.figures.kit.diagram import draw_path, draw_shape
 from sam_edu.figures.poster.decode import Decode, signed_colours
 from sam_edu.figures.poster.geometry import DPI, HIGH, WIDE
@@ -64,22 +64,22 @@ class Sheet:
         drawn = self.text(x, y, "\n".join(lines), size, colour)
         return y + float(drawn.get_window_extent().height)
 
-    def picture(self, x: Number, y: Number, width: Number, height: Number, colours: Array) -> None:
-        """Colours from 0 to 1 as a picture with a thin frame."""
+    def image(self, x: Number, y: Number, width: Number, height: Number, colours: Array) -> None:
+        """Colours from 0 to 1 as an image with a thin frame."""
         drawn = (np.clip(colours, 0, 1) * 255).round().astype(np.uint8)
         self.axes.imshow(drawn, extent=(x, x + width, y + height, y), aspect="auto", interpolation="auto", zorder=4)
         self.axes.add_patch(
-            Rectangle((x, y), width, height, fill=False, edgecolor="#8A8A8A", linewidth=points(1), zorder=5)
+            Rectangle((x, y), width, height, fill=False, edgecolor=THIN_FRAME, linewidth=points(1), zorder=5)
         )
 
     def stripes(self, x: Number, y: Number, width: Number, height: Number, values: Array, top: bool = False) -> None:
         """(channels, tokens) as upright stripes, one per token; from white to dark where nothing is negative."""
         colours = mpl.colormaps["Greys"](np.clip(values / (np.quantile(values, 0.98) or 1.0), 0, 1))[..., :3]
-        self.picture(x, y, width, height, np.repeat(colours if top else signed_colours(values), 10, axis=1))
+        self.image(x, y, width, height, np.repeat(colours if top else signed_colours(values), 10, axis=1))
 
     def matrix(self, x: Number, y: Number, size: Number, colours: Array) -> None:
         """A small matrix of colours whose cells stay sharp."""
-        self.picture(x, y, size, size, np.repeat(np.repeat(colours, 12, 0), 12, 1))
+        self.image(x, y, size, size, np.repeat(np.repeat(colours, 12, 0), 12, 1))
 
     def arrow(
         self, corners: Sequence[tuple[Number, Number]], colour: str, width: Number = 3, head: bool = True
@@ -107,7 +107,7 @@ class Sheet:
         self.text(x, y - 0.5, sign, 17, colour, bold=True, ha="center", va="center")
 
     def clicks(self, decode: Decode, x: Number, y: Number, width: Number, height: Number, size: Number) -> None:
-        """The clicks on a picture: four ticks each that point at the place and leave it free."""
+        """The clicks on an image: four ticks each that point at the position and leave it free."""
         high, wide = decode.image.shape[:2]
         for at_x, at_y, label in decode.clicks:
             across, down = x + (at_x + 0.5) * width / wide, y + (at_y + 0.5) * height / high

@@ -1,43 +1,40 @@
-"""Marks and scales that several figures share."""
+"""Marks on an image: what becomes of clicks, boxes, and of two masks."""
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from sam_edu.figures import signed_matrix, token_matrix
-from sam_edu.figures.kit.scales import scale_end
-from sam_edu.figures.kit.words import brightest
-
-
-@pytest.mark.parametrize(
-    ("value", "end"), [(0.99999994, 1.0), (1.0, 1.0), (1.0000001, 1.0), (0.8312, 0.832), (123.4, 124.0), (0.0, 1.0)]
-)
-def test_scale_ends_where_the_last_bits_do_not_matter(value: float, end: float) -> None:
-    assert scale_end(value) == pytest.approx(end, rel=1e-12)
+from sam_edu.figures.kit.marks import as_box, as_clicks, draw_edges, draw_rings, draw_ticks, overlap
 
 
-def test_scale_holds_its_values() -> None:
-    for value in np.random.default_rng(0).uniform(1e-3, 1e3, 200):
-        assert value * (1 - 1e-4) <= scale_end(value) <= value * 1.0101
+def test_clicks_are_positive_without_labels() -> None:
+    assert as_clicks([[3, 4]], None) == [(3.0, 4.0, 1)]
+    assert as_clicks([[3, 4], [5, 6]], [0, 1]) == [(3.0, 4.0, 0), (5.0, 6.0, 1)]
+    assert as_clicks(None, None) == []
+    assert as_box([1, 2, 3, 4]) == (1.0, 2.0, 3.0, 4.0)
+    assert as_box(None) is None
 
 
-def test_colour_bars_of_a_maximum_of_nearly_one_are_alike() -> None:
-    bars = []
-    for top in (np.nextafter(np.float32(1), np.float32(0)), 1.0):
-        for draw in (lambda v: token_matrix(v[None], ["a", "b"], titles=[""]), lambda v: signed_matrix(v, ["a", "b"])):
-            bars.append(draw(np.array([[top, 0.2], [0.2, top]])).png)
-    assert bars[:2] == bars[2:]
+def test_ticks_leave_the_click_free_and_a_ring_stands_on_it() -> None:
+    axes = Figure().subplots()
+    draw_ticks(axes, [(10.0, 20.0, 1)], 2.0)
+    assert len(axes.lines) == 4
+    for line in axes.lines:
+        assert max(np.abs(line.get_xdata() - 10).min(), np.abs(line.get_ydata() - 20).min()) == pytest.approx(2)
+    draw_rings(axes, [(10.0, 20.0, 1)])
+    assert (axes.lines[4].get_xdata()[0], axes.lines[4].get_ydata()[0]) == (10, 20)
 
 
-def test_brightest_names_every_place_that_is_as_bright() -> None:
-    one = np.zeros((2, 4))
-    one[0, 1], one[1, 3] = 0.5, 0.5 - 1e-7
-    assert brightest(one, 40, 20) == "(15, 5) and (35, 15)"
-    one[1, 3] = 0.4
-    assert brightest(one, 40, 20) == "(15, 5)"
+def test_empty_masks_have_no_edge() -> None:
+    axes, mask = Figure().subplots(), np.zeros((8, 8), bool)
+    draw_edges(axes, [mask])
+    assert not axes.collections
+    mask[2:5, 2:5] = True
+    draw_edges(axes, [mask])
+    assert len(axes.collections) == 1
 
 
-def test_symmetric_table_names_each_pair_once() -> None:
-    cosines = np.array([[1.0, 0.1, -0.4], [0.1, 1.0, 0.3], [-0.4 + 1e-9, 0.3, 1.0]])
-    assert "furthest from zero apart from the diagonal a / c, -0.40." in signed_matrix(cosines, ["a", "b", "c"]).alt
-    cosines[0, 1] = cosines[1, 0] = 0.4 - 1e-8
-    assert "furthest from zero apart from the diagonal a / b and a / c" in signed_matrix(cosines, ["a", "b", "c"]).alt
+def test_overlap_is_the_iou_and_one_for_two_empty_masks() -> None:
+    one, other = np.array([[1, 1, 0]], bool), np.array([[0, 1, 1]], bool)
+    assert overlap(one, other) == pytest.approx(1 / 3)
+    assert overlap(one & ~one, other & ~other) == 1.0

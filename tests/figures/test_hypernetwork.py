@@ -1,4 +1,4 @@
-"""The hypernetwork notebook's pictures: what they compute themselves, what they say, and what they refuse."""
+"""The hypernetwork notebook's figures: what they compute themselves, what they say, and what they refuse."""
 
 from collections.abc import Callable
 
@@ -36,22 +36,22 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
-def test_gives_a_picture_with_words(name: str) -> None:
+def test_gives_a_figure_with_words(name: str) -> None:
     check_drawing(DRAWINGS[name])
 
 
 def test_diagram_names_every_shape_and_mlp() -> None:
-    picture = figures.hypernetwork_diagram(6, 32, 48, dim=128)
+    figure = figures.hypernetwork_diagram(6, 32, 48, dim=128)
     for part in ("6 mask tokens", "128 to 128 to 16", "6 by 16", "1536 by 128", "16 by 128 by 192", "6 by 128 by 192"):
-        assert part in picture.alt
-    drawn = texts(picture)
+        assert part in figure.alt
+    drawn = texts(figure)
     assert [f"MLP {i}: 128 → 128 → 128 → 16" for i in range(6)] == [text for text in drawn if text.startswith("MLP")]
     assert "logits\n6 × 128 × 192" in drawn
 
 
 def test_cascade_ends_at_the_sum_with_the_largest_term_first() -> None:
-    picture = figures.logit_cascade({"pixel": [1.0, -3.0, 0.5]})
-    (axes,) = picture.figure.axes
+    figure = figures.logit_cascade({"pixel": [1.0, -3.0, 0.5]})
+    (axes,) = figure.figure.axes
     bars = axes.patches
     assert [round(bar.get_y(), 6) for bar in bars] == [0.0, -3.0, -2.0]  # type: ignore[attr-defined]
     assert [round(bar.get_height(), 6) for bar in bars] == [-3.0, 1.0, 0.5]  # type: ignore[attr-defined]
@@ -59,20 +59,20 @@ def test_cascade_ends_at_the_sum_with_the_largest_term_first() -> None:
     down, up, other = (bar.get_facecolor() for bar in bars)
     assert up == other != down
     for part in ("2 terms up, together 1.5", "1 down, together -3.0", "sum -1.50", "largest channel 1"):
-        assert part in picture.alt
+        assert part in figure.alt
 
 
 def test_film_shares_one_scale_and_draws_the_zero_line() -> None:
     frames = np.zeros((2, 32, 40))
     frames[0, :, :20], frames[0, :, 20:] = 1.0, -1.0
     frames[1] = 4.0
-    picture = figures.film_strip(frames, ["half", "full"], image=IMAGE, final=MASK)
-    shown = [axes for axes in picture.figure.axes if axes.images][1:]
+    figure = figures.film_strip(frames, ["half", "full"], image=IMAGE, final=MASK)
+    shown = [axes for axes in figure.figure.axes if axes.images][1:]
     assert shown[0].images[0].norm.vmax == shown[1].images[0].norm.vmax == 4.0
     lines = [sum(len(one.get_paths()[0].vertices) > 0 for one in axes.collections) for axes in shown]
     assert lines == [2, 1]  # the zero line and the final edge; the final edge alone
-    assert "half above zero on 50 % of the picture; full above zero on 100 %" in picture.alt
-    assert "dashed the edge of the final mask" in picture.alt
+    assert "half above zero on 50 % of the image; full above zero on 100 %" in figure.alt
+    assert "dashed the edge of the final mask" in figure.alt
     without = figures.film_strip(frames, ["half", "full"], line=False)
     assert not any(axes.collections for axes in without.figure.axes if axes.images)
 
@@ -80,27 +80,27 @@ def test_film_shares_one_scale_and_draws_the_zero_line() -> None:
 def test_zero_line_follows_block_means() -> None:
     flicker = np.ones((1, 32, 40))
     flicker[0, ::2, ::2] = -2.0  # every block's mean is above zero
-    picture = figures.film_strip(flicker, ["flicker"])
-    assert not picture.figure.axes[0].collections
+    figure = figures.film_strip(flicker, ["flicker"])
+    assert not figure.figure.axes[0].collections
     assert figures.film_strip(flicker, ["flicker"], block=1).figure.axes[0].collections
 
 
 def test_roles_number_what_is_chosen_or_far() -> None:
-    picture = figures.channel_roles(
+    figure = figures.channel_roles(
         [1.0, 0.01, 0.02, 0.0], [0.0, 0.01, -0.01, 1.0], groups={"near": [2]}, xlabel="inside", ylabel="edge"
     )
-    assert texts(picture) == ["0", "2", "3"]
-    bold = [text.get_fontweight() == "bold" for text in picture.figure.axes[0].texts]
+    assert texts(figure) == ["0", "2", "3"]
+    bold = [text.get_fontweight() == "bold" for text in figure.figure.axes[0].texts]
     assert bold == [False, True, False]  # what is chosen stands out
-    assert "inside from 0 to 1, edge from -0.01 to 1. near: channel 2." in picture.alt
+    assert "inside from 0 to 1, edge from -0.01 to 1. near: channel 2." in figure.alt
 
 
 def test_grid_says_what_each_panel_shows() -> None:
-    picture = figures.mask_grid(IMAGE, GRID, ["r0", "r1"], ["c0", "c1", "c2"], notes=[list("abc"), list("def")])
+    figure = figures.mask_grid(IMAGE, GRID, ["r0", "r1"], ["c0", "c1", "c2"], notes=[list("abc"), list("def")])
     percent = round(100 * MASK.mean())
-    assert f"r0 with c0: {percent} % of the picture, a" in picture.alt
-    assert "r0 with c2: 0 % of the picture, c" in picture.alt
-    panels = picture.figure.axes
+    assert f"r0 with c0: {percent} % of the image, a" in figure.alt
+    assert "r0 with c2: 0 % of the image, c" in figure.alt
+    panels = figure.figure.axes
     assert [axes.get_title() for axes in panels] == ["c0\na", "c1\nb", "c2\nc", "d", "e", "f"]
     assert [panels[0].get_ylabel(), panels[3].get_ylabel()] == ["r0", "r1"]
 

@@ -1,4 +1,4 @@
-"""The upscaling notebook's pictures: what they compute themselves, and what they refuse."""
+"""The upscaling notebook's figures: what they compute themselves, and what they refuse."""
 
 from collections.abc import Callable
 
@@ -20,15 +20,15 @@ def test_diagram_names_every_layer_and_size() -> None:
 def test_patch_has_a_panel_per_stage_and_lines_between_tokens() -> None:
     torch.manual_seed(0)
     stages = {"64": torch.randn(8, 4, 4), "128": torch.randn(6, 8, 8)}
-    picture = figures.patch_growing(stages, tokens=4, image=np.zeros((16, 16, 3), np.uint8), title="Growing")
-    axes = picture.figure.axes
-    assert [one.get_title().partition("\n")[0] for one in axes] == ["the picture", "64", "128"]
+    figure = figures.patch_growing(stages, tokens=4, image=np.zeros((16, 16, 3), np.uint8), title="Growing")
+    axes = figure.figure.axes
+    assert [one.get_title().partition("\n")[0] for one in axes] == ["the image", "64", "128"]
     assert [one.images[0].get_array().shape for one in axes] == [(16, 16, 3), (4, 4, 3), (8, 8, 3)]
     for one in axes:
         assert one.images[0].get_extent() == [0, 4, 4, 0]
         assert [len(lines.get_segments()) for lines in one.collections] == [3, 3]
-    assert "Growing: 4 by 4 image tokens" in picture.alt
-    assert "64, 4 by 4 pixels (" in picture.alt
+    assert "Growing: 4 by 4 image tokens" in figure.alt
+    assert "64, 4 by 4 pixels (" in figure.alt
 
 
 def test_three_directions_hold_all_of_three_channels() -> None:
@@ -37,14 +37,14 @@ def test_three_directions_hold_all_of_three_channels() -> None:
 
 
 def test_jumps_stand_beside_each_other() -> None:
-    picture = figures.jumps_by_place(
+    figure = figures.jumps_by_place(
         {"logits": torch.tensor([0.5, 1.5]), "control": [1.0, 1.0]}, ["inside\na square", "between"], title="Jumps"
     )
-    bars = picture.figure.axes[0].containers
+    bars = figure.figure.axes[0].containers
     assert [[bar.get_height() for bar in one] for one in bars] == [[0.5, 1.5], [1.0, 1.0]]
     lefts = [bar.get_x() for one in bars for bar in one]
     assert lefts[0] < lefts[2] < lefts[1] < lefts[3]
-    assert "logits: inside a square 0.50 and between 1.50; control: inside a square 1.00" in picture.alt
+    assert "logits: inside a square 0.50 and between 1.50; control: inside a square 1.00" in figure.alt
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [

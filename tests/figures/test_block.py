@@ -1,4 +1,4 @@
-"""The pictures of the two-way block: what they say, what they draw, and what they refuse."""
+"""The figures of the two-way block: what they say, what they draw, and what they refuse."""
 
 from collections.abc import Callable
 
@@ -48,28 +48,28 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
-def test_gives_a_picture_with_words_and_the_same_bytes_twice(name: str) -> None:
+def test_gives_a_figure_with_words_and_the_same_bytes_twice(name: str) -> None:
     check_drawing(DRAWINGS[name])
 
 
 def test_diagram_tells_block_0_from_the_next() -> None:
     first, later = figures.block_diagram(), figures.block_diagram(first=False)
-    assert "without positional codes and without a residual" in first.alt
-    assert "with codes and a residual" in later.alt
+    assert "without positional encodings and without a residual" in first.alt
+    assert "with positional encodings and a residual" in later.alt
     assert first.png != later.png
     sums = [[text.get_text() for text in one.figure.axes[0].texts].count("+") for one in (first, later)]
     assert sums == [3, 4]  # step (1) of block 0 has no residual
-    told = "block 0: no code,\nno residual"
-    assert [told in [text.get_text() for text in one.figure.axes[0].texts] for one in (first, later)] == [True, False]
+    note = "block 0: no PE,\nno residual"
+    assert [note in [text.get_text() for text in one.figure.axes[0].texts] for one in (first, later)] == [True, False]
     for part in ("7 tokens and 4096 image tokens of width 256", "256 to 2048 to 256"):
         assert part in first.alt
 
 
 def test_moves_say_how_far() -> None:
-    picture = figures.moves_in_the_plane(
+    figure = figures.moves_in_the_plane(
         {"there": ([[0, 0]], [[3, 4]], [[1, 1]]), "back": ([[1, 1]], [[1, 1]], [[3, 4]])}
     )
-    assert "there: token 0 moves by 5.00; back: place 0 moves by 0.00" in picture.alt
+    assert "there: token 0 moves by 5.00; back: image token 0 moves by 0.00" in figure.alt
 
 
 def test_before_and_after_share_a_scale_and_an_order() -> None:
@@ -84,26 +84,26 @@ def test_before_and_after_share_a_scale_and_an_order() -> None:
 def test_change_is_on_one_scale_and_says_where_it_is_largest() -> None:
     maps = np.zeros((2, 8, 8))
     maps[0, 1, 6], maps[1, 0, 0] = 40.0, 10.0
-    picture = figures.change_over_image(maps, IMAGE, ["one", "two"])
-    assert "one: mean 1, most (40) at (26, 6); two: mean 0, most (10) at (2, 2)" in picture.alt
-    assert {axes.images[0].get_clim() for axes in picture.figure.axes[1:3]} == {(0.0, 40.0)}
+    figure = figures.change_over_image(maps, IMAGE, ["one", "two"])
+    assert "one: mean 1, most (40) at (26, 6); two: mean 0, most (10) at (2, 2)" in figure.alt
+    assert {axes.images[0].get_clim() for axes in figure.figure.axes[1:3]} == {(0.0, 40.0)}
 
 
 def test_overlaps_are_computed() -> None:
     assert overlap(MASKS[0], OTHER[0]) == pytest.approx(0.5)
     assert overlap(MASKS[2], OTHER[2]) == 1.0  # both empty
     assert overlap(MASKS[0], MASKS[2]) == 0.0
-    picture = figures.masks_by_way(IMAGE, {"cut": OTHER}, reference=MASKS, names=NAMES[2:5])
-    assert "cut: mask 1 0.50, mask 2 1.00 and mask 3 1.00" in picture.alt
+    figure = figures.masks_by_way(IMAGE, {"cut": OTHER}, reference=MASKS, names=NAMES[2:5])
+    assert "cut: mask 1 0.50, mask 2 1.00 and mask 3 1.00" in figure.alt
 
 
 def test_ways_are_named_above_their_first_mask_and_iou_above_each() -> None:
-    picture = figures.masks_by_way(IMAGE, {"as it is": MASKS, "cut": OTHER}, reference=MASKS, names=NAMES[2:5])
-    titles = [axes.get_title() for axes in picture.figure.axes]
+    figure = figures.masks_by_way(IMAGE, {"as it is": MASKS, "cut": OTHER}, reference=MASKS, names=NAMES[2:5])
+    titles = [axes.get_title() for axes in figure.figure.axes]
     assert titles == ["as it is\nIoU 1.00", "cut\nIoU 0.50", "IoU 1.00", "IoU 1.00", "IoU 1.00", "IoU 1.00"]
 
 
-def test_masks_stand_on_a_pale_picture() -> None:
+def test_masks_stand_on_a_pale_image() -> None:
     for image in (IMAGE, IMAGE / 255):
         axes = figures.masks_by_way(image, {"a": MASKS}, reference=MASKS, names=NAMES[2:5]).figure.axes[0]
         np.testing.assert_allclose(axes.images[0].get_array(), 0.5 + IMAGE / 510)
@@ -116,7 +116,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.before_and_after(BEFORE, AFTER, NAMES[:6], moved=MOVED), "names: expected 7"),
     (lambda: figures.before_and_after(BEFORE, AFTER, NAMES, moved=MOVED[:6]), r"moved: expected shape \(7,\)"),
     (lambda: figures.before_and_after(BEFORE, AFTER, NAMES, moved=MOVED, order=[0]), "order: expected each number"),
-    (lambda: figures.change_over_image(CHANGE[:, :63], IMAGE, ["a", "b"]), "maps: 63 pixels are no square grid"),
+    (lambda: figures.change_over_image(CHANGE[:, :63], IMAGE, ["a", "b"]), "maps: 63 image tokens are no square grid"),
     (lambda: figures.change_over_image(CHANGE, IMAGE, ["a"]), "titles: expected 2"),
     (lambda: figures.masks_by_way(IMAGE, {}, reference=MASKS, names=NAMES[2:5]), "ways: expected at least one"),
     (lambda: figures.masks_by_way(IMAGE, {"a": MASKS[:2]}, reference=MASKS, names=NAMES[2:5]), "ways a: expected"),
@@ -132,5 +132,5 @@ def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> Non
 
 
 def test_the_unchanged_mask_is_dashed_where_it_is_another() -> None:
-    picture = figures.masks_by_way(IMAGE, {"as it is": MASKS, "cut": OTHER}, reference=MASKS, names=NAMES[2:5])
-    assert [len(axes.collections) for axes in picture.figure.axes] == [1, 2, 1, 1, 0, 0]
+    figure = figures.masks_by_way(IMAGE, {"as it is": MASKS, "cut": OTHER}, reference=MASKS, names=NAMES[2:5])
+    assert [len(axes.collections) for axes in figure.figure.axes] == [1, 2, 1, 1, 0, 0]

@@ -1,4 +1,4 @@
-"""The pictures of what comes after the decoder: what they compute themselves, what they say, and what they refuse."""
+"""The figures of what comes after the decoder: what they compute themselves, what they say, and what they refuse."""
 
 from collections.abc import Callable
 
@@ -57,56 +57,56 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
-def test_gives_a_picture_with_words(name: str) -> None:
+def test_gives_a_figure_with_words(name: str) -> None:
     check_drawing(DRAWINGS[name])
 
 
 def test_diagram_has_the_sizes_of_both_ways() -> None:
-    picture = figures.postprocessing_diagram(480, 200, side=256, low=64)
+    figure = figures.postprocessing_diagram(480, 200, side=256, low=64)
     for part in (
         "480 by 200",
         "scaled by 0.533 to 256 by 107",
         "64 by 64 are enlarged to 256 by 256",
         "x by 107 / 200",
     ):
-        assert part in picture.alt
-    drawn = [text.get_text() for text in picture.figure.axes[0].texts]
+        assert part in figure.alt
+    drawn = [text.get_text() for text in figure.figure.axes[0].texts]
     for part in ("cut the padding off\n256 × 107", "x × 107 / 200\ny × 256 / 480", "logits\n64 × 64"):
         assert part in drawn
 
 
 def test_line_draws_given_numbers_in_the_middles_of_their_pixels() -> None:
-    picture = figures.resampled_line([3.0, -1.0], {"way": ([0.25, 1.75], [3.0, -1.0])})
-    (axes,) = picture.figure.axes
+    figure = figures.resampled_line([3.0, -1.0], {"way": ([0.25, 1.75], [3.0, -1.0])})
+    (axes,) = figure.figure.axes
     given, new = (line for line in axes.lines if line.get_label() in ("given", "new"))
     assert list(given.get_xdata()) == [0.5, 1.5]
     assert list(new.get_ydata()) == [3.0, -1.0]
-    assert "at 0.25, 1.75 are 3.00, -1.00" in picture.alt
+    assert "at 0.25, 1.75 are 3.00, -1.00" in figure.alt
 
 
 def test_sized_maps_have_one_scale_and_mark_the_frame() -> None:
     maps = {"low": np.ones((16, 16)), "cut": np.ones((12, 16)), "full": -np.ones((30, 40))}
-    picture = figures.sized_maps(maps, frame=(12, 16))
-    panels = picture.figure.axes[:3]
+    figure = figures.sized_maps(maps, frame=(12, 16))
+    panels = figure.figure.axes[:3]
     assert len({axes.get_ylim() for axes in panels}) == 1
     assert [len(axes.patches) for axes in panels] == [1, 0, 0]
-    assert "low, 16 by 16, above 0 on 100 % of the picture" in picture.alt
-    assert "padding begins" in picture.alt
+    assert "low, 16 by 16, above 0 on 100 % of the image" in figure.alt
+    assert "padding begins" in figure.alt
 
 
 def test_corrections_compute_the_iou_and_draw_all_clicks_so_far() -> None:
-    picture = figures.corrections(IMAGE, {"a": ROUNDS}, MASK, **ROUND_ARGUMENTS)
-    titles = [axes.get_title() for axes in picture.figure.axes]
+    figure = figures.corrections(IMAGE, {"a": ROUNDS}, MASK, **ROUND_ARGUMENTS)
+    titles = [axes.get_title() for axes in figure.figure.axes]
     assert titles == ["1 click: IoU 1.00", "2 clicks: IoU 0.71", "3 clicks: IoU 0.00"]
-    assert "a: IoU 1.00, 0.71, 0.00" in picture.alt
+    assert "a: IoU 1.00, 0.71, 0.00" in figure.alt
     later = figures.corrections(IMAGE, {"a": ROUNDS}, MASK, **ROUND_ARGUMENTS, first=2, columns=1)
     assert [axes.get_title() for axes in later.figure.axes] == ["2 clicks: IoU 0.71"]
     assert "after 2 to 2 clicks" in later.alt
 
 
 def test_zoom_shows_all_masks_and_clicks() -> None:
-    picture = figures.corrections(IMAGE, {"a": ROUNDS}, MASK, **ROUND_ARGUMENTS, zoom=True)
-    for axes in picture.figure.axes:
+    figure = figures.corrections(IMAGE, {"a": ROUNDS}, MASK, **ROUND_ARGUMENTS, zoom=True)
+    for axes in figure.figure.axes:
         (x0, x1), (y1, y0) = axes.get_xlim(), axes.get_ylim()
         assert x0 >= -0.5
         assert x1 <= 39.5
@@ -117,16 +117,16 @@ def test_zoom_shows_all_masks_and_clicks() -> None:
 
 
 def test_many_masks_count_what_is_covered() -> None:
-    picture = figures.many_masks(IMAGE, {"kept": ROUNDS[:1], "none": ROUNDS[:0]})
+    figure = figures.many_masks(IMAGE, {"kept": ROUNDS[:1], "none": ROUNDS[:0]})
     percent = round(100 * MASK.mean())
-    assert f"kept: 1, {percent} % of the picture covered and none: 0, 0 % of the picture covered" in picture.alt
-    assert [axes.get_title() for axes in picture.figure.axes] == ["kept: 1", "none: 0"]
+    assert f"kept: 1, {percent} % of the image covered and none: 0, 0 % of the image covered" in figure.alt
+    assert [axes.get_title() for axes in figure.figure.axes] == ["kept: 1", "none: 0"]
 
 
 def test_means_are_named_with_their_series() -> None:
-    picture = DRAWINGS["mean_bars"]()
-    assert "one: a 0.50, b 0.70; two: a 0.10, b 0.90" in picture.alt
-    assert [text.get_text() for text in picture.figure.axes[0].texts] == ["0.50", "0.70", "0.10", "0.90"]
+    figure = DRAWINGS["mean_bars"]()
+    assert "one: a 0.50, b 0.70; two: a 0.10, b 0.90" in figure.alt
+    assert [text.get_text() for text in figure.figure.axes[0].texts] == ["0.50", "0.70", "0.10", "0.90"]
 
 
 def test_means_of_several_series_have_a_legend() -> None:
@@ -137,14 +137,14 @@ def test_means_of_several_series_have_a_legend() -> None:
 
 
 def test_ways_of_fewer_rounds_leave_their_last_places_empty() -> None:
-    picture = DRAWINGS["corrections"]()
-    assert [axes.axison for axes in picture.figure.axes] == [True] * 5 + [False]
-    assert [axes.get_title() for axes in picture.figure.axes][3:5] == ["IoU 1.00", "IoU 0.71"]
-    assert "b: IoU 1.00, 0.71" in picture.alt
+    figure = DRAWINGS["corrections"]()
+    assert [axes.axison for axes in figure.figure.axes] == [True] * 5 + [False]
+    assert [axes.get_title() for axes in figure.figure.axes][3:5] == ["IoU 1.00", "IoU 0.71"]
+    assert "b: IoU 1.00, 0.71" in figure.alt
 
 
 @pytest.mark.parametrize(
-    ("draw", "told"),
+    ("draw", "words"),
     [
         (lambda: figures.resampled_line([1.0], {}), "ways: expected at least one"),
         (lambda: figures.resampled_line([1.0], {"a": ([1.0], [1.0, 2.0])}), r"a, values: expected shape \(1,\)"),
@@ -174,6 +174,6 @@ def test_ways_of_fewer_rounds_leave_their_last_places_empty() -> None:
         (lambda: figures.mean_bars({"a": {"x": (0, 0, 0)}, "b": {"y": (0, 0, 0)}}), "the same names"),
     ],
 )
-def test_refuses_what_cannot_be_drawn(draw: Callable[[], Figure], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_refuses_what_cannot_be_drawn(draw: Callable[[], Figure], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
         draw()

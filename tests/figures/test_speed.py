@@ -1,4 +1,4 @@
-"""The pictures of where the time goes: what they draw, what they say, and what they refuse."""
+"""The figures of where the time goes: what they draw, what they say, and what they refuse."""
 
 from collections.abc import Callable
 
@@ -8,18 +8,18 @@ from sam_edu import figures
 
 
 def test_the_diagram_counts_both_orders() -> None:
-    picture = figures.folding_diagram()
+    figure = figures.folding_diagram()
     for part in ("134 M", "3.7 M", "56 rows of width 256", "0.2 M", "58.7 M", "138 M against 58.9 M"):
-        assert part in picture.alt
-    small = figures.folding_diagram(tokens=2, pixels=10, dim=8, internal=4, heads=2)
+        assert part in figure.alt
+    small = figures.folding_diagram(tokens=2, image_tokens=10, dim=8, internal=4, heads=2)
     assert "4 rows of width 8" in small.alt
-    assert small.png != picture.png
+    assert small.png != figure.png
 
 
 def test_bars_stand_end_to_end_and_small_steps_are_one() -> None:
     ways = {"old": {"a": 6.0, "b": 4.0, "c": 0.1, "d": 0.1}, "new": {"a": 2.0, "b": 3.0, "c": 0.1}}
-    picture = figures.step_times(ways, unit="time, ms", title="Growing", note="on a machine")
-    axes = picture.figure.axes[0]
+    figure = figures.step_times(ways, unit="time, ms", title="Growing", note="on a machine")
+    axes = figure.figure.axes[0]
     assert [bars.get_label() for bars in axes.containers] == ["a", "b", "the rest"]
     for i, way in enumerate(ways.values()):
         ends = [(bars[i].get_x(), bars[i].get_width()) for bars in axes.containers]
@@ -28,22 +28,22 @@ def test_bars_stand_end_to_end_and_small_steps_are_one() -> None:
         assert sum(width for _, width in ends) == pytest.approx(sum(way.values()))
     assert [text.get_text() for text in axes.texts] == ["10.2", "5.1: 2.0 times as fast"]
     assert "on a machine" in axes.get_xlabel()
-    assert "new 5.1, 1 / 0.50 of the first" in picture.alt
-    assert "largest part of the last bar is b" in picture.alt
+    assert "new 5.1, 1 / 0.50 of the first" in figure.alt
+    assert "largest part of the last bar is b" in figure.alt
 
 
 def test_points_lie_where_they_were_measured_under_two_roofs() -> None:
     points = {"product": (50.0, 60e9), "sum": (0.1, 1e9)}
-    picture = figures.roofline(points, peak=100e9, memory=20e9, title="Roofs", note="on a machine")
-    axes = picture.figure.axes[0]
+    figure = figures.roofline(points, peak=100e9, memory=20e9, title="Roofs", note="on a machine")
+    axes = figure.figure.axes[0]
     roof = axes.lines[0]
     assert roof.get_ydata().max() == 100.0
     assert roof.get_ydata()[0] == pytest.approx(20.0 * roof.get_xdata()[0])
     drawn = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines[1:] if len(line.get_xdata())]
     assert drawn == [(50.0, 60.0), (0.1, 1.0)]
-    assert "meet at 5.0 operations per byte" in picture.alt
-    assert "product: 50 operations per byte, 60 GFLOP/s, 60 % of the roof" in picture.alt
-    assert "sum: 0.1 operations per byte, 1 GFLOP/s, 50 % of the roof" in picture.alt
+    assert "meet at 5.0 operations per byte" in figure.alt
+    assert "product: 50 operations per byte, 60 GFLOP/s, 60 % of the roof" in figure.alt
+    assert "sum: 0.1 operations per byte, 1 GFLOP/s, 50 % of the roof" in figure.alt
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [

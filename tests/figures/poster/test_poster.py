@@ -67,9 +67,9 @@ def test_every_tensor_of_a_decode_is_drawn(drawn: Poster, watched: Watched) -> N
 
 
 def test_every_tensor_stands_on_it_with_its_name_and_shape(drawn: Poster, decode: sam_edu.Trace) -> None:
-    told = " ".join(text.get_text() for text in texts(drawn))
-    words = re.split(r"[^\w-]+", told)
-    shapes = re.sub(r" (?=×)|(?<=×) ", "", told)
+    text_of_all = " ".join(text.get_text() for text in texts(drawn))
+    words = re.split(r"[^\w-]+", text_of_all)
+    shapes = re.sub(r" (?=×)|(?<=×) ", "", text_of_all)
     for row in decode.shape_table():
         assert row.name.rpartition(".")[2] in words, row.name
         assert re.search(rf"(?<![\d×]){'×'.join(map(str, row.shape[1:]))}(?![\d×])", shapes), row
@@ -83,36 +83,36 @@ def test_every_step_has_its_number(drawn: Poster) -> None:
 
 def test_nothing_overlaps_and_nothing_is_cut(drawn: Poster) -> None:
     boxes = [(text.get_text(), text.get_window_extent().extents) for text in texts(drawn)]
-    for told, (left, low, right, high) in boxes:
-        assert min(left, low, WIDE - right, HIGH - high) >= 20, told
+    for text, (left, low, right, high) in boxes:
+        assert min(left, low, WIDE - right, HIGH - high) >= 20, text
     for (one, (l0, b0, r0, t0)), (other, (l1, b1, r1, t1)) in combinations(boxes, 2):
         across, up = min(r0, r1) - max(l0, l1), min(t0, t1) - max(b0, b1)
         assert across <= 0 or up <= 3, (one, other)  # a line's own room is a little higher than its letters
 
 
-def test_words_stand_beside_the_pictures(drawn: Poster) -> None:
+def test_words_stand_beside_the_images(drawn: Poster) -> None:
     on_maps = {str(head) for head in range(8)} | {"the same\neverywhere"}
-    pictures = [image.get_window_extent().extents for image in drawn.figure.axes[0].images]
-    assert len(pictures) > 150
+    images = [image.get_window_extent().extents for image in drawn.figure.axes[0].images]
+    assert len(images) > 150
     for text in texts(drawn):
         left, low, right, high = text.get_window_extent().extents
-        for x0, y0, x1, y1 in pictures:
+        for x0, y0, x1, y1 in images:
             across, up = min(right, x1) - max(left, x0), min(high, y1) - max(low, y0)
             assert across <= 0 or up <= 3 or text.get_text() in on_maps, text.get_text()
 
 
-def test_pictures_stand_side_by_side(drawn: Poster) -> None:
+def test_images_stand_side_by_side(drawn: Poster) -> None:
     boxes = [image.get_window_extent().extents for image in drawn.figure.axes[0].images]
     for (l0, b0, r0, t0), (l1, b1, r1, t1) in combinations(boxes, 2):
         assert min(r0, r1) - max(l0, l1) <= 0.5 or min(t0, t1) - max(b0, b1) <= 0.5
 
 
 def test_it_is_as_large_as_a2(drawn: Poster) -> None:
-    picture = Image.open(io.BytesIO(drawn.png))
-    assert picture.size == (WIDE, HIGH)
-    assert picture.mode == "RGB"
-    assert set(picture.info) == {"dpi"}
-    width, height = (side / dots * 25.4 for side, dots in zip(picture.size, picture.info["dpi"], strict=True))
+    image = Image.open(io.BytesIO(drawn.png))
+    assert image.size == (WIDE, HIGH)
+    assert image.mode == "RGB"
+    assert set(image.info) == {"dpi"}
+    width, height = (side / dots * 25.4 for side, dots in zip(image.size, image.info["dpi"], strict=True))
     assert (round(width), round(height)) == (594, 420)
 
 
@@ -141,10 +141,10 @@ def test_words_tell_what_is_to_be_seen(drawn: Poster, decode: sam_edu.Trace) -> 
 
 def test_the_mask_with_the_highest_prediction_is_followed(decode: sam_edu.Trace) -> None:
     changed = {name: decode[name] for name in decode} | {"iou_pred": torch.tensor([[2.0, 0.1, 0.9, 0.3]])}
-    told = [text.get_text() for text in texts(figures.poster(changed, EXAMPLE.image, points=EXAMPLE.click))]
-    assert told.count("where mask 2 looks") == 3  # twice (2), and (6-1)
-    assert told.count("which places listen to mask 2") == 2
-    assert "highest predicted IoU: mask 2" in told
+    lines = [text.get_text() for text in texts(figures.poster(changed, EXAMPLE.image, points=EXAMPLE.click))]
+    assert lines.count("where mask 2 attends") == 3  # twice (2), and (6-1)
+    assert lines.count("which positions attend to mask 2") == 2
+    assert "highest predicted IoU: mask 2" in lines
 
 
 @pytest.mark.no_shape_check

@@ -1,4 +1,4 @@
-"""Pictures of places and codes: what they say, what they draw, and what they refuse."""
+"""Figures of positions and their encodings: what they say, what they draw, and what they refuse."""
 
 from collections.abc import Callable
 
@@ -22,22 +22,22 @@ def test_diagram_names_every_shape() -> None:
 def test_maps_share_one_scale_and_say_their_extremes() -> None:
     maps = torch.zeros(2, 4, 8)
     maps[0, 1, 2], maps[1, 3, 7] = 0.5, -0.25
-    picture = figures.position_maps(maps, ["a", "b"], points=[[0.3, 0.4], [0.9, 0.9]], title="Two")
-    assert "2 maps of similarity" in picture.alt
-    assert "a highest 0.50 at (0.31, 0.38)" in picture.alt
-    assert "lowest -0.25 at (0.94, 0.88)" in picture.alt
-    norms = {(axes.images[0].norm.vmin, axes.images[0].norm.vmax) for axes in picture.figure.axes[:2]}
+    figure = figures.position_maps(maps, ["a", "b"], points=[[0.3, 0.4], [0.9, 0.9]], title="Two")
+    assert "2 maps of similarity" in figure.alt
+    assert "a highest 0.50 at (0.31, 0.38)" in figure.alt
+    assert "lowest -0.25 at (0.94, 0.88)" in figure.alt
+    norms = {(axes.images[0].norm.vmin, axes.images[0].norm.vmax) for axes in figure.figure.axes[:2]}
     assert norms == {(-1.0, 1.0)}
-    assert [len(axes.lines) for axes in picture.figure.axes[:2]] == [2, 2]  # a ring each, and its halo
+    assert [len(axes.lines) for axes in figure.figure.axes[:2]] == [2, 2]  # a ring each, and its halo
 
 
 def test_maps_wrap_into_rows() -> None:
-    picture = figures.position_maps(np.zeros((5, 2, 2)), list("abcde"), columns=3)
-    assert sum(bool(axes.images) for axes in picture.figure.axes) == 5
+    figure = figures.position_maps(np.zeros((5, 2, 2)), list("abcde"), columns=3)
+    assert sum(bool(axes.images) for axes in figure.figure.axes) == 5
     assert "1 map of" in figures.position_maps(np.zeros((1, 2, 2)), ["a"]).alt
 
 
-def test_wave_marks_places_and_says_sine_and_cosine() -> None:
+def test_wave_marks_positions_and_says_sine_and_cosine() -> None:
     x = np.linspace(0, 1, 5)
     alt = figures.wave_and_circle(np.pi * x, x, [0, 2]).alt
     assert "x = 0.00 has sine 0.00 and cosine 1.00 and x = 0.50 has sine 1.00 and cosine 0.00" in alt
@@ -55,23 +55,36 @@ def test_curves_say_their_ends_and_draw_band_and_formula() -> None:
     plain = figures.curves_along([0, 1, 2], curve, xlabel="x", ylabel="y")
     assert "one from 1.00 to 0.25." in plain.alt
     full = figures.curves_along(
-        [0, 1, 2], curve, dashed=curve, spread={"one": ([0.9, 0.4, 0.2], [1.1, 0.6, 0.3])}, xlabel="x", ylabel="y"
+        [0, 1, 2], curve, dashed=curve, band={"one": ([0.9, 0.4, 0.2], [1.1, 0.6, 0.3])}, xlabel="x", ylabel="y"
     )
     assert "Dashed: the formula." in full.alt
     assert len(full.figure.axes[0].collections) == 1
     assert len(full.figure.axes[0].lines) == len(plain.figure.axes[0].lines) + 1
 
 
-def test_pictures_are_named() -> None:
-    picture = figures.images([RNG.random((4, 4, 3)), np.zeros((4, 4, 3), np.uint8)], ["one\ntwo", "three"])
-    assert "2 pictures: one two and three." in picture.alt
+def test_images_are_named() -> None:
+    figure = figures.images([RNG.random((4, 4, 3)), np.zeros((4, 4, 3), np.uint8)], ["one\ntwo", "three"])
+    assert "2 images: one two and three." in figure.alt
 
 
 def test_signed_matrix_writes_its_numbers() -> None:
-    picture = figures.signed_matrix([[1.0, -0.5], [-0.001, 1.0]], ["a", "b"], label="cosine")
-    assert [text.get_text() for text in picture.figure.axes[0].texts] == ["1.00", "-0.50", "0.00", "1.00"]
-    assert "apart from the diagonal a / b, -0.50" in picture.alt
+    figure = figures.signed_matrix([[1.0, -0.5], [-0.001, 1.0]], ["a", "b"], label="cosine")
+    assert [text.get_text() for text in figure.figure.axes[0].texts] == ["1.00", "-0.50", "0.00", "1.00"]
+    assert "apart from the diagonal a / b, -0.50" in figure.alt
     assert "furthest from zero c / e, -3.00" in figures.signed_matrix([[1.0, -3.0]], ["c"], ["d", "e"]).alt
+
+
+def test_symmetric_table_names_each_pair_once() -> None:
+    cosines = np.array([[1.0, 0.1, -0.4], [0.1, 1.0, 0.3], [-0.4 + 1e-9, 0.3, 1.0]])
+    assert (
+        "furthest from zero apart from the diagonal a / c, -0.40."
+        in figures.signed_matrix(cosines, ["a", "b", "c"]).alt
+    )
+    cosines[0, 1] = cosines[1, 0] = 0.4 - 1e-8
+    assert (
+        "furthest from zero apart from the diagonal a / b and a / c"
+        in figures.signed_matrix(cosines, ["a", "b", "c"]).alt
+    )
 
 
 IMAGE = np.zeros((40, 50, 3), np.uint8)
@@ -80,7 +93,7 @@ SQUARES[0, :20, :25] = 1
 
 
 def test_masks_by_prompt_gives_each_panel_its_own_prompts() -> None:
-    picture = figures.masks_by_prompt(
+    figure = figures.masks_by_prompt(
         IMAGE,
         SQUARES,
         ["click", "box\nswapped", "nothing"],
@@ -92,11 +105,11 @@ def test_masks_by_prompt_gives_each_panel_its_own_prompts() -> None:
         title="Three",
     )
     assert (
-        "a positive click at (5, 6), a negative click at (7, 8) and a click of label -1 at (9, 9): 25 %" in picture.alt
+        "a positive click at (5, 6), a negative click at (7, 8) and a click of label -1 at (9, 9): 25 %" in figure.alt
     )
-    assert "box swapped, a box from (30, 35) to (10, 12): 0 %" in picture.alt
-    assert "nothing, no prompt: 0 %" in picture.alt
-    first, second, third = picture.figure.axes
+    assert "box swapped, a box from (30, 35) to (10, 12): 0 %" in figure.alt
+    assert "nothing, no prompt: 0 %" in figure.alt
+    first, second, third = figure.figure.axes
     assert [text.get_text() for text in first.texts] == ["−1"]
     assert [(text.get_text(), text.get_position()) for text in second.texts] == [("1", (30, 35)), ("2", (10, 12))]
     assert not third.texts

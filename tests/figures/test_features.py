@@ -1,0 +1,37 @@
+"""Feature maps: what is drawn, the alt text, and what is refused."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from examples import MAPS
+
+from sam_edu import figures
+
+
+def test_channels_are_on_one_scale_or_each_on_its_own() -> None:
+    maps = np.zeros((2, 2, 2))
+    maps[0, 0, 0], maps[1] = 2.0, 8.0
+    together, alone = figures.channels(maps), figures.channels(maps, per_channel=True)
+    assert [axes.get_title() for axes in together.figure.axes[:2]] == ["0", "1"]
+    assert [axes.get_title() for axes in alone.figure.axes[:2]] == ["0: 2", "1: 8"]
+    assert [axes.images[0].get_array().max() for axes in together.figure.axes[:2]] == [0.25, 1.0]
+    assert [axes.images[0].get_array().max() for axes in alone.figure.axes[:2]] == [1.0, 1.0]
+    assert "on one colour scale; 0 varies most over the image, 1 least" in together.alt
+    assert "each scaled to its own maximum; 0 varies most" in alone.alt
+
+
+WRONG: list[tuple[Callable[[], object], str]] = [
+    (lambda: figures.channels(MAPS, order=[32]), "order: expected numbers from 0 to 31"),
+    (lambda: figures.channels(MAPS[0]), r"maps: expected shape \(channels, height, width\)"),
+    (lambda: figures.embeddings(MAPS[None, :2], ["a"]), "maps: expected at least 3 channels, got 2"),
+    (lambda: figures.channels(MAPS, order=[]), "order: expected numbers from 0 to 31"),
+    (lambda: figures.channels(MAPS, order=[3, -1]), "order: expected numbers from 0 to 31"),
+]
+
+
+@pytest.mark.no_shape_check
+@pytest.mark.parametrize(("draw", "message"), WRONG, ids=[str(i) for i in range(len(WRONG))])
+def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw()
