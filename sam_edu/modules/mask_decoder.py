@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sam_edu.modules.checks import check_batches, check_shape
-from sam_edu.modules.hypernetwork import HypernetworkMLPs, mask_product
+from sam_edu.modules.hypernetwork import HypernetworkMLPs
+from sam_edu.modules.mask_product import mask_product
 from sam_edu.modules.mlp import MLP
 from sam_edu.modules.output_upscaling import OutputUpscaling
 from sam_edu.modules.trace_point import TracePoint
