@@ -262,7 +262,7 @@ _MISTAKES = {
     "gelu": "This is GELU: in these MLPs it is ReLU (rung 8).",
     "leaky": "This is a leaky ReLU: below zero a ReLU is exactly 0.",
     "sigmoid inside": "The sigmoid is between the layers; with sigmoid_output it comes after the last layer.",
-    "sigmoid always": "There is a sigmoid although sigmoid_output is False, as in SAM.",
+    "sigmoid always": "There is a sigmoid although sigmoid_output is False. SAM has no sigmoid here.",
     "sigmoid never": "The sigmoid is missing where sigmoid_output is True.",
     "softmax": "This is a softmax: a sigmoid acts on each number alone, and the results need not sum to 1.",
     "residual": "The input was added to the result: the residual belongs to the two-way block, around MLPBlock.",

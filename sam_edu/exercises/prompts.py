@@ -105,7 +105,7 @@ def _count_hint(case: str, name: str, shape: tuple[int, ...], targets: Mapping[s
     if difference == -1 and box:
         return "A box is two tokens, one per corner."
     if difference == 2 * clicks or difference == clicks > 1:
-        return "A click is one token: the embeddings of its position and its label are added, not concatenated."
+        return "A click is one token: its positional encoding and its label's embedding are added, not concatenated."
     return (
         "Count: one per click, two per box, one for padding where there are clicks and no box; then the output tokens"
         " that step (0) adds."
@@ -152,7 +152,7 @@ _MISTAKES = {
     "interleaved": _ORDER,
     "sine only": "The cosines are missing. Every direction gives a sine and a cosine.",
     "labels swapped": "Positive and negative are swapped: a label of 1 gets point_embeddings[1].",
-    "no label": "The label's embedding is missing: without it positive and negative clicks are the same.",
+    "no label": "The label's embedding is missing: without it a positive and a negative click have the same token.",
     "label replaces": "The label's embedding is added to the positional encoding; yours replaces it.",
     "padding keeps its encoding": _PADDING,
     "no padding embedding": "A label of -1 has not_a_point_embed instead of an encoding; yours has nothing.",

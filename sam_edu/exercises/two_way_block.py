@@ -35,12 +35,12 @@ class Inputs(NamedTuple):
 # --- 1: predict the number ---
 
 _QUESTIONS = {
-    "a": "rows of the tokens before the block",
-    "b": "rows of the tokens after step (1)",
-    "c": "rows of the image tokens after step (2)",
-    "d": "rows of the image tokens after step (4)",
-    "e": "rows of the image tokens after a block without step (4)",
-    "f": "rows of the tokens after step (2), if step (1) left each token unchanged",
+    "a": "changed rows of the tokens before the block",
+    "b": "changed rows of the tokens after step (1)",
+    "c": "changed rows of the image tokens after step (2)",
+    "d": "changed rows of the image tokens after step (4)",
+    "e": "changed rows of the image tokens after a block without step (4)",
+    "f": "changed rows of the tokens after step (2), if step (1) left each token unchanged",
     "g": "parameters of step (4) and its norm",
     "h": "versions of the image tokens after block 0, for three prompt sets",
 }
@@ -212,11 +212,8 @@ def _variant(m: TwoWayAttentionBlock, inputs: Inputs, mistake: str) -> tuple[Ten
         return old + norm(new) if mistake == "norm inside" else norm(old + new)
 
     def value(step: int, tokens: Tensor, encoding: Tensor) -> Tensor:
-        return (
-            tokens + encoding
-            if mistake in ("encodings in all values", f"encoding in the values of ({step})")
-            else tokens
-        )
+        encoded = mistake in ("encodings in all values", f"encoding in the values of ({step})")
+        return tokens + encoding if encoded else tokens
 
     def norm_first(norm: torch.nn.Module, tokens: Tensor) -> Tensor:
         return norm(tokens) if pre_norm else tokens
