@@ -12,7 +12,7 @@ from sam_edu.evaluation.photographs import Outline, outlines, photographs, raste
 from sam_edu.scenes.prompts import tight_box
 from tools.draw_photographs import TARGET, sheet
 
-IMAGES = Path(__file__).resolve().parent.parent / "images"
+IMAGES = Path(__file__).resolve().parents[2] / "images"
 NAMES = {"astronaut.png", "chelsea.png", "coffee.png", "coins.png", "rocket.png"}
 MAX_BYTES = 450_000
 
@@ -170,7 +170,7 @@ def test_a_folder_of_ones_own(folder):
 
 
 def test_missing_files(folder):
-    with pytest.raises(FileNotFoundError, match=r"photographs\.json: there is no such file"):
+    with pytest.raises(FileNotFoundError, match=r"photograph_outlines\.json: there is no such file"):
         photographs(folder)
     write(folder, {"b.png": []})
     with pytest.raises(FileNotFoundError, match=r"b\.png: there is no such image"):
