@@ -1,4 +1,4 @@
-"""Draws scenes beside their masks, in the last two rows slender and unseen ones: `python -m tools.draw_contact_sheet`."""
+"""Draws scenes beside their masks, at the end slender and unseen ones: `python -m tools.draw_contact_sheet`."""
 
 from pathlib import Path
 

@@ -47,7 +47,7 @@ def token_matrix(
         rows: one name per row.
         columns: one per column; the rows' names by default.
         titles: one per panel; "head 0", "head 1" by default.
-        title: what this is.
+        title: the figure's title.
         row_label: the name of the vertical axis.
         column_label: the name of the horizontal one.
         label: the name of what the colours show.
@@ -135,9 +135,9 @@ def attention_over_image(
         titles: one per map; "head 0", "head 1" by default.
         points: clicks (clicks, 2) as (x, y) in the image's pixels.
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
-        outlines: masks (masks, height, width) of the image's size whose edges help to find one's way.
+        outlines: masks (masks, height, width) of the image's size whose edges are drawn, for orientation.
         ticks: four ticks that point at the click, and leave the position itself free, in place of the ring.
-        title: what this is.
+        title: the figure's title.
     """
     image, clicks, maps = as_image(image), as_clicks(points, labels), as_maps("weights", weights)
     height, width = image.shape[:2]
@@ -206,10 +206,10 @@ def who_is_heard(
     Args:
         weights: (tokens, height, width), or (tokens, image_tokens) of a square grid.
         names: one per token.
-        outlines: masks (masks, height, width) whose edges help to find one's way.
+        outlines: masks (masks, height, width) whose edges are drawn, for orientation.
         points: clicks (clicks, 2) as (x, y) in the outlines' pixels.
         limit: the colours end here; by default at the largest share. The same for two images that are compared.
-        title: what this is.
+        title: the figure's title.
     """
     maps, clicks = as_maps("weights", weights), as_clicks(points, None)
     count = len(maps)

@@ -147,7 +147,7 @@ def moves_in_the_plane(
             those that they attend to, which stay. In the first panel the first of `names` moves, in the second
             the other, and so on in turns.
         names: of the vectors that move in the first panel, and of those that they attend to.
-        title: what this is.
+        title: the figure's title.
     """
     if not panels:
         raise ValueError("panels: expected at least one, got none")
@@ -204,7 +204,7 @@ def before_and_after(
         order: the channels' numbers in the order to draw them in.
         label: how that is measured.
         limit: where the bars' axis ends at least.
-        title: what this is.
+        title: the figure's title.
     """
     before = as_array("before", before, ("tokens", "channels"))
     after = as_array("after", after, before.shape)
@@ -265,9 +265,9 @@ def change_over_image(
         image: (height, width, 3).
         titles: one per map.
         points: clicks (clicks, 2) as (x, y) in the image's pixels.
-        outlines: masks (masks, height, width) of the image's size whose edges help to find one's way.
+        outlines: masks (masks, height, width) of the image's size whose edges are drawn, for orientation.
         label: how the change is measured.
-        title: what this is.
+        title: the figure's title.
     """
     image, clicks, shown = as_image(image), as_clicks(points, None), as_maps("maps", maps)
     height, width = image.shape[:2]
@@ -319,7 +319,7 @@ def masks_by_way(
         reference: the masks to compare with, drawn as dashed lines.
         names: one per mask.
         points: clicks (clicks, 2) as (x, y).
-        title: what this is.
+        title: the figure's title.
     """
     image, clicks = as_image(image), as_clicks(points, None)
     size = image.shape[:2]

@@ -32,7 +32,7 @@ def two_budgets(
         names: one per part, from top to bottom.
         labels: what is counted on the left and on the right.
         kinds: per part "tokens", "image" or "outputs", whose colour it gets.
-        title: what this is.
+        title: the figure's title.
 
     Raises:
         ValueError: a negative number, a total of zero, or a kind that there is not.

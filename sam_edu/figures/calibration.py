@@ -34,7 +34,7 @@ def calibration(
         xlabel: name of the predicted value.
         ylabel: name of the true value.
         limits: of both axes; by default they hold all cases, and 0 and 1.
-        title: what this is.
+        title: the figure's title.
 
     Raises:
         ValueError: no panel; fewer cases than groups; series of different lengths.

@@ -35,10 +35,10 @@ def effects(
     Args:
         values: per name (mean, low, high), as `sam_edu.ablation` gives them, or any sequence that begins so; or
             several series, each a mapping of the same names.
-        title: what this is.
+        title: the figure's title.
         label: what is measured.
         sort: the lowest mean (of the first series) on top.
-        digits: how many stand after the decimal point.
+        digits: number of digits after the decimal point.
 
     Raises:
         ValueError: nothing to draw; series of different names; an interval without its mean.
@@ -115,10 +115,10 @@ def head_grid(
     Args:
         values: (rows, heads, 3): mean, and the ends of its interval.
         rows: one name per row, an attention each.
-        title: what this is.
+        title: the figure's title.
         label: what the colours show.
         limit: the colours end here, on both sides; by default at the largest mean.
-        digits: how many stand after the decimal point.
+        digits: number of digits after the decimal point.
 
     Raises:
         ValueError: another shape, or other than one name per row.
@@ -184,7 +184,7 @@ def head_spread(
             line, its interquartile range a band.
         reference_name: what that stands for.
         limits: of the vertical axis; by default from zero to what is needed.
-        title: what this is.
+        title: the figure's title.
 
     Raises:
         ValueError: no panel; another shape; a reference for other panels.

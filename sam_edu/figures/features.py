@@ -39,7 +39,7 @@ def channels(
         per_channel: scale each to its own largest absolute value, which stands above it; else one scale for all.
         image: (height, width, 3), drawn first.
         cell: draw a line after every so many pixels.
-        title: what this is.
+        title: the figure's title.
         label: the name of what the colours show.
     """
     maps = as_array("maps", maps, ("channels", "height", "width"))
@@ -102,7 +102,7 @@ def embeddings(
         maps: (maps, channels, height, width).
         names: one per map.
         image: (height, width, 3), drawn first.
-        title: what this is.
+        title: the figure's title.
     """
     maps = as_array("maps", maps, ("maps", "channels", "height", "width")).astype(np.float64)
     if maps.shape[1] < 3:

@@ -77,7 +77,7 @@ def logit_cascade(
 
     Args:
         contributions: per sum its terms (channels,). They are drawn by their size, the largest first.
-        title: what this is.
+        title: the figure's title.
         label: the name of the horizontal axis.
     """
     if not contributions:
@@ -135,7 +135,7 @@ def film_strip(
         block: the line follows means over so many rows and columns, where they divide the map, since single pixels
             flicker around zero.
         label: the name of what the colours show.
-        title: what this is.
+        title: the figure's title.
     """
     frames = as_array("frames", frames, ("frames", "height", "width")).astype(float)
     names = as_names("names", names, len(frames))
@@ -207,7 +207,7 @@ def channel_roles(
         groups: per name the channels to colour; at most three names.
         xlabel: what `across` is.
         ylabel: what `upward` is.
-        title: what this is.
+        title: the figure's title.
     """
     x = as_array("across", across, ("channels",)).astype(float)
     y = as_array("upward", upward, x.shape).astype(float)
@@ -270,7 +270,7 @@ def mask_grid(
         clicks: per letter or word a position (2,) as (x, y), drawn as a click with its word.
         numbers: per column the number of its mask token, which has its own colour; 1 everywhere by default.
         size: largest width of a panel, in pixels.
-        title: what this is.
+        title: the figure's title.
     """
     image = as_image(image)
     masks = as_array("masks", masks, (len(rows), len(columns), *image.shape[:2])) > 0

@@ -120,7 +120,7 @@ def one_query(
         keys: (keys, 2).
         values: (keys, 2).
         weights: (keys,), one per key; they sum to 1.
-        title: what this is.
+        title: the figure's title.
     """
     query, keys = as_array("query", query, (2,)), as_array("keys", keys, ("keys", 2))
     values, weights = as_array("values", values, (len(keys), 2)), as_array("weights", weights, (len(keys),))
@@ -198,8 +198,8 @@ def matrix_product(
         left: (rows, inner).
         right: (inner, columns).
         names: of the two, and of the product.
-        digits: how many stand after the decimal point, where there is room for numbers.
-        title: what this is.
+        digits: number of digits after the decimal point, where there is room for numbers.
+        title: the figure's title.
     """
     left = as_array("left", left, ("rows", "inner"))
     right = as_array("right", right, (left.shape[1], "columns"))
@@ -258,7 +258,7 @@ def distributions(
         rows: by the row's name (distributions, length), or (length,): what stands in one row of panels.
         columns: one name per distribution of a row.
         row_label: what the horizontal axis counts.
-        title: what this is.
+        title: the figure's title.
     """
     if not rows:
         raise ValueError("rows: expected at least one distribution, got none")
@@ -314,7 +314,7 @@ def curves_over(
         ylabel: what is measured.
         limit: where to draw the dashed line.
         limit_name: what it stands for.
-        title: what this is.
+        title: the figure's title.
     """
     if not curves:
         raise ValueError("curves: expected at least one, got none")
@@ -350,7 +350,7 @@ def head_split(vectors: ArrayLike | Any, heads: int, *, title: str = "") -> Figu
     Args:
         vectors: (length, channels).
         heads: number of heads; must divide the channels.
-        title: what this is.
+        title: the figure's title.
     """
     vectors = as_array("vectors", vectors, ("length", "channels"))
     length, width = vectors.shape
@@ -391,7 +391,7 @@ def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: 
     Args:
         target: a tensor; drawn as a matrix, all axes but the last as rows.
         yours: one of the same shape.
-        title: what this is.
+        title: the figure's title.
     """
     shape = tuple(np.shape(target)) or (1,)
     expected = as_array("target", target, np.shape(target)).reshape(-1, shape[-1]).astype(float)

@@ -36,7 +36,7 @@ def prompts_and_masks(
         box: (x0, y0, x1, y1).
         names: one per mask.
         truth: ground-truth masks (masks, height, width), as dashed outlines.
-        title: what this is.
+        title: the figure's title.
     """
     image, clicks, frame = as_image(image), as_clicks(points, labels), as_box(box)
     targets = [] if truth is None else list(_on_image("truth", truth, image))
@@ -92,7 +92,7 @@ def masks_row(
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
         box: (x0, y0, x1, y1).
         numbers: per mask the number of its mask token, which has its own colour; 1, 2, 3 by default.
-        title: what this is.
+        title: the figure's title.
     """
     image, clicks, frame = as_image(image), as_clicks(points, labels), as_box(box)
     layers = _on_image("masks", masks, image)
@@ -152,7 +152,7 @@ def logits_and_mask(
         points: clicks (clicks, 2) as (x, y).
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
         limit: the colours end here; at 6 the sigmoid is within 0.0025 of 0 or 1.
-        title: what this is.
+        title: the figure's title.
     """
     if limit <= 0:
         raise ValueError(f"limit: expected a positive number, got {limit}")

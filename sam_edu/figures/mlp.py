@@ -115,7 +115,7 @@ def line_panels(
         columns: panels in a row.
         xlabel: the name of the horizontal axis.
         ylabel: the name of the vertical axis.
-        title: what this is.
+        title: the figure's title.
     """
     if not panels or not all(panels.values()):
         raise ValueError("panels: expected at least one, each with at least one curve")
@@ -196,7 +196,7 @@ def firing_units(
     Args:
         hidden: (tokens, units), after the activation.
         names: one per token.
-        title: what this is.
+        title: the figure's title.
     """
     hidden = as_array("hidden", hidden, ("tokens", "units"))
     names = as_names("names", names, len(hidden))

@@ -141,7 +141,7 @@ def position_maps(
         columns: panels in a row.
         limit: the colours end here, above and below zero.
         label: the name of what the colours show.
-        title: what this is.
+        title: the figure's title.
     """
     maps = as_array("maps", maps, ("maps", "height", "width"))
     names = as_names("names", names, len(maps))
@@ -194,7 +194,7 @@ def wave_and_circle(
         angles: (positions,), in radians.
         positions: (positions,), in order, from 0 to 1.
         marked: indices of the positions to mark in both.
-        title: what this is.
+        title: the figure's title.
     """
     positions = as_array("positions", positions, ("positions",))
     angles = as_array("angles", angles, (len(positions),))
@@ -244,7 +244,7 @@ def pixel_centres(pixels: int = 8, cell: int = 4, *, title: str = "") -> Figure:
     Args:
         pixels: how many to draw, across and down; a multiple of `cell`.
         cell: pixels under one image token, across and down.
-        title: what this is.
+        title: the figure's title.
     """
     if cell < 1 or pixels < cell or pixels % cell:
         raise ValueError(f"pixels: expected a multiple of cell, {cell}, got {pixels}")
@@ -309,7 +309,7 @@ def curves_along(
         band: for some of these names, the band's lower and upper edge.
         xlabel: what changes from left to right.
         ylabel: what is measured.
-        title: what this is.
+        title: the figure's title.
     """
     if not curves or not {*(dashed or {}), *(band or {})} <= set(curves):
         raise ValueError("curves: expected at least one, and dashed and band of the same names")
@@ -348,7 +348,7 @@ def images(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: st
     Args:
         images: each (height, width, 3), bytes or floats from 0 to 1.
         names: one per image.
-        title: what this is.
+        title: the figure's title.
     """
     if not len(images):
         raise ValueError("images: expected at least one, got none")
@@ -389,7 +389,7 @@ def masks_by_prompt(
         boxes: per panel (x0, y0, x1, y1), or None.
         numbers: per panel the number of its mask token, which has its own colour; 1 by default.
         corners: also number the boxes' corners, 1 at (x0, y0) and 2 at (x1, y1), whichever way they are given.
-        title: what this is.
+        title: the figure's title.
     """
     image = as_image(image)
     layers = as_array("masks", masks, ("panels", *image.shape[:2]))
@@ -459,9 +459,9 @@ def signed_matrix(
         values: (rows, columns).
         rows: one name per row.
         columns: one per column; the rows' names by default.
-        digits: how many stand after the decimal point.
+        digits: number of digits after the decimal point.
         label: the name of what the numbers are.
-        title: what this is.
+        title: the figure's title.
     """
     columns = rows if columns is None else columns
     values = as_array("values", values, (len(rows), len(columns))).astype(float)

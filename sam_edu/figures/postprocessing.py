@@ -81,7 +81,7 @@ def resampled_line(
     Args:
         values: (n,), number i lies over the pixel from i to i + 1, drawn at its middle.
         ways: per name the positions (m,), in units of these pixels, and the values computed there (m,).
-        title: what this is.
+        title: the figure's title.
     """
     if not ways:
         raise ValueError("ways: expected at least one, got none")
@@ -134,7 +134,7 @@ def sized_maps(
         frame: height and width of the image within the padding, drawn into the maps that
             are not of this size, but not into the last.
         limit: the colours end here.
-        title: what this is.
+        title: the figure's title.
     """
     if not maps:
         raise ValueError("maps: expected at least one, got none")
@@ -200,7 +200,7 @@ def corrections(
         first: the number of clicks to begin with; the clicks before are drawn.
         columns: how many rounds to show at most.
         zoom: show the part of the image around the ground truth, the masks and the clicks.
-        title: what this is.
+        title: the figure's title.
     """
     if not ways or set(ways) != set(clicks) or set(ways) != set(labels):
         raise ValueError("ways, clicks, labels: expected the same names in each, at least one")
@@ -282,7 +282,7 @@ def many_masks(
         image: (height, width, 3).
         groups: per panel its masks (masks, height, width), perhaps none of them.
         points: (points, 2) as (x, y), drawn as dots in a first panel.
-        title: what this is.
+        title: the figure's title.
     """
     image = as_image(image)
     if not groups:
@@ -337,7 +337,7 @@ def mean_bars(
     Args:
         series: per series and per name (mean, low, high), or any sequence that begins so.
         label: what is measured.
-        title: what this is.
+        title: the figure's title.
     """
     if not series:
         raise ValueError("series: expected at least one, got none")

@@ -87,7 +87,7 @@ def step_times(
         ways: per way the time of each of its steps. Steps need not be the same.
         least: steps that take less than this share of the first way's time are drawn as one, "the rest".
         unit: what the axis shows.
-        title: what this is.
+        title: the figure's title.
         note: what was measured, and on what: a line under the axis.
     """
     if not ways or not all(ways.values()):
@@ -147,7 +147,7 @@ def roofline(
         points: per operation (operations / byte, operations / second), both above zero.
         peak: operations a second that the machine reaches at best.
         memory: bytes a second to and from memory.
-        title: what this is.
+        title: the figure's title.
         note: what was measured, and on what: a line under the axis.
     """
     if not points:

@@ -144,8 +144,8 @@ def streams(
             last attention (6-1).
         keys: (states, image_tokens, dim): the image tokens at the start and after step (4) of each block.
         names: one per token.
-        outlines: masks (masks, height, width) whose edges help to find one's way in the maps.
-        title: what this is.
+        outlines: masks (masks, height, width) whose edges are drawn on the maps, for orientation.
+        title: the figure's title.
     """
     keys = as_array("keys", keys, ("states", "image_tokens", "dim")).astype(float)
     depth = len(keys) - 1
@@ -198,7 +198,7 @@ def streams(
             values = similarity[word][1][i]
             drawn = _state_map(axes, as_maps(word, values[None])[0], edges, darkest)
             axes.set_title(
-                f"image tokens after block {i - 1},\nsimilarity to the {word}: {values.mean():.2f} in the mean",
+                f"image tokens after block {i - 1},\nsimilarity to the {word}: mean {values.mean():.2f}",
                 fontsize=9,
             )
         below.colorbar(drawn, ax=panels, shrink=0.85, aspect=18, pad=0.01, label="cosine")
@@ -207,8 +207,8 @@ def streams(
         figure,
         f"{title or 'The streams'}: cosines of {len(names)} tokens through {len(steps) - 1} steps as lines, to their"
         " start on the left and to their end on the right, with the image tokens' mean as a thick line, and below maps"
-        f" of the image tokens after each block. From start to end: {each}; image tokens"
-        f" {similarity['start'][1][-1].mean():.2f} in the mean.",
+        f" of the image tokens after each block. From start to end: {each}; the mean of"
+        f" the image tokens {similarity['start'][1][-1].mean():.2f}.",
     )
 
 
@@ -258,8 +258,8 @@ def attention_grid(
         columns: one per column.
         points: clicks (clicks, 2) as (x, y) in the image's pixels.
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
-        outlines: masks (masks, height, width) of the image's size whose edges help to find one's way.
-        title: what this is.
+        outlines: masks (masks, height, width) of the image's size whose edges are drawn, for orientation.
+        title: the figure's title.
     """
     weights = as_array("weights", weights, (len(rows), len(columns), "image_tokens"))
     image, clicks = as_image(image), as_clicks(points, labels)

@@ -42,7 +42,7 @@ def token_strip(
     Args:
         vectors: (rows, channels).
         names: one per row.
-        title: what this is.
+        title: the figure's title.
         along: the name of the horizontal axis.
         label: the name of what the colours show.
         order: the channels' numbers in the order to draw them in.
@@ -96,9 +96,9 @@ def vector_bars(
     Args:
         values: (names,), or several of them under their series' names.
         names: one per bar.
-        title: what this is.
+        title: the figure's title.
         label: the name of the horizontal axis.
-        digits: how many stand after the decimal point.
+        digits: number of digits after the decimal point.
     """
     series_by_name = dict(values) if isinstance(values, Mapping) else {"": values}
     if not series_by_name:

@@ -87,7 +87,7 @@ def patch_growing(
         stages: per name the maps (channels, height, width) of the patch.
         tokens: how many image tokens lie along one side of it.
         image: (height, width, 3), the patch of the image, drawn first.
-        title: what this is.
+        title: the figure's title.
     """
     if not stages:
         raise ValueError("stages: expected at least one, got none")
@@ -132,7 +132,7 @@ def jumps_by_place(
         ways: per name (positions,), the mean jump at each.
         positions: one name per position.
         ylabel: what is measured; 1 where all positions are alike.
-        title: what this is.
+        title: the figure's title.
     """
     if not ways:
         raise ValueError("ways: expected at least one, got none")

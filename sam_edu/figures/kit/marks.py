@@ -96,7 +96,7 @@ def draw_ticks(axes: Axes, clicks: list[Click], gap: Number) -> None:
 
 
 def draw_edges(axes: Axes, masks: list[Array], width: Number = 0.6, alpha: Number = 0.6) -> None:
-    """The edges of masks as thin white lines, to find one's way on a heat map."""
+    """The edges of masks as thin white lines, for orientation on a heat map."""
     for mask in masks:
         if mask.any():
             axes.contour(mask > 0, levels=[0.5], colors=["white"], linewidths=width, alpha=alpha)

@@ -71,7 +71,7 @@ def draw_self_attention(sheet: Sheet, decode: Decode, x: Number, name: str, numb
             draw_squares(sheet, decode.names, at_x, 1081, 78)
         if i % 2 == 0:
             draw_squares(sheet, decode.names, x + 2, at_y, 78, upright=True)
-    sheet.words(x, 1434, 180, "A matrix per head. Row: the token that reads; column: the token that is read.", 13, SOFT)
+    sheet.words(x, 1434, 180, "A matrix per head. Row: who reads; column: who is read.", 13, SOFT)
 
 
 def draw_token_attention(sheet: Sheet, decode: Decode, x: Number, name: str, step: str, result: str) -> None:
@@ -111,7 +111,7 @@ def draw_mlp(sheet: Sheet, decode: Decode, x: Number, path: str) -> None:
     """An MLP on each token: step (3)."""
     name = f"{path}.mlp.hidden"
     hidden = decode[name]
-    text = f"Each token by itself: to {hidden.shape[1]} numbers, negatives to zero, and back."
+    text = f"Each token alone: to {hidden.shape[1]} numbers, negatives to zero, and back."
     sheet.step(x, 178, 122, "3", text, TOKEN[1])
     draw_module_path(sheet, x, f"{path}.mlp", parts=3)
     sheet.text(x + 60, 742, "hidden", 13, INK, code=True, ha="center")

@@ -77,7 +77,7 @@ def draw_label(sheet: Sheet, x: Number, y: Number, name: str, shape: str) -> Non
 
 
 def draw_module_path(sheet: Sheet, x: Number, name: str, parts: int = 1) -> None:
-    """A module's path, in two lines; so many of its parts in the second."""
+    """A module's path in two lines; the second holds the last `parts` of it."""
     before, last = name.rsplit(".", parts)[0], name.split(".")[-parts:]
     sheet.text(x, TOKENS_BOTTOM + 16, f"{before}.\n{'.'.join(last)}", 13, SOFT, code=True)
 
