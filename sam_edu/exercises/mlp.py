@@ -337,7 +337,7 @@ def _check_layers(module: MLP, yours: Any, x: Tensor, case: Case) -> None:
             if not hasattr(yours, "layers"):
                 raise NotAttempted
         raise WrongAnswer(
-            "PyTorch finds no parameters: it does not look into a plain list. Put the layers into an nn.ModuleList."
+            "PyTorch sees no parameters: it does not look into a plain list. Put the layers into an nn.ModuleList."
         )
     if len(shapes) != len(targets):
         message = f"{call} has {len(targets) // 2} linear layers, yours has {len(shapes) / 2:g}"

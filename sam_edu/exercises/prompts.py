@@ -137,7 +137,7 @@ class Inputs(NamedTuple):
 _CASES = (Case(8, (12, 20), 2, 5, True), Case(8, (12, 20), 3, 4, False), Case(12, (16, 16), 2, 5, True))
 
 _ORDER = "All sines come first, then all cosines: torch.cat([angles.sin(), angles.cos()], dim=-1)."
-_PADDING = "The position of the padding must not count: its token is only not_a_point_embed, without encoding."
+_PADDING = "The position of the padding must leave no trace: its token is only not_a_point_embed, without encoding."
 _MISTAKES = {
     "no half": "The 0.5 is missing: a click is at the centre of its pixel.",
     "half after dividing": "The 0.5 is added too late: it is half a pixel, so add it before you divide by the size.",

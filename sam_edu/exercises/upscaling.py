@@ -107,7 +107,7 @@ def _size_hint(key: str, size: Any) -> str:
 
 # --- 2: write step (5) ---
 
-_LAYOUT = "The pixels are at the wrong positions. Token (i, j) has rows 2i and 2i + 1, columns 2j and 2j + 1."
+_LAYOUT = "Pixels are in the wrong positions. Token (i, j) has rows 2i and 2i + 1, columns 2j and 2j + 1."
 _MISTAKES = {
     "no last GELU": "The last GELU is missing: one article forgets it too.",
     "no first GELU": "The first GELU is missing: it comes between the norm and the second doubling.",

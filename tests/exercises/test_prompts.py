@@ -107,7 +107,7 @@ def floats_only(self, points, labels, pad):
         (lambda self, at, kind, pad: 2 * right(self, at, kind, pad), "none of the usual mistakes"),
         (negated_for_negative, "The padding is missing"),
         (changes_its_inputs, "changed in place"),
-        (padding_keeps_its_position, "must not count"),
+        (padding_keeps_its_position, "leave no trace"),
         (floats_only, "may be integers"),
         (lambda self, at, kind, pad: right(self, at, kind, True), "padding without pad"),
         (lambda self, at, kind, pad: right(self, at, kind, pad)[..., :4], "Half of the encoding is missing"),
