@@ -191,8 +191,8 @@ def _judge_read(answer: Any) -> None:
     if yours > 1.2 * enough:
         raise WrongAnswer(
             f"the numbers are right, but it takes {yours:,} operations where {enough:,} are enough. Perhaps image"
-            " tokens are still projected: apply W_k to the queries before their product with the image tokens, and W_v to the"
-            " weighted sum after it."
+            " tokens are still projected: apply W_k to the queries before their product with the image tokens, and W_v"
+            " to the weighted sum after it."
         )
 
 
