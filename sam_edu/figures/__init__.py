@@ -33,16 +33,13 @@ from sam_edu.figures.ladder import (
     target_and_yours,
 )
 from sam_edu.figures.mask_decoder import mask_decoder_diagram
-from sam_edu.figures.masks import logits_and_mask, masks_row, prompts_and_masks
+from sam_edu.figures.masks import images, logits_and_mask, masks_by_prompt, masks_row, prompts_and_masks
 from sam_edu.figures.mlp import firing_units, line_panels, mlp_diagram
 from sam_edu.figures.positions import (
     curves_along,
-    images,
-    masks_by_prompt,
     pixel_centres,
     position_maps,
     prompt_diagram,
-    signed_matrix,
     wave_and_circle,
 )
 from sam_edu.figures.poster import poster
@@ -56,6 +53,7 @@ from sam_edu.figures.postprocessing import (
 )
 from sam_edu.figures.speed import folding_diagram, roofline, step_times
 from sam_edu.figures.stream import attention_grid, streams, two_way_transformer_diagram
+from sam_edu.figures.tables import signed_matrix
 from sam_edu.figures.tokens import token_names, token_strip, vector_bars
 from sam_edu.figures.upscaling import jumps_by_place, patch_growing, upscaling_diagram
 

@@ -1,23 +1,21 @@
-"""Figures of positions and their encodings: the prompt encoder, waves, maps, pixel centres, signed tables."""
+"""Figures of positions and their encodings: the prompt encoder, waves, maps, pixel centres."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from sam_edu.choices import name_largest, name_smallest
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
-from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, MASK_COLOURS, OUT, SERIES, SOFT, TOKEN
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
+from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, OUT, SERIES, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.marks import as_box, as_clicks, draw_image, draw_mask, draw_prompts
-from sam_edu.figures.kit.scales import draw_signed, scale_end
-from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme, titled
-from sam_edu.figures.kit.words import listed, prompts_in_words, share
+from sam_edu.figures.kit.scales import draw_signed
+from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.words import listed
 
 
 def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: int = 16) -> Figure:
@@ -339,160 +337,4 @@ def curves_along(
         figure,
         f"{title or ylabel}: {ylabel} over {xlabel} from {positions[0]:g} to {positions[-1]:g}; {listed(details)}."
         + (" Dashed: the formula." if dashed else ""),
-    )
-
-
-def images(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: str = "") -> Figure:
-    """Images in a row.
-
-    Args:
-        images: each (height, width, 3), bytes or floats from 0 to 1.
-        names: one per image.
-        title: the figure's title.
-    """
-    if not len(images):
-        raise ValueError("images: expected at least one, got none")
-    shown = [as_image(image) for image in images]
-    names = as_names("names", names, len(shown))
-    with theme():
-        panel = min((WIDTH - 20) / len(shown), 240.0)
-        lines = 1 + max(name.count("\n") for name in names)
-        figure = titled(title, panel + 6 + 15 * lines, panel * len(shown) + 20)
-        for axes, image, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, names, strict=True):
-            draw_image(axes, image, panel)
-            axes.set_title(name)
-            bare(axes)
-    return Figure(figure, f"{title or 'Images'}: {len(shown)} images: {listed(names)}.".replace("\n", " "))
-
-
-def masks_by_prompt(
-    image: ArrayLike | Any,
-    masks: ArrayLike | Any,
-    names: Sequence[str],
-    *,
-    clicks: Sequence[ArrayLike | Any | None] | None = None,
-    labels: Sequence[ArrayLike | Any | None] | None = None,
-    boxes: Sequence[ArrayLike | Any | None] | None = None,
-    numbers: Sequence[int] | None = None,
-    corners: bool = False,
-    title: str = "",
-) -> Figure:
-    """A panel per prompt set: its own clicks and box on the image, and the resulting mask.
-
-    Args:
-        image: (height, width, 3).
-        masks: (panels, height, width), of zeros and ones.
-        names: one per panel; may have several lines.
-        clicks: per panel (clicks, 2) as (x, y), or None.
-        labels: per panel (clicks,): 1 positive, 0 negative, anything else a grey disc with its number; all positive by
-            default.
-        boxes: per panel (x0, y0, x1, y1), or None.
-        numbers: per panel the number of its mask token, which has its own colour; 1 by default.
-        corners: also number the boxes' corners, 1 at (x0, y0) and 2 at (x1, y1), whichever way they are given.
-        title: the figure's title.
-    """
-    image = as_image(image)
-    layers = as_array("masks", masks, ("panels", *image.shape[:2]))
-    count = len(layers)
-    names = as_names("names", names, count)
-    given: dict[str, list[Any]] = {
-        "clicks": list(clicks or [None] * count),
-        "labels": list(labels or [None] * count),
-        "boxes": list(boxes or [None] * count),
-        "numbers": list(numbers or [1] * count),
-    }
-    for word, one in given.items():
-        if len(one) != count:
-            raise ValueError(f"{word}: expected {count}, one per panel, got {len(one)}")
-    details = []
-    with theme():
-        panel = min((WIDTH - 6 * count - 2) / count, image.shape[1] + 2.0)
-        lines = 1 + max(name.count("\n") for name in names)
-        high = panel * image.shape[0] / image.shape[1]
-        figure = blank(high + 8 + (32 if title else 0) + 14 * lines, panel * count + 6 * count + 2)
-        heading(figure, title)
-        for i, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
-            placed, box = as_clicks(given["clicks"][i], given["labels"][i]), as_box(given["boxes"][i])
-            draw_image(axes, image, panel)
-            draw_mask(axes, layers[i] > 0, MASK_COLOURS[given["numbers"][i] % 4])
-            frame = None if box is None else (*np.minimum(box[:2], box[2:]), *np.maximum(box[:2], box[2:]))
-            draw_prompts(axes, [one for one in placed if one[2] in (0, 1)], frame)
-            for x, y, label in placed:
-                if label not in (0, 1):
-                    _draw_numbered(axes, x, y, str(label).replace("-", "−"))
-            if corners and box is not None:
-                _draw_numbered(axes, *box[:2], "1")
-                _draw_numbered(axes, *box[2:], "2")
-            axes.set_title(names[i])
-            bare(axes)
-            words = [prompts_in_words([one], None) for one in placed if one[2] in (0, 1)]
-            words += [
-                f"a click of label {label} at ({x:.0f}, {y:.0f})" for x, y, label in placed if label not in (0, 1)
-            ]
-            words += [prompts_in_words([], box)] if box is not None else []
-            details.append(f"{names[i]}, {listed(words) or 'no prompt'}: {share(layers[i] > 0)}".replace("\n", " "))
-    return Figure(
-        figure, f"{title or 'Prompts and their masks'}: {count} panels with what the mask covers. {'; '.join(details)}."
-    )
-
-
-def _draw_numbered(axes: Axes, x: Number, y: Number, text: str) -> None:
-    """A grey disc with a number in it."""
-    wide = len(text) > 1
-    axes.scatter([x], [y], s=210 if wide else 150, c=SOFT, edgecolors="white", linewidths=1.6, zorder=5)
-    size = 7.5 if wide else 8.5
-    axes.text(x, y, text, ha="center", va="center_baseline", color="white", fontsize=size, fontweight="bold", zorder=6)
-
-
-def signed_matrix(
-    values: ArrayLike | Any,
-    rows: Sequence[str],
-    columns: Sequence[str] | None = None,
-    *,
-    digits: int = 2,
-    label: str = "value",
-    title: str = "",
-) -> Figure:
-    """A matrix of numbers of both signs, each in its cell: red above zero, blue below.
-
-    Args:
-        values: (rows, columns).
-        rows: one name per row.
-        columns: one per column; the rows' names by default.
-        digits: number of digits after the decimal point.
-        label: the name of what the numbers are.
-        title: the figure's title.
-    """
-    columns = rows if columns is None else columns
-    values = as_array("values", values, (len(rows), len(columns))).astype(float)
-    rows, columns = as_names("rows", rows, values.shape[0]), as_names("columns", columns, values.shape[1])
-    limit = scale_end(float(np.abs(values).max()))
-    with theme():
-        cell = min(92.0, (WIDTH - 240) / len(columns))
-        figure = titled(title, 36 * len(rows) + 40, cell * len(columns) + 240)
-        axes = figure.subplots()
-        drawn = draw_signed(axes, values, limit, aspect="auto")
-        axes.set_xticks(range(len(columns)), columns)
-        axes.set_yticks(range(len(rows)), rows)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        for y, x in np.ndindex(values.shape):
-            colour = "white" if abs(values[y, x]) > 0.6 * limit else INK
-            text = f"{round(float(values[y, x]), digits) + 0.0:.{digits}f}"
-            axes.text(x, y, text, ha="center", va="center", fontsize=9, color=colour)
-        figure.colorbar(drawn, ax=axes, aspect=14, pad=0.02, label=label)
-    # Of a symmetric table each pair is named once; of a square one its diagonal is not news.
-    square = rows == columns
-    twice = square and np.allclose(values, values.T)
-    cells = [
-        (y, x) for y in range(len(rows)) for x in range(len(columns)) if not square or (x > y if twice else x != y)
-    ]
-    off = np.array([abs(values[cell]) for cell in cells] or [0.0])
-    furthest = name_largest(off, [f"{rows[y]} / {columns[x]}" for y, x in cells] or ["nothing"])
-    apart = "apart from the diagonal " if square else ""
-    value = values[cells[int(off.argmax())]] if cells else 0.0
-    return Figure(
-        figure,
-        f"{title or 'A table'}: {label}, {len(rows)} rows ({', '.join(rows)}) by {len(columns)} columns"
-        f" ({', '.join(columns)}); furthest from zero {apart}{furthest}, {value:.{digits}f}.",
     )

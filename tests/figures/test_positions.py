@@ -62,60 +62,6 @@ def test_curves_say_their_ends_and_draw_band_and_formula() -> None:
     assert len(full.figure.axes[0].lines) == len(plain.figure.axes[0].lines) + 1
 
 
-def test_images_are_named() -> None:
-    figure = figures.images([RNG.random((4, 4, 3)), np.zeros((4, 4, 3), np.uint8)], ["one\ntwo", "three"])
-    assert "2 images: one two and three." in figure.alt
-
-
-def test_signed_matrix_writes_its_numbers() -> None:
-    figure = figures.signed_matrix([[1.0, -0.5], [-0.001, 1.0]], ["a", "b"], label="cosine")
-    assert [text.get_text() for text in figure.figure.axes[0].texts] == ["1.00", "-0.50", "0.00", "1.00"]
-    assert "apart from the diagonal a / b, -0.50" in figure.alt
-    assert "furthest from zero c / e, -3.00" in figures.signed_matrix([[1.0, -3.0]], ["c"], ["d", "e"]).alt
-
-
-def test_symmetric_table_names_each_pair_once() -> None:
-    cosines = np.array([[1.0, 0.1, -0.4], [0.1, 1.0, 0.3], [-0.4 + 1e-9, 0.3, 1.0]])
-    assert (
-        "furthest from zero apart from the diagonal a / c, -0.40."
-        in figures.signed_matrix(cosines, ["a", "b", "c"]).alt
-    )
-    cosines[0, 1] = cosines[1, 0] = 0.4 - 1e-8
-    assert (
-        "furthest from zero apart from the diagonal a / b and a / c"
-        in figures.signed_matrix(cosines, ["a", "b", "c"]).alt
-    )
-
-
-IMAGE = np.zeros((40, 50, 3), np.uint8)
-SQUARES = np.zeros((3, 40, 50))
-SQUARES[0, :20, :25] = 1
-
-
-def test_masks_by_prompt_gives_each_panel_its_own_prompts() -> None:
-    figure = figures.masks_by_prompt(
-        IMAGE,
-        SQUARES,
-        ["click", "box\nswapped", "nothing"],
-        clicks=[[[5, 6], [7, 8], [9, 9]], None, None],
-        labels=[[1, 0, -1], None, None],
-        boxes=[None, [30, 35, 10, 12], None],
-        numbers=[1, 0, 0],
-        corners=True,
-        title="Three",
-    )
-    assert (
-        "a positive click at (5, 6), a negative click at (7, 8) and a click of label -1 at (9, 9): 25 %" in figure.alt
-    )
-    assert "box swapped, a box from (30, 35) to (10, 12): 0 %" in figure.alt
-    assert "nothing, no prompt: 0 %" in figure.alt
-    first, second, third = figure.figure.axes
-    assert [text.get_text() for text in first.texts] == ["−1"]
-    assert [(text.get_text(), text.get_position()) for text in second.texts] == [("1", (30, 35)), ("2", (10, 12))]
-    assert not third.texts
-    assert not third.patches
-
-
 ONES = np.ones((2, 3, 3))
 WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.prompt_diagram(dim=255), "dim, inner: expected an even number"),
@@ -135,15 +81,6 @@ WRONG: list[tuple[Callable[[], object], str]] = [
         "curves: expected at most 4, as there are no more marks, got 5",
     ),
     (lambda: figures.curves_along([0], {"a": [1, 2]}, xlabel="x", ylabel="y"), r"a: expected shape \(1,\)"),
-    (lambda: figures.images([], []), "images: expected at least one"),
-    (lambda: figures.signed_matrix(np.ones((2, 3)), ["a", "b"]), r"values: expected shape \(2, 2\)"),
-    (lambda: figures.masks_by_prompt(IMAGE, SQUARES, ["a"]), "names: expected 3"),
-    (lambda: figures.masks_by_prompt(IMAGE, ONES, ["a", "b"]), "masks: expected shape"),
-    (lambda: figures.masks_by_prompt(IMAGE, SQUARES, list("abc"), boxes=[None]), "boxes: expected 3, one per panel"),
-    (
-        lambda: figures.masks_by_prompt(IMAGE, SQUARES, list("abc"), clicks=[[[1]], None, None]),
-        "points: expected shape",
-    ),
 ]
 
 
