@@ -207,7 +207,7 @@ class FastMaskDecoder(nn.Module):
         cannot be made faster: no prompt set, or positional encodings of each prompt set.
         """
         inputs = (image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
-        batch = self.decoder._check(*inputs)
+        batch = self.decoder.check_inputs(*inputs)
         if batch == 0 or len(image_pe) > 1:
             return self.decoder(*inputs, multimask_output)
         dense = dense_prompt_embeddings[: 1 if dense_prompt_embeddings.stride(0) == 0 else batch]

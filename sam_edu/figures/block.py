@@ -233,7 +233,7 @@ def before_and_after(
             tick.set_color(token_colour(name))
             tick.set_fontweight("bold")
         figure.colorbar(drawn, ax=[first, second], aspect=14, pad=0.01, label="value", extend="both")
-        bars.barh(range(len(names)), moved, color=[token_colour(name) for name in names], height=0.7)
+        bars.barh(range(len(names)), moved, color=[token_colour(name) for name in names], height=0.7, snap=False)
         for y, value in enumerate(moved):
             bars.annotate(f"{value:.0f}", (value, y), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
         bars.set_xlim(0, 1.18 * max(float(limit), float(moved.max())))

@@ -69,7 +69,7 @@ def two_budgets(
 def _bars(axes: Axes, side: Array, share: Array, kinds: Sequence[str], turned: bool) -> None:
     at = np.arange(len(side))
     faces, edges = ([_KINDS[kind][i] for kind in kinds] for i in (0, 1))
-    axes.barh(at, 100 * share, height=0.72, color=faces, edgecolor=edges, linewidth=1.3)
+    axes.barh(at, 100 * share, height=0.72, color=faces, edgecolor=edges, linewidth=1.3, snap=False)
     for y, (number, part) in enumerate(zip(side, share, strict=True)):
         away = -4 if turned else 4
         axes.annotate(

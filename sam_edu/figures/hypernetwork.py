@@ -91,7 +91,7 @@ def logit_cascade(
             ends = np.cumsum(terms[order])
             starts = ends - terms[order]
             colours = [ABOVE if term > 0 else BELOW for term in terms[order]]
-            axes.bar(range(len(terms)), ends - starts, bottom=starts, color=colours, width=0.78)
+            axes.bar(range(len(terms)), ends - starts, bottom=starts, color=colours, width=0.78, snap=False)
             axes.step(np.arange(len(terms) + 1) - 0.5, [0.0, *ends], where="post", color=SOFT, linewidth=0.7)
             axes.axhline(0.0, color=INK, linewidth=0.9)
             axes.axhline(ends[-1], color=INK, linewidth=0.9, linestyle="--")

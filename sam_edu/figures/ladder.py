@@ -138,7 +138,7 @@ def one_query(
         _vector(left, query, "query", INK)
         _square(left, np.concatenate([keys, query[None], np.zeros((1, 2))]))
         left.set_title("query and keys")
-        bars = middle.barh(range(len(keys)), weights, color=SERIES[: len(keys)])
+        bars = middle.barh(range(len(keys)), weights, color=SERIES[: len(keys)], snap=False)
         middle.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)
         middle.set_yticks(range(len(keys)), [f"key {i}" for i in range(len(keys))])
         middle.invert_yaxis()
@@ -275,7 +275,7 @@ def distributions(
             for x, weights in enumerate(row):
                 axes = grid[y, x]
                 entropy = _entropy(weights)
-                axes.bar(range(len(weights)), np.sort(weights)[::-1], color=SERIES[y], width=0.85)
+                axes.bar(range(len(weights)), np.sort(weights)[::-1], color=SERIES[y], width=0.85, snap=False)
                 head = f"{titles[x]}\n" if y == 0 and titles[x] else ""
                 axes.set_title(f"{head}entropy {entropy:.2f}")
                 axes.set_ylim(0, 1.02)

@@ -111,7 +111,17 @@ def step_times(
             parts = [way.get(name, 0.0) if name in large else totals[w] - sum(way.get(s, 0.0) for s in large)
                      for w, way in ways.items()]  # fmt: skip
             colour = STEP_COLOURS[large.index(name)] if name in large else FAINT
-            axes.barh(at, parts, left=left, height=0.72, color=colour, edgecolor="white", linewidth=0.8, label=name)
+            axes.barh(
+                at,
+                parts,
+                left=left,
+                height=0.72,
+                color=colour,
+                edgecolor="white",
+                linewidth=0.8,
+                label=name,
+                snap=False,
+            )
             left += np.array(parts)
         for y, total in enumerate(totals.values()):
             label = f"{total:.3g}" if y == 0 else f"{total:.2g}: {first / total:.1f} times as fast"

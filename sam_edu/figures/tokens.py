@@ -117,7 +117,7 @@ def vector_bars(
             at = np.arange(len(names)) + (j - (len(series) - 1) / 2) * thick
             colours = [token_colour(name) for name in names]
             faces = colours if j == 0 else ["white"] * len(names)
-            axes.barh(at, one, height=thick * 0.9, color=faces, edgecolor=colours, linewidth=1.4)
+            axes.barh(at, one, height=thick * 0.9, color=faces, edgecolor=colours, linewidth=1.4, snap=False)
             for y, value in zip(at, one, strict=True):
                 text = f"{value:.{digits}f}" + (f"  {key}" if key else "")
                 axes.annotate(text, (max(value, 0.0), y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)

@@ -144,7 +144,7 @@ def jumps_by_place(
         width = 0.8 / len(given)
         for i, (name, way) in enumerate(given.items()):
             at = np.arange(len(names)) + (i - (len(given) - 1) / 2) * width
-            axes.bar(at, way, width * 0.92, color=SERIES[i % len(SERIES)], label=name)
+            axes.bar(at, way, width * 0.92, color=SERIES[i % len(SERIES)], label=name, snap=False)
         axes.axhline(1, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.0)
         axes.set_xticks(range(len(names)), names)
         axes.tick_params(axis="x", length=0)

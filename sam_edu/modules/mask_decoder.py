@@ -93,7 +93,7 @@ class MaskDecoder(nn.Module):
         dense_prompt_embeddings: Tensor,
     ) -> tuple[Float[Tensor, "batch masks large_height large_width"], Float[Tensor, "batch masks"]]:
         """Predict all masks of each prompt set, steps (0) to (7). Arguments and errors are those of `forward`."""
-        batch = self._check(image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
+        batch = self.check_inputs(image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
         # Step (0): [IoU token, mask tokens, prompt tokens], and the image with its dense prompt.
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight]).expand(batch, -1, -1)
         tokens = self.tokens(torch.cat([output_tokens, sparse_prompt_embeddings.expand(batch, -1, -1)], dim=1))
@@ -114,7 +114,7 @@ class MaskDecoder(nn.Module):
         # Step (7): the predicted IoU of each mask.
         return masks, self.iou_pred(self.iou_prediction_head(iou_token_out))
 
-    def _check(self, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> int:
+    def check_inputs(self, image: Tensor, image_pe: Tensor, sparse: Tensor, dense: Tensor) -> int:
         """Check every shape; return the number of prompt sets."""
         dim = self.transformer_dim
         check_shape("image_embeddings", image, ("1 or prompt sets", dim, "height", "width"))

@@ -68,6 +68,16 @@ def test_interval_draws_scenes_and_not_clicks() -> None:
     assert high - low == pytest.approx(2 * 1.96 * once.std() / np.sqrt(20), rel=0.15)
 
 
+def test_interval_leaves_out_one_fortieth_on_either_side() -> None:
+    """As another, longer bootstrap finds it."""
+    values, rng = np.repeat(np.random.default_rng(3).exponential(size=20), 2), np.random.default_rng(7)
+    means = values[::2][rng.integers(0, 20, (50_000, 20))].mean(axis=1)
+    _, low, high, _ = Statistics(random_data()).interval(values)
+    width = high - low
+    assert low == pytest.approx(np.quantile(means, 0.025), abs=0.025 * width)
+    assert high == pytest.approx(np.quantile(means, 0.975), abs=0.025 * width)
+
+
 def test_no_change_has_no_effect() -> None:
     stats = Statistics(random_data(scores=np.full((1 + len(ABLATIONS), 40, 2), 0.5)))
     assert stats.effect(NAME) == (0.0, 0.0, 0.0, 40)
