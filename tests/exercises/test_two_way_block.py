@@ -10,7 +10,7 @@ from exercise_cases import refusal, with_method
 from sam_edu import TwoWayAttentionBlock
 from sam_edu.exercises import WrongAnswer, two_way_block
 from sam_edu.exercises.solutions import two_way_block as solutions
-from sam_edu.exercises.two_way_block import _MISTAKES, _VALUES_MISTAKES, _values_variant, _variant
+from sam_edu.exercises.two_way_block import _MISTAKES, _VALUES_MISTAKES, Inputs, _values_variant, _variant
 
 with_forward = partial(with_method, TwoWayAttentionBlock)
 
@@ -57,7 +57,7 @@ def test_wrong_number_fails_with_its_hint(key, number, hint):
 @pytest.mark.parametrize("mistake", _MISTAKES)
 def test_usual_mistake_is_recognised(mistake):
     def forward(self, queries, keys, query_pe, key_pe):
-        return _variant(self, (queries, keys, query_pe, key_pe), mistake)
+        return _variant(self, Inputs(queries, keys, query_pe, key_pe), mistake)
 
     error = refusal(two_way_block.forward, with_forward(forward))
     assert _MISTAKES[mistake] in str(error)
@@ -66,7 +66,7 @@ def test_usual_mistake_is_recognised(mistake):
 
 def test_variant_without_a_mistake_is_the_block(capsys):
     def forward(self, queries, keys, query_pe, key_pe):
-        return _variant(self, (queries, keys, query_pe, key_pe), "none")
+        return _variant(self, Inputs(queries, keys, query_pe, key_pe), "none")
 
     two_way_block.forward(with_forward(forward))
     assert "passed" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Pictures of the two streams: what they compute themselves, what they say, and what they refuse."""
+"""Figures of the two streams: what they compute themselves, what they say, and what they refuse."""
 
 from collections.abc import Callable
 

@@ -301,7 +301,7 @@ def test_clicks_of_a_round_go_to_the_deepest_position_where_the_plan_says_so(
     model: Sam, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[list[bool], bool]] = []
-    meant = batch.targets[[0, 1, 3, 4], 0].numpy()  # of the first two of each picture's three prompt sets
+    meant = batch.targets[[0, 1, 3, 4], 0].numpy()  # of the first two of each image's three prompt sets
 
     def watched(prompts: Prompts, masks: Tensor, iou: Tensor, targets: np.ndarray, rngs: list, still: bool) -> Prompts:
         asked.append(([rng is None for rng in rngs], still))
