@@ -1,9 +1,11 @@
-"""ResizeLongestSide: from an image's own pixels to the model's frame."""
+"""From an image's own pixels to the model's frame, and from the decoder's logits back to the image's pixels."""
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 
 class ResizeLongestSide:
@@ -48,3 +50,24 @@ class ResizeLongestSide:
         """Height and width of the resized image; at least 1 pixel, however narrow the image."""
         scale = long_side_length / max(oldh, oldw)
         return max(1, int(oldh * scale + 0.5)), max(1, int(oldw * scale + 0.5))
+
+
+def resize_logits(
+    logits: Float[Tensor, "batch masks low low"],
+    frame: int,
+    input_size: tuple[int, int],
+    original_size: tuple[int, int],
+) -> Float[Tensor, "batch masks height width"]:
+    """Enlarge the logits to the padded frame, cut the padding off, resize to the original image; bilinearly.
+
+    Args:
+        logits: as the decoder gives them.
+        frame: the model's side in pixels.
+        input_size: height and width of the resized image before padding.
+        original_size: height and width of the original image.
+
+    Source: `Sam.postprocess_masks` in `segment_anything/modeling/sam.py`.
+    """
+    logits = F.interpolate(logits, (frame, frame), mode="bilinear", align_corners=False)
+    logits = logits[..., : input_size[0], : input_size[1]]
+    return F.interpolate(logits, original_size, mode="bilinear", align_corners=False)

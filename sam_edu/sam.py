@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from sam_edu import checkpoints
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
+from sam_edu.resize import resize_logits
 from sam_edu.tiny.image_encoder import TinyImageEncoder
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -85,9 +86,7 @@ class Sam(nn.Module):
             input_size: height and width of the resized image before padding.
             original_size: height and width of the original image.
         """
-        masks = F.interpolate(masks, (self.image_size, self.image_size), mode="bilinear", align_corners=False)
-        masks = masks[..., : input_size[0], : input_size[1]]
-        return F.interpolate(masks, original_size, mode="bilinear", align_corners=False)
+        return resize_logits(masks, self.image_size, input_size, original_size)
 
 
 def build_mask_decoder() -> MaskDecoder:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-# `parity`, `notebook_cells`, `exercise_cases` and `drawings` are imported by several tests.
+# `parity`, `notebook_cells`, `exercise_cases`, `drawings` and `examples` are imported by several tests.
 for folder in ("modules", "notebooks", "exercises", "figures"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sam_edu.scenes.prompts import centre_click, tight_box
+from sam_edu.scenes.boxes import tight_box
+from sam_edu.scenes.clicks import centre_click
 from sam_edu.scenes.scene import draw_scene
 
 SEED = (9, 951)

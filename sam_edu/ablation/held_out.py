@@ -15,7 +15,7 @@ from sam_edu.ablation.results import MEASURED, sha256
 from sam_edu.ablation.scoring import four_masks, ious
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.sam import Sam
-from sam_edu.scenes.prompts import tight_box
+from sam_edu.scenes.boxes import tight_box
 from sam_edu.training.rounds import Prompts, decode, embed_image, next_prompts
 
 

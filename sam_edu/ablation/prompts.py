@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sam_edu.scenes.prompts import random_click
+from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import Scene, draw_scene
 
 TEST_STREAM, FIRST_SCENE = 3, 1000

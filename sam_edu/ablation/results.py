@@ -19,13 +19,14 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from sam_edu.ablation.ablations import find
 from sam_edu.ablation.changes import ATTENTIONS, TOKEN_TO_IMAGE
+from sam_edu.ablation.intervals import Effect, SceneBootstrap
 from sam_edu.ablation.prompts import Prompt
 from sam_edu.sam import tiny_weights
 
@@ -124,20 +125,6 @@ def _read_prompts(data: Mapping[str, Any]) -> HeldOutPrompts:
 # --- The effects of the ablations ---
 
 
-class Effect(NamedTuple):
-    """A mean change in IoU against the unchanged model, its 95 % interval, and the number of clicks."""
-
-    mean: float
-    low: float
-    high: float
-    prompts: int
-
-    @property
-    def clear(self) -> bool:
-        """Whether zero lies outside the interval."""
-        return self.low > 0 or self.high < 0
-
-
 class Statistics:
     """The measurements over the held-out clicks.
 
@@ -198,10 +185,7 @@ class Statistics:
         """
         if np.shape(values) != (len(self.prompts),):
             raise ValueError(f"values: expected {len(self.prompts)}, one per click, got shape {np.shape(values)}")
-        belongs, draws = self._draws
-        means = (draws @ (belongs @ values)) / (draws @ belongs.sum(axis=1))
-        low, high = np.percentile(means, [2.5, 97.5])
-        return Effect(float(values.mean()), float(low), float(high), len(values))
+        return self._intervals.effect(values)
 
     def entropy(self, attention: str) -> np.ndarray:
         """The entropy of each head's weights as a share of the largest possible, mean over queries, (prompts, heads).
@@ -238,12 +222,8 @@ class Statistics:
         return self._data["share"][:, _index(attention, TOKEN_TO_IMAGE)]
 
     @cached_property
-    def _draws(self) -> tuple[np.ndarray, np.ndarray]:
-        """(scenes, prompts) which click belongs to which scene, and (draws, scenes) how often each scene is drawn."""
-        scenes = np.array([prompt.scene for prompt in self.prompts])
-        belongs = (np.unique(scenes)[:, None] == scenes).astype(float)
-        many = len(belongs)
-        return belongs, np.random.default_rng(0).multinomial(many, np.full(many, 1 / many), size=2000).astype(float)
+    def _intervals(self) -> SceneBootstrap:
+        return SceneBootstrap([prompt.scene for prompt in self.prompts])
 
 
 def column(measure: str) -> int:

@@ -5,7 +5,7 @@ import torch
 from tqdm import tqdm
 
 from sam_edu.sam import Sam
-from sam_edu.scenes.prompts import random_click
+from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import Kind, draw_scene
 from sam_edu.tracing import trace
 from sam_edu.training.rounds import embed_image, set_grid

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from scipy import ndimage
 
-from sam_edu.scenes.prompts import random_click
+from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import draw_scene
 from sam_edu.training.batches import TRAINING_STREAM
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
-from sam_edu.scenes.prompts import centre_click, tight_box
+from sam_edu.scenes.boxes import tight_box
+from sam_edu.scenes.clicks import centre_click
 
 OUTLINES = "photograph_outlines.json"
 """The file of the outlines, in the folder of the images."""

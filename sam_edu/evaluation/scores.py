@@ -19,7 +19,9 @@ from sam_edu.evaluation.attention_share import attention_shares, share_table
 from sam_edu.evaluation.baselines import discs, ellipse, filled_box, flood_fills, iou
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.sam import Sam, build_tiny, load, tiny_weights
-from sam_edu.scenes.prompts import centre_click, masks_at, random_click, tight_box
+from sam_edu.scenes.boxes import tight_box
+from sam_edu.scenes.clicks import centre_click, random_click
+from sam_edu.scenes.prompts import masks_at
 from sam_edu.scenes.scene import Kind, Scene, draw_scene
 from sam_edu.training.rounds import Prompts, decode, embed_image, next_prompts, set_grid
 

@@ -1,10 +1,11 @@
-"""Prompts for training and evaluation: target masks, and clicks and boxes for them."""
+"""First prompts for training: target masks, and a click and a box for each."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
+from sam_edu.scenes.boxes import noisy_box
+from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import Scene
 
 MAX_VALID = 3
@@ -59,65 +60,3 @@ def masks_at(scene: Scene, x: int, y: int, first: int) -> list[int]:
     """Indices of the masks that hold pixel (x, y), `first` leading, at most `MAX_VALID`."""
     others = [int(i) for i in np.flatnonzero(scene.masks[:, y, x]) if i != first]
     return [int(first), *others][:MAX_VALID]
-
-
-def random_click(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A pixel (x, y) of a mask, each as likely as every other; float32."""
-    ys, xs = np.nonzero(mask)
-    i = rng.integers(len(xs))
-    return np.array([xs[i], ys[i]], np.float32)
-
-
-def centre_click(mask: np.ndarray) -> np.ndarray:
-    """The pixel (x, y) of a mask that is deepest inside: the last to go under repeated erosion; float32.
-
-    Of several that go last, the one nearest to the mask's centre of mass.
-    """
-    left = np.pad(mask, 1)
-    while True:
-        core = left.copy()
-        core[1:-1, 1:-1] &= left[:-2, 1:-1] & left[2:, 1:-1] & left[1:-1, :-2] & left[1:-1, 2:]
-        if not core.any():
-            break
-        left = core
-    ys, xs = np.nonzero(left[1:-1, 1:-1])
-    my, mx = (axis.mean() for axis in np.nonzero(mask))
-    i = int(np.argmin((ys - my) ** 2 + (xs - mx) ** 2))
-    return np.array([xs[i], ys[i]], np.float32)
-
-
-def tight_box(mask: np.ndarray) -> np.ndarray:
-    """The smallest box (x0, y0, x1, y1) that holds a mask, in pixels, both ends inclusive; float32."""
-    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return np.array([xs[0], ys[0], xs[-1], ys[-1]], np.float32)
-
-
-def noisy_box(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A mask's box with Gaussian noise of a tenth of its sides, at most 5 pixels (paper, appendix A: 20 of 1024)."""
-    height, width = mask.shape
-    box = tight_box(mask)
-    sides = np.array([box[2] - box[0], box[3] - box[1]] * 2) + 1
-    noise = np.clip(rng.normal(0.0, 0.1, 4) * sides, -5, 5)
-    return np.clip(box + noise, 0, [width - 1, height - 1] * 2).astype(np.float32)
-
-
-def corrective_click(
-    predicted: np.ndarray, mask: np.ndarray, rng: np.random.Generator | None = None
-) -> tuple[np.ndarray, int]:
-    """A click into the error: positive where the mask was missed, negative where it was overrun.
-
-    Args:
-        predicted: (h, w) bool, what the model drew, perhaps on a coarser grid than the mask.
-        mask: (height, width) bool, the target.
-        rng: click at a random position of the error; or None: at its deepest position, as the paper evaluates.
-
-    Returns:
-        (x, y) in pixels of `mask`, float32, and the label, 1 or 0. Without an error: a positive click inside the mask.
-    """
-    if predicted.shape != mask.shape:
-        size = (mask.shape[1], mask.shape[0])
-        predicted = np.asarray(Image.fromarray(predicted).resize(size, Image.Resampling.NEAREST))
-    error = predicted != mask
-    wrong = error if error.any() else mask
-    click = centre_click(wrong) if rng is None else random_click(wrong, rng)
-    return click, int(mask[int(click[1]), int(click[0])])

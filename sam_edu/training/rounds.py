@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.modules import PromptEncoder
 from sam_edu.sam import Sam
-from sam_edu.scenes.prompts import corrective_click
+from sam_edu.scenes.clicks import corrective_click
 from sam_edu.training.batches import Batch, shrink
 from sam_edu.training.losses import best_assignment, pairwise_iou, pairwise_mask_loss
 

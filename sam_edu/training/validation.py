@@ -5,7 +5,8 @@ import torch
 
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.sam import Sam
-from sam_edu.scenes.prompts import random_click, tight_box
+from sam_edu.scenes.boxes import tight_box
+from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import draw_scene
 from sam_edu.training.batches import shrink
 from sam_edu.training.losses import pairwise_iou

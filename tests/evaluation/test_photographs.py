@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sam_edu.evaluation.photographs import Outline, outlines, photographs, rasterise
-from sam_edu.scenes.prompts import tight_box
+from sam_edu.scenes.boxes import tight_box
 from tools.draw_photographs import TARGET, sheet
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"

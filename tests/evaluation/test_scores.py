@@ -25,7 +25,8 @@ from sam_edu.evaluation.scores import (
     table,
 )
 from sam_edu.sam import build_tiny
-from sam_edu.scenes.prompts import centre_click, tight_box
+from sam_edu.scenes.boxes import tight_box
+from sam_edu.scenes.clicks import centre_click
 from sam_edu.scenes.scene import UNSEEN_FAMILIES, Scene, draw_scene
 from sam_edu.training.batches import TRAINING_STREAM
 from sam_edu.training.trainer import export

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sam_edu
-from sam_edu.scenes.prompts import tight_box
+from sam_edu.scenes.boxes import tight_box
 from tools import make_example
 
 

@@ -3,17 +3,9 @@
 import numpy as np
 import pytest
 
-from sam_edu.scenes.prompts import (
-    LEVEL_SHARE,
-    MAX_VALID,
-    centre_click,
-    corrective_click,
-    masks_at,
-    noisy_box,
-    random_click,
-    sample_prompt_sets,
-    tight_box,
-)
+from sam_edu.scenes.boxes import noisy_box, tight_box
+from sam_edu.scenes.clicks import centre_click, corrective_click, random_click
+from sam_edu.scenes.prompts import LEVEL_SHARE, MAX_VALID, masks_at, sample_prompt_sets
 from sam_edu.scenes.scene import Scene
 
 
