@@ -28,7 +28,7 @@ def validate(model: Sam, grid: int, scenes: int, precision: str) -> dict[str, fl
 
     Returns:
         "click": best of three; "whole": the same on objects; "part", "sub"; "picked": the one of three that the IoU
-        head picks; "box": mask 0.
+        head picks; "box": mask 0. NaN where no scene has such a mask.
     """
     before = model.prompt_encoder.image_embedding_size[0]
     set_grid(model, grid)
@@ -58,15 +58,15 @@ def validate(model: Sam, grid: int, scenes: int, precision: str) -> dict[str, fl
         levels = scene.level[chosen].tolist()
         rows += zip(levels, click_iou.amax(1).tolist(), picked.tolist(), box_iou.tolist(), strict=True)
     set_grid(model, before)
-    table = np.array(rows)
+    table = np.array(rows).reshape(-1, 4)
     best = table[:, 1]
     return {
-        "click": float(best.mean()),
+        "click": _mean(best),
         "whole": _mean(best[table[:, 0] == 0]),
         "part": _mean(best[table[:, 0] == 1]),
         "sub": _mean(best[table[:, 0] == 2]),
-        "picked": float(table[:, 2].mean()),
-        "box": float(table[:, 3].mean()),
+        "picked": _mean(table[:, 2]),
+        "box": _mean(table[:, 3]),
     }
 
 
