@@ -153,3 +153,12 @@ def test_usual_mistake_with_the_patterns_is_recognised(mistake):
 def test_unlisted_mistake_with_the_patterns_fails(function, hint):
     with pytest.raises(WrongAnswer, match=hint):
         upscaling.without_patterns(function)
+
+
+@pytest.mark.parametrize("seed", [18, 38, 42, 50])
+def test_the_right_sizes_pass_in_every_global_random_state(seed, capsys):
+    """With one channel of random weights, a changed pixel could happen to round to its old value."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        upscaling.sizes(upscaling.sizes.solution)
+    assert "passed" in capsys.readouterr().out
