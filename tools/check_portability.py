@@ -31,7 +31,6 @@ STAND_INS: Mapping[str, Mapping[str, str]] = {
     "default": {
         "ATEN_CPU_CAPABILITY": "default",
         "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
     },
 }
 """Environment variables that make torch and its libraries compute as on another x86 processor."""
