@@ -21,7 +21,7 @@ from sam_edu.sam import load
 NAME = "transformer.final_attn_token_to_image head 3 zero"
 
 
-TELLING = [10, 21, 72, 168, 245]
+TELLING = [27, 137, 180, 186, 196]
 """Clicks at which the ablations differ much, on masks so large that a pixel turned by rounding hardly counts."""
 
 
@@ -47,7 +47,9 @@ def test_the_telling_clicks_tell_every_ablation_from_the_others(telling: dict[st
     alike = 0
     for name, clicks in telling.items():
         far = np.abs(everything - stats.scores(name))[:, sorted(clicks)].max(axis=1)
-        assert far[0] > 1.9 * TOLERANCE, name  # from the unchanged model
+        # From the unchanged model: beyond the tolerance of the next test. At no click does one of them, a head of a
+        # self-attention, change the IoU by 1.5 times as much.
+        assert far[0] > 1.4 * TOLERANCE, name
         alike += int((far <= 2 * TOLERANCE).sum()) - 1  # but for itself
     assert alike < 0.001 * len(ABLATIONS) ** 2
 
