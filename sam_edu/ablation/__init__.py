@@ -22,7 +22,6 @@ from sam_edu.ablation.changes import (
     Ablation,
     Change,
 )
-from sam_edu.ablation.intervals import Effect
 from sam_edu.ablation.prompts import CLICKS, FIRST_SCENE, TEST_STREAM, Prompt, prompts_of, scene_and_prompts
 from sam_edu.ablation.recomputing import prompts_again, recompute
 from sam_edu.ablation.results import (
@@ -30,6 +29,7 @@ from sam_edu.ablation.results import (
     MEASURED,
     MEASURES,
     TOLERANCE,
+    Effect,
     FourMasks,
     HeldOutPrompts,
     Measure,
