@@ -61,9 +61,11 @@ class Decode:
         return ("×" if tight else " × ").join(str(size) for axis, size in sizes if axis != "batch")
 
     def over_grid(self, name: str) -> Array:
-        """Image tokens, (heads, image_tokens, channels) or (image_tokens, channels), as (channels, *grid)."""
-        array = self[name]
-        array = array.transpose(0, 2, 1) if array.ndim == 3 else array.T
+        """Image tokens, (heads, image_tokens, channels) or (image_tokens, channels), or a map, as (channels, *grid)."""
+        array, axes = self[name], axes_of(name)
+        if axes[-2:] == ("height", "width"):
+            return array
+        array = array.transpose(0, 2, 1) if "heads" in axes else array.T
         return array.reshape(-1, *self.grid)
 
     def stripes(self, name: str) -> Array:

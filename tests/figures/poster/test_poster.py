@@ -14,6 +14,7 @@ from PIL import Image
 import sam_edu
 from sam_edu import figures
 from sam_edu.figures.poster import Poster
+from sam_edu.figures.poster.decode import Decode
 from sam_edu.figures.poster.geometry import HIGH, WIDE
 from sam_edu.figures.poster.rows import StepRows
 from sam_edu.tracing import trace_points
@@ -160,6 +161,25 @@ def test_wrong_input_is_refused(decode: sam_edu.Trace) -> None:
         figures.poster({n: t for n, t in tensors.items() if n != "hyper_in"}, EXAMPLE.image, points=[[1, 2]])
     with pytest.raises(ValueError, match="image: expected shape"):
         figures.poster(tensors, np.zeros((4, 4)), points=[[1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "order"),
+    [
+        ("pos_src", (1, 256, 64, 64), (0, 1, 2)),
+        ("prompt_encoder.dense_embeddings", (1, 256, 64, 64), (0, 1, 2)),
+        ("src", (1, 256, 64, 64), (0, 1, 2)),
+        ("transformer.layers.0.keys_4", (1, 4096, 256), (1, 0)),
+        ("transformer.layers.0.cross_attn_token_to_image.k", (1, 8, 4096, 16), (0, 2, 1)),
+        ("transformer.layers.1.cross_attn_image_to_token.out", (1, 4096, 256), (1, 0)),
+    ],
+)
+def test_rows_and_columns_of_the_grid_are_not_exchanged(
+    name: str, shape: tuple[int, ...], order: tuple[int, ...], decode: sam_edu.Trace
+) -> None:
+    tensor = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    maps = Decode({**decode, name: tensor}, EXAMPLE.image, [(*EXAMPLE.click[0], 1)]).over_grid(name)
+    np.testing.assert_array_equal(maps, tensor[0].double().numpy().transpose(order).reshape(-1, 64, 64))
 
 
 # --- The table of trace points ---
