@@ -134,7 +134,7 @@ def _encoding_mark(axes: Axes, x: Number, y: Number) -> None:
     axes.scatter([x], [y], s=14, c=ENCODING, zorder=6)
 
 
-def moves_in_the_plane(
+def vectors_before_and_after(
     panels: Mapping[str, tuple[Any, Any, Any]],
     *,
     names: tuple[str, str] = ("token", "image token"),
@@ -183,7 +183,7 @@ def moves_in_the_plane(
     )
 
 
-def before_and_after(
+def tokens_before_and_after(
     before: ArrayLike | Any,
     after: ArrayLike | Any,
     names: Sequence[str],

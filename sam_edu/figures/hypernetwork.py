@@ -67,7 +67,7 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
     )
 
 
-def logit_cascade(
+def logit_waterfall(
     contributions: Mapping[str, ArrayLike | Any],
     *,
     title: str = "",
@@ -111,7 +111,7 @@ def logit_cascade(
     return Figure(figure, f"{title or 'Sums as staircases'}: {'; '.join(details)}.")
 
 
-def film_strip(
+def map_sequence(
     frames: ArrayLike | Any,
     names: Sequence[str],
     *,
@@ -190,7 +190,7 @@ def _final_edge(axes: Axes, mask: Array) -> None:
         axes.contour(mask, levels=[0.5], colors=[EDGE], linewidths=1.3, linestyles=["dashed"])
 
 
-def channel_roles(
+def channel_scatter(
     across: ArrayLike | Any,
     upward: ArrayLike | Any,
     *,

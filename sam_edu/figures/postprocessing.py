@@ -339,7 +339,7 @@ def _colour(number: int) -> str:
     return f"#{round(255 * red):02X}{round(255 * green):02X}{round(255 * blue):02X}"
 
 
-def mean_bars(
+def means_with_intervals(
     series: Mapping[str, Mapping[str, Sequence[Number]]],
     *,
     label: str = "mean IoU",
