@@ -160,11 +160,11 @@ def test_ways_of_fewer_rounds_leave_their_last_places_empty() -> None:
         (lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, **ROUND_ARGUMENTS, columns=0), "first: expected"),
         (
             lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, clicks={"b": CLICKS}, labels={"a": LABELS}),
-            "ways, clicks, labels: expected the same names",
+            "ways, clicks, labels, numbers: expected the same names",
         ),
         (
             lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, clicks={"a": CLICKS}, labels={"b": LABELS}),
-            "ways, clicks, labels: expected the same names",
+            "ways, clicks, labels, numbers: expected the same names",
         ),
         (lambda: figures.means_with_intervals({"a": {}}), "the same names in each, at least one"),
         (lambda: figures.means_with_intervals({c: {"x": (0, 0, 0)} for c in "abcde"}), "at most four series"),
