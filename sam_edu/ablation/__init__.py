@@ -9,7 +9,7 @@
         predictor.predict(...)                                          # the same, on your own image
 
 `ABLATIONS` lists every ablation. `HeldOutPrompts` lists the results of the unchanged decoder: all four masks,
-corrective clicks, boxes. `recompute` and `prompts_again` measure some of the stored numbers again.
+corrective clicks, boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again.
 """
 
 from sam_edu.ablation.ablations import ABLATIONS, ablated
@@ -22,14 +22,14 @@ from sam_edu.ablation.changes import (
     Ablation,
     Change,
 )
-from sam_edu.ablation.intervals import Effect
 from sam_edu.ablation.prompts import CLICKS, FIRST_SCENE, TEST_STREAM, Prompt, prompts_of, scene_and_prompts
-from sam_edu.ablation.recomputing import prompts_again, recompute
+from sam_edu.ablation.recomputing import recompute, recompute_prompts
 from sam_edu.ablation.results import (
     COMMAND,
     MEASURED,
     MEASURES,
     TOLERANCE,
+    Effect,
     FourMasks,
     HeldOutPrompts,
     Measure,
@@ -69,10 +69,10 @@ __all__ = [
     "four_masks",
     "ious",
     "load",
-    "prompts_again",
     "prompts_of",
     "read",
     "recompute",
+    "recompute_prompts",
     "scene_and_prompts",
     "sha256",
     "stored_at",

@@ -47,7 +47,7 @@ def recompute(
     return np.array(scores)
 
 
-def prompts_again(model: Sam, numbers: Iterable[Prompt | int | np.integer]) -> FourMasks:
+def recompute_prompts(model: Sam, numbers: Iterable[Prompt | int | np.integer]) -> FourMasks:
     """Measure masks 0 to 3 of some clicks with the unchanged decoder, a click at a time, nothing reused.
 
     Args:

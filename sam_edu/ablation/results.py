@@ -19,15 +19,15 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from sam_edu.ablation.ablations import find
 from sam_edu.ablation.changes import ATTENTIONS, TOKEN_TO_IMAGE
-from sam_edu.ablation.intervals import Effect, SceneBootstrap
 from sam_edu.ablation.prompts import Prompt
+from sam_edu.evaluation.intervals import SceneBootstrap
 from sam_edu.sam import tiny_weights
 
 MEASURES = ("best", "picked")
@@ -37,6 +37,20 @@ TOLERANCE = 2e-3
 """How far a recomputed IoU may be from the stored one: half floats keep 0.0003, and rounding may turn a pixel."""
 
 COMMAND = "python -m tools.make_statistics"
+
+
+class Effect(NamedTuple):
+    """A mean change in IoU against the unchanged model, its 95 % interval, and the number of clicks."""
+
+    mean: float
+    low: float
+    high: float
+    prompts: int
+
+    @property
+    def clear(self) -> bool:
+        """Whether zero lies outside the interval."""
+        return self.low > 0 or self.high < 0
 
 
 # --- The held-out clicks with the decoder as it is ---
@@ -185,7 +199,7 @@ class Statistics:
         """
         if np.shape(values) != (len(self.prompts),):
             raise ValueError(f"values: expected {len(self.prompts)}, one per click, got shape {np.shape(values)}")
-        return self._intervals.effect(values)
+        return Effect(*self._bootstrap.interval(values), len(values))
 
     def entropy(self, attention: str) -> np.ndarray:
         """The entropy of each head's weights as a share of the largest possible, mean over queries, (prompts, heads).
@@ -222,7 +236,7 @@ class Statistics:
         return self._data["share"][:, _index(attention, TOKEN_TO_IMAGE)]
 
     @cached_property
-    def _intervals(self) -> SceneBootstrap:
+    def _bootstrap(self) -> SceneBootstrap:
         return SceneBootstrap([prompt.scene for prompt in self.prompts])
 
 

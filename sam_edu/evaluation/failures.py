@@ -38,5 +38,5 @@ def worst_clicks(model: Sam, rows: Sequence[Target], per_level: int = 4) -> list
             scores = iou(masks, scene.masks[row.mask])
             best = int(scores.argmax())
             title = f"{scene.family[row.mask]}, {name}: IoU {scores[best]:.2f}"
-            found.append(Case(scene.image, masks[best], scene.masks[row.mask], click, title))
+            found.append(Case(scene.image, masks[best], scene.masks[row.mask], click, title, 1 + best))
     return found

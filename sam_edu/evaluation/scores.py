@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from sam_edu.evaluation.attention_share import attention_shares, share_table
 from sam_edu.evaluation.baselines import discs, ellipse, filled_box, flood_fills, iou
+from sam_edu.evaluation.intervals import Interval, SceneBootstrap, single_draws
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.sam import Sam, build_tiny, load, tiny_weights
 from sam_edu.scenes.boxes import tight_box
@@ -211,7 +212,7 @@ def _evaluate_job(job: tuple[Path, Kind, int]) -> list[Target]:
     return evaluate_scene(_models[weights], scene, number, stream)
 
 
-def interval(rows: list[Target], value: Callable[[Target], float], draws: int = 1000) -> tuple[float, float, float]:
+def interval(rows: list[Target], value: Callable[[Target], float], draws: int = 1000) -> Interval:
     """Mean and 95 % interval, by bootstrap over the scenes, as the masks of one scene are not independent.
 
     Args:
@@ -219,14 +220,9 @@ def interval(rows: list[Target], value: Callable[[Target], float], draws: int = 
         value: what to average.
         draws: of the bootstrap.
     """
-    scenes = np.array([row.scene for row in rows])
+    scenes = [row.scene for row in rows]
     values = np.array([value(row) for row in rows], dtype=np.float64)
-    _, number = np.unique(scenes, return_inverse=True)
-    sums, counts = np.bincount(number, values), np.bincount(number)
-    drawn = np.random.default_rng(0).integers(0, len(sums), (draws, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(values.mean()), float(low), float(high)
+    return SceneBootstrap(scenes, single_draws(len(set(scenes)), draws)).interval(values)
 
 
 def _corrections(where: str, name: str) -> dict[str, Callable[[Target], float]]:

@@ -1,25 +1,25 @@
 """All drawing functions: tensors and images in, a `Figure` with alt text out. They take arrays, never a model."""
 
-from sam_edu.figures.attention import attention_over_image, token_matrix, who_is_heard
+from sam_edu.figures.attention import attention_over_image, attention_to_tokens, token_matrix
 from sam_edu.figures.block import (
-    before_and_after,
     block_diagram,
     change_over_image,
     masks_by_way,
-    moves_in_the_plane,
+    tokens_before_and_after,
+    vectors_before_and_after,
 )
-from sam_edu.figures.budget import two_budgets
+from sam_edu.figures.budget import compared_shares
 from sam_edu.figures.calibration import calibration
 from sam_edu.figures.cases import Case, cases
 from sam_edu.figures.curves import training_curves
 from sam_edu.figures.decoder_map import STEPS, decoder_map
-from sam_edu.figures.effects import effects, head_grid, head_spread
+from sam_edu.figures.effects import effects, head_distributions, head_grid
 from sam_edu.figures.features import channels, embeddings
 from sam_edu.figures.hypernetwork import (
-    channel_roles,
-    film_strip,
+    channel_scatter,
     hypernetwork_diagram,
-    logit_cascade,
+    logit_waterfall,
+    map_sequence,
     mask_grid,
 )
 from sam_edu.figures.kit.figure import Figure
@@ -46,16 +46,16 @@ from sam_edu.figures.poster import poster
 from sam_edu.figures.postprocessing import (
     corrections,
     many_masks,
-    mean_bars,
+    means_with_intervals,
     postprocessing_diagram,
     resampled_line,
     sized_maps,
 )
 from sam_edu.figures.speed import folding_diagram, roofline, step_times
-from sam_edu.figures.stream import attention_grid, streams, two_way_transformer_diagram
+from sam_edu.figures.stream import attention_grid, similarity_by_depth, two_way_transformer_diagram
 from sam_edu.figures.tables import signed_matrix
 from sam_edu.figures.tokens import token_names, token_strip, vector_bars
-from sam_edu.figures.upscaling import jumps_by_place, patch_growing, upscaling_diagram
+from sam_edu.figures.upscaling import differences_by_position, patch_stages, upscaling_diagram
 
 __all__ = [
     "STEPS",
@@ -64,44 +64,44 @@ __all__ = [
     "attention_diagram",
     "attention_grid",
     "attention_over_image",
-    "before_and_after",
+    "attention_to_tokens",
     "block_diagram",
     "calibration",
     "cases",
     "change_over_image",
-    "channel_roles",
+    "channel_scatter",
     "channels",
+    "compared_shares",
     "corrections",
     "curves_along",
     "curves_over",
     "decoder_map",
+    "differences_by_position",
     "distributions",
     "effects",
     "embeddings",
-    "film_strip",
     "firing_units",
     "folding_diagram",
+    "head_distributions",
     "head_grid",
     "head_split",
-    "head_spread",
     "hypernetwork_diagram",
     "images",
-    "jumps_by_place",
     "line_panels",
-    "logit_cascade",
+    "logit_waterfall",
     "logits_and_mask",
     "many_masks",
+    "map_sequence",
     "mask_decoder_diagram",
     "mask_grid",
     "masks_by_prompt",
     "masks_by_way",
     "masks_row",
     "matrix_product",
-    "mean_bars",
+    "means_with_intervals",
     "mlp_diagram",
-    "moves_in_the_plane",
     "one_query",
-    "patch_growing",
+    "patch_stages",
     "pixel_centres",
     "position_maps",
     "poster",
@@ -111,18 +111,18 @@ __all__ = [
     "resampled_line",
     "roofline",
     "signed_matrix",
+    "similarity_by_depth",
     "sized_maps",
     "step_times",
-    "streams",
     "target_and_yours",
     "token_matrix",
     "token_names",
     "token_strip",
+    "tokens_before_and_after",
     "training_curves",
-    "two_budgets",
     "two_way_transformer_diagram",
     "upscaling_diagram",
     "vector_bars",
+    "vectors_before_and_after",
     "wave_and_circle",
-    "who_is_heard",
 ]

@@ -192,7 +192,7 @@ def attention_over_image(
     )
 
 
-def who_is_heard(
+def attention_to_tokens(
     weights: ArrayLike | Any,
     names: Sequence[str],
     *,

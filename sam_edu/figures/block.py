@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_maps, as_names
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_maps, as_mask_numbers, as_names
 from sam_edu.figures.kit.colours import (
     ENCODING,
     FAINT,
@@ -134,7 +134,7 @@ def _encoding_mark(axes: Axes, x: Number, y: Number) -> None:
     axes.scatter([x], [y], s=14, c=ENCODING, zorder=6)
 
 
-def moves_in_the_plane(
+def vectors_before_and_after(
     panels: Mapping[str, tuple[Any, Any, Any]],
     *,
     names: tuple[str, str] = ("token", "image token"),
@@ -183,7 +183,7 @@ def moves_in_the_plane(
     )
 
 
-def before_and_after(
+def tokens_before_and_after(
     before: ArrayLike | Any,
     after: ArrayLike | Any,
     names: Sequence[str],
@@ -306,6 +306,7 @@ def masks_by_way(
     *,
     reference: ArrayLike | Any,
     names: Sequence[str],
+    numbers: Sequence[int] | None = None,
     points: ArrayLike | Any | None = None,
     title: str = "",
 ) -> Figure:
@@ -318,6 +319,7 @@ def masks_by_way(
         ways: per way its masks (masks, height, width), of zeros and ones.
         reference: the masks to compare with, drawn as dashed lines.
         names: one per mask.
+        numbers: per mask the number of its mask token, which has its own colour; 1, 2, 3 by default.
         points: clicks (clicks, 2) as (x, y).
         title: the figure's title.
     """
@@ -325,6 +327,7 @@ def masks_by_way(
     size = image.shape[:2]
     expected = as_array("reference", reference, ("masks", *size)) > 0
     names = as_names("names", names, len(expected))
+    tokens = as_mask_numbers("numbers", numbers, len(expected), (1, 2, 3))
     if not ways:
         raise ValueError("ways: expected at least one, got none")
     pale = _pale(image)
@@ -339,7 +342,7 @@ def masks_by_way(
         for x, (way, masks) in enumerate(given.items()):
             for y, axes in enumerate(grid[:, x]):
                 draw_image(axes, pale, panel)
-                draw_mask(axes, masks[y], MASK_COLOURS[(y + 1) % 4])
+                draw_mask(axes, masks[y], MASK_COLOURS[tokens[y]])
                 if expected[y].any() and not np.array_equal(masks[y], expected[y]):
                     lines_drawn = axes.contour(expected[y], levels=[0.5], colors=[INK], linewidths=1.0)
                     lines_drawn.set_linestyle((0, (2, 1.5)))

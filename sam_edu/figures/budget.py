@@ -15,7 +15,7 @@ from sam_edu.figures.kit.theme import theme, titled
 _KINDS = {"tokens": TOKEN, "image": IMAGE, "outputs": OUT}
 
 
-def two_budgets(
+def compared_shares(
     left: ArrayLike | Any,
     right: ArrayLike | Any,
     names: Sequence[str],

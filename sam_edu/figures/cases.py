@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam_edu.figures.kit.arrays import as_image
+from sam_edu.figures.kit.arrays import as_image, as_mask_numbers
 from sam_edu.figures.kit.colours import INK, MASK_COLOURS
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_clicks, draw_image, draw_mask, draw_outline, draw_prompts
@@ -22,6 +22,7 @@ class Case:
         truth: (height, width), the ground truth.
         click: (2,) as (x, y).
         name: what stands above the panel.
+        number: of the mask, whose colour it gets.
     """
 
     image: np.ndarray
@@ -29,6 +30,7 @@ class Case:
     truth: np.ndarray
     click: np.ndarray
     name: str
+    number: int = 1
 
 
 def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Figure:
@@ -40,19 +42,20 @@ def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Figur
         title: what they have in common.
 
     Raises:
-        ValueError: no case, or fewer than one column.
+        ValueError: no case, fewer than one column, or a number that no mask has.
     """
     if not panels or columns < 1:
         raise ValueError(f"panels, columns: expected at least one of each, got {len(panels)} and {columns}")
+    numbers = as_mask_numbers("number", [case.number for case in panels], len(panels), [1])
     rows = -(-len(panels) // columns)
     side = (WIDTH - 10) / columns
     with theme():
         figure = blank(rows * (side + 14) + 30)
         heading(figure, title)
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes, case in zip(grid, panels, strict=False):
+        for axes, case, number in zip(grid, panels, numbers, strict=False):
             draw_image(axes, as_image(case.image), side)
-            draw_mask(axes, case.mask > 0, MASK_COLOURS[1], 0.3)
+            draw_mask(axes, case.mask > 0, MASK_COLOURS[number], 0.3)
             draw_outline(axes, case.truth > 0, INK, width=1.2, dashed=True)
             draw_prompts(axes, as_clicks(case.click[None], None), size=60)
             axes.set_title(case.name)

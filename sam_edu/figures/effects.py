@@ -165,7 +165,7 @@ def head_grid(
     )
 
 
-def head_spread(
+def head_distributions(
     values: Mapping[str, ArrayLike | Any],
     *,
     ylabel: str,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from sam_edu.choices import name_largest
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_mask_numbers, as_names
 from sam_edu.figures.kit.colours import ABOVE, BELOW, EDGE, FAINT, GROUPS, IMAGE, INK, MASK_COLOURS, OUT, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
@@ -67,7 +67,7 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
     )
 
 
-def logit_cascade(
+def logit_waterfall(
     contributions: Mapping[str, ArrayLike | Any],
     *,
     title: str = "",
@@ -111,7 +111,7 @@ def logit_cascade(
     return Figure(figure, f"{title or 'Sums as staircases'}: {'; '.join(details)}.")
 
 
-def film_strip(
+def map_sequence(
     frames: ArrayLike | Any,
     names: Sequence[str],
     *,
@@ -190,7 +190,7 @@ def _final_edge(axes: Axes, mask: Array) -> None:
         axes.contour(mask, levels=[0.5], colors=[EDGE], linewidths=1.3, linestyles=["dashed"])
 
 
-def channel_roles(
+def channel_scatter(
     across: ArrayLike | Any,
     upward: ArrayLike | Any,
     *,
@@ -278,9 +278,7 @@ def mask_grid(
     written = [["" for _ in columns] for _ in rows] if notes is None else [list(map(str, row)) for row in notes]
     if [len(row) for row in written] != [len(columns)] * len(rows):
         raise ValueError(f"notes: expected {len(rows)} rows of {len(columns)}")
-    colours = [1] * len(columns) if numbers is None else list(numbers)
-    if len(colours) != len(columns):
-        raise ValueError(f"numbers: expected {len(columns)}, one per column, got {len(colours)}")
+    tokens = as_mask_numbers("numbers", numbers, len(columns), [1])
     placed = {} if clicks is None else {word: as_clicks([at], None) for word, at in clicks.items()}
     with theme():
         panel = min((WIDTH - 60) / len(columns), float(size))
@@ -290,7 +288,7 @@ def mask_grid(
         grid = figure.subplots(len(rows), len(columns), squeeze=False)
         for (y, x), axes in np.ndenumerate(grid):
             draw_image(axes, image, panel)
-            draw_mask(axes, masks[y, x], MASK_COLOURS[colours[x] % 4])
+            draw_mask(axes, masks[y, x], MASK_COLOURS[tokens[x]])
             for word, click in placed.items():
                 draw_prompts(axes, click, size=70)
                 axes.annotate(

@@ -7,13 +7,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_mask_numbers, as_names
 from sam_edu.figures.kit.colours import INK, MASK_COLOURS, SOFT
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_box, as_clicks, draw_image, draw_mask, draw_outline, draw_prompts
 from sam_edu.figures.kit.scales import draw_signed
 from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme, titled
 from sam_edu.figures.kit.words import listed, prompts_in_words, share
+
+RETURNED = (1, 2, 3)
+"""The numbers of the masks that `Predictor.predict` returns, where three are asked for."""
 
 
 def prompts_and_masks(
@@ -25,6 +28,7 @@ def prompts_and_masks(
     box: ArrayLike | Any | None = None,
     names: Sequence[str] | None = None,
     truth: ArrayLike | Any | None = None,
+    numbers: Sequence[int] | None = None,
     title: str = "",
 ) -> Figure:
     """One image with its pixel axes, with prompts and any number of masks on it, and a legend of the masks.
@@ -37,12 +41,14 @@ def prompts_and_masks(
         box: (x0, y0, x1, y1).
         names: one per mask.
         truth: ground-truth masks (masks, height, width), as dashed outlines.
+        numbers: per mask the number of its mask token, which has its own colour; 1, 2, 3 by default.
         title: the figure's title.
     """
     image, clicks, frame = as_image(image), as_clicks(points, labels), as_box(box)
     targets = [] if truth is None else list(_on_image("truth", truth, image))
     layers = np.zeros((0, *image.shape[:2])) if masks is None else _on_image("masks", masks, image)
-    names = as_names("names", names if names is not None else _numbered(len(layers)), len(layers))
+    tokens = as_mask_numbers("numbers", numbers, len(layers), RETURNED)
+    names = as_names("names", names if names is not None else _numbered(tokens), len(layers))
     height, width = image.shape[:2]
     high = min(300.0, 0.5 * WIDTH * height / width)
     with theme():
@@ -50,9 +56,9 @@ def prompts_and_masks(
         heading(figure, title)
         axes = figure.subplots()
         draw_image(axes, image, high * width / height)
-        for i, layer in enumerate(layers):
-            draw_mask(axes, layer > 0, MASK_COLOURS[(i + 1) % 4])
-            axes.plot([], [], color=MASK_COLOURS[(i + 1) % 4], linewidth=3, label=names[i])
+        for layer, token, name in zip(layers, tokens, names, strict=True):
+            draw_mask(axes, layer > 0, MASK_COLOURS[token])
+            axes.plot([], [], color=MASK_COLOURS[token], linewidth=3, label=name)
         for one in targets:
             draw_outline(axes, one > 0, INK, width=1.3, dashed=True)
         draw_prompts(axes, clicks, frame, size=190)
@@ -98,10 +104,8 @@ def masks_row(
     image, clicks, frame = as_image(image), as_clicks(points, labels), as_box(box)
     layers = _on_image("masks", masks, image)
     count = len(layers)
-    names = as_names("names", names if names is not None else _numbered(count), count)
-    tokens = [1 + i for i in range(count)] if numbers is None else list(numbers)
-    if len(tokens) != count:
-        raise ValueError(f"numbers: expected {count}, one each, got {len(tokens)}")
+    tokens = as_mask_numbers("numbers", numbers, count, RETURNED)
+    names = as_names("names", names if names is not None else _numbered(tokens), count)
     targets = None if truth is None else as_array("truth", truth, layers.shape)
     scores = {
         word: as_array(word, values, (count,))
@@ -120,7 +124,7 @@ def masks_row(
         heading(figure, title)
         for i, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
             draw_image(axes, image, panel)
-            draw_mask(axes, layers[i] > 0, MASK_COLOURS[tokens[i] % 4])
+            draw_mask(axes, layers[i] > 0, MASK_COLOURS[tokens[i]])
             if targets is not None:
                 draw_outline(axes, targets[i] > 0, INK, width=1.3, dashed=True)
             draw_prompts(axes, clicks, frame)
@@ -141,6 +145,7 @@ def logits_and_mask(
     names: Sequence[str] | None = None,
     points: ArrayLike | Any | None = None,
     labels: ArrayLike | Any | None = None,
+    numbers: Sequence[int] | None = None,
     limit: Number = 6,
     title: str = "",
 ) -> Figure:
@@ -152,6 +157,7 @@ def logits_and_mask(
         names: one per mask.
         points: clicks (clicks, 2) as (x, y).
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
+        numbers: per mask the number of its mask token, which has its own colour; 0, 1, 2, 3 by default.
         limit: the colours end here; at 6 the sigmoid is within 0.0025 of 0 or 1.
         title: the figure's title.
     """
@@ -160,7 +166,8 @@ def logits_and_mask(
     image, clicks = as_image(image), as_clicks(points, labels)
     logits = _on_image("logits", logits, image)
     count = len(logits)
-    names = as_names("names", names if names is not None else _numbered(count), count)
+    tokens = as_mask_numbers("numbers", numbers, count, range(4))
+    names = as_names("names", names if names is not None else _numbered(tokens), count)
     with theme():
         panel = min((WIDTH - 110) / count, 180.0)
         figure = titled(title, 2 * panel + 24, panel * count + 110)
@@ -170,7 +177,7 @@ def logits_and_mask(
             draw_outline(above, logits[i] > 0, INK, width=0.9)
             above.set_title(names[i])
             draw_image(below, image, panel)
-            draw_mask(below, logits[i] > 0, MASK_COLOURS[i % 4])
+            draw_mask(below, logits[i] > 0, MASK_COLOURS[tokens[i]])
             for axes in (above, below):
                 draw_prompts(axes, clicks, size=90)
                 bare(axes)
@@ -241,11 +248,11 @@ def masks_by_prompt(
         "clicks": list(clicks or [None] * count),
         "labels": list(labels or [None] * count),
         "boxes": list(boxes or [None] * count),
-        "numbers": list(numbers or [1] * count),
     }
     for word, one in given.items():
         if len(one) != count:
             raise ValueError(f"{word}: expected {count}, one per panel, got {len(one)}")
+    tokens = as_mask_numbers("numbers", numbers, count, [1])
     details = []
     with theme():
         panel = min((WIDTH - 6 * count - 2) / count, image.shape[1] + 2.0)
@@ -256,7 +263,7 @@ def masks_by_prompt(
         for i, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
             placed, box = as_clicks(given["clicks"][i], given["labels"][i]), as_box(given["boxes"][i])
             draw_image(axes, image, panel)
-            draw_mask(axes, layers[i] > 0, MASK_COLOURS[given["numbers"][i] % 4])
+            draw_mask(axes, layers[i] > 0, MASK_COLOURS[tokens[i]])
             frame = None if box is None else (*np.minimum(box[:2], box[2:]), *np.maximum(box[:2], box[2:]))
             draw_prompts(axes, [one for one in placed if one[2] in (0, 1)], frame)
             for x, y, label in placed:
@@ -290,5 +297,5 @@ def _on_image(name: str, masks: ArrayLike | Any, image: Array) -> Array:
     return as_array(name, masks, ("masks", *image.shape[:2]))
 
 
-def _numbered(count: int) -> list[str]:
-    return [f"mask {i}" for i in range(count)]
+def _numbered(numbers: Sequence[int]) -> list[str]:
+    return [f"mask {i}" for i in numbers]

@@ -9,7 +9,7 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_mask_numbers, as_names
 from sam_edu.figures.kit.colours import EDGE, FAINT, IMAGE, INK, MASK_COLOURS, NEGATIVE, OUT, POSITIVE, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
@@ -123,6 +123,7 @@ def sized_maps(
     *,
     image: ArrayLike | Any | None = None,
     frame: Size | None = None,
+    number: int = 1,
     limit: Number = 6,
     title: str = "",
 ) -> Figure:
@@ -133,6 +134,7 @@ def sized_maps(
         image: (height, width, 3): the image, drawn last, with the mask of the last map.
         frame: height and width of the image within the padding, drawn into the maps that
             are not of this size, but not into the last.
+        number: of the mask, whose colour it gets.
         limit: the colours end here.
         title: the figure's title.
     """
@@ -141,6 +143,7 @@ def sized_maps(
     given = {name: as_array(name, one, ("height", "width")).astype(float) for name, one in maps.items()}
     shown = None if image is None else as_image(image)
     last = list(given.values())[-1]
+    [token] = as_mask_numbers("number", [number], 1, [1])
     if shown is not None and shown.shape[:2] != last.shape:
         raise ValueError(f"image: expected the size of the last map, {last.shape}, got {shown.shape[:2]}")
     sizes = [one.shape for one in given.values()] + ([last.shape] if shown is not None else [])
@@ -158,7 +161,7 @@ def sized_maps(
             axes.set_title(f"{name}\n{one.shape[0]} × {one.shape[1]}")
         if shown is not None:
             draw_image(panels[-1], shown, scale * shown.shape[1])
-            draw_mask(panels[-1], last > 0, MASK_COLOURS[1])
+            draw_mask(panels[-1], last > 0, MASK_COLOURS[token])
             panels[-1].set_title("mask: > 0\n" + f"{last.shape[0]} × {last.shape[1]}")
         for axes in panels:
             _same_scale(axes, high)
@@ -184,6 +187,7 @@ def corrections(
     *,
     clicks: Mapping[str, ArrayLike | Any],
     labels: Mapping[str, Sequence[int]],
+    numbers: Mapping[str, Sequence[int]] | None = None,
     first: int = 1,
     columns: int = 6,
     zoom: bool = False,
@@ -197,13 +201,15 @@ def corrections(
         truth: (height, width), the ground truth.
         clicks: per name (rounds, 2) as (x, y), in the order of clicking.
         labels: per name (rounds,): 1 positive, 0 negative.
+        numbers: per name and round the number of the mask, whose colour it gets; 0 by default, the mask of a prompt
+            set that is not ambiguous.
         first: the number of clicks to begin with; the clicks before are drawn.
         columns: how many rounds to show at most.
         zoom: show the part of the image around the ground truth, the masks and the clicks.
         title: the figure's title.
     """
-    if not ways or set(ways) != set(clicks) or set(ways) != set(labels):
-        raise ValueError("ways, clicks, labels: expected the same names in each, at least one")
+    if not ways or any(set(ways) != set(one) for one in (clicks, labels, ways if numbers is None else numbers)):
+        raise ValueError("ways, clicks, labels, numbers: expected the same names in each, at least one")
     image = as_image(image)
     target = as_array("truth", truth, image.shape[:2]) > 0
     given = {name: as_array(name, one, ("rounds", *image.shape[:2])) > 0 for name, one in ways.items()}
@@ -211,6 +217,10 @@ def corrections(
     for name, masks in given.items():
         if len(placed[name]) != len(masks):
             raise ValueError(f"clicks {name}: expected {len(masks)}, one per round, got {len(placed[name])}")
+    tokens = {
+        name: as_mask_numbers(f"numbers {name}", None if numbers is None else numbers[name], len(masks), [0])
+        for name, masks in given.items()
+    }
     across = min(columns, max(len(masks) for masks in given.values()) - first + 1)
     if first < 1 or across < 1:
         raise ValueError(f"first: expected a number from 1 to that of the rounds, got {first}")
@@ -228,7 +238,7 @@ def corrections(
                 if i >= len(masks):
                     axes.set_axis_off()
                     continue
-                _round(axes, image, panel, masks[i], target, placed[name][: i + 1])
+                _round(axes, image, panel, masks[i], MASK_COLOURS[tokens[name][i]], target, placed[name][: i + 1])
                 axes.set_xlim(window[0], window[2])
                 axes.set_ylim(window[3], window[1])
                 number = f"{i + 1} click{'s' if i else ''}: " if y == 0 else ""
@@ -243,13 +253,16 @@ def corrections(
     )
 
 
-def _round(axes: Axes, image: Array, panel: Number, mask: Array, target: Array, clicks: list[Click]) -> None:
+def _round(
+    axes: Axes, image: Array, panel: Number, mask: Array, colour: str, target: Array, clicks: list[Click]
+) -> None:
     draw_image(axes, image, panel)
-    draw_mask(axes, mask, MASK_COLOURS[0], fill=0.35)
+    draw_mask(axes, mask, colour, fill=0.35)
     draw_outline(axes, target, INK, width=1.2, dashed=True)
     for x, y, label in clicks[:-1]:
-        colour = POSITIVE if label == 1 else NEGATIVE
-        axes.scatter([x], [y], s=26, c=colour, edgecolors="white", linewidths=0.9, zorder=4)
+        axes.scatter(
+            [x], [y], s=26, c=POSITIVE if label == 1 else NEGATIVE, edgecolors="white", linewidths=0.9, zorder=4
+        )
     draw_prompts(axes, clicks[-1:], size=80)
     bare(axes)
 
@@ -326,7 +339,7 @@ def _colour(number: int) -> str:
     return f"#{round(255 * red):02X}{round(255 * green):02X}{round(255 * blue):02X}"
 
 
-def mean_bars(
+def means_with_intervals(
     series: Mapping[str, Mapping[str, Sequence[Number]]],
     *,
     label: str = "mean IoU",

@@ -126,7 +126,7 @@ def _encodings(
 # --- The streams through the depth ---
 
 
-def streams(
+def similarity_by_depth(
     queries: ArrayLike | Any,
     keys: ArrayLike | Any,
     names: Sequence[str],

@@ -72,7 +72,7 @@ def _squares(axes: Axes, x: Number, y: Number, size: Number, times: int) -> None
         )
 
 
-def patch_growing(
+def patch_stages(
     stages: Mapping[str, ArrayLike | Any],
     *,
     tokens: int,
@@ -119,7 +119,7 @@ def patch_growing(
     )
 
 
-def jumps_by_place(
+def differences_by_position(
     ways: Mapping[str, ArrayLike | Any],
     positions: Sequence[str],
     *,

@@ -24,7 +24,7 @@ from sam_edu.scenes.shapes import (
     random_placement,
     simplified,
 )
-from sam_edu.scenes.slender import SLENDER, SLENDER_SHARES, glare, lattice, night
+from sam_edu.scenes.slender_shapes import SLENDER, SLENDER_SHARES, glare, lattice, night
 from sam_edu.scenes.textures import TRAINING_TEXTURES, UNSEEN_TEXTURES, Paint, random_colour, random_paint
 
 __all__ = [

@@ -1,7 +1,8 @@
 """The table of trace points: one row per traced tensor of the prompt encoder and the mask decoder.
 
 Tracing reads a tensor's step and notebook here, `sam_edu.official.compare` where it appears in Meta's forward, the
-glossary its names. To add a trace point, give the module a `TracePoint` and this table one row.
+glossary its names, the poster its name, step and axes. To add a trace point, give the module a `TracePoint` and this
+table one row.
 """
 
 import re

@@ -85,7 +85,7 @@ def test_file_is_measured_stored_and_read(weights: Path, few_ablations: list[str
         live = ablation.recompute(model, name, stats.prompts)
         stored = stats.baseline() if name is None else stats.scores(name)
         np.testing.assert_allclose(live, stored, atol=ablation.TOLERANCE)
-    again = ablation.prompts_again(model, stats.prompts)
+    again = ablation.recompute_prompts(model, stats.prompts)
     for name in ("predicted", "iou", "iou_any", "stability"):
         np.testing.assert_allclose(getattr(again, name), getattr(stats.prompts, name), atol=ablation.TOLERANCE)
 

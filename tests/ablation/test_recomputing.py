@@ -12,9 +12,9 @@ from sam_edu.ablation import (
     TOLERANCE,
     Prompt,
     measuring,
-    prompts_again,
     prompts_of,
     recompute,
+    recompute_prompts,
 )
 from sam_edu.sam import load
 
@@ -84,7 +84,7 @@ def test_every_ablation_measured_again_gives_its_stored_score(
 
 def test_a_sample_of_the_stored_arrays_is_measured_again() -> None:
     prompts, sample = ablation.load().prompts, np.array([0, 123, 246])
-    again = prompts_again(load(), sample)
+    again = recompute_prompts(load(), sample)
     for name in ("predicted", "iou", "iou_any", "stability"):
         np.testing.assert_allclose(getattr(again, name), getattr(prompts, name)[sample], atol=TOLERANCE)
 
@@ -94,4 +94,4 @@ def test_recomputing_a_click_that_is_not_held_out_is_refused() -> None:
     with pytest.raises(ValueError, match="none of the held-out clicks"):
         recompute(load(), NAME, [wrong])
     with pytest.raises(ValueError, match="none of the held-out clicks"):
-        prompts_again(load(), [wrong])
+        recompute_prompts(load(), [wrong])

@@ -28,9 +28,9 @@ def test_outlines_stand_on_every_panel_and_empty_ones_on_none() -> None:
     plain = figures.attention_over_image(WEIGHTS.unflatten(1, (8, 32))[:2], IMAGE)
     assert edges(grid)[:3] == [2, 2, 2]
     assert edges(plain)[:3] == [0, 0, 0]
-    heard = figures.who_is_heard(SHARES, NAMES, outlines=MASKS)
+    heard = figures.attention_to_tokens(SHARES, NAMES, outlines=MASKS)
     assert edges(heard)[:8] == [2] * 8
-    assert edges(figures.who_is_heard(SHARES, NAMES))[:8] == [0] * 8
+    assert edges(figures.attention_to_tokens(SHARES, NAMES))[:8] == [0] * 8
     row = figures.masks_row(IMAGE, MASKS, truth=MASKS[::-1])
     assert edges(row) == [1, 2, 1]
     assert row.alt.endswith("Dashed: the ground truth.")
@@ -50,8 +50,8 @@ def test_a_limit_ends_the_colours_and_by_default_the_largest_share_does() -> Non
     def ends(figure: Figure) -> set[tuple[float, float]]:
         return {axes.images[0].get_clim() for axes in figure.figure.axes[:7]}
 
-    assert ends(figures.who_is_heard(SHARES, NAMES, limit=0.5)) == {(0.0, 0.5)}
-    assert ends(figures.who_is_heard(SHARES, NAMES)) == {(0.0, scale_end(float(SHARES.max())))}
+    assert ends(figures.attention_to_tokens(SHARES, NAMES, limit=0.5)) == {(0.0, 0.5)}
+    assert ends(figures.attention_to_tokens(SHARES, NAMES)) == {(0.0, scale_end(float(SHARES.max())))}
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
@@ -59,7 +59,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.token_matrix(SELF, NAMES, titles=["one"]), "titles: expected 8"),
     (lambda: figures.attention_over_image(WEIGHTS[:, :255], SQUARE), "weights: 255 image tokens are no square grid"),
     (lambda: figures.attention_over_image(WEIGHTS, SQUARE, outlines=MASKS), "outlines: expected shape"),
-    (lambda: figures.who_is_heard(SHARES, NAMES[:2]), "names: expected 7"),
+    (lambda: figures.attention_to_tokens(SHARES, NAMES[:2]), "names: expected 7"),
 ]
 
 

@@ -27,11 +27,13 @@ POINTS = RNG.normal(size=(3, 2))
 DRAWINGS: dict[str, Callable[[], Figure]] = {
     "block_diagram": lambda: figures.block_diagram(),
     "block_diagram later": lambda: figures.block_diagram(8, 16, dim=32, mlp_dim=64, first=False),
-    "moves_in_the_plane": lambda: figures.moves_in_the_plane(
+    "vectors_before_and_after": lambda: figures.vectors_before_and_after(
         {"there": (POINTS, POINTS + 1, POINTS[:2]), "back": (POINTS[:2], POINTS[:2], POINTS)}, title="Moves"
     ),
-    "before_and_after": lambda: figures.before_and_after(BEFORE, AFTER, NAMES, moved=MOVED, title="Step (1)"),
-    "before_and_after ordered": lambda: figures.before_and_after(
+    "tokens_before_and_after": lambda: figures.tokens_before_and_after(
+        BEFORE, AFTER, NAMES, moved=MOVED, title="Step (1)"
+    ),
+    "tokens_before_and_after ordered": lambda: figures.tokens_before_and_after(
         BEFORE, AFTER, NAMES, moved=2 * MOVED, order=list(range(23, -1, -1))
     ),
     "change_over_image": lambda: figures.change_over_image(
@@ -66,14 +68,14 @@ def test_diagram_tells_block_0_from_the_next() -> None:
 
 
 def test_moves_say_how_far() -> None:
-    figure = figures.moves_in_the_plane(
+    figure = figures.vectors_before_and_after(
         {"there": ([[0, 0]], [[3, 4]], [[1, 1]]), "back": ([[1, 1]], [[1, 1]], [[3, 4]])}
     )
     assert "there: token 0 moves by 5.00; back: image token 0 moves by 0.00" in figure.alt
 
 
 def test_before_and_after_share_a_scale_and_an_order() -> None:
-    axes = figures.before_and_after(BEFORE, 3 * AFTER, NAMES, moved=MOVED, order=range(23, -1, -1)).figure.axes
+    axes = figures.tokens_before_and_after(BEFORE, 3 * AFTER, NAMES, moved=MOVED, order=range(23, -1, -1)).figure.axes
     first, second = (axes[i].images[0] for i in (0, 1))
     np.testing.assert_allclose(first.get_array(), BEFORE.numpy()[:, ::-1])
     assert first.get_clim() == second.get_clim()
@@ -110,12 +112,18 @@ def test_masks_stand_on_a_pale_image() -> None:
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.moves_in_the_plane({}), "panels: expected at least one"),
-    (lambda: figures.moves_in_the_plane({"a": (POINTS, POINTS[:2], POINTS)}), r"after: expected shape \(3, 2\)"),
-    (lambda: figures.before_and_after(BEFORE, AFTER[:6], NAMES, moved=MOVED), r"after: expected shape \(7, 24\)"),
-    (lambda: figures.before_and_after(BEFORE, AFTER, NAMES[:6], moved=MOVED), "names: expected 7"),
-    (lambda: figures.before_and_after(BEFORE, AFTER, NAMES, moved=MOVED[:6]), r"moved: expected shape \(7,\)"),
-    (lambda: figures.before_and_after(BEFORE, AFTER, NAMES, moved=MOVED, order=[0]), "order: expected each number"),
+    (lambda: figures.vectors_before_and_after({}), "panels: expected at least one"),
+    (lambda: figures.vectors_before_and_after({"a": (POINTS, POINTS[:2], POINTS)}), r"after: expected shape \(3, 2\)"),
+    (
+        lambda: figures.tokens_before_and_after(BEFORE, AFTER[:6], NAMES, moved=MOVED),
+        r"after: expected shape \(7, 24\)",
+    ),
+    (lambda: figures.tokens_before_and_after(BEFORE, AFTER, NAMES[:6], moved=MOVED), "names: expected 7"),
+    (lambda: figures.tokens_before_and_after(BEFORE, AFTER, NAMES, moved=MOVED[:6]), r"moved: expected shape \(7,\)"),
+    (
+        lambda: figures.tokens_before_and_after(BEFORE, AFTER, NAMES, moved=MOVED, order=[0]),
+        "order: expected each number",
+    ),
     (lambda: figures.change_over_image(CHANGE[:, :63], IMAGE, ["a", "b"]), "maps: 63 image tokens are no square grid"),
     (lambda: figures.change_over_image(CHANGE, IMAGE, ["a"]), "titles: expected 2"),
     (lambda: figures.masks_by_way(IMAGE, {}, reference=MASKS, names=NAMES[2:5]), "ways: expected at least one"),

@@ -71,7 +71,9 @@ def test_grid_frames_what_is_clear() -> None:
 
 def test_spread_draws_medians_and_the_reference() -> None:
     values = RNG.uniform(size=(50, 8))
-    figure = figures.head_spread({"a": values}, ylabel="share", reference={"a": values[:, 0]}, reference_name="even")
+    figure = figures.head_distributions(
+        {"a": values}, ylabel="share", reference={"a": values[:, 0]}, reference_name="even"
+    )
     [line] = [line for line in figure.figure.axes[0].lines if line.get_marker() == "o"]
     np.testing.assert_allclose(line.get_ydata(), np.median(values, axis=0))
     assert f"even {np.median(values[:, 0]):.2f}" in figure.alt
@@ -79,7 +81,9 @@ def test_spread_draws_medians_and_the_reference() -> None:
 
 
 def test_spread_has_a_panel_for_each() -> None:
-    figure = figures.head_spread({str(i): RNG.uniform(size=(9, 8)) for i in range(7)}, ylabel="entropy", limits=(0, 1))
+    figure = figures.head_distributions(
+        {str(i): RNG.uniform(size=(9, 8)) for i in range(7)}, ylabel="entropy", limits=(0, 1)
+    )
     assert [axes.get_title() for axes in figure.figure.axes[:7]] == [str(i) for i in range(7)]
     assert figure.figure.axes[0].get_ylim() == (0, 1)
     assert [axes.axison for axes in figure.figure.axes] == [True] * 7 + [False]
@@ -87,7 +91,7 @@ def test_spread_has_a_panel_for_each() -> None:
 
 @pytest.mark.parametrize(("panels", "rows", "columns"), [(1, 1, 1), (4, 1, 4), (5, 2, 3), (8, 2, 4)])
 def test_spread_has_at_most_four_panels_in_a_row_of_few(panels: int, rows: int, columns: int) -> None:
-    figure = figures.head_spread({str(i): np.ones((3, 2)) for i in range(panels)}, ylabel="entropy")
+    figure = figures.head_distributions({str(i): np.ones((3, 2)) for i in range(panels)}, ylabel="entropy")
     grid = figure.figure.axes[0].get_gridspec()
     assert (grid.nrows, grid.ncols) == (rows, columns)
     assert figure.figure.axes[0].get_ylim()[0] == 0
@@ -95,11 +99,11 @@ def test_spread_has_at_most_four_panels_in_a_row_of_few(panels: int, rows: int, 
 
 def test_spread_names_the_extreme_heads_and_its_reference() -> None:
     values = np.array([[1.0, 3.0, 2.0]] * 4)
-    plain = figures.head_spread({"a": values}, ylabel="entropy")
+    plain = figures.head_distributions({"a": values}, ylabel="entropy")
     assert plain.alt.endswith("Medians: a from 1.00 (head 0) to 3.00 (head 1).")
     assert plain.alt.startswith("entropy: entropy of each head over 4 prompts")
     assert not plain.figure.legends
-    held = figures.head_spread({"a": values}, ylabel="entropy", reference={"a": np.arange(4.0)}, title="Heads")
+    held = figures.head_distributions({"a": values}, ylabel="entropy", reference={"a": np.arange(4.0)}, title="Heads")
     assert held.alt.endswith("to 3.00 (head 1), dashed 1.50.")
     assert held.alt.startswith("Heads: ")
 
@@ -114,12 +118,12 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.effects({str(i): {"a": ONE} for i in range(5)}), "values: expected at most 4 series"),
     (lambda: figures.head_grid(GRID, ["a"]), "rows: expected 3, one each, got 1"),
     (lambda: figures.head_grid(GRID[..., 0], ["a"] * 3), r"values: expected shape \(rows, heads, 3\)"),
-    (lambda: figures.head_spread({}, ylabel="y"), "values: expected at least one panel"),
+    (lambda: figures.head_distributions({}, ylabel="y"), "values: expected at least one panel"),
     (
-        lambda: figures.head_spread({"a": np.ones((2, 3))}, ylabel="y", reference={"b": np.ones(2)}),
+        lambda: figures.head_distributions({"a": np.ones((2, 3))}, ylabel="y", reference={"b": np.ones(2)}),
         "reference: expected",
     ),
-    (lambda: figures.head_spread({"a": np.ones(3)}, ylabel="y"), r"a: expected shape \(prompts, heads\)"),
+    (lambda: figures.head_distributions({"a": np.ones(3)}, ylabel="y"), r"a: expected shape \(prompts, heads\)"),
 ]
 
 

@@ -37,14 +37,14 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     ),
     "attention_over_image ticks": lambda: figures.attention_over_image(WEIGHTS, SQUARE, points=CLICK, ticks=True),
     "token_matrix diverging": lambda: figures.token_matrix(SELF[:1], NAMES, titles=[""], digits=2, middle=1 / 7),
-    "who_is_heard limited": lambda: figures.who_is_heard(SHARES, NAMES, points=CLICK, limit=1),
+    "attention_to_tokens limited": lambda: figures.attention_to_tokens(SHARES, NAMES, points=CLICK, limit=1),
     "cases": lambda: figures.cases(
         [figures.Case(IMAGE, MASKS[0], MASKS[1], np.array([3.0, 4.0]), f"case {i}") for i in range(3)], columns=3
     ),
     "training_curves": lambda: figures.training_curves(
         {"mask": (range(60), [1 / (1 + step) for step in range(60)])}, {"box": ([50], [0.75])}
     ),
-    "who_is_heard": lambda: figures.who_is_heard(SHARES, NAMES, outlines=MASKS, points=CLICK),
+    "attention_to_tokens": lambda: figures.attention_to_tokens(SHARES, NAMES, outlines=MASKS, points=CLICK),
     "prompts_and_masks truth": lambda: figures.prompts_and_masks(IMAGE, truth=MASKS, points=CLICK),
     "attention_diagram": lambda: figures.attention_diagram(),
     "one_query": lambda: figures.one_query([1, 0.5], STATES[:4, :2], STATES[:4, 2:4], SELF[0, 0, :4], title="One"),
@@ -55,7 +55,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "target_and_yours": lambda: figures.target_and_yours(STATES[:4, :9], STATES[:4, 1:10]),
     "effects": lambda: figures.effects({"one": (-0.2, -0.3, -0.1), "two": (0.1, -0.1, 0.2)}, title="Effects"),
     "head_grid": lambda: figures.head_grid(np.stack([SELF[0]] * 3, -1), NAMES),
-    "head_spread": lambda: figures.head_spread({"a": SELF[0], "b": SELF[1]}, ylabel="entropy"),
+    "head_distributions": lambda: figures.head_distributions({"a": SELF[0], "b": SELF[1]}, ylabel="entropy"),
     "channels": lambda: figures.channels(MAPS),
     "channels one by one": lambda: figures.channels(MAPS[:3], per_channel=True, image=SQUARE, cell=4),
     "channels chosen": lambda: figures.channels(MAPS, order=[3, 1], names=["three", "one"]),

@@ -20,14 +20,14 @@ GRID = np.stack([np.stack([MASK, ~MASK, MASK & False]), np.stack([MASK, MASK, ~M
 DRAWINGS: dict[str, Callable[[], Figure]] = {
     "hypernetwork_diagram": lambda: figures.hypernetwork_diagram(),
     "hypernetwork_diagram other": lambda: figures.hypernetwork_diagram(6, 32, 48, dim=128),
-    "logit_cascade": lambda: figures.logit_cascade({"a": [1.0, -2.0, 0.5], "b": torch.zeros(3)}, title="Sums"),
-    "film_strip": lambda: figures.film_strip(MAPS, list("abcde"), image=IMAGE, final=MASK, columns=4, title="Film"),
-    "film_strip bare": lambda: figures.film_strip(MAPS[:1] * 0, ["a"]),
-    "film_strip without line": lambda: figures.film_strip(MAPS, list("abcde"), line=False),
-    "channel_roles": lambda: figures.channel_roles(
+    "logit_waterfall": lambda: figures.logit_waterfall({"a": [1.0, -2.0, 0.5], "b": torch.zeros(3)}, title="Sums"),
+    "map_sequence": lambda: figures.map_sequence(MAPS, list("abcde"), image=IMAGE, final=MASK, columns=4, title="Film"),
+    "map_sequence bare": lambda: figures.map_sequence(MAPS[:1] * 0, ["a"]),
+    "map_sequence without line": lambda: figures.map_sequence(MAPS, list("abcde"), line=False),
+    "channel_scatter": lambda: figures.channel_scatter(
         np.arange(8.0), np.arange(8.0)[::-1], groups={"one": [0, 1], "other": [5]}, xlabel="x", ylabel="y"
     ),
-    "channel_roles bare": lambda: figures.channel_roles(np.zeros(3), np.zeros(3), xlabel="x", ylabel="y"),
+    "channel_scatter bare": lambda: figures.channel_scatter(np.zeros(3), np.zeros(3), xlabel="x", ylabel="y"),
     "mask_grid": lambda: figures.mask_grid(
         IMAGE, GRID, ["r0", "r1"], ["c0", "c1", "c2"], notes=[["n"] * 3] * 2, clicks={"A": [3, 4]}, numbers=[1, 2, 3]
     ),
@@ -50,7 +50,7 @@ def test_diagram_names_every_shape_and_mlp() -> None:
 
 
 def test_cascade_ends_at_the_sum_with_the_largest_term_first() -> None:
-    figure = figures.logit_cascade({"pixel": [1.0, -3.0, 0.5]})
+    figure = figures.logit_waterfall({"pixel": [1.0, -3.0, 0.5]})
     (axes,) = figure.figure.axes
     bars = axes.patches
     assert [round(bar.get_y(), 6) for bar in bars] == [0.0, -3.0, -2.0]  # type: ignore[attr-defined]
@@ -66,27 +66,27 @@ def test_film_shares_one_scale_and_draws_the_zero_line() -> None:
     frames = np.zeros((2, 32, 40))
     frames[0, :, :20], frames[0, :, 20:] = 1.0, -1.0
     frames[1] = 4.0
-    figure = figures.film_strip(frames, ["half", "full"], image=IMAGE, final=MASK)
+    figure = figures.map_sequence(frames, ["half", "full"], image=IMAGE, final=MASK)
     shown = [axes for axes in figure.figure.axes if axes.images][1:]
     assert shown[0].images[0].norm.vmax == shown[1].images[0].norm.vmax == 4.0
     lines = [sum(len(one.get_paths()[0].vertices) > 0 for one in axes.collections) for axes in shown]
     assert lines == [2, 1]  # the zero line and the final edge; the final edge alone
     assert "half above zero on 50 % of the image; full above zero on 100 %" in figure.alt
     assert "dashed the edge of the final mask" in figure.alt
-    without = figures.film_strip(frames, ["half", "full"], line=False)
+    without = figures.map_sequence(frames, ["half", "full"], line=False)
     assert not any(axes.collections for axes in without.figure.axes if axes.images)
 
 
 def test_zero_line_follows_block_means() -> None:
     flicker = np.ones((1, 32, 40))
     flicker[0, ::2, ::2] = -2.0  # every block's mean is above zero
-    figure = figures.film_strip(flicker, ["flicker"])
+    figure = figures.map_sequence(flicker, ["flicker"])
     assert not figure.figure.axes[0].collections
-    assert figures.film_strip(flicker, ["flicker"], block=1).figure.axes[0].collections
+    assert figures.map_sequence(flicker, ["flicker"], block=1).figure.axes[0].collections
 
 
 def test_roles_number_what_is_chosen_or_far() -> None:
-    figure = figures.channel_roles(
+    figure = figures.channel_scatter(
         [1.0, 0.01, 0.02, 0.0], [0.0, 0.01, -0.01, 1.0], groups={"near": [2]}, xlabel="inside", ylabel="edge"
     )
     assert texts(figure) == ["0", "2", "3"]
@@ -106,14 +106,14 @@ def test_grid_says_what_each_panel_shows() -> None:
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.logit_cascade({}), "contributions: expected at least one"),
-    (lambda: figures.logit_cascade({"a": [[1.0]]}), r"a: expected shape \(channels,\)"),
-    (lambda: figures.film_strip(MAPS, ["a"]), "names: expected 5"),
-    (lambda: figures.film_strip(MAPS, list("abcde"), final=MASK[:3]), r"final: expected shape \(32, 40\)"),
-    (lambda: figures.film_strip(MAPS[0], ["a"]), r"frames: expected shape \(frames, height, width\)"),
-    (lambda: figures.channel_roles([1.0], [1.0, 2.0], xlabel="x", ylabel="y"), r"upward: expected shape \(1,\)"),
+    (lambda: figures.logit_waterfall({}), "contributions: expected at least one"),
+    (lambda: figures.logit_waterfall({"a": [[1.0]]}), r"a: expected shape \(channels,\)"),
+    (lambda: figures.map_sequence(MAPS, ["a"]), "names: expected 5"),
+    (lambda: figures.map_sequence(MAPS, list("abcde"), final=MASK[:3]), r"final: expected shape \(32, 40\)"),
+    (lambda: figures.map_sequence(MAPS[0], ["a"]), r"frames: expected shape \(frames, height, width\)"),
+    (lambda: figures.channel_scatter([1.0], [1.0, 2.0], xlabel="x", ylabel="y"), r"upward: expected shape \(1,\)"),
     (
-        lambda: figures.channel_roles([1.0], [1.0], groups={c: [0] for c in "abcd"}, xlabel="x", ylabel="y"),
+        lambda: figures.channel_scatter([1.0], [1.0], groups={c: [0] for c in "abcd"}, xlabel="x", ylabel="y"),
         "groups: expected at most 3",
     ),
     (lambda: figures.mask_grid(IMAGE, GRID, ["r0"], ["c0", "c1", "c2"]), r"masks: expected shape \(1, 3, 32, 40\)"),

@@ -22,10 +22,10 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         {"a": (PREDICTED, TRUE), "b": (torch.from_numpy(PREDICTED), TRUE**2)}, bins=5, title="Calibration"
     ),
     "calibration of one": lambda: figures.calibration({"a": ([1.2], [0.5])}, bins=1, limits=(0, 2)),
-    "two_budgets": lambda: figures.two_budgets(
+    "compared_shares": lambda: figures.compared_shares(
         [1_000_000, 2, 0], [3e9, 1e9, 5], NAMES, labels=("parameters", "FLOP"), kinds=["tokens", "image", "outputs"]
     ),
-    "two_budgets bare": lambda: figures.two_budgets([1, 2], [3, 4], ["a", "b"], labels=("x", "y"), title="Two"),
+    "compared_shares bare": lambda: figures.compared_shares([1, 2], [3, 4], ["a", "b"], labels=("x", "y"), title="Two"),
 }
 
 
@@ -64,7 +64,7 @@ def test_calibration_makes_room_for_predictions_beyond_one() -> None:
 
 
 def test_budgets_are_shares_of_their_own_total() -> None:
-    figure = DRAWINGS["two_budgets"]()
+    figure = DRAWINGS["compared_shares"]()
     assert "(1) tokens: 100.0 % and 75.0 %" in figure.alt
     assert "(5) upscaling: < 0.1 % and 25.0 %" in figure.alt
     assert "(7) head: 0.0 % and < 0.1 %" in figure.alt
@@ -88,7 +88,7 @@ def test_calibration_cuts_into_eight_groups_in_the_order_of_predictions() -> Non
 
 
 def test_numbers_are_written_short() -> None:
-    figure = figures.two_budgets([1e9, 1e6, 1e3, 999.0], [1, 1, 1, 1997], list("abcd"), labels=("x", "y"))
+    figure = figures.compared_shares([1e9, 1e6, 1e3, 999.0], [1, 1, 1, 1997], list("abcd"), labels=("x", "y"))
     assert texts(figure)[:4] == ["1 G · 99.9 %", "1 M · 0.1 %", "1 k · < 0.1 %", "999 · < 0.1 %"]
     assert "d: < 0.1 % and 99.9 %" in figure.alt
     assert "a: 99.9 % and 0.1 %" in figure.alt  # 0.05 % is rounded, and less is "< 0.1 %"
@@ -99,11 +99,17 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.calibration({"a": ([0.1], [0.1, 0.2])}), r"a, true: expected shape \(1,\)"),
     (lambda: figures.calibration({"a": ([0.1, 0.2], [0.1, 0.2])}, bins=3), "bins: expected from 1 to 2"),
     (lambda: figures.calibration({"a": ([0.1, 0.2], [0.1, 0.2])}, bins=0), "bins: expected from 1 to 2"),
-    (lambda: figures.two_budgets([2, -1], [1, 1], ["a", "b"], labels=("x", "y")), "left: expected numbers"),
-    (lambda: figures.two_budgets([1], [1, 2], ["a"], labels=("x", "y")), r"right: expected shape \(1,\)"),
-    (lambda: figures.two_budgets([-1], [1], ["a"], labels=("x", "y")), "left: expected numbers that are not negative"),
-    (lambda: figures.two_budgets([1], [0], ["a"], labels=("x", "y")), "right: expected numbers that are not negative"),
-    (lambda: figures.two_budgets([1], [1], ["a"], labels=("x", "y"), kinds=["b"]), "kinds: there is no b"),
+    (lambda: figures.compared_shares([2, -1], [1, 1], ["a", "b"], labels=("x", "y")), "left: expected numbers"),
+    (lambda: figures.compared_shares([1], [1, 2], ["a"], labels=("x", "y")), r"right: expected shape \(1,\)"),
+    (
+        lambda: figures.compared_shares([-1], [1], ["a"], labels=("x", "y")),
+        "left: expected numbers that are not negative",
+    ),
+    (
+        lambda: figures.compared_shares([1], [0], ["a"], labels=("x", "y")),
+        "right: expected numbers that are not negative",
+    ),
+    (lambda: figures.compared_shares([1], [1], ["a"], labels=("x", "y"), kinds=["b"]), "kinds: there is no b"),
 ]
 
 

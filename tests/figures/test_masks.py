@@ -11,9 +11,9 @@ from sam_edu import figures
 
 def test_scores_stand_above_masks_where_they_are_given() -> None:
     both = figures.masks_row(IMAGE, MASKS[:1], predicted=[0.5], true=[0.25])
-    assert both.figure.axes[0].get_title() == "mask 0\nIoU predicted 0.50, true 0.25"
+    assert both.figure.axes[0].get_title() == "mask 1\nIoU predicted 0.50, true 0.25"
     assert "predicted IoU 0.50, true IoU 0.25" in both.alt
-    assert figures.masks_row(IMAGE, MASKS[:1]).figure.axes[0].get_title() == "mask 0"
+    assert figures.masks_row(IMAGE, MASKS[:1]).figure.axes[0].get_title() == "mask 1"
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_scores_stand_above_masks_where_they_are_given() -> None:
 )
 def test_a_mask_that_is_there_never_covers_nothing(pixels: int, words: str) -> None:
     mask = (np.arange(32 * 48) < pixels).reshape(1, 32, 48)
-    assert f"mask 0 covers {words} of the image" in figures.masks_row(IMAGE, mask).alt
+    assert f"mask 1 covers {words} of the image" in figures.masks_row(IMAGE, mask).alt
 
 
 @pytest.mark.parametrize(

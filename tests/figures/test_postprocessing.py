@@ -49,10 +49,10 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         IMAGE, {"kept": ROUNDS[:2], "none": ROUNDS[:0]}, points=CLICKS, title="Everything"
     ),
     "many_masks of floats": lambda: figures.many_masks(IMAGE / 255, {"kept": ROUNDS[:2]}),
-    "mean_bars": lambda: figures.mean_bars(
+    "means_with_intervals": lambda: figures.means_with_intervals(
         {"one": {"a": (0.5, 0.4, 0.6), "b": (0.7, 0.6, 0.8)}, "two": {"a": (0.1, 0.0, 0.2), "b": (0.9, 0.9, 1.0)}}
     ),
-    "mean_bars single": lambda: figures.mean_bars({"one": {"a": (0.5, 0.4, 0.6)}}, title="Means"),
+    "means_with_intervals single": lambda: figures.means_with_intervals({"one": {"a": (0.5, 0.4, 0.6)}}, title="Means"),
 }
 
 
@@ -124,15 +124,15 @@ def test_many_masks_count_what_is_covered() -> None:
 
 
 def test_means_are_named_with_their_series() -> None:
-    figure = DRAWINGS["mean_bars"]()
+    figure = DRAWINGS["means_with_intervals"]()
     assert "one: a 0.50, b 0.70; two: a 0.10, b 0.90" in figure.alt
     assert [text.get_text() for text in figure.figure.axes[0].texts] == ["0.50", "0.70", "0.10", "0.90"]
 
 
 def test_means_of_several_series_have_a_legend() -> None:
     one = {"x": (0.5, 0.4, 0.6)}
-    assert not figures.mean_bars({"a": one}).figure.legends
-    four = figures.mean_bars(dict.fromkeys("abcd", one))
+    assert not figures.means_with_intervals({"a": one}).figure.legends
+    four = figures.means_with_intervals(dict.fromkeys("abcd", one))
     assert [text.get_text() for text in four.figure.legends[0].get_texts()] == list("abcd")
 
 
@@ -160,18 +160,18 @@ def test_ways_of_fewer_rounds_leave_their_last_places_empty() -> None:
         (lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, **ROUND_ARGUMENTS, columns=0), "first: expected"),
         (
             lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, clicks={"b": CLICKS}, labels={"a": LABELS}),
-            "ways, clicks, labels: expected the same names",
+            "ways, clicks, labels, numbers: expected the same names",
         ),
         (
             lambda: figures.corrections(IMAGE, {"a": ROUNDS}, MASK, clicks={"a": CLICKS}, labels={"b": LABELS}),
-            "ways, clicks, labels: expected the same names",
+            "ways, clicks, labels, numbers: expected the same names",
         ),
-        (lambda: figures.mean_bars({"a": {}}), "the same names in each, at least one"),
-        (lambda: figures.mean_bars({c: {"x": (0, 0, 0)} for c in "abcde"}), "at most four series"),
+        (lambda: figures.means_with_intervals({"a": {}}), "the same names in each, at least one"),
+        (lambda: figures.means_with_intervals({c: {"x": (0, 0, 0)} for c in "abcde"}), "at most four series"),
         (lambda: figures.many_masks(IMAGE, {}), "groups: expected at least one"),
         (lambda: figures.many_masks(IMAGE, {"a": np.zeros((2, 3, 3))}), "a: expected shape"),
-        (lambda: figures.mean_bars({}), "series: expected at least one"),
-        (lambda: figures.mean_bars({"a": {"x": (0, 0, 0)}, "b": {"y": (0, 0, 0)}}), "the same names"),
+        (lambda: figures.means_with_intervals({}), "series: expected at least one"),
+        (lambda: figures.means_with_intervals({"a": {"x": (0, 0, 0)}, "b": {"y": (0, 0, 0)}}), "the same names"),
     ],
 )
 def test_refuses_what_cannot_be_drawn(draw: Callable[[], Figure], words: str) -> None:

@@ -21,8 +21,8 @@ MASKS[0, 4:20, 5:30] = True  # the second stays empty: that must draw too
 
 DRAWINGS: dict[str, Callable[[], Figure]] = {
     "two_way_transformer_diagram": lambda: figures.two_way_transformer_diagram(),
-    "streams": lambda: figures.streams(QUERIES, KEYS, NAMES, outlines=MASKS, title="Both"),
-    "streams of one block": lambda: figures.streams(QUERIES[:5], KEYS[:2], NAMES),
+    "similarity_by_depth": lambda: figures.similarity_by_depth(QUERIES, KEYS, NAMES, outlines=MASKS, title="Both"),
+    "streams of one block": lambda: figures.similarity_by_depth(QUERIES[:5], KEYS[:2], NAMES),
     "attention_grid": lambda: figures.attention_grid(
         WEIGHTS, IMAGE, ["a", "b"], ["x", "y", "z"], points=[[3, 4]], outlines=MASKS, title="Grid"
     ),
@@ -47,7 +47,7 @@ def test_diagram_names_every_shape_and_way() -> None:
 
 
 def test_streams_draw_the_cosines_step_by_step() -> None:
-    figure = figures.streams(QUERIES, KEYS, NAMES)
+    figure = figures.similarity_by_depth(QUERIES, KEYS, NAMES)
     to_start, to_end = figure.figure.axes[:2]
     expected = torch.cosine_similarity(QUERIES, QUERIES[:1], dim=-1).numpy()
     lines = {line.get_label(): line.get_ydata() for line in to_start.lines}
@@ -67,7 +67,7 @@ def test_streams_draw_the_cosines_step_by_step() -> None:
 
 
 def test_streams_map_each_place() -> None:
-    figure = figures.streams(QUERIES, KEYS, NAMES, outlines=MASKS)
+    figure = figures.similarity_by_depth(QUERIES, KEYS, NAMES, outlines=MASKS)
     drawn = [axes.images[0].get_array() for axes in figure.figure.axes if axes.images]
     assert len(drawn) == 3  # none twice: the start is as like the end as the end is like the start
     for one, (state, other) in zip(drawn, ((1, 0), (2, 0), (1, 2)), strict=True):
@@ -89,17 +89,26 @@ def test_grid_has_a_row_per_layer_and_a_column_per_token() -> None:
 
 
 def test_values_change_the_figures() -> None:
-    assert figures.streams(QUERIES * 1.0, KEYS, NAMES).png != figures.streams(QUERIES.flip(1), KEYS, NAMES).png
+    assert (
+        figures.similarity_by_depth(QUERIES * 1.0, KEYS, NAMES).png
+        != figures.similarity_by_depth(QUERIES.flip(1), KEYS, NAMES).png
+    )
     grids = [figures.attention_grid(w, IMAGE, ["a", "b"], list("xyz")).png for w in (WEIGHTS, WEIGHTS.flip(0))]
     assert grids[0] != grids[1]
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.streams(QUERIES[:7], KEYS, NAMES), r"queries: expected shape \(8, tokens, 16\), got \(7, 7, 16\)"),
-    (lambda: figures.streams(QUERIES, KEYS[:2], NAMES), r"queries: expected shape \(5, tokens, 16\)"),
-    (lambda: figures.streams(QUERIES[:2], KEYS[:1], NAMES), "keys: expected the start and at least one block"),
-    (lambda: figures.streams(QUERIES, KEYS, NAMES[:5]), "names: expected 7, one each, got 5"),
-    (lambda: figures.streams(QUERIES, KEYS[:, :63], NAMES), "63 image tokens are no square grid"),
+    (
+        lambda: figures.similarity_by_depth(QUERIES[:7], KEYS, NAMES),
+        r"queries: expected shape \(8, tokens, 16\), got \(7, 7, 16\)",
+    ),
+    (lambda: figures.similarity_by_depth(QUERIES, KEYS[:2], NAMES), r"queries: expected shape \(5, tokens, 16\)"),
+    (
+        lambda: figures.similarity_by_depth(QUERIES[:2], KEYS[:1], NAMES),
+        "keys: expected the start and at least one block",
+    ),
+    (lambda: figures.similarity_by_depth(QUERIES, KEYS, NAMES[:5]), "names: expected 7, one each, got 5"),
+    (lambda: figures.similarity_by_depth(QUERIES, KEYS[:, :63], NAMES), "63 image tokens are no square grid"),
     (
         lambda: figures.attention_grid(WEIGHTS, IMAGE, ["a"], list("xyz")),
         r"weights: expected shape \(1, 3, image_tokens\)",

@@ -20,7 +20,7 @@ def test_diagram_names_every_layer_and_size() -> None:
 def test_patch_has_a_panel_per_stage_and_lines_between_tokens() -> None:
     torch.manual_seed(0)
     stages = {"64": torch.randn(8, 4, 4), "128": torch.randn(6, 8, 8)}
-    figure = figures.patch_growing(stages, tokens=4, image=np.zeros((16, 16, 3), np.uint8), title="Growing")
+    figure = figures.patch_stages(stages, tokens=4, image=np.zeros((16, 16, 3), np.uint8), title="Growing")
     axes = figure.figure.axes
     assert [one.get_title().partition("\n")[0] for one in axes] == ["the image", "64", "128"]
     assert [one.images[0].get_array().shape for one in axes] == [(16, 16, 3), (4, 4, 3), (8, 8, 3)]
@@ -33,11 +33,11 @@ def test_patch_has_a_panel_per_stage_and_lines_between_tokens() -> None:
 
 def test_three_directions_hold_all_of_three_channels() -> None:
     torch.manual_seed(1)
-    assert "100 % of its variance" in figures.patch_growing({"a": torch.randn(3, 4, 4)}, tokens=2).alt
+    assert "100 % of its variance" in figures.patch_stages({"a": torch.randn(3, 4, 4)}, tokens=2).alt
 
 
 def test_jumps_stand_beside_each_other() -> None:
-    figure = figures.jumps_by_place(
+    figure = figures.differences_by_position(
         {"logits": torch.tensor([0.5, 1.5]), "control": [1.0, 1.0]}, ["inside\na square", "between"], title="Jumps"
     )
     bars = figure.figure.axes[0].containers
@@ -48,14 +48,14 @@ def test_jumps_stand_beside_each_other() -> None:
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.patch_growing({}, tokens=2), "stages: expected at least one"),
-    (lambda: figures.patch_growing({"a": np.ones((4, 4))}, tokens=2), r"a: expected shape \(channels, height, width\)"),
-    (lambda: figures.patch_growing({"a": np.ones((2, 4, 4))}, tokens=2), "a: expected 3 channels or more"),
-    (lambda: figures.patch_growing({"a": np.ones((3, 4, 4))}, tokens=3), "on a grid of 3 times a number"),
-    (lambda: figures.patch_growing({"a": np.ones((3, 4, 6))}, tokens=4), "on a grid of 4 times a number"),
-    (lambda: figures.patch_growing({"a": np.ones((3, 6, 4))}, tokens=4), "on a grid of 4 times a number"),
-    (lambda: figures.jumps_by_place({}, ["a"]), "ways: expected at least one"),
-    (lambda: figures.jumps_by_place({"x": [1.0, 2.0]}, ["a"]), r"x: expected shape \(1,\)"),
+    (lambda: figures.patch_stages({}, tokens=2), "stages: expected at least one"),
+    (lambda: figures.patch_stages({"a": np.ones((4, 4))}, tokens=2), r"a: expected shape \(channels, height, width\)"),
+    (lambda: figures.patch_stages({"a": np.ones((2, 4, 4))}, tokens=2), "a: expected 3 channels or more"),
+    (lambda: figures.patch_stages({"a": np.ones((3, 4, 4))}, tokens=3), "on a grid of 3 times a number"),
+    (lambda: figures.patch_stages({"a": np.ones((3, 4, 6))}, tokens=4), "on a grid of 4 times a number"),
+    (lambda: figures.patch_stages({"a": np.ones((3, 6, 4))}, tokens=4), "on a grid of 4 times a number"),
+    (lambda: figures.differences_by_position({}, ["a"]), "ways: expected at least one"),
+    (lambda: figures.differences_by_position({"x": [1.0, 2.0]}, ["a"]), r"x: expected shape \(1,\)"),
 ]
 
 

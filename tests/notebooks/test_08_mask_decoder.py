@@ -110,7 +110,7 @@ def test_clear_prompts_train_one_of_three() -> None:
 
 
 def test_a_sample_of_the_statistics_is_recomputed() -> None:
-    assert "ablation.prompts_again(" in NOTEBOOK.sources["head-sample"]
+    assert "ablation.recompute_prompts(" in NOTEBOOK.sources["head-sample"]
     assert NOTEBOOK.printed("head-sample").count("computed now: as stored") == 3
 
 

@@ -51,7 +51,7 @@ def test_rules_are_compared_over_all_held_out_clicks() -> None:
         assert f'"{rule}"' in NOTEBOOK.sources["pick-rules"]
     assert 'assert np.array_equal(by_onnx, rules["by predicted IoU"])' in NOTEBOOK.sources["pick-onnx"]
     assert "stats.interval" in NOTEBOOK.sources["pick-picture"]
-    assert "ablation.prompts_again(model, again)" in NOTEBOOK.sources["worth-live-code"]
+    assert "ablation.recompute_prompts(model, again)" in NOTEBOOK.sources["worth-live-code"]
 
 
 def test_what_is_shown_is_chosen_by_rule_beside_one_at_random() -> None:

@@ -17,7 +17,7 @@ from sam_edu.scenes.scene import (
     draw_scene,
 )
 from sam_edu.scenes.shapes import FAMILIES, simplified
-from sam_edu.scenes.slender import SLENDER
+from sam_edu.scenes.slender_shapes import SLENDER
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,26 @@ def as_maps(name: str, values: ArrayLike | Any) -> Array:
     return as_array(name, values, ("maps", shape[1])).reshape(-1, side, side)
 
 
+def as_mask_numbers(name: str, numbers: Sequence[int] | None, count: int, default: Sequence[int]) -> list[int]:
+    """The numbers of the masks that are drawn: each mask has the colour of its number.
+
+    Args:
+        name: the argument's name, for the message.
+        numbers: 0 to 3 each, one per mask.
+        count: how many are needed.
+        default: the numbers where none are given; they are repeated as long as needed.
+
+    Raises:
+        ValueError: more or fewer, or a number that no mask has.
+    """
+    given = [default[i % len(default)] for i in range(count)] if numbers is None else [int(one) for one in numbers]
+    if len(given) != count:
+        raise ValueError(f"{name}: expected {count}, one per mask, got {len(given)}")
+    if not all(0 <= one <= 3 for one in given):
+        raise ValueError(f"{name}: expected the numbers of masks, 0 to 3, got {given}")
+    return given
+
+
 def as_names(name: str, values: Sequence[str], count: int) -> list[str]:
     """A list of names, one for each thing."""
     names = [str(one) for one in values]

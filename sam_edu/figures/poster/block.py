@@ -19,51 +19,53 @@ from sam_edu.figures.poster.parts import (
     draw_stripe,
     draw_tile,
 )
+from sam_edu.figures.poster.rows import StepRows, module_path, own_name
 from sam_edu.figures.poster.sheet import Sheet
 
 
 def draw_block(sheet: Sheet, decode: Decode, number: int, left: Number) -> None:
     """One two-way block: steps (1) to (4)."""
-    path = f"transformer.layers.{number}"
+    steps = [decode.step(address, number) for address in "1234"]
+    path = module_path(steps[0]["queries_1"])
     sheet.box(left, 168, 830, IMAGE_BOTTOM - 160, "none", BLOCK_FRAME, dashed=True)
     drawn = sheet.text(left + 300, IMAGE_BOTTOM + 14, f"block {number}", 18, SOFT, bold=True)
     after = left + 312 + float(drawn.get_window_extent().width)
     sheet.text(after, IMAGE_BOTTOM + 17, path, 15, SOFT, code=True)
     first = left + 12
-    draw_self_attention(sheet, decode, first, f"{path}.self_attn", number)
-    draw_token_attention(sheet, decode, first + 198, f"{path}.cross_attn_token_to_image", "2", f"{path}.queries_2")
-    draw_mlp(sheet, decode, first + 442, path)
-    draw_image_attention(sheet, decode, first + 580, path)
+    draw_self_attention(sheet, decode, first, steps[0], number)
+    draw_token_attention(sheet, decode, first + 198, steps[1], steps[1]["queries_2"])
+    draw_mlp(sheet, decode, first + 442, steps[2])
+    draw_image_attention(sheet, decode, first + 580, steps[3], number)
     text = f"{decode.grid[0] * decode.grid[1]} image tokens of {decode.width} numbers: the same until step (4)"
     sheet.text(first + 330, IMAGE_AT + 12, text, 14, IMAGE[1], ha="center")
 
 
-def draw_self_attention(sheet: Sheet, decode: Decode, x: Number, name: str, number: int) -> None:
+def draw_self_attention(sheet: Sheet, decode: Decode, x: Number, rows: StepRows, number: int) -> None:
     """Self-attention among tokens: step (1)."""
     text = (
         "The only step in which tokens attend to tokens: the mask tokens read the click."
         if number == 0
         else "The tokens exchange what they read from the image."
     )
-    sheet.step(x, 178, 180, "1", text, TOKEN[1])
-    draw_module_path(sheet, x, name)
+    sheet.step(x, 178, 180, rows.address, text, TOKEN[1])
+    draw_module_path(sheet, x, module_path(rows["q"]))
     sheet.arrow([(x - 32, TOKENS_AT), (x + 106, TOKENS_AT)], TOKEN[1])
     sheet.arrow([(x + 22, TOKENS_AT), (x + 22, TOKENS_BOTTOM + 2)], TOKEN[1])
-    draw_stripe(sheet, decode, x + 56, 530, f"{name}.out")
+    draw_stripe(sheet, decode, x + 56, 530, rows["out"])
     draw_join(sheet, x + 73, TOKEN[1], "+" if number else "=")
-    draw_panel(sheet, decode, x + 110, name.replace("self_attn", "queries_1"))
+    draw_panel(sheet, decode, x + 110, rows["queries_1"])
     for i, one in enumerate(("q", "k", "v", "heads")):
         at = x + 2 + 46 * i
         encoded = number > 0 and one in "qk"
-        sheet.text(at + 18, 752, one + " ◎" * encoded, 13, INK, code=True, ha="center")
-        sheet.stripes(at, 772, *STRIPE, decode.stripes(f"{name}.{one}"))
-    sheet.text(x + 90, 904, f"each {decode.shape(name + '.q')}", 12, SOFT, ha="center")
-    scores, weights = decode[f"{name}.scores"], decode[f"{name}.weights"]
+        sheet.text(at + 18, 752, own_name(rows[one]) + " ◎" * encoded, 13, INK, code=True, ha="center")
+        sheet.stripes(at, 772, *STRIPE, decode.stripes(rows[one]))
+    sheet.text(x + 90, 904, f"each {decode.shape(rows['q'])}", 12, SOFT, ha="center")
+    scores, weights = decode[rows["scores"]], decode[rows["weights"]]
     limit = float(np.quantile(np.abs(scores), 0.98))
-    draw_label(sheet, x, 934, "scores", decode.shape(f"{name}.scores"))
+    draw_label(sheet, decode, x, 934, rows["scores"])
     for i, one in enumerate(scores):
         sheet.matrix(x + 2 + 46 * (i % 4), 954 + 46 * (i // 4), 40, signed_colours(one, limit))
-    draw_label(sheet, x, 1056, "weights", decode.shape(f"{name}.weights"))
+    draw_label(sheet, decode, x, 1056, rows["weights"])
     for i, one in enumerate(weights):
         at_x, at_y = x + 14 + 86 * (i % 2), 1092 + 84 * (i // 2)
         sheet.matrix(at_x, at_y, 78, mpl.colormaps[HEAT](one / float(weights.max()))[..., :3])
@@ -74,52 +76,58 @@ def draw_self_attention(sheet: Sheet, decode: Decode, x: Number, name: str, numb
     sheet.words(x, 1434, 180, "A matrix per head. Row: who reads; column: who is read.", 13, SOFT)
 
 
-def draw_token_attention(sheet: Sheet, decode: Decode, x: Number, name: str, step: str, result: str) -> None:
+def draw_token_attention(sheet: Sheet, decode: Decode, x: Number, rows: StepRows, result: str) -> None:
     """Tokens attend to the image: steps (2) and (6-1)."""
     followed = decode.names[decode.token]
-    if step == "2":
+    first = rows.address == "2"
+    if first:
         text = "Each token attends to all positions of the image: 8 heads, 8 maps of weights."
     else:
-        text = "Step (4) has changed the image tokens: tokens attend to them again. The result, hs, becomes the masks."
-    sheet.step(x, 178, 226, step, text, TOKEN[1])
-    draw_module_path(sheet, x, name)
+        text = (
+            "Step (4) has changed the image tokens: tokens attend to them again. The result,"
+            f" {own_name(result)}, becomes the masks."
+        )
+    sheet.step(x, 178, 226, rows.address, text, TOKEN[1])
+    draw_module_path(sheet, x, module_path(rows["q"]))
     sheet.arrow([(x - 24, TOKENS_AT), (x + 152, TOKENS_AT)], TOKEN[1])
     sheet.arrow([(x + 31, TOKENS_AT), (x + 31, 508)], TOKEN[1], 2)
-    draw_stripe(sheet, decode, x + 14, 530, f"{name}.q", encoded=True)
+    draw_stripe(sheet, decode, x + 14, 530, rows["q"], encoded=True)
     draw_crossing(sheet, x + 31, TOKENS_BOTTOM, True, TOKEN[1])
-    draw_stripe(sheet, decode, x + 88, 530, f"{name}.out")
+    draw_stripe(sheet, decode, x + 88, 530, rows["out"])
     draw_crossing(sheet, x + 105, TOKENS_BOTTOM, False, TOKEN[1])
     draw_join(sheet, x + 105, TOKEN[1])
     draw_panel(sheet, decode, x + 156, result)
-    draw_stripe(sheet, decode, x + 186, 764, f"{name}.heads", height=104)
-    sheet.words(x, 764, 160, "heads: the values of all positions, averaged with the weights.", 13, SOFT)
-    draw_label(sheet, x, 854, "weights", decode.shape(f"{name}.weights"))
+    draw_stripe(sheet, decode, x + 186, 764, rows["heads"], height=104)
+    sheet.words(
+        x, 764, 160, f"{own_name(rows['heads'])}: the values of all positions, averaged with the weights.", 13, SOFT
+    )
+    draw_label(sheet, decode, x, 854, rows["weights"])
     sheet.text(x, 872, f"where {followed} attends", 13, INK)
-    draw_maps(sheet, decode, x, 894, decode[f"{name}.weights"][:, decode.token])
-    draw_label(sheet, x, 1359, "scores", decode.shape(f"{name}.scores"))
-    draw_score_maps(sheet, decode, x, 1379, decode[f"{name}.scores"][:, decode.token])
-    from_y = IMAGE_AT if step == "2" else 1639
-    if step != "2":
+    draw_maps(sheet, decode, x, 894, decode[rows["weights"]][:, decode.token])
+    draw_label(sheet, decode, x, 1359, rows["scores"])
+    draw_score_maps(sheet, decode, x, 1379, decode[rows["scores"]][:, decode.token])
+    from_y = IMAGE_AT if first else 1639
+    if not first:
         sheet.arrow([(x - 18, IMAGE_AT), (x - 18, from_y), (x + 171, from_y)], IMAGE[1], 2, head=False)
     for at, one in ((20, "k"), (134, "v")):
         sheet.arrow([(x + at + 36, from_y), (x + at + 36, 1620)], IMAGE[1], 2)
-        draw_tile(sheet, decode, x + at, 1530, 72, f"{name}.{one}", encoded=one == "k")
+        draw_tile(sheet, decode, x + at, 1530, 72, rows[one], encoded=one == "k")
         draw_crossing(sheet, x + at + 36, IMAGE_TOP, False, IMAGE[1])
 
 
-def draw_mlp(sheet: Sheet, decode: Decode, x: Number, path: str) -> None:
+def draw_mlp(sheet: Sheet, decode: Decode, x: Number, rows: StepRows) -> None:
     """An MLP on each token: step (3)."""
-    name = f"{path}.mlp.hidden"
+    name = rows["hidden"]
     hidden = decode[name]
     text = f"Each token alone: to {hidden.shape[1]} numbers, negatives to zero, and back."
-    sheet.step(x, 178, 122, "3", text, TOKEN[1])
-    draw_module_path(sheet, x, f"{path}.mlp", parts=3)
-    sheet.text(x + 60, 742, "hidden", 13, INK, code=True, ha="center")
+    sheet.step(x, 178, 122, rows.address, text, TOKEN[1])
+    draw_module_path(sheet, x, module_path(name), parts=3)
+    sheet.text(x + 60, 742, own_name(name), 13, INK, code=True, ha="center")
     sheet.arrow([(x - 24, TOKENS_AT), (x + 46, TOKENS_AT)], TOKEN[1])
     sheet.arrow([(x + 6, TOKENS_AT), (x + 6, TOKENS_BOTTOM + 2)], TOKEN[1])
     sheet.arrow([(x + 30, TOKENS_BOTTOM), (x + 30, TOKENS_AT + 9)], TOKEN[1])
     sheet.sign(x + 30, TOKENS_AT, "+", TOKEN[1])
-    draw_panel(sheet, decode, x + 50, f"{path}.queries_3")
+    draw_panel(sheet, decode, x + 50, rows["queries_3"])
     draw_squares(sheet, decode.names, x + 25, 761, 70)
     group = max(1, hidden.shape[1] // 512)
     largest = hidden.T[: len(hidden.T) // group * group].reshape(-1, group, len(hidden)).max(1)
@@ -130,22 +138,21 @@ def draw_mlp(sheet: Sheet, decode: Decode, x: Number, path: str) -> None:
     sheet.words(x, 1316, 118, text, 13, SOFT)
 
 
-def draw_image_attention(sheet: Sheet, decode: Decode, x: Number, path: str) -> None:
+def draw_image_attention(sheet: Sheet, decode: Decode, x: Number, rows: StepRows, number: int) -> None:
     """The image attends to the tokens: step (4)."""
-    name = f"{path}.cross_attn_image_to_token"
     followed = decode.names[decode.token]
     text = "Each image token attends to the tokens and is updated: from here on it depends on the click."
-    sheet.step(x, 178, 226, "4", text, IMAGE[1])
-    draw_module_path(sheet, x, name)
+    sheet.step(x, 178, 226, rows.address, text, IMAGE[1])
+    draw_module_path(sheet, x, module_path(rows["q"]))
     sheet.arrow([(x - 24, TOKENS_AT), (x + 256, TOKENS_AT)], TOKEN[1], head=False)
     for at, one in ((34, "k"), (148, "v")):
         sheet.arrow([(x + at + 17, TOKENS_AT), (x + at + 17, 508)], TOKEN[1], 2)
-        draw_stripe(sheet, decode, x + at, 530, f"{name}.{one}", encoded=one == "k")
+        draw_stripe(sheet, decode, x + at, 530, rows[one], encoded=one == "k")
         draw_crossing(sheet, x + at + 17, TOKENS_BOTTOM, True, TOKEN[1])
-    scores, weights = decode[f"{name}.scores"], decode[f"{name}.weights"]
-    draw_label(sheet, x, 756, "scores", decode.shape(f"{name}.scores"))
+    scores, weights = decode[rows["scores"]], decode[rows["weights"]]
+    draw_label(sheet, decode, x, 756, rows["scores"])
     draw_score_maps(sheet, decode, x, 776, scores[:, :, decode.token])
-    draw_label(sheet, x, 902, "weights", decode.shape(f"{name}.weights"))
+    draw_label(sheet, decode, x, 902, rows["weights"])
     sheet.text(x, 921, f"which positions attend to {followed}", 13, INK)
     draw_maps(sheet, decode, x, 944, weights[:, :, decode.token])
     row, column = clicked_cell(decode, decode.grid)
@@ -160,15 +167,16 @@ def draw_image_attention(sheet: Sheet, decode: Decode, x: Number, path: str) -> 
     sheet.arrow([(x + 33, IMAGE_AT), (x + 33, 1622)], IMAGE[1], 2)
     sheet.arrow([(x + 82, 1622), (x + 82, IMAGE_AT - 9)], IMAGE[1], 2)
     for i, one in enumerate(("q", "out", "heads")):
-        draw_tile(sheet, decode, x + 80 * i, 1530, 66, f"{name}.{one}", encoded=one == "q")
+        draw_tile(sheet, decode, x + 80 * i, 1530, 66, rows[one], encoded=one == "q")
     draw_crossing(sheet, x + 33, IMAGE_TOP, False, IMAGE[1])
     draw_crossing(sheet, x + 193, IMAGE_TOP, True, IMAGE[1])
     sheet.sign(x + 82, IMAGE_AT, "+", IMAGE[1])
-    name = f"{path}.keys_4"
-    short = "keys_4 = keys" if path.endswith("1") else ""
+    name = rows["keys_4"]
+    short = f"{own_name(name)} = {own_name(decode.step('5')['keys'])}" if number == 1 else ""
     draw_tile(sheet, decode, x + 104, 1656, 130, name, decode.stream[name], main=True, short=short)
 
 
 def draw_last_attention(sheet: Sheet, decode: Decode, x: Number) -> None:
     """Tokens attend to the image a last time: step (6-1)."""
-    draw_token_attention(sheet, decode, x, "transformer.final_attn_token_to_image", "6-1", "hs")
+    rows = decode.step("6-1")
+    draw_token_attention(sheet, decode, x, rows, rows["hs"])

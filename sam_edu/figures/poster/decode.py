@@ -13,6 +13,7 @@ from sam_edu.figures.kit.arrays import Array, Number, as_array
 from sam_edu.figures.kit.colours import HEAT, MASK_COLOURS, SIGNED
 from sam_edu.figures.kit.marks import Click
 from sam_edu.figures.kit.scales import three_colours
+from sam_edu.figures.poster.rows import StepRows, axes_of, listed_in_table
 from sam_edu.figures.tokens import token_names
 
 
@@ -21,52 +22,67 @@ class Decode:
 
     def __init__(self, tensors: Mapping[str, Any], image: Array, clicks: list[Click]) -> None:
         self.tensors, self.image, self.clicks = tensors, image, clicks
+        self._asked: set[str] = set()
         self.names = token_names([label for *_, label in clicks])
-        self.width = self["tokens"].shape[1]
-        if len(self["tokens"]) != len(self.names):
-            raise ValueError(
-                f"tokens: expected {len(self.names)}, those of {len(clicks)} clicks, got {len(self['tokens'])}"
-            )
-        self.grid = self["src"].shape[1:]
-        self.iou = self["iou_pred"]
+        inputs = self.step("0")
+        tokens = self[inputs["tokens"]]
+        self.width = tokens.shape[1]
+        if len(tokens) != len(self.names):
+            raise ValueError(f"tokens: expected {len(self.names)}, those of {len(clicks)} clicks, got {len(tokens)}")
+        self.grid = self[inputs["src"]].shape[1:]
+        self.iou = self[self.step("7")["iou_pred"]]
+        self.masks = self[self.step("6-3")["masks"]]
         self.best = 1 + int(self.iou[1:].argmax())
         self.token = 1 + self.best
         # Channels in the order of what the mask tokens hold in the end, so that order can be seen to arise.
-        self.order = np.argsort(-self["hs"][1 : 1 + len(self.iou)].mean(0), kind="stable")
+        self.order = np.argsort(-self[self.step("6-1")["hs"]][1 : 1 + len(self.iou)].mean(0), kind="stable")
 
     def __getitem__(self, name: str) -> Array:
         """A tensor as an array, without the axis of prompt sets."""
         given = self.tensors[name]
-        array = as_array(name, given, tuple("abcd"[: len(np.shape(given))]))
+        array = as_array(name, given, axes_of(name))
         if len(array) != 1:
             raise ValueError(f"{name}: expected one prompt set, got {len(array)}")
         array = array[0]
         return array.astype(np.float64) if array.dtype.kind == "f" else array
 
+    def step(self, address: str, block: int | None = None) -> StepRows:
+        """The rows of a step in the table of trace points; of a step inside a block, with the block's number."""
+        return StepRows(address, block, self._asked)
+
+    @property
+    def without_drawing(self) -> list[str]:
+        """The traced tensors of the table that no part of the sheet has asked for yet."""
+        return [name for name in listed_in_table(self.tensors) if name not in self._asked]
+
     def shape(self, name: str, tight: bool = False) -> str:
         """A tensor's shape, for example "8 × 7 × 16"."""
-        return ("×" if tight else " × ").join(map(str, np.shape(self.tensors[name])[1:]))
+        sizes = zip(axes_of(name), np.shape(self.tensors[name]), strict=True)
+        return ("×" if tight else " × ").join(str(size) for axis, size in sizes if axis != "batch")
 
     def over_grid(self, name: str) -> Array:
-        """Image tokens, (heads, image_tokens, channels) or (image_tokens, channels), as (channels, *grid)."""
-        array = self[name]
-        array = array.transpose(0, 2, 1) if array.ndim == 3 else array.T
+        """Image tokens, (heads, image_tokens, channels) or (image_tokens, channels), or a map, as (channels, *grid)."""
+        array, axes = self[name], axes_of(name)
+        if axes[-2:] == ("height", "width"):
+            return array
+        array = array.transpose(0, 2, 1) if "heads" in axes else array.T
         return array.reshape(-1, *self.grid)
 
     def stripes(self, name: str) -> Array:
         """A tensor of tokens, (heads, tokens, channels) or (tokens, channels), as (channels, tokens)."""
         array = self[name]
-        if array.ndim == 2:
+        if "heads" not in axes_of(name):
             return array[:, self.order].T if array.shape[1] == self.width else array.T
         return array.transpose(0, 2, 1).reshape(-1, array.shape[1])
 
     @cached_property
     def stream(self) -> dict[str, Array]:
         """The states of the image as colours, all on the same three directions."""
-        src = self["src"]
-        names = [f"transformer.layers.{i}.keys_4" for i in range(2)]
-        maps = [src - self["prompt_encoder.dense_embeddings"], src, *map(self.over_grid, names)]
-        return dict(zip(["image embedding", "src", *names], three_colours(np.stack(maps))[0], strict=True))
+        src = self.step("0")["src"]
+        names = [self.step("4", i)["keys_4"] for i in range(2)]
+        embedding = self[src] - self[self.step("prompt")["dense_embeddings"]]
+        maps = [embedding, self[src], *map(self.over_grid, names)]
+        return dict(zip(["image embedding", src, *names], three_colours(np.stack(maps))[0], strict=True))
 
     def ground(self, height: int, width: int) -> Array:
         """The image in another size, (height, width, 3) from 0 to 1."""
@@ -86,7 +102,7 @@ class Decode:
 
     def masked(self, number: int) -> Array:
         """The image, paler, with one mask on it."""
-        inside = self["masks"][number] > 0
+        inside = self.masks[number] > 0
         ground = self.ground(*inside.shape)
         colour = np.array(to_rgb(MASK_COLOURS[number % 4]))
         padded = np.pad(inside, 2, mode="edge")

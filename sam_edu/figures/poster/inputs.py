@@ -26,6 +26,7 @@ from sam_edu.figures.poster.geometry import (
     TOKENS_TOP,
 )
 from sam_edu.figures.poster.parts import draw_panel, draw_tile
+from sam_edu.figures.poster.rows import module_path
 from sam_edu.figures.poster.sheet import Sheet
 
 
@@ -57,21 +58,22 @@ def draw_inputs(sheet: Sheet, decode: Decode) -> None:
         " followed by one for padding. The image: the image’s embedding, and at every position the mask prompt or,"
         " without one, the “no mask” embedding."
     )
-    sheet.step(50, 178, 400, "0", text, TOKEN[1])
+    rows, prompt = decode.step("0"), decode.step("prompt")
+    sparse, dense = prompt["sparse_embeddings"], prompt["dense_embeddings"]
+    sheet.step(50, 178, 400, rows.address, text, TOKEN[1])
     fixed = 1 + len(decode.iou)
-    draw_panel(sheet, decode, 60, "tokens", slots=slice(fixed), short="learned")
-    sparse = "prompt_encoder.sparse_embeddings"
+    draw_panel(sheet, decode, 60, rows["tokens"], slots=slice(fixed), short="learned")
     step = PANEL[0] / len(decode.names)
     extra = step * (len(decode.names) - fixed)
     draw_panel(sheet, decode, 238 - extra / 2, sparse, slots=slice(fixed, None))
-    sheet.text(238, 353, "prompt_encoder.", 12, SOFT, code=True, ha="center")
+    sheet.text(238, 353, f"{module_path(sparse)}.", 12, SOFT, code=True, ha="center")
     for i, name in enumerate(decode.names):
         y = 476 + min(26.0, 182 / len(decode.names)) * i
         sheet.axes.add_patch(Rectangle((290, y), 10, 10, facecolor=token_colour(name), edgecolor="none", zorder=5))
         sheet.text(307, y + 5, name, 13, INK, va="center")
     sheet.arrow([(60 + step * fixed, TOKENS_AT), (238 - extra / 2, TOKENS_AT)], TOKEN[1], head=False)
     sheet.arrow([(238 + extra / 2, TOKENS_AT), (376, TOKENS_AT)], TOKEN[1])
-    draw_panel(sheet, decode, 380, "tokens")
+    draw_panel(sheet, decode, 380, rows["tokens"])
     # The image.
     x, y, size = 60, 868, 340
     high, wide = decode.image.shape[:2]
@@ -87,20 +89,19 @@ def draw_inputs(sheet: Sheet, decode: Decode) -> None:
     draw_named_box(sheet, 126, 1300, "image encoder", IMAGE[1])
     sheet.words(320, 1303, 110, "once for each image", 14, SOFT)
     # The image.
-    dense = decode["prompt_encoder.dense_embeddings"]
-    flat = float(np.ptp(dense, axis=(1, 2)).max()) == 0
+    flat = float(np.ptp(decode[dense], axis=(1, 2)).max()) == 0
     sheet.text(123, 1636, "image embedding", 13, IMAGE[1], bold=True, ha="center")
     sheet.image(58, 1656, 130, 130, decode.stream["image embedding"])
-    sheet.text(123, 1790, decode.shape("src", tight=True), 12, SOFT, ha="center")
+    sheet.text(123, 1790, decode.shape(rows["src"], tight=True), 12, SOFT, ha="center")
     sheet.sign(206, IMAGE_AT, "+", IMAGE[1])
     plain = np.full((*decode.grid, 3), 0.8)
-    sheet.text(260, 1649, "prompt_encoder.", 12, SOFT, code=True, ha="center")
-    draw_tile(sheet, decode, 224, 1685, 72, "prompt_encoder.dense_embeddings", plain if flat else None)
+    sheet.text(260, 1649, f"{module_path(dense)}.", 12, SOFT, code=True, ha="center")
+    draw_tile(sheet, decode, 224, 1685, 72, dense, plain if flat else None)
     if flat:
         sheet.text(260, IMAGE_AT, "the same\neverywhere", 12, INK, ha="center", va="center")
     sheet.sign(314, IMAGE_AT, "=", IMAGE[1])
-    draw_tile(sheet, decode, 332, 1656, 130, "src", decode.stream["src"], main=True)
-    draw_tile(sheet, decode, 378, 1530, 72, "pos_src")
+    draw_tile(sheet, decode, 332, 1656, 130, rows["src"], decode.stream[rows["src"]], main=True)
+    draw_tile(sheet, decode, 378, 1530, 72, rows["pos_src"])
     text = "Positional encodings: sines and cosines. ◎: added to the image’s queries and keys in every attention, as"
     sheet.words(58, 1516, 300, f"{text} the tokens of step (0) are to theirs. Never to values.", 14, INK)
 

@@ -10,6 +10,7 @@ from sam_edu.figures.kit.colours import IMAGE, INK, SOFT, TOKEN, token_colour
 from sam_edu.figures.kit.scales import three_colours
 from sam_edu.figures.poster.decode import Decode, signed_colours
 from sam_edu.figures.poster.geometry import GAP, MAP, PANEL, STRIPE, TOKENS_AT, TOKENS_BOTTOM
+from sam_edu.figures.poster.rows import own_name
 from sam_edu.figures.poster.sheet import Sheet
 
 
@@ -21,7 +22,7 @@ def draw_panel(
     width = PANEL[0] / len(decode.names) * len(names)
     values = decode.stripes(name)
     values = values[:, slots] if len(values.T) > len(names) else values
-    named = short or name.rpartition(".")[2]
+    named = short or own_name(name)
     sheet.text(x + width / 2, 366, named, 14, TOKEN[1], bold=True, code=not short, ha="center")
     draw_squares(sheet, names, x, 391, width)
     sheet.stripes(x, 402, width, height, values)
@@ -44,7 +45,7 @@ def draw_stripe(
 ) -> None:
     """Queries, keys, values or results of an attention, at the side of the tokens."""
     width = STRIPE[0]
-    sheet.text(x + width / 2, y - 20, name.rpartition(".")[2] + " ◎" * encoded, 13, INK, code=True, ha="center")
+    sheet.text(x + width / 2, y - 20, own_name(name) + " ◎" * encoded, 13, INK, code=True, ha="center")
     sheet.stripes(x, y, width, height, decode.stripes(name))
     sheet.text(x + width / 2, y + height + 4, decode.shape(name, tight=True), 12, SOFT, ha="center")
 
@@ -64,16 +65,16 @@ def draw_tile(
 ) -> None:
     """A tensor at the side of the image, as colours."""
     colours = three_colours(decode.over_grid(name)[None])[0][0] if colours is None else colours
-    short = (short or name.rpartition(".")[2]) + " ◎" * encoded
+    short = (short or own_name(name)) + " ◎" * encoded
     sheet.text(x + size / 2, y - 20, short, 13, IMAGE[1] if main else INK, bold=main, code=True, ha="center")
     sheet.image(x, y, size, size, colours)
     sheet.text(x + size / 2, y + size + 4, decode.shape(name, tight=True), 12, SOFT, ha="center")
 
 
-def draw_label(sheet: Sheet, x: Number, y: Number, name: str, shape: str) -> None:
+def draw_label(sheet: Sheet, decode: Decode, x: Number, y: Number, name: str) -> None:
     """A tensor's name and its shape, in one line."""
-    drawn = sheet.text(x, y, name, 13, INK, code=True)
-    sheet.text(x + float(drawn.get_window_extent().width) + 8, y + 1, shape, 12, SOFT)
+    drawn = sheet.text(x, y, own_name(name), 13, INK, code=True)
+    sheet.text(x + float(drawn.get_window_extent().width) + 8, y + 1, decode.shape(name), 12, SOFT)
 
 
 def draw_module_path(sheet: Sheet, x: Number, name: str, parts: int = 1) -> None:

@@ -18,5 +18,5 @@ def alt_text(decode: Decode) -> str:
         " Then the tokens attend to the image a last time (6-1) and become the weights"
         " of the masks (6-2) and the predicted IoU (7), the image is upscaled (5), and the product of weights and 32"
         f" channels (6-3) gives the logits of four masks. Predicted IoU: {values}; mask {best}, drawn large at the end,"
-        f" covers {share(decode['masks'][best] > 0)}."
+        f" covers {share(decode.masks[best] > 0)}."
     )

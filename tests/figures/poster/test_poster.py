@@ -14,7 +14,10 @@ from PIL import Image
 import sam_edu
 from sam_edu import figures
 from sam_edu.figures.poster import Poster
+from sam_edu.figures.poster.decode import Decode
 from sam_edu.figures.poster.geometry import HIGH, WIDE
+from sam_edu.figures.poster.rows import StepRows
+from sam_edu.tracing import trace_points
 
 EXAMPLE = sam_edu.example()
 
@@ -158,3 +161,95 @@ def test_wrong_input_is_refused(decode: sam_edu.Trace) -> None:
         figures.poster({n: t for n, t in tensors.items() if n != "hyper_in"}, EXAMPLE.image, points=[[1, 2]])
     with pytest.raises(ValueError, match="image: expected shape"):
         figures.poster(tensors, np.zeros((4, 4)), points=[[1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "order"),
+    [
+        ("pos_src", (1, 256, 64, 64), (0, 1, 2)),
+        ("prompt_encoder.dense_embeddings", (1, 256, 64, 64), (0, 1, 2)),
+        ("src", (1, 256, 64, 64), (0, 1, 2)),
+        ("transformer.layers.0.keys_4", (1, 4096, 256), (1, 0)),
+        ("transformer.layers.0.cross_attn_token_to_image.k", (1, 8, 4096, 16), (0, 2, 1)),
+        ("transformer.layers.1.cross_attn_image_to_token.out", (1, 4096, 256), (1, 0)),
+    ],
+)
+def test_rows_and_columns_of_the_grid_are_not_exchanged(
+    name: str, shape: tuple[int, ...], order: tuple[int, ...], decode: sam_edu.Trace
+) -> None:
+    tensor = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    maps = Decode({**decode, name: tensor}, EXAMPLE.image, [(*EXAMPLE.click[0], 1)]).over_grid(name)
+    np.testing.assert_array_equal(maps, tensor[0].double().numpy().transpose(order).reshape(-1, 64, 64))
+
+
+# --- The table of trace points ---
+
+RENAMED = {
+    "prompt_encoder.dense_embeddings": "mask_encoder.dense_embeddings",
+    "prompt_encoder.sparse_embeddings": "click_encoder.sparse_embeddings",
+    "transformer.layers.{i}.self_attn.q": "transformer.layers.{i}.among_tokens.q",
+    "transformer.layers.{i}.cross_attn_image_to_token.q": "transformer.layers.{i}.image_reads.q",
+    "transformer.layers.{i}.mlp.hidden": "transformer.layers.{i}.perceptron.hidden",
+    "transformer.final_attn_token_to_image.q": "transformer.last_attention.q",
+    "output_upscaling.normed": "growing.normed",
+}
+"""Rows whose tensors get another module; their own names stay."""
+
+
+def change_rows(monkeypatch: pytest.MonkeyPatch, field: str, values: dict[str, str]) -> None:
+    """Give some rows another value of a field."""
+    rows = trace_points.TRACE_POINTS
+    changed = tuple(row._replace(**{field: values.get(row.name, getattr(row, field))}) for row in rows)
+    monkeypatch.setattr(trace_points, "TRACE_POINTS", changed)
+
+
+def test_paths_are_those_of_the_table(decode: sam_edu.Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_rows(monkeypatch, "name", RENAMED)
+    tensors = {}
+    for name in decode:
+        new = RENAMED.get(trace_points.pattern(name), name)
+        tensors[new.replace("{i}", "0" if ".0." in name else "1")] = decode[name]
+    words = " ".join(text.get_text() for text in texts(figures.poster(tensors, EXAMPLE.image, points=EXAMPLE.click)))
+    for new in RENAMED.values():
+        assert new.split(".")[-2] in words, new
+
+
+def test_every_row_of_the_table_is_asked_for(drawn: Poster) -> None:
+    assert "Traced too" not in " ".join(text.get_text() for text in texts(drawn))
+
+
+@pytest.mark.parametrize("row", trace_points.TRACE_POINTS, ids=lambda row: row.name)
+def test_a_tensor_that_the_table_has_not_at_its_step_is_missed(
+    row: trace_points.TracedTensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, own, asked = row.step.strip("()"), row.name.rpartition(".")[2], set[str]()
+    assert StepRows(address, 1, asked)[own] == row.name.replace("{i}", "1")
+    assert asked == {row.name.replace("{i}", "1")}
+    for field, value in (("name", f"{row.name}_renamed"), ("step", "(8)")):
+        with monkeypatch.context() as patch:
+            change_rows(patch, field, {row.name: value})
+            with pytest.raises(KeyError, match=rf"{own}: expected one row of step {address} in TRACE_POINTS, got \[\]"):
+                StepRows(address, 1, asked)[own]
+
+
+def test_a_tensor_with_other_axes_than_the_table_s_is_refused(
+    decode: sam_edu.Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_rows(monkeypatch, "axes", {"src": "batch dim image_tokens"})
+    with pytest.raises(ValueError, match=r"src: expected shape \(batch, dim, image_tokens\), got \(1, 256, 64, 64\)"):
+        figures.poster(decode, EXAMPLE.image, points=EXAMPLE.click)
+
+
+def test_one_more_trace_point_is_on_the_poster_by_its_row_alone(
+    decode: sam_edu.Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = trace_points.TracedTensor(
+        "transformer.layers.{i}.mlp.widened", "(3)", "batch tokens mlp_dim", "01", "", "lin1(x)", None
+    )
+    monkeypatch.setattr(trace_points, "TRACE_POINTS", (*trace_points.TRACE_POINTS, row))
+    added = {f"transformer.layers.{i}.mlp.widened": decode[f"transformer.layers.{i}.mlp.hidden"] for i in range(2)}
+    poster = figures.poster({**decode, **added}, EXAMPLE.image, points=EXAMPLE.click, note="A note.")
+    words = " ".join(" ".join(text.get_text() for text in texts(poster)).split())
+    shape = " × ".join(map(str, decode["transformer.layers.0.mlp.hidden"].shape[1:]))
+    assert f"Traced too: transformer.layers.0.mlp.widened (3), {shape}; transformer.layers.1.mlp.widened (3)" in words
+    test_nothing_overlaps_and_nothing_is_cut(poster)

@@ -1,0 +1,46 @@
+"""95 % intervals by a bootstrap over scenes, for scores and for effects of ablations."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Interval(NamedTuple):
+    """A mean and the ends of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class SceneBootstrap:
+    """Confidence intervals by drawing the scenes again with replacement, as the values of one scene belong together.
+
+    Args:
+        scenes: the number of the scene of each value.
+        drawn: (draws, scenes): how often each scene is drawn, scenes in ascending order of their numbers;
+            `multinomial_draws` by default.
+    """
+
+    def __init__(self, scenes: Sequence[int], drawn: np.ndarray | None = None) -> None:
+        numbers = np.array(scenes)
+        self._belongs = (np.unique(numbers)[:, None] == numbers).astype(float)  # (scenes, values)
+        self._drawn = (multinomial_draws(len(self._belongs)) if drawn is None else drawn).astype(float)
+
+    def interval(self, values: np.ndarray) -> Interval:
+        """The mean of one value each, (values,), with its interval."""
+        means = (self._drawn @ (self._belongs @ values)) / (self._drawn @ self._belongs.sum(axis=1))
+        low, high = np.percentile(means, [2.5, 97.5])
+        return Interval(float(values.mean()), float(low), float(high))
+
+
+def multinomial_draws(scenes: int, draws: int = 2000) -> np.ndarray:
+    """Draws of as many scenes as there are, all at once: (draws, scenes) counts. Effects are measured with these."""
+    return np.random.default_rng(0).multinomial(scenes, np.full(scenes, 1 / scenes), size=draws)
+
+
+def single_draws(scenes: int, draws: int = 1000) -> np.ndarray:
+    """The same, scene by scene: other random numbers, those of the scores that the model card reports."""
+    picked = np.random.default_rng(0).integers(0, scenes, (draws, scenes))
+    return np.stack([np.bincount(one, minlength=scenes) for one in picked])
