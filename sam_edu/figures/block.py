@@ -353,8 +353,8 @@ def masks_by_way(
             axes.set_ylabel(name)
     details = []
     for way, overlaps in scores.items():
-        numbers = listed([f"{name} {score:.2f}" for name, score in zip(names, overlaps, strict=True)])
-        details.append(f"{' '.join(way.split())}: {numbers}")
+        scored = listed([f"{name} {score:.2f}" for name, score in zip(names, overlaps, strict=True)])
+        details.append(f"{' '.join(way.split())}: {scored}")
     return Figure(
         figure,
         f"{title or 'Masks'}: one click decoded in {len(given)} ways, a column each, the unchanged masks dashed. IoU"
