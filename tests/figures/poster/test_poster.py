@@ -178,7 +178,8 @@ def test_rows_and_columns_of_the_grid_are_not_exchanged(
     name: str, shape: tuple[int, ...], order: tuple[int, ...], decode: sam_edu.Trace
 ) -> None:
     tensor = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    maps = Decode({**decode, name: tensor}, EXAMPLE.image, [(*EXAMPLE.click[0], 1)]).over_grid(name)
+    x, y = map(float, EXAMPLE.click[0])
+    maps = Decode({**decode, name: tensor}, EXAMPLE.image, [(x, y, 1)]).over_grid(name)
     np.testing.assert_array_equal(maps, tensor[0].double().numpy().transpose(order).reshape(-1, 64, 64))
 
 
