@@ -6,7 +6,8 @@ from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
 
-from sam_edu.fast.fast_mask_decoder import CHUNK
+from sam_edu.fast.plan import Sizes as PlanSizes
+from sam_edu.fast.plan import chunk
 
 GRID, PROMPT_TOKENS = 64, 2
 
