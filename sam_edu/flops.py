@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sam_edu.fast.plan import Sizes as PlanSizes
-from sam_edu.fast.plan import chunk
+from sam_edu.fast import plan
 
 GRID, PROMPT_TOKENS = 64, 2
 
@@ -51,36 +51,51 @@ def plain_flops(case: Case, s: Sizes = SAM) -> int:
     return 2 * case.batch * (token_side + image_side + _upscaling(image_tokens, s) + _heads(image_tokens, s.masks, s))
 
 
-def fast_flops(case: Case, s: Sizes = SAM) -> int:
-    """FLOPs of the fast decoder from its third call with the same image on, when it uses all that it keeps.
+def fast_flops(case: Case, s: Sizes = SAM, call: int | None = None) -> int:
+    """FLOPs of the fast decoder on a processor.
 
-    With several images, or a mask prompt for each prompt set, it stores the image tokens.
+    Args:
+        case: the task. With several images, or a mask prompt for each of several prompt sets, image tokens are stored.
+        s: the decoder's sizes.
+        call: 1 for the first call with an image, 2 for the second, and so on; None for later ones, when all that is
+            kept is there. The positional encodings are taken to be known: they are the same for every image.
     """
     image_tokens, n, chosen = case.grid**2, 1 + s.masks + case.tokens, s.masks - 1 if case.multimask else 1
-    shared = case.batch == 1 or (not case.dense and case.images == 1)
+    one_image = case.batch == 1 or (not case.dense and case.images == 1)
+    groups, sets = (1, case.batch) if one_image else (case.batch, 1)
+    planned = plan.Sizes(groups, sets, n, image_tokens, s.dim, s.heads, s.inner)
+    if plan.form("cpu", torch.float32, planned, met=one_image) == "plain":
+        return plain_flops(case, s)
+    number = s.depth + 1  # of the steps that use the image tokens: the blocks, and the end
+    each = 1 if sets == 1 else number  # steps that a call prepares
+    known = 0 if not one_image else number if call is None else min(number, call * each)
+    prepared = 0 if not one_image or call is None else max(0, known - (call - 1) * each)
     meet = image_tokens * s.inner  # one token with the projected image tokens or positional encodings, all heads
-    more = s.heads * (n - 1) + 1  # rows that a block adds to a mixture
+    more = s.heads * (n - 1) + 1  # rows that a block adds to the low-rank update
 
-    def through(tokens: int, rows: int) -> int:  # scores of some tokens with a mixture of rows, or what they gather
-        folded = tokens * s.inner * s.dim
-        if not shared:
+    def through(tokens: int, step: int) -> int:  # scores of some tokens with the image tokens, or what they gather
+        folded, rows = tokens * s.inner * s.dim, step * more
+        if step >= known:
             return folded + tokens * s.heads * s.dim * image_tokens
         return meet * tokens + (folded + tokens * s.heads * rows * (s.dim + image_tokens) if rows else 0)
 
     total = 0
-    for layer in range(s.depth):
-        rows = layer * more
+    for block in range(s.depth):
         ends = 4 * n * s.dim * s.inner  # q and out of step (2), k and v of step (4)
-        total += _self_attention_and_mlp(n, s) + ends + 3 * through(n, rows) + n * s.inner * s.dim
-        total += image_tokens * s.dim * (rows + more if shared else s.heads * n)
-        total += 2 * meet * n if rows or not shared else 0  # positional encodings
+        total += _self_attention_and_mlp(n, s) + ends + 3 * through(n, block) + n * s.inner * s.dim
+        total += image_tokens * s.dim * ((block + 1) * more if block < known else s.heads * n)
+        total += 2 * meet * n if block or not known else 0  # positional encodings
     read, rows = 1 + chosen, s.depth * more
-    total += 2 * read * s.dim * s.inner + 2 * through(read, rows) + meet * read
-    total += image_tokens * rows * s.dim + rows * s.dim**2 if shared else image_tokens * s.dim**2
+    total += 2 * read * s.dim * s.inner + 2 * through(read, s.depth) + meet * read
+    total += image_tokens * rows * s.dim + rows * s.dim**2 if known == number else image_tokens * s.dim**2
     total += _upscaling(image_tokens, s) - image_tokens * s.dim**2 + _heads(image_tokens, chosen, s)
-    chunks = -(-case.batch // max(1, CHUNK // image_tokens))
-    shifts = (s.depth + 1) * s.dim * s.inner + s.dim**2  # the shifts of the norms, projected
-    return 2 * (case.batch * total + chunks * shifts)
+    chunks = -(-case.batch // plan.chunk("cpu", planned, 4))
+    # The shifts of the norms, projected.
+    shifts = max(0, known - 1) * s.dim * s.inner + (s.dim**2 if known == number else 0)
+    projections = sum(3 if step < s.depth else 2 for step in range(known - prepared, known))
+    last = image_tokens * s.dim**2 if prepared and known == number else 0
+    preparing = projections * image_tokens * s.dim * s.inner + last
+    return 2 * (case.batch * total + chunks * shifts + preparing)
 
 
 def _self_attention_and_mlp(n: int, s: Sizes) -> int:

@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 
 import torch
 
-Form = Literal["plain", "fused", "stored", "shared"]
+Form = Literal["plain", "fused", "folded"]
 """How a decode is computed.
 
 - plain: by the decoder itself; the fast decoder hands over.
 - fused: the decoder's own algebra, in about half as many kernels (`sam_edu.fast.fused`).
-- stored: projections folded onto the tokens, each prompt set with image tokens of its own.
-- shared: image tokens as a shared part and a low-rank update, never stored.
+- folded: with the projections on the side of the tokens. Image tokens that prompt sets share are a shared part and a
+  low-rank update, and are never stored; others are.
 """
 
 Recognition = Literal["values", "identity", "nothing"]
@@ -30,10 +30,10 @@ MEMORY_BYTES = 4096 * MIB
 # How many times the image tokens of a prompt set its temporaries take at their largest, results included
 # (`tests/fast/test_plan.py` counts them).
 TEMPORARIES = 12
-# On a GPU: so many image tokens, over all prompt sets, take longer than the launches that the shared form adds. Full
+# On a GPU: so many image tokens, over all prompt sets, take longer than the launches that the folded form adds. Full
 # size: 32 prompt sets. (An H200 runs an operation of Meta's decoder in 11 microseconds at batch 1, where it waits for
 # launches, and 26 TFLOP/s at batch 64, where it does not: the fused form wins below about 30 prompt sets.)
-SHARED_FROM = 2**17
+FOLDED_FROM = 2**17
 # So many times the attention's inner width may the rows of all heads be: then folding and the low-rank update cost as
 # many operations as they save (`sam_edu.flops`). In SAM that is 24 tokens, and 20 where image tokens are stored.
 SHARED_ROWS, STORED_ROWS = 1.5, 1.25
@@ -74,13 +74,11 @@ def form(device_type: str, dtype: torch.dtype, sizes: Sizes, *, met: bool = Fals
     rows = sizes.tokens * sizes.heads
     folding_pays = rows <= (SHARED_ROWS if shared else STORED_ROWS) * sizes.internal
     if device_type == "cpu":
-        if not folding_pays:
-            return "plain"
-        return "shared" if shared else "stored"
+        return "folded" if folding_pays else "plain"
     # Half precision takes about half the time for the same work, and as long for a launch.
-    enough = SHARED_FROM * (2 if dtype in (torch.float16, torch.bfloat16) else 1)
+    enough = FOLDED_FROM * (2 if dtype in (torch.float16, torch.bfloat16) else 1)
     large = sizes.groups * sizes.sets * sizes.image_tokens >= enough
-    return "shared" if sizes.sets > 1 and large and folding_pays else "fused"
+    return "folded" if sizes.sets > 1 and large and folding_pays else "fused"
 
 
 def chunk(device_type: str, sizes: Sizes, itemsize: int, *, budget: int | None = None) -> int:

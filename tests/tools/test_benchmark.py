@@ -8,7 +8,7 @@ from tools.benchmark import FAST, META, ONE_BY_ONE, OURS, Case, Decoders, Plan, 
 
 CPU = torch.device("cpu")
 FEW_ROWS = Sizes(dim=32, inner=16, heads=1, mlp=24, iou_hidden=12)  # 7 rows are fewer than 16: folded
-MANY_ROWS = Sizes(dim=16, inner=8, heads=2, mlp=24, iou_hidden=12)  # 14 rows are more than 8: projected
+MANY_ROWS = Sizes(dim=16, inner=8, heads=2, mlp=24, iou_hidden=12)  # 14 rows are more than 12: handed over
 
 
 @pytest.fixture(autouse=True)
