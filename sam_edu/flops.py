@@ -1,10 +1,15 @@
-"""Floating point operations (FLOPs) of the decoders, counted by hand; a multiplication and an addition are 2."""
+"""Floating point operations (FLOPs), counted by hand; a multiplication and an addition are 2. Kernels and bytes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from sam_edu.fast import plan
@@ -118,3 +123,82 @@ def counted_flops(call: Callable[[], Any]) -> int:
     with FlopCounterMode(display=False) as counter:
         call()
     return int(counter.get_total_flops())
+
+
+def vit_b_flops(grid: int = GRID, dim: int = 768, depth: int = 12, window: int = 14, out: int = 256) -> int:
+    """FLOPs of SAM's image encoder with a ViT-B, one image: four blocks attend globally, the others within windows.
+
+    Source: `segment_anything/modeling/image_encoder.py`.
+    """
+    image_tokens, windows = grid**2, (-(-grid // window)) ** 2
+
+    def block(tokens: int, side: int) -> int:  # tokens padded to whole windows; keys of each: side x side
+        relative = 2 * tokens * side * dim  # scores by distance, for each axis
+        return tokens * dim * 4 * dim + 2 * tokens * side**2 * dim + relative + 8 * image_tokens * dim**2
+
+    blocks = (depth - 4) * block(windows * window**2, window) + 4 * block(image_tokens, grid)
+    neck = image_tokens * (dim * out + 9 * out**2)
+    return 2 * (image_tokens * dim * 3 * 16**2 + blocks + neck)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a call asks of a device.
+
+    Attributes:
+        kernels: operations that compute something, each at least one kernel.
+        views: operations that only describe a tensor anew; they too take time on the processor.
+        bytes: what the kernels read and write.
+    """
+
+    kernels: int
+    views: int
+    bytes: int
+
+
+class _Operations(TorchDispatchMode):
+    kernels = views = bytes = 0
+    inside = False  # an attention in one kernel, whose parts do not count
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self.inside:
+            return result
+        if func.is_view or func in _FREE:
+            self.views += 1
+        else:
+            self.kernel(args, kwargs, result)
+        return result
+
+    def kernel(self, *tree: Any) -> None:
+        """Count one that reads and writes these tensors."""
+        self.kernels += 1
+        tensors = [x for x in tree_leaves(tree) if isinstance(x, Tensor)]
+        self.bytes += sum(min(x.nbytes, x.untyped_storage().nbytes()) for x in tensors)
+
+
+class _Attentions(TorchFunctionMode):
+    """`scaled_dot_product_attention` as on a GPU: one kernel, whose result lies as its queries do."""
+
+    def __init__(self, operations: _Operations) -> None:
+        super().__init__()
+        self.operations = operations
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **(kwargs or {}))
+        self.operations.inside = True
+        result = func(*args, **(kwargs or {})).transpose(1, 2).contiguous().transpose(1, 2)
+        self.operations.inside = False
+        self.operations.kernel(args, result)
+        return result
+
+
+_FREE = (torch.ops.aten._unsafe_view.default, torch.ops.aten.detach.default, torch.ops.aten.empty.memory_format)
+
+
+def counted_traffic(call: Callable[[], Any]) -> Traffic:
+    """Kernels and bytes of a call, counted as it runs; on the meta device too, where nothing is computed."""
+    with _Operations() as found, _Attentions(found):
+        call()
+    return Traffic(found.kernels, found.views, found.bytes)

@@ -26,18 +26,18 @@ class CapturedDecoder:
     """
 
     def __init__(self, fast: FastMaskDecoder, **inputs: Any) -> None:
-        device = inputs["image_embeddings"].device
-        if device.type != "cuda":
+        image = inputs["image_embeddings"]
+        if not _is_cuda(image):
             raise ValueError(
-                f"inputs: a CUDA graph records what a CUDA device does, got tensors on {device.type}; there call the"
-                " fast decoder itself"
+                f"inputs: a CUDA graph records what a CUDA device does, got tensors on {image.device.type}; there call"
+                " the fast decoder itself"
             )
         if change := change_of(fast.decoder):
             raise ValueError(f"fast: {change}, which a graph cannot follow; call the fast decoder itself")
         self.fast = fast
         self._inputs = {name: _own(value) for name, value in inputs.items()}
         self._weights = self._addresses()
-        self._replay, self._outputs = _record(lambda: fast(**self._inputs), device)
+        self._replay, self._outputs = _record(lambda: fast(**self._inputs), image.device)
 
     @torch.no_grad()
     def __call__(self, **inputs: Any) -> tuple[Tensor, Tensor]:
@@ -73,6 +73,10 @@ class CapturedDecoder:
         return [parameter.data_ptr() for parameter in self.fast.decoder.parameters()]
 
 
+def _is_cuda(x: Tensor) -> bool:
+    return x.device.type == "cuda"
+
+
 def _own(value: Any) -> Any:
     # Expanded axes stay expanded: a dense prompt that all prompt sets have in common is recognised by that.
     return _core(value.detach()).clone().expand_as(value) if isinstance(value, Tensor) else value
@@ -80,7 +84,12 @@ def _own(value: Any) -> Any:
 
 def _core(x: Tensor) -> Tensor:
     """A tensor without the repetitions of its expanded axes."""
-    return x[tuple(slice(0, 1) if stride == 0 and size else slice(None) for stride, size in zip(x.stride(), x.shape, strict=True))]
+    return x[
+        tuple(
+            slice(0, 1) if stride == 0 and size else slice(None)
+            for stride, size in zip(x.stride(), x.shape, strict=True)
+        )
+    ]
 
 
 def _kind(x: Tensor) -> tuple[Any, ...]:

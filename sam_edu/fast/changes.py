@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
+from torch.utils.module_tracker import ModuleTracker
 
 from sam_edu.modules import MLP, Attention, MaskDecoder, MLPBlock, TracePoint, TwoWayAttentionBlock, TwoWayTransformer
 from sam_edu.modules.hypernetwork import HypernetworkMLPs
@@ -41,7 +42,7 @@ def change_of(decoder: nn.Module) -> str:
 
     It reads attributes alone, so it costs a fraction of a millisecond and can be asked in every call.
     """
-    if any(_GLOBAL_HOOKS):
+    if any(not _only_counts(hook) for hooks in _GLOBAL_HOOKS for hook in hooks.values()):
         return "a global module hook is registered"
     modules = [decoder]
     for module in modules:  # grows while it is read
@@ -50,6 +51,11 @@ def change_of(decoder: nn.Module) -> str:
             return f"{paths[id(module)] or 'the decoder'} {reason}"
         modules.extend(child for child in module._modules.values() if child is not None)
     return next(_changes_of_structure(decoder), "")
+
+
+def _only_counts(hook: Any) -> bool:
+    """Whether a global hook only notes in which module an operation is, as those of `FlopCounterMode` do."""
+    return isinstance(getattr(hook, "__self__", None), ModuleTracker)
 
 
 def _change_of_module(module: nn.Module) -> str:
