@@ -51,9 +51,18 @@ def interleave(
     return {name: np.array(values) for name, values in times.items()}
 
 
+ROUNDS_FOR_QUARTILES = 9
+
+
 @dataclass(frozen=True)
 class Ratio:
-    """Median and quartiles of the ratios within each round."""
+    """Median of the ratios within each round, with their quartiles; with the range where there are fewer than nine.
+
+    Attributes:
+        median: of the rounds.
+        low: the lower quartile, or the smallest.
+        high: the upper quartile, or the largest.
+    """
 
     median: float
     low: float
@@ -62,7 +71,8 @@ class Ratio:
     @classmethod
     def of(cls, slower: np.ndarray, faster: np.ndarray) -> Ratio:
         """How many times longer `slower` takes."""
-        low, median, high = (float(q) for q in np.quantile(slower / faster, [0.25, 0.5, 0.75]))
+        ends = [0.25, 0.75] if len(slower) >= ROUNDS_FOR_QUARTILES else [0.0, 1.0]
+        low, median, high = (float(q) for q in np.quantile(slower / faster, [ends[0], 0.5, ends[1]]))
         return cls(median, low, high)
 
     def __str__(self) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-# `parity`, `notebook_cells`, `exercise_cases`, `drawings`, `examples` and `toy_masks` are imported by several tests.
-for folder in ("modules", "notebooks", "exercises", "figures", "scenes"):
+# `decoders`, `drawings`, `examples`, `exercise_cases`, `notebook_cells`, `parity`
+# and `toy_masks` are imported by several tests.
+for folder in ("modules", "notebooks", "exercises", "figures", "scenes", "fast"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 # The same examples on every run, however busy the machine is.

@@ -16,8 +16,14 @@ def test_interleaving_gives_everyone_a_turn_in_every_round():
 
 def test_a_ratio_is_taken_within_each_round():
     ratio = Ratio.of(np.array([2.0, 40.0, 6.0]), np.array([1.0, 10.0, 2.0]))
-    assert (ratio.low, ratio.median, ratio.high) == (2.5, 3.0, 3.5)
-    assert str(ratio) == "3.00 (2.50 to 3.50)"
+    assert (ratio.low, ratio.median, ratio.high) == (2.0, 3.0, 4.0)  # three rounds have a range, and no quartiles
+    assert str(ratio) == "3.00 (2.00 to 4.00)"
+
+
+def test_quartiles_take_nine_rounds():
+    values, ones = np.arange(1.0, 10.0), np.ones(9)
+    assert (Ratio.of(values, ones).low, Ratio.of(values, ones).high) == (3.0, 7.0)
+    assert (Ratio.of(values[:8], ones[:8]).low, Ratio.of(values[:8], ones[:8]).high) == (1.0, 8.0)
 
 
 def test_a_stopwatch_books_every_moment_once(monkeypatch):

@@ -1,7 +1,9 @@
 """Times FastMaskDecoder against Meta's decoder: `make benchmark`, or `--quick` for two minutes.
 
 All variants have the same weights and take turns in one process, so that a busy moment meets them all; what is reported
-are medians of the ratios within a turn, with their quartiles. Writes build/benchmark/benchmark.md and benchmark.png.
+are medians of the ratios within a turn, with their quartiles (with the range, where there are fewer than nine turns).
+Writes build/benchmark/benchmark.md and benchmark.png. `--count` times nothing: it counts what a decode asks of a GPU,
+kernels, bytes and FLOPs, without one.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +26,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sam_edu import FastMaskDecoder, MaskDecoder, official
-from sam_edu.flops import GRID, PROMPT_TOKENS, SAM, Case, Sizes, counted_flops, fast_flops, plain_flops
+from sam_edu import FastMaskDecoder, MaskDecoder, load, official
+from sam_edu.fast import CapturedDecoder, plan
+from sam_edu.flops import (
+    GRID,
+    PROMPT_TOKENS,
+    SAM,
+    Case,
+    Sizes,
+    counted_flops,
+    counted_traffic,
+    fast_flops,
+    plain_flops,
+    vit_b_flops,
+)
 from sam_edu.modules import TwoWayTransformer
-from sam_edu.timing import Busy, Call, Ratio, interleave, machine, matrix_peak
+from sam_edu.timing import Busy, Call, Ratio, interleave, machine, matrix_peak, seconds
 
 OUT = Path(__file__).parents[1] / "build" / "benchmark"
 BATCHES = (1, 16, 64)
@@ -33,6 +49,8 @@ BATCHES = (1, 16, 64)
 BAR, AIM, KINDER_BAR, MEMORY_BAR, WORST_BAR = {1: 2.5, 16: 5.0, 64: 6.0}, {1: 4.0, 16: 9.0, 64: 10.0}, 2.5, 0.2, 0.95
 
 META, ONE_BY_ONE, OURS, FAST, HUGGING_FACE = "Meta", "Meta, one prompt set at a time", "ours", "fast", "Hugging Face"
+COMPILED, FAST_COMPILED, CAPTURED = "Meta, torch.compile", "fast, torch.compile", "fast, CUDA graph"
+PRECISIONS = ("float32", "TF32", "bfloat16")
 
 UNFAVOURABLE = (
     Case("grid 16, batch 1", 1, grid=16),
@@ -72,12 +90,14 @@ def build_decoder(sizes: Sizes = SAM, seed: int = 0) -> MaskDecoder:
     return decoder.eval()
 
 
-def make_inputs(case: Case, dim: int, device: torch.device, seed: int = 0) -> dict[str, Any]:
+def make_inputs(
+    case: Case, dim: int, device: torch.device, dtype: torch.dtype = torch.float32, seed: int = 0
+) -> dict[str, Any]:
     """Random arguments of a decoder, by name."""
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator).to(device)
+        return torch.randn(*shape, generator=generator).to(device, dtype)
 
     grid = (case.grid, case.grid)
     dense = random(case.batch, dim, *grid) if case.dense else random(1, dim, 1, 1).expand(case.batch, -1, *grid)
@@ -127,13 +147,20 @@ class Decoders:
         self.sizes, self.device, self.ours = sizes, device, ours
         self.meta = official.to_official(ours).eval().to(device)
         self.fast = FastMaskDecoder(ours)
+        self.dtype = torch.float32
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Weights and inputs in another dtype."""
+        self.dtype = dtype
+        self.ours.to(dtype)
+        self.meta.to(dtype)
 
     def calls(self, case: Case, names: Sequence[str]) -> dict[str, Call]:
         """Per name a function that decodes the case."""
-        inputs = make_inputs(case, self.sizes.dim, self.device)
+        inputs = make_inputs(case, self.sizes.dim, self.device, self.dtype)
         sources = [inputs]
         if case.fresh:
-            other = make_inputs(case, self.sizes.dim, self.device, seed=1)
+            other = make_inputs(case, self.sizes.dim, self.device, self.dtype, seed=1)
             sources.append(other | {"image_pe": inputs["image_pe"]})  # which is the same for every image
         turn = [0]
 
@@ -151,6 +178,11 @@ class Decoders:
         }
         if HUGGING_FACE in names:
             calls[HUGGING_FACE] = hugging_face_call(inputs, self.device)
+        for name, decoder in ((COMPILED, self.meta), (FAST_COMPILED, self.fast)):
+            if name in names:
+                calls[name] = partial(torch.compile(decoder), **inputs)
+        if CAPTURED in names:
+            calls[CAPTURED] = partial(CapturedDecoder(self.fast, **inputs), **inputs)
         return {name: call for name in names if (call := calls[name]) is not None}
 
 
@@ -158,10 +190,26 @@ class Decoders:
 
 
 def take_turns(calls: dict[str, Call], rounds: int, device: torch.device) -> dict[str, np.ndarray]:
-    """Times in seconds by name, one per round. The fast decoder is called once more first, as it keeps results."""
-    if FAST in calls:
+    """Times in seconds by name, one per round. The fast decoder is called first, until it keeps all that it will."""
+    for _ in range(3 if FAST in calls else 0):
         calls[FAST]()
     return interleave(calls, rounds, device)
+
+
+@contextmanager
+def precision(decoders: Decoders, name: str) -> Iterator[None]:
+    """Decode in one of `PRECISIONS`: TF32 for matrix products, or weights and inputs of half precision."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = name == "TF32"
+    weights = {key: value.clone() for key, value in decoders.ours.state_dict().items()}
+    decoders.cast(torch.bfloat16 if name == "bfloat16" else torch.float32)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+        decoders.cast(torch.float32)
+        decoders.ours.load_state_dict(weights)
+        decoders.meta.load_state_dict(weights)
 
 
 def library_rates(device: torch.device, rounds: int = 9) -> dict[str, float]:
@@ -254,29 +302,35 @@ class Plan:
     growth: dict[str, tuple[int, ...]]
     growth_rounds: int
     memory: bool
+    images: int  # new images, of each of which the first calls are timed
 
 
 FULL = Plan(
-    {1: 25, 16: 9, 64: 5},
-    5,
+    {1: 25, 16: 9, 64: 9},
+    9,
     9,
     {"batch": (1, 2, 4, 8, 16, 32, 64), "prompt tokens": (0, 2, 4, 8, 12, 24), "grid": (16, 32, 48, 64)},
     3,
     True,
+    9,
 )
-QUICK = Plan({1: 5, 16: 2, 64: 1}, 1, 3, {"batch": (1, 4), "prompt tokens": (0, 2, 8), "grid": (16, 32, 64)}, 1, False)
+QUICK = Plan(
+    {1: 5, 16: 2, 64: 1}, 1, 3, {"batch": (1, 4), "prompt tokens": (0, 2, 8), "grid": (16, 32, 64)}, 1, False, 3
+)
 
 
-def main_section(decoders: Decoders, plan: Plan, peak: float) -> Iterator[str]:
+def main_section(decoders: Decoders, planned: Plan, peak: float) -> Iterator[str]:
     """Times, ratios, and fractions of the peak, by batch."""
     rows = []
-    for batch, rounds in plan.batches.items():
+    for batch, rounds in planned.batches.items():
         case = Case(f"batch {batch}", batch)
         names = [META, OURS, FAST, HUGGING_FACE] + ([ONE_BY_ONE] if batch > 1 else [])
+        if decoders.device.type == "cuda":
+            names += [COMPILED, FAST_COMPILED, CAPTURED]
         calls = decoders.calls(case, names)
         times = take_turns(calls, rounds, decoders.device)
         for name, values in times.items():
-            flops = fast_flops(case) if name == FAST else plain_flops(case)
+            flops = fast_flops(case) if name == FAST and decoders.device.type == "cpu" else plain_flops(case)
             median = float(np.median(values))
             bars = {META: f"{BAR.get(batch, 0):g}, {AIM.get(batch, 0):g}", ONE_BY_ONE: f"{KINDER_BAR:g}"}
             ratio = "1" if name == FAST else str(Ratio.of(values, times[FAST]))
@@ -297,6 +351,111 @@ def main_section(decoders: Decoders, plan: Plan, peak: float) -> Iterator[str]:
     yield from table(head, rows)
 
 
+def precision_section(decoders: Decoders, planned: Plan) -> Iterator[str]:
+    """On a GPU: every batch, and where the fast decoder gains least, in each precision."""
+    cases = [Case(f"batch {batch}", batch) for batch in (*planned.batches, 256)]
+    rows = []
+    for name in PRECISIONS:
+        with precision(decoders, name):
+            for case in (*cases, *UNFAVOURABLE):
+                calls = decoders.calls(case, [META, OURS, FAST])
+                times = take_turns(calls, max(planned.unfavourable, 1), decoders.device)
+                ratio = Ratio.of(times[META], times[FAST])
+                ms = [f"{1e3 * float(np.median(times[key])):.2f}" for key in (META, OURS, FAST)]
+                rows.append([name, case.name, *ms, str(ratio), "" if ratio.median >= 1 else "slower"])
+    yield "\n## Precisions\n"
+    yield from table(["precision", "case", META, OURS, FAST, "Meta / fast", ""], rows)
+
+
+def first_calls(decoders: Decoders, images: int, calls: int = 5) -> dict[str, np.ndarray]:
+    """Seconds of the first calls with each of several new images, (images, calls), and of Meta's beside each.
+
+    One click a call. The positional encodings are known, as they are the same for every image.
+    """
+    case = Case("first calls", 1, fresh=True)
+    inputs = make_inputs(case, decoders.sizes.dim, decoders.device, decoders.dtype)
+    decoders.fast(**inputs)
+    times: dict[str, list[float]] = {META: [], FAST: []}
+    for _ in range(images):
+        inputs["image_embeddings"] = inputs["image_embeddings"] + 1
+        for _ in range(calls):
+            times[FAST].append(seconds(lambda: decoders.fast(**inputs), decoders.device))
+            times[META].append(seconds(lambda: decoders.meta(**inputs), decoders.device))
+    return {name: np.array(values).reshape(images, calls) for name, values in times.items()}
+
+
+def break_even(fast: Sequence[float], meta: float) -> int | None:
+    """After how many calls with an image the fast decoder has taken less time in all; None if never.
+
+    Args:
+        fast: the times of its first calls; the last one stands for all later ones.
+        meta: the time of one of Meta's.
+    """
+    total = 0.0
+    for number, one in enumerate(fast, start=1):
+        total += one
+        if total < number * meta:
+            return number
+    gain = meta - fast[-1]
+    return None if gain <= 0 else len(fast) + int((total - len(fast) * meta) // gain) + 1
+
+
+def first_calls_section(times: dict[str, np.ndarray], device: torch.device) -> Iterator[str]:
+    """What the first clicks on a new image cost, and from which one on the fast decoder has paid."""
+    case, rows = Case("click", 1), []
+    for i in range(times[FAST].shape[1]):
+        ratio = Ratio.of(times[META][:, i], times[FAST][:, i])
+        gflop = f"{fast_flops(case, call=i + 1) / 1e9:.2f}" if device.type == "cpu" else ""
+        rows.append([str(i + 1), f"{1e3 * float(np.median(times[FAST][:, i])):.1f}", str(ratio), gflop])
+    number = break_even(np.median(times[FAST], axis=0).tolist(), float(np.median(times[META])))
+    yield "\n## The first clicks on a new image, one prompt set a call\n"
+    yield from table(["call", "ms", "Meta / fast", f"GFLOP (Meta's: {plain_flops(case) / 1e9:.2f})"], rows)
+    since = "never" if number is None else f"from prompt set {number} on"
+    yield f"\nBreak-even: {since} fast has taken less time in all."
+
+
+def whole_way_section(times: dict[str, np.ndarray], device: torch.device, peak: float, rounds: int) -> Iterator[str]:
+    """From image to mask: what a faster decoder is worth beside the image encoder (Amdahl's law)."""
+    model = load("tiny").to(device)
+    image = torch.zeros(1, 3, model.image_size, model.image_size, device=device)
+    tiny = float(np.median(interleave({"encoder": lambda: model.image_encoder(image)}, rounds, device)["encoder"]))
+    vit_b = vit_b_flops() / peak
+    meta, fast = float(np.median(times[META])), np.median(times[FAST], axis=0)
+    rows = []
+    for name, encoder in (("tiny, measured", tiny), (f"vit_b, {vit_b_flops() / 1e9:.0f} GFLOP at the peak", vit_b)):
+        for clicks in (1, 2, 10, 100):
+            later = float(fast[-1]) * max(0, clicks - len(fast))
+            ours = encoder + float(fast[:clicks].sum()) + later
+            plain = encoder + clicks * meta
+            rows.append([name, str(clicks), f"{plain:.3f}", f"{ours:.3f}", f"{plain / ours:.2f}"])
+    yield "\n## The whole way from image to masks\n"
+    yield "Seconds, one click a call. The encoder's share limits the gain.\n"
+    yield from table(["encoder", "clicks", "with Meta's decoder", "with fast", "ratio"], rows)
+
+
+def count_section(sizes: Sizes = SAM, grid: int = GRID) -> Iterator[str]:
+    """What a decode asks of a GPU, counted on the meta device: kernels, views, bytes and FLOPs."""
+    rows, planned = [], plan.form
+    with torch.no_grad():
+        decoders = Decoders(sizes, torch.device("meta"))
+        for batch in BATCHES:
+            case = Case(f"batch {batch}", batch, grid=grid)
+            calls = decoders.calls(case, [META, OURS, FAST])
+            for name, call in calls.items():
+                for _ in range(4 if name == FAST else 1):  # the last one counts: the image was met
+                    found = counted_traffic(call)
+                form = ""
+                if name == FAST:
+                    tokens = 1 + sizes.masks + case.tokens
+                    inner = (tokens, grid**2, sizes.dim, sizes.heads, sizes.inner)
+                    form = planned("cuda", torch.float32, plan.Sizes(1, batch, *inner), met=True)
+                numbers = (found.kernels, found.views, f"{found.bytes / 2**20:.0f}", f"{counted_flops(call) / 1e9:.1f}")
+                rows.append([str(batch), name, form, *map(str, numbers)])
+    yield "## What a decode asks of a GPU\n"
+    yield f"Grid {grid} x {grid}, {PROMPT_TOKENS} prompt tokens, three masks, float32; fast has met the image before.\n"
+    yield from table(["batch", "decoder", "form", "kernels", "views", "MiB read and written", "GFLOP"], rows)
+
+
 def unfavourable_section(decoders: Decoders, rounds: int) -> Iterator[str]:
     """The cases in which the fast decoder gains least."""
     rows = []
@@ -315,7 +474,7 @@ def flops_section(decoders: Decoders, grid: int = GRID) -> Iterator[str]:
     rows = []
     for case in (Case("batch 1", 1, grid=grid), Case("batch 4", 4, grid=grid), Case("12 prompt tokens", 1, 12, grid)):
         calls = decoders.calls(case, [META, OURS, FAST])
-        for _ in range(2):
+        for _ in range(3):
             calls[FAST]()  # so that what is kept is there
         for name, call in calls.items():
             hand = fast_flops(case, decoders.sizes) if name == FAST else plain_flops(case, decoders.sizes)
@@ -345,17 +504,17 @@ def memory_section(device: torch.device) -> Iterator[str]:
     yield from table(["decoder", "MB", "of Meta's"], rows)
 
 
-def growth(decoders: Decoders, plan: Plan) -> dict[str, dict[str, list[tuple[int, float]]]]:
+def growth(decoders: Decoders, planned: Plan) -> dict[str, dict[str, list[tuple[int, float]]]]:
     """Per axis and decoder: (size, median seconds)."""
     found: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for axis, sizes in plan.growth.items():
+    for axis, sizes in planned.growth.items():
         for size in sizes:
             batch, tokens, grid = (
                 size if axis == wanted else default
                 for wanted, default in (("batch", 1), ("prompt tokens", PROMPT_TOKENS), ("grid", GRID))
             )
             calls = decoders.calls(Case("", batch, tokens, grid), [META, OURS, FAST])
-            for name, values in take_turns(calls, plan.growth_rounds, decoders.device).items():
+            for name, values in take_turns(calls, planned.growth_rounds, decoders.device).items():
                 found.setdefault(axis, {}).setdefault(name, []).append((size, float(np.median(values))))
     return found
 
@@ -388,7 +547,7 @@ def growth_section(found: dict[str, dict[str, list[tuple[int, float]]]]) -> Iter
     yield "\n![Time against batch, prompt tokens and grid](benchmark.png)"
 
 
-def report(plan: Plan, device: torch.device, out: Path) -> str:
+def report(planned: Plan, device: torch.device, out: Path) -> str:
     """Measure everything; write table and plot to `out`; return the table."""
     out.mkdir(parents=True, exist_ok=True)
     busy = Busy()
@@ -401,15 +560,19 @@ def report(plan: Plan, device: torch.device, out: Path) -> str:
             *(f"- {line}" for line in machine(device)),
             f"- peak of a matrix product in this run: {peak / 1e9:.0f} GFLOP/s",
             f"- 4096 x 256 by 256 x 256, GFLOP/s: {rates}",
-            "- ratios are medians of the rounds, with their quartiles\n",
-            *main_section(decoders, plan, peak),
-            *unfavourable_section(decoders, plan.unfavourable),
-            *flops_section(decoders),
+            "- ratios are medians of the rounds, with their quartiles; of fewer than nine rounds, with their range\n",
+            *main_section(decoders, planned, peak),
+            *(precision_section(decoders, planned) if device.type == "cuda" else ()),
+            *unfavourable_section(decoders, planned.unfavourable),
         ]
-        lines += training_section(decoders, plan.training)
-        found = growth(decoders, plan)
+        times = first_calls(decoders, planned.images)
+        lines += first_calls_section(times, device)
+        lines += whole_way_section(times, device, peak, planned.images)
+        lines += flops_section(decoders) if device.type == "cpu" else ()
+        lines += training_section(decoders, planned.training)
+        found = growth(decoders, planned)
     warnings = busy.warnings(device)  # before the memory section, where other processes work for us
-    if plan.memory:
+    if planned.memory:
         lines += memory_section(device)
     lines += growth_section(found)
     draw_growth(found, out / "benchmark.png")
@@ -423,9 +586,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="about two minutes, with few rounds and no memory section")
+    parser.add_argument("--count", action="store_true", help="count kernels, bytes and FLOPs; time nothing")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(argv)
+    if options.count:
+        print("\n".join(count_section()))
+        return
     print(report(QUICK if options.quick else FULL, torch.device(options.device), options.out))
 
 

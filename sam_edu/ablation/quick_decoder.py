@@ -180,7 +180,7 @@ class AblatedDecoder:
         elif _same(keys, self._keys[-1]):
             masks = mask_product(hyper_in, self.t["output_upscaling.activated_twice"])
         else:
-            image = begin([Step(keys.new_zeros(1, keys.shape[1], 1), [], None)], keys.mT, len(keys))
+            image = begin([Step(None, [], None)], keys.mT)
             masks = paint(upscaling, image, hyper_in, grid)
         iou = decoder.iou_pred(decoder.iou_prediction_head(hs[:, 0]))
         return decoder.masks(masks)[:, 1:], iou[:, 1:]

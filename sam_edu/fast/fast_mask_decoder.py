@@ -5,6 +5,9 @@ image once per prompt set. Here the projections move to the side of the tokens, 
 the products. And where prompt sets share an image, no set ever stores image tokens of its own. The few tokens change
 them by a low-rank update: an image token stays a number times its value for all prompt sets, plus a weighted sum of a
 few rows (see `ImageTokens`). What layers compute from the shared part is computed once.
+
+All this saves operations and memory. A small decode on a GPU waits for neither, but for the launch of its kernels:
+there another form is run (`sam_edu.fast.fused`). `sam_edu.fast.plan` chooses.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +18,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sam_edu.fast import plan
+from sam_edu.fast.changes import change_of
+from sam_edu.fast.fused import decode_fused, doubling, first_image_side, stack, stacked_parameters
+from sam_edu.fast.kept import Kept
 from sam_edu.modules import Attention, MaskDecoder, TwoWayTransformer
-
-# How many image tokens, over all prompt sets, are worked on at a time: four prompt sets of SAM; and fewer where each
-# is stored or becomes 16 pixels, so that they stay in the cache (256 channels: 1 MB).
-CHUNK, TILE = 16384, 1024
 
 Tokens = Float[Tensor, "batch tokens dim"]
 Image = Float[Tensor, "groups image_tokens dim"]
@@ -36,10 +39,11 @@ class Step(NamedTuple):
         base: the base of the block's image tokens; at the end, the first transposed convolution of it.
         encodings: the projected positional encodings, one for each of `Readers.scored`; none where they are part of
             `projected`.
-        projected: the base, projected by each of `Readers.scored` and by `Readers.value`; None without a base.
+        projected: the base, projected by each of `Readers.scored` and by `Readers.value`; None without a base, where
+            image tokens are stored.
     """
 
-    base: Tensor
+    base: Tensor | None
     encodings: list[Tensor]
     projected: list[Tensor] | None
 
@@ -66,22 +70,23 @@ class ImageTokens(NamedTuple):
     4096 x 256 numbers for each prompt set and block there remain 49 x 4096 coefficients and 49 rows. A layer that
     multiplies the tokens by a matrix W needs W b, the same for all prompt sets, and W R, of a few rows.
 
-    Where each prompt set has an image of its own that is no gain. Then scale is 1, base and shift are 0, the rows are
-    the unit vectors, and each block stores the image tokens themselves as the coefficients.
+    Where each prompt set has an image of its own that is no gain. Then there is no scale, base or shift, the rows are
+    the unit vectors, and each block stores the image tokens themselves as the coefficients. So it is after the last
+    step of which the shared part is known.
 
     Args:
         steps: what this and the following steps need.
-        scale: (batch or 1, 1, image_tokens).
-        coefficients: (batch, rows, image_tokens).
-        rows: (batch, rows, dim); None for unit vectors.
-        shift: (dim).
+        scale: (batch, 1, image_tokens); None for 1.
+        coefficients: (batch, rows, image_tokens); None for no row.
+        rows: (batch, rows, dim); None for unit vectors, or for no row.
+        shift: (dim); None for 0.
     """
 
     steps: list[Step]
-    scale: Tensor
-    coefficients: Tensor
+    scale: Tensor | None
+    coefficients: Tensor | None
     rows: Tensor | None
-    shift: Tensor
+    shift: Tensor | None
 
     def scores(self, few: Heads, weight: Tensor, which: int) -> Scores:
         """Scores of tokens with image tokens, of which none is projected.
@@ -92,13 +97,14 @@ class ImageTokens(NamedTuple):
         takes P x head_dim x rows, as it is `projected` already, and the update P x 49 x rows.
         """
         _, encodings, projected = self.steps[0]
-        scores = few.new_zeros(1) if projected is None else per_head(few, projected[which])
-        if self.coefficients.shape[1]:
+        scores = None if projected is None else per_head(few, projected[which])
+        if self.coefficients is not None:
             folded = fold(few, weight) if self.rows is None else fold(few, weight) @ self.rows.mT
-            scores = scores + (folded @ self.coefficients).unflatten(1, few.shape[1:3])
+            scores = _sum(scores, (folded @ self.coefficients).unflatten(1, few.shape[1:3]))
         if not encodings:
-            return scores
-        return torch.addcmul(per_head(few, encodings[which]), self.scale.unsqueeze(1), scores)
+            return scores  # type: ignore[return-value]
+        encoded = per_head(few, encodings[which])
+        return encoded + scores if self.scale is None else torch.addcmul(encoded, self.scale.unsqueeze(1), scores)
 
     def gather(self, weights: Scores, linear: nn.Linear) -> Heads:
         """What each token and head gathers from the image, of which no token is projected.
@@ -106,12 +112,14 @@ class ImageTokens(NamedTuple):
         sum_x a_x (W_h x) = W_h (sum_x a_x x): gather first, project after. As the weights of a row sum to 1, bias and
         shift are added once.
         """
-        projected, heads, weights = self.steps[0].projected, weights.shape[1], weights * self.scale.unsqueeze(1)
-        gathered = weights.new_zeros(1) if projected is None else per_head(weights, projected[-1].mT)
-        if self.coefficients.shape[1]:
+        projected, heads = self.steps[0].projected, weights.shape[1]
+        weights = weights if self.scale is None else weights * self.scale.unsqueeze(1)
+        gathered = None if projected is None else per_head(weights, projected[-1].mT)
+        if self.coefficients is not None:
             update = weights.flatten(1, 2) @ self.coefficients.mT
-            gathered = gathered + unfold(update if self.rows is None else update @ self.rows, linear.weight, heads)
-        return gathered + F.linear(self.shift, linear.weight, linear.bias).view(heads, 1, -1)
+            gathered = _sum(gathered, unfold(update if self.rows is None else update @ self.rows, linear.weight, heads))
+        bias = linear.bias if self.shift is None else F.linear(self.shift, linear.weight, linear.bias)
+        return gathered + bias.view(heads, 1, -1)
 
     def add_and_norm(self, norm: nn.LayerNorm, weights: Scores, values: Heads) -> "ImageTokens":
         """The end of step (4): norm(x + sum_t a_t v_t).
@@ -120,34 +128,72 @@ class ImageTokens(NamedTuple):
         to 1, sum_t a_t v_t = v_0 + sum_{t > 0} a_t (v_t - v_0): a row less for each head. All v_0 and the shift are
         one row.
         """
-        size = max(1, TILE // len(weights)) if _frugal() else weights.shape[3]
-        if self.rows is None:
-            tiles = low_rank_sum(self.coefficients.mT, weights.flatten(1, 2), values.flatten(1, 2), size)
-            stored = torch.cat([norm(x) for x in tiles], dim=1)
-            return self._replace(steps=self.steps[1:], coefficients=stored.mT)
+        base, size = self.steps[0].base, _tile(weights, values.shape[3])
+        if base is None:
+            tiles = low_rank_sum(
+                self.coefficients.mT,  # type: ignore[union-attr]
+                weights.flatten(1, 2),
+                values.flatten(1, 2),
+                size,
+            )
+            return _stored(self.steps[1:], torch.cat([norm(x) for x in tiles], dim=1))
         first = values[:, :, :1]
-        rows = torch.cat([self.rows, (values[:, :, 1:] - first).flatten(1, 2), first.sum(1) + self.shift], dim=1)
-        added = F.pad(weights[:, :, 1:].flatten(1, 2), (0, 0, 0, 1), value=1) / self.scale
-        rows, coefficients = rows - rows.mean(dim=2, keepdim=True), torch.cat([self.coefficients, added], dim=1)
-        tiles = low_rank_sum(self.steps[0].base, coefficients, rows, size)
+        shared = first.sum(1) if self.shift is None else first.sum(1) + self.shift
+        rows = torch.cat([*self._rows(), (values[:, :, 1:] - first).flatten(1, 2), shared], dim=1)
+        added = F.pad(weights[:, :, 1:].flatten(1, 2), (0, 0, 0, 1), value=1)
+        added = added if self.scale is None else added / self.scale
+        coefficients = added if self.coefficients is None else torch.cat([self.coefficients, added], dim=1)
+        if self.steps[1].projected is None:
+            # scale * x is stored. The norm does not see that the base is centred.
+            tiles = low_rank_sum(base, coefficients, rows, size)
+            if self.scale is not None:
+                tiles = (x * s.mT for x, s in zip(tiles, self.scale.split(size, dim=2), strict=True))
+            return _stored(self.steps[1:], torch.cat([norm(x) for x in tiles], dim=1))
+        rows = rows - rows.mean(dim=2, keepdim=True)
+        tiles = low_rank_sum(base, coefficients, rows, size)
         length = torch.cat([torch.linalg.vector_norm(x, dim=2) for x in tiles], dim=1).unsqueeze(1)
-        deviation = (length.square() / rows.shape[2] + norm.eps / self.scale.square()).sqrt()
-        return ImageTokens(self.steps[1:], 1 / deviation, coefficients, rows * norm.weight, norm.bias)
+        eps = norm.eps if self.scale is None else norm.eps / self.scale.square()
+        scale = (length.square() / rows.shape[2] + eps).rsqrt()
+        return ImageTokens(self.steps[1:], scale, coefficients, rows * norm.weight, norm.bias)
 
-    def doubled(self, weight: Tensor, bias: Tensor, size: int) -> Iterator[Tensor]:
+    def _rows(self) -> list[Tensor]:
+        return [] if self.rows is None else [self.rows]
+
+    def doubled(self, weight: Tensor, bias: Tensor, size: int, batch: int) -> Iterator[Tensor]:
         """The tokens times weight^T plus bias, a few at a time; shared ones are never stored."""
-        rows = weight.T.expand(len(self.coefficients), -1, -1) if self.rows is None else F.linear(self.rows, weight)
-        tiles = low_rank_sum(self.steps[0].base, self.coefficients, rows, size)
-        shift = F.linear(self.shift, weight, bias)
-        for x, scale in zip(tiles, self.scale.split(size, dim=2), strict=True):
-            yield torch.addcmul(shift, x, scale.mT)
+        base, scale = self.steps[0].base, self.scale
+        if base is None:  # stored, or all base before any block
+            for x in self.coefficients.split(size, dim=2):  # type: ignore[union-attr]
+                yield F.linear(x.mT, weight, bias)
+            return
+        if self.coefficients is None:
+            for x in base.split(size, dim=1):
+                yield (x + bias).unsqueeze(1).expand(-1, batch // len(base), -1, -1).flatten(0, 1)
+            return
+        shift = bias if self.shift is None else F.linear(self.shift, weight, bias)
+        tiles = low_rank_sum(base, self.coefficients, F.linear(self.rows, weight), size)  # type: ignore[arg-type]
+        for x, some in zip(tiles, scale.split(size, dim=2), strict=True):  # type: ignore[union-attr]
+            yield torch.addcmul(shift, x, some.mT)
 
 
-def begin(steps: list[Step], image: Float[Tensor, "groups dim image_tokens"], batch: int) -> ImageTokens:
+def begin(steps: list[Step], image: Float[Tensor, "groups dim image_tokens"]) -> ImageTokens:
     """The image tokens before the first block: all base, or all coefficients."""
-    (_, dim, number), zeros = image.shape, image.new_zeros
-    update = (image, None) if steps[0].projected is None else (zeros(batch, 0, number), zeros(batch, 0, dim))
-    return ImageTokens(steps, zeros(1, 1, number) + 1, *update, zeros(dim))  # type: ignore[call-arg]
+    coefficients = image if steps[0].projected is None else None
+    return ImageTokens(steps, None, coefficients, None, None)
+
+
+def _stored(steps: list[Step], x: Float[Tensor, "batch image_tokens dim"]) -> ImageTokens:
+    return ImageTokens(steps, None, x.mT, None, None)
+
+
+def _sum(a: Tensor | None, b: Tensor) -> Tensor:
+    return b if a is None else a + b
+
+
+def _tile(weights: Scores, dim: int) -> int:
+    """How many image tokens of each prompt set are worked on at a time."""
+    batch, _, _, image_tokens = weights.shape
+    return _tile_of(weights, batch, image_tokens, dim)
 
 
 def low_rank_sum(base: Image, coefficients: Tensor, rows: Tensor, size: int) -> Iterator[Tensor]:
@@ -165,32 +211,49 @@ def low_rank_sum(base: Image, coefficients: Tensor, rows: Tensor, size: int) -> 
 class FastMaskDecoder(nn.Module):
     """A faster forward pass with the parameters of a `MaskDecoder`, which are shared and not copied.
 
-    Masks, IoU predictions and gradients equal the decoder's up to rounding. There are no trace points: to look inside,
-    trace the decoder itself. Without autograd, the projected positional encodings and what is the same for all prompt
-    sets of an image are kept for the next call. They are used again only where the weights and inputs that they were
-    computed from have the same values as then, so no change of weights can leave them stale.
+    Masks, IoU predictions and gradients equal the decoder's up to rounding. `sam_edu.fast.plan` says which form of it
+    is run on which device. There are no trace points: to look inside, trace the decoder itself.
+
+    It computes what a `MaskDecoder` computes. One that was changed computes something else (with hooks, an open trace
+    or intervention, an adapter or another layer in a layer's place, a subclass with a forward of its own): it is asked
+    in every call (`sam_edu.fast.changes`) and then decodes by itself. So it does where nothing can be gained: no prompt
+    set, positional encodings of each prompt set, very many tokens.
+
+    Without autograd and autocast, what depends on weights and image alone is kept for the next call. It is used again
+    only if these are still the same: on a processor if they have the same values, so that no change can leave it stale.
+    Elsewhere a comparison would have to wait for the device. There they have to be the same tensors, unchanged as far
+    as PyTorch counts changes; it counts those of optimisers and of `load_state_dict`, but not those written through
+    `.data`. After such call `forget`, or set `recognition` to "nothing". On a processor the first three calls with an
+    image each prepare what the prompt sets share in one step of the decoder, so that none of them costs much.
 
     Args:
         decoder: the decoder whose parameters are used.
+        budget: bytes for what is decoded at a time (`sam_edu.fast.plan.chunk`); None takes the device's own.
+
+    Attributes:
+        budget: as given; it can be set.
+        recognition: how kept results are recognised: "values", "identity", "nothing" (`sam_edu.fast.kept`); None, at
+            first, takes the device's own. It can be set.
 
     Raises:
         TypeError: not a `sam_edu.MaskDecoder` around a `sam_edu.TwoWayTransformer`.
+        ValueError: a budget that is not above zero.
     """
 
     untraceable = "a FastMaskDecoder passes no trace point; trace the MaskDecoder that it was made from"
 
-    def __init__(self, decoder: MaskDecoder) -> None:
+    def __init__(self, decoder: MaskDecoder, *, budget: int | None = None) -> None:
         super().__init__()
         for path, wanted in ("decoder", MaskDecoder), ("decoder.transformer", TwoWayTransformer):
             part = decoder if wanted is MaskDecoder else decoder.transformer
             if not isinstance(part, wanted):
                 raise TypeError(f"{path}: expected a sam_edu.{wanted.__name__}, got {type(part).__name__}")
+        if budget is not None and budget <= 0:
+            raise ValueError(f"budget: expected a number of bytes above zero, or None, got {budget}")
         self.decoder: Any = decoder
-        transformer: Any = decoder.transformer
-        final = transformer.final_attn_token_to_image
-        self.readers = [_readers_of_block(layer) for layer in transformer.layers]
-        self.readers.append(Readers([final.k_proj], final.v_proj))
-        self._kept: dict[str, tuple[list[Tensor], Any]] = {}
+        self.budget = budget
+        self.recognition: plan.Recognition | None = None
+        self._kept = Kept()
 
     def forward(
         self,
@@ -203,16 +266,21 @@ class FastMaskDecoder(nn.Module):
         """Decode prompt sets. Arguments, results and errors are those of `MaskDecoder.forward`.
 
         The image is shared where all prompt sets have the same image and the same dense prompt, as it is without mask
-        prompts (`dense_prompt_embeddings` of batch 1, or expanded from one). The decoder itself decodes what
-        cannot be made faster: no prompt set, or positional encodings of each prompt set.
+        prompts (`dense_prompt_embeddings` of batch 1, or expanded from one).
         """
         inputs = (image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
         batch = self.decoder.check_inputs(*inputs)
-        if batch == 0 or len(image_pe) > 1:
+        if batch == 0 or len(image_pe) > 1 or change_of(self.decoder):
             return self.decoder(*inputs, multimask_output)
         dense = dense_prompt_embeddings[: 1 if dense_prompt_embeddings.stride(0) == 0 else batch]
+        sparse = sparse_prompt_embeddings.expand(batch, -1, -1)
+        sizes = self._sizes(max(len(image_embeddings), len(dense)), sparse, image_pe)
+        form = self._form(image_embeddings, sizes)
+        if form == "plain":
+            return self.decoder(*inputs, multimask_output)
         chosen = slice(1, None) if multimask_output else slice(0, 1)
-        return self.decode(image_embeddings + dense, image_pe, sparse_prompt_embeddings.expand(batch, -1, -1), chosen)
+        made_from = [image_embeddings, dense]
+        return self._in_chunks(form, sizes, image_embeddings + dense, image_pe, sparse, chosen, made_from)
 
     def decode(self, src: Tensor, image_pe: Tensor, sparse_prompt_embeddings: Tokens, chosen: slice) -> Decoded:
         """Decode groups of prompt sets that share an image.
@@ -229,19 +297,108 @@ class FastMaskDecoder(nn.Module):
 
         Returns:
             mask logits and IoU predictions of the chosen masks.
+
+        Raises:
+            ValueError: groups of different sizes, or a decoder whose own forward was changed, which only `forward` can
+                hand over to.
         """
-        decoder, grid, batch = self.decoder, src.shape[2:], len(sparse_prompt_embeddings)
-        sets, most = batch // len(src), batch if torch.is_grad_enabled() else max(1, CHUNK // grid.numel())
+        if len(src) == 0 or len(sparse_prompt_embeddings) % len(src):
+            raise ValueError(
+                f"src: expected a number of groups that divides the {len(sparse_prompt_embeddings)} prompt sets,"
+                f" got {len(src)}"
+            )
+        sizes = self._sizes(len(src), sparse_prompt_embeddings, image_pe)
+        form, change = self._form(src, sizes), change_of(self.decoder)
+        if change.startswith("the decoder "):
+            raise ValueError(
+                f"decoder: {change}, which decode() cannot take into account; call the fast decoder itself"
+            )
+        if change or form == "plain" or len(sparse_prompt_embeddings) == 0:
+            return self._decode_plainly(src, image_pe, sparse_prompt_embeddings, chosen)
+        return self._in_chunks(form, sizes, src, image_pe, sparse_prompt_embeddings, chosen, [src])
+
+    def forget(self) -> None:
+        """Drop all that is kept, for instance after weights were changed through `.data` on a GPU."""
+        self._kept.forget()
+
+    def _sizes(self, groups: int, sparse: Tensor, image_pe: Tensor) -> plan.Sizes:
+        decoder = self.decoder
+        attention = decoder.transformer.final_attn_token_to_image
+        tokens = 1 + decoder.num_mask_tokens + sparse.shape[1]
+        sizes = (len(sparse) // groups, tokens, image_pe[0, 0].numel(), decoder.transformer_dim)
+        return plan.Sizes(groups, *sizes, attention.num_heads, attention.internal_dim)
+
+    def _form(self, image: Tensor, sizes: plan.Sizes) -> plan.Form:
+        # Where results are kept, the first call with an image begins to prepare for the next.
+        met = sizes.groups == 1 and self._recognition(image) != "nothing"
+        return plan.form(image.device.type, image.dtype, sizes, met=met)
+
+    def _recognition(self, x: Tensor) -> plan.Recognition:
+        if not _repeatable(x):
+            return "nothing"
+        return self.recognition or plan.recognition(x.device.type)
+
+    def _decode_plainly(self, src: Tensor, image_pe: Tensor, sparse: Tokens, chosen: slice) -> Decoded:
+        images = src.repeat_interleave(len(sparse) // len(src), dim=0) if len(src) > 1 else src
+        masks, iou = self.decoder.predict_masks(images, image_pe, sparse, src.new_zeros(1, 1, 1, 1).expand_as(src[:1]))
+        return masks[:, chosen], iou[:, chosen]
+
+    def _in_chunks(
+        self,
+        form: plan.Form,
+        sizes: plan.Sizes,
+        src: Tensor,
+        image_pe: Tensor,
+        sparse: Tokens,
+        chosen: slice,
+        made_from: list[Tensor],
+    ) -> Decoded:
+        """Decode all prompt sets, as many at a time as the plan says.
+
+        `made_from` are the tensors that `src` was computed from, by which an image is recognised.
+        """
+        decoder, grid, batch = self.decoder, src.shape[2:], len(sparse)
+        most = plan.chunk(src.device.type, sizes, src.element_size(), budget=self.budget)
+        most = batch if torch.is_grad_enabled() else most
         output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-        tokens = torch.cat([output_tokens.expand(batch, -1, -1), sparse_prompt_embeddings], dim=1)
+        tokens = torch.cat([output_tokens.expand(batch, -1, -1), sparse], dim=1)
 
         parts = []
-        n = max(1, most // sets)  # groups at a time; of one that is too large, some prompt sets at a time
-        for some_src, some_tokens in zip(src.split(n), tokens.split(n * sets), strict=True):
-            steps = self._steps(some_src, self._encodings(image_pe), sets)
-            for few in some_tokens.split(most):
-                parts.append(self._decode(few, begin(steps, some_src.flatten(2), len(few)), chosen, grid))
+        n = max(1, most // sizes.sets)  # groups at a time; of one that is too large, some prompt sets at a time
+        for some_src, some_tokens in zip(src.split(n), tokens.split(n * sizes.sets), strict=True):
+            known = made_from if len(src) == 1 else None
+            decode = self._prepare(form, some_src, image_pe, sizes.sets, chosen, grid, known)
+            parts += [decode(few) for few in some_tokens.split(most)]
         return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))  # type: ignore[return-value]
+
+    def _prepare(
+        self,
+        form: plan.Form,
+        src: Tensor,
+        image_pe: Tensor,
+        sets: int,
+        chosen: slice,
+        grid: torch.Size,
+        made_from: list[Tensor] | None,
+    ) -> Callable[[Tensor], Decoded]:
+        """Compute or find what prompt sets have in common; return the function that decodes their tokens."""
+        if form == "fused":
+            used, by = stacked_parameters(self.decoder), self._recognition(src)
+            stacks = self._kept.get("stacks", used, lambda: stack(self.decoder), by)
+            inputs = [*(made_from or [src]), image_pe, *used, *self._first_values()]
+            first = self._kept.get(
+                "first side",
+                inputs,
+                lambda: first_image_side(self.decoder, stacks, src, image_pe),
+                by if made_from else "nothing",
+            )
+            return lambda few: decode_fused(self.decoder, stacks, first, src, image_pe, few, chosen)
+        steps = self._steps(src, self._encodings(image_pe), sets, made_from)
+        return lambda few: self._decode(few, begin(steps, src.flatten(2)), chosen, grid)
+
+    def _first_values(self) -> list[Tensor]:
+        layers = self.decoder.transformer.layers
+        return list(layers[0].cross_attn_token_to_image.v_proj.parameters()) if len(layers) else []
 
     def _decode(self, tokens: Tensor, image: ImageTokens, chosen: slice, grid: torch.Size) -> Decoded:
         """Steps (1) to (8). After the last block only the IoU token and the chosen mask tokens are needed, so (6-1),
@@ -265,12 +422,12 @@ class FastMaskDecoder(nn.Module):
         W (x + pe) = W x + W pe, and the second part depends on the model and the grid alone. So x + pe need not be
         stored for each prompt set.
         """
-        n, readers = self.decoder.transformer.num_heads, self.readers
+        n, readers = self.decoder.transformer.final_attn_token_to_image.num_heads, _readers(self.decoder)
         used = [m for scored, value in readers for m in (*scored, value)]
         used += [*(layer.norm4 for layer in self.decoder.transformer.layers), self.decoder.output_upscaling[0]]
 
         def compute() -> list[list[Tensor]]:
-            self._kept.pop("image", None)  # it was computed with the encodings and the weights before
+            self._kept.forget("image")  # it was computed with the encodings and the weights before
             x = image_pe.flatten(2).mT
             # Without the keys' biases: they add the same to every score of a query and cancel, and as rounding leaves
             # a trace of a gradient, an optimiser would let them wander.
@@ -278,43 +435,66 @@ class FastMaskDecoder(nn.Module):
 
         return self._keep("encodings", [image_pe, *(p for m in used for p in m.parameters())], compute)
 
-    def _steps(self, src: Tensor, encodings: list[list[Tensor]], sets: int) -> list[Step]:
+    def _steps(
+        self, src: Tensor, encodings: list[list[Tensor]], sets: int, made_from: list[Tensor] | None
+    ) -> list[Step]:
         """What each step needs to use the image tokens.
 
-        What prompt sets have in common is computed (`share`) where there are several to an image; and where there is
-        one, from the second call with the same image on, as there may be a third.
+        What prompt sets have in common is computed (`share`) where there are several to an image. Where there is one,
+        others may follow with the same image, in calls of their own. Each of the first calls prepares one step. So it
+        costs less than Meta's decoder, and less than the call before; in the steps that are not prepared yet, image
+        tokens are stored.
         """
-        image = self._keep("image", [src], dict) if len(src) == 1 else {}
-        if sets == 1 and not image:
-            image["met"] = True
-            return [Step(src.new_zeros(1, src[0, 0].numel(), 1), encoding, None) for encoding in encodings]
-        if "steps" not in image:
-            image["steps"] = share(self.decoder, self.readers, src.flatten(2).mT.contiguous(), encodings)
-        return image["steps"]
+        stored = [Step(None, encoding, None) for encoding in encodings]
+        if sets == 1 and (made_from is None or self._recognition(src) == "nothing"):
+            return stored
+        shared = None
+        if made_from is not None:
+            values = [src] if self._recognition(src) == "values" else made_from
+            shared = self._keep("image", values, lambda: [_begin_sharing(src)])
+        known = _begin_sharing(src) if shared is None else shared[0]
+        for _ in range(len(stored) if sets > 1 else 1):
+            known = share(self.decoder, encodings, known)
+        if shared is not None:
+            shared[0] = known
+        return [*known.steps, *stored[len(known.steps) :]]
 
     def _keep(self, name: str, inputs: Sequence[Tensor], compute: Callable[[], Any]) -> Any:
-        """`compute()`, or its last result if `inputs` still have the values that they had then.
-
-        Values are compared, not identities or version counters, which `.data`, NumPy and inference mode bypass. To
-        compare an image embedding takes a hundredth of the time of decoding it.
-        """
-        if not _frugal():
-            return compute()
-        before, result = self._kept.get(name, ([], None))
-        if not before or not all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(before, inputs, strict=True)):
-            result = compute()
-            self._kept[name] = ([x.detach().clone() for x in inputs], result)
-        return result
+        """`compute()`, or its last result if it is known that it would be the same (`sam_edu.fast.kept`)."""
+        return self._kept.get(name, inputs, compute, self._recognition(inputs[0]))
 
 
-def _frugal() -> bool:
-    """Whether memory may be used again and results kept: neither autograd, nor a precision that changes by the call."""
-    autocast = any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
-    return not (torch.is_grad_enabled() or autocast or torch.compiler.is_compiling())
+def _repeatable(x: Tensor) -> bool:
+    """Whether results may be kept and used again: neither autograd, nor a precision that changes by the call, nor a
+    recording of what is computed."""
+    autocast = any(map(torch.is_autocast_enabled, {"cpu", x.device.type} & {"cpu", "cuda"}))
+    if torch.is_grad_enabled() or autocast or torch.compiler.is_compiling():
+        return False
+    return x.device.type != "cuda" or not torch.cuda.is_current_stream_capturing()
 
 
-def share(decoder: Any, readers: list[Readers], base: Image, encodings: list[list[Tensor]]) -> list[Step]:
-    """What all prompt sets of an image have in common in every step.
+def _tile_of(x: Tensor, batch: int, image_tokens: int, dim: int) -> int:
+    """How many image tokens of each prompt set are worked on at a time: all where memory cannot be used again."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return image_tokens
+    return plan.tile(x.device.type, batch, image_tokens, dim, x.element_size())
+
+
+class Shared(NamedTuple):
+    """The steps whose shared part is known, and the base and shift that the next one begins with."""
+
+    steps: list[Step]
+    base: Tensor
+    shift: Tensor
+
+
+def _begin_sharing(src: Float[Tensor, "groups dim height width"]) -> Shared:
+    base = src.flatten(2).mT.contiguous()
+    return Shared([], base, base.new_zeros(base.shape[2]))
+
+
+def share(decoder: Any, encodings: list[list[Tensor]], known: Shared) -> Shared:
+    """Prepare one more step; nothing is left to do where all are known.
 
     A norm takes the mean, divides, multiplies by a gain g and adds a shift. All but the division are linear maps that
     depend on the model alone: they turn the shared part of the tokens, base, into centre(base) g, the same for
@@ -322,18 +502,29 @@ def share(decoder: Any, readers: list[Readers], base: Image, encodings: list[lis
     number for each image token and prompt set is left to `ImageTokens.scale`. And W (x + shift) = W x + W shift: to
     keys and queries the shift is one more positional encoding.
     """
-    steps: list[Step] = []
-    heads, shift = decoder.transformer.num_heads, base.new_zeros(base.shape[2])
-    for layer, (scored, value), encoding in zip([*decoder.transformer.layers, None], readers, encodings, strict=True):
-        projected = [project(base, linear.weight, heads) for linear in (*scored, value)]
-        shifted = [e + (linear.weight @ shift).view(heads, -1, 1) for e, linear in zip(encoding, scored, strict=True)]
-        if not steps:  # as long as the scale is 1, they are added here, for all
-            projected, shifted = [*map(torch.add, projected, shifted), projected[-1]], []
-        steps.append(Step(base - base.mean(dim=2, keepdim=True), shifted, projected))
-        if layer:
-            base, shift = steps[-1].base * layer.norm4.weight, layer.norm4.bias
-    last = steps[-1]._replace(base=F.linear(base, _doubling(decoder.output_upscaling[0])[0]))
-    return [*steps[:-1], last]
+    layers, number = list(decoder.transformer.layers), len(known.steps)
+    if number > len(layers):
+        return known
+    heads, base, shift = decoder.transformer.final_attn_token_to_image.num_heads, known.base, known.shift
+    scored, value = _readers(decoder)[number]
+    projected = [project(base, linear.weight, heads) for linear in (*scored, value)]
+    if number == 0:  # as long as the scale is 1, the encodings are added here, for all
+        shifted, projected[:-1] = [], map(torch.add, projected, encodings[0])
+    else:
+        pairs = zip(encodings[number], scored, strict=True)
+        shifted = [e + (linear.weight @ shift).view(heads, -1, 1) for e, linear in pairs]
+    if number < len(layers):
+        base = base - base.mean(dim=2, keepdim=True)
+        norm = layers[number].norm4
+        step = Step(base, shifted, projected)
+        return Shared([*known.steps, step], base * norm.weight, norm.bias)
+    step = Step(F.linear(base, doubling(decoder.output_upscaling[0])[0]), shifted, projected)
+    return Shared([*known.steps, step], base[:, :0], shift)
+
+
+def _readers(decoder: Any) -> list[Readers]:
+    final = decoder.transformer.final_attn_token_to_image
+    return [*map(_readers_of_block, decoder.transformer.layers), Readers([final.k_proj], final.v_proj)]
 
 
 def _readers_of_block(layer: Any) -> Readers:
@@ -363,8 +554,9 @@ def image_to_tokens(attention: Attention, norm: nn.LayerNorm, image: ImageTokens
     """Step (4) with its residual and norm; `k` are the tokens plus their positional encodings, `v` the tokens.
 
     The attention's output is sum_t a_t W_o,h v_t,h + b_o: fold W_o onto the values of the few tokens. The softmax over
-    the tokens has the image tokens as its last axis, along which the processor works on many at a time. Over a last
-    axis of 7 it takes twenty times longer.
+    the tokens has the image tokens as its last axis. Over a last axis of 7 it takes twenty times longer on a processor:
+    PyTorch's kernel falls back to one number at a time for rows of fewer than 16. (The layout itself is not to blame:
+    maximum, exponential, sum and division one after the other are nearly as fast over a last axis of 7 as here.)
     """
     heads, out = attention.num_heads, attention.out_proj
     few, values = _scaled_heads(attention.k_proj(k), heads), attention.v_proj(v).unflatten(2, (heads, -1))
@@ -418,18 +610,13 @@ def paint(upscaling: nn.Sequential, image: ImageTokens, hyper_in: Tensor, grid: 
     token's pixels depend on another's, a few rows of the grid at a time will do: they fit in the cache.
     """
     first, norm, act1, second, act2 = list(upscaling)[:5]
-    halves = list(zip(*(x.chunk(2) for x in _doubling(second)), strict=True))
+    halves = list(zip(*(x.chunk(2) for x in doubling(second)), strict=True))
     strips: list[Tensor] = []
-    rows = max(1, TILE // (grid[1] * len(hyper_in))) if _frugal() else grid[0]
-    for tile in image.doubled(*_doubling(first), rows * grid[1]):
+    rows = max(1, _tile_of(hyper_in, len(hyper_in), grid.numel(), len(first.weight)) // grid[1])
+    for tile in image.doubled(*doubling(first), rows * grid[1], len(hyper_in)):
         x = tile.unflatten(1, (-1, grid[1])).unflatten(-1, (2, 2, -1))
         x = act1(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))  # type: ignore[arg-type]
         x = x.transpose(2, 3).flatten(1, 4)  # (batch, y, x, dy, dx, channels) -> (batch, y dy x dx, channels)
         painted = [(act2(F.linear(x, *half)).view(len(x), -1, hyper_in.shape[2]) @ hyper_in.mT).mT for half in halves]
         strips.append(torch.stack([p.unflatten(2, (-1, 4 * grid[1])) for p in painted], dim=3).flatten(2, 3))
     return torch.cat(strips, dim=2)
-
-
-def _doubling(conv: Any) -> tuple[Tensor, Tensor]:
-    """A transposed convolution of kernel and stride 2 as a linear layer: dim -> (dy dx channels)."""
-    return conv.weight.permute(2, 3, 1, 0).reshape(-1, len(conv.weight)), conv.bias.repeat(4)

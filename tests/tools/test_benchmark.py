@@ -8,7 +8,7 @@ from tools.benchmark import FAST, META, ONE_BY_ONE, OURS, Case, Decoders, Plan, 
 
 CPU = torch.device("cpu")
 FEW_ROWS = Sizes(dim=32, inner=16, heads=1, mlp=24, iou_hidden=12)  # 7 rows are fewer than 16: folded
-MANY_ROWS = Sizes(dim=16, inner=8, heads=2, mlp=24, iou_hidden=12)  # 14 rows are more than 8: projected
+MANY_ROWS = Sizes(dim=16, inner=8, heads=2, mlp=24, iou_hidden=12)  # 14 rows are more than 12: handed over
 
 
 @pytest.fixture(autouse=True)
@@ -63,10 +63,50 @@ def test_hugging_face_is_optional(decoders, monkeypatch):
     assert benchmark.hugging_face_call({}, CPU) is None
 
 
-def test_the_fast_decoder_has_met_the_image_twice_before_its_time_counts():
+def test_the_fast_decoder_has_met_the_image_four_times_before_its_time_counts():
     calls = []
     benchmark.take_turns({META: lambda: calls.append(META), FAST: lambda: calls.append(FAST)}, 1, CPU)
-    assert calls == [FAST, META, FAST, META, FAST]
+    assert calls == [FAST, FAST, FAST, META, FAST, META, FAST]
+
+
+@pytest.mark.parametrize(
+    ("fast", "meta", "expected"),
+    [
+        ([1.0, 1.0], 2.0, 1),  # at once
+        ([3.0, 1.0], 2.5, 2),
+        ([3.0, 3.0, 1.0], 2.5, 3),
+        ([5.0, 1.0], 2.0, 4),  # behind by 2 after two calls, and gains 1 in each
+        ([5.0, 2.0], 2.0, None),
+    ],
+)
+def test_break_even_is_the_first_call_that_is_ahead_in_all(fast, meta, expected):
+    assert benchmark.break_even(fast, meta) == expected
+
+
+def test_first_calls_are_timed_on_new_images(decoders, monkeypatch):
+    monkeypatch.setattr(benchmark, "GRID", 4)
+    monkeypatch.setattr(benchmark, "Case", lambda name, batch, **named: Case(name, batch, grid=4, **named))
+    times = benchmark.first_calls(decoders, 3, calls=4)
+    assert {name: values.shape for name, values in times.items()} == {META: (3, 4), FAST: (3, 4)}
+
+
+@pytest.mark.parametrize("name", benchmark.PRECISIONS)
+def test_a_precision_is_set_and_undone(decoders, name):
+    before = decoders.ours.iou_token.weight.clone()
+    with benchmark.precision(decoders, name):
+        masks, _ = decoders.calls(Case("one", 1, grid=4), [FAST])[FAST]()
+        assert masks.dtype == (torch.bfloat16 if name == "bfloat16" else torch.float32)
+        assert torch.backends.cuda.matmul.allow_tf32 == (name == "TF32")
+    assert torch.equal(decoders.ours.iou_token.weight, before)
+    assert torch.equal(decoders.meta.iou_token.weight, before)
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_counting_needs_no_device_and_no_time(monkeypatch):
+    monkeypatch.setattr(benchmark, "seconds", None)
+    lines = list(benchmark.count_section(FEW_ROWS, grid=4))
+    assert sum(line.startswith("| 1 |") for line in lines) == 3
+    assert [line.split(" | ")[2] for line in lines if f"| {FAST} |" in line] == ["fused"] * 3
 
 
 def test_training_with_and_without_gives_the_same_gradients(decoders):
@@ -83,12 +123,13 @@ def test_the_report_has_every_section_and_a_plot(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "UNFAVOURABLE", CASES[:2])
     monkeypatch.setattr(benchmark, "hugging_face_call", lambda inputs, device: None)
     monkeypatch.setattr(benchmark, "matrix_peak", lambda device: 1e9)
-    plan = Plan({1: 1, 2: 1}, 1, 1, {"batch": (1, 2), "grid": (2, 3)}, 1, memory=False)
+    plan = Plan({1: 1, 2: 1}, 1, 1, {"batch": (1, 2), "grid": (2, 3)}, 1, memory=False, images=1)
     text = benchmark.report(plan, CPU, tmp_path / "new")
     assert (tmp_path / "new" / "benchmark.md").read_text() == text
     assert (tmp_path / "new" / "benchmark.png").stat().st_size > 1000
     assert text.startswith("# FastMaskDecoder: benchmark\n")
-    assert text.count("\n## ") == 5
+    assert text.count("\n## ") == 7
+    assert "Break-even: " in text
     for word in ("CPU:", "torch 2", "thread", "GFLOP", META, ONE_BY_ONE, FAST):
         assert word in text
 

@@ -1,0 +1,174 @@
+"""The plan: which form runs on which device, and how much at a time. A measurement moves a constant, not a rule."""
+
+import weakref
+
+import pytest
+import torch
+from decoders import make_decoder
+from parity import FULL_SIZE, TINY, decoder_inputs
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sam_edu.fast import FastMaskDecoder, plan
+from sam_edu.fast.plan import Sizes
+
+FULL, MIB = Sizes(1, 1, 7, 4096, 256, 8, 128), 2**20
+FLOAT, HALF, DOUBLE = torch.float32, torch.bfloat16, torch.float64
+
+FORMS = [
+    # A processor: folded, as long as it saves operations.
+    ("cpu", FLOAT, FULL, False, "folded"),
+    ("cpu", FLOAT, FULL, True, "folded"),
+    ("cpu", DOUBLE, FULL._replace(sets=64), False, "folded"),
+    ("cpu", FLOAT, FULL._replace(groups=8), False, "folded"),
+    ("cpu", FLOAT, FULL._replace(tokens=20), False, "folded"),
+    ("cpu", FLOAT, FULL._replace(tokens=21), False, "plain"),
+    ("cpu", FLOAT, FULL._replace(tokens=24), True, "folded"),
+    ("cpu", FLOAT, FULL._replace(tokens=24, sets=2), False, "folded"),
+    ("cpu", FLOAT, FULL._replace(tokens=25, sets=2), True, "plain"),
+    # A GPU: launches count below 32 prompt sets, operations and memory from there on.
+    ("cuda", FLOAT, FULL, False, "fused"),
+    ("cuda", FLOAT, FULL, True, "fused"),
+    ("cuda", FLOAT, FULL._replace(sets=31), True, "fused"),
+    ("cuda", FLOAT, FULL._replace(sets=32), False, "folded"),
+    ("cuda", HALF, FULL._replace(sets=32), False, "fused"),
+    ("cuda", HALF, FULL._replace(sets=64), False, "folded"),
+    ("cuda", FLOAT, FULL._replace(sets=64, image_tokens=256), False, "fused"),
+    ("cuda", FLOAT, FULL._replace(sets=512, image_tokens=256), False, "folded"),
+    ("cuda", FLOAT, FULL._replace(groups=64), False, "fused"),  # an image per prompt set: nothing to share
+    ("cuda", FLOAT, FULL._replace(groups=8, sets=8), False, "folded"),
+    ("cuda", FLOAT, FULL._replace(sets=64, tokens=30), False, "fused"),
+    ("mps", FLOAT, FULL, False, "fused"),
+]
+
+
+@pytest.mark.parametrize(("device", "dtype", "sizes", "met", "expected"), FORMS)
+def test_the_form_is_a_function_of_device_and_sizes(device, dtype, sizes, met, expected):
+    assert plan.form(device, dtype, sizes, met=met) == expected
+
+
+CHUNKS = [
+    ("cpu", FULL._replace(sets=64), 4, None, 4),  # as many as fit into a processor's cache
+    ("cpu", FULL._replace(sets=64), 8, None, 2),
+    ("cpu", FULL, 4, None, 1),
+    ("cpu", FULL._replace(sets=64), 4, 1, 1),  # never none
+    ("cpu", FULL._replace(sets=64), 4, 32 * MIB, 8),
+    ("cuda", FULL._replace(sets=64), 4, None, 64),  # all of them: no loop
+    ("cuda", FULL._replace(groups=8, sets=8), 2, None, 64),
+    ("cuda", FULL._replace(sets=256), 4, None, 85),
+    ("cuda", FULL._replace(sets=64), 4, 480 * MIB, 10),
+]
+
+
+@pytest.mark.parametrize(("device", "sizes", "itemsize", "budget", "expected"), CHUNKS)
+def test_a_chunk_is_a_function_of_device_sizes_and_budget(device, sizes, itemsize, budget, expected):
+    assert plan.chunk(device, sizes, itemsize, budget=budget) == expected
+
+
+def test_tiles_are_for_processors():
+    assert plan.tile("cpu", 1, 4096, 256, 4) == 1024
+    assert plan.tile("cpu", 4, 4096, 256, 4) == 256
+    assert plan.tile("cpu", 10**6, 4096, 256, 4) == 1
+    assert plan.tile("cpu", 1, 64, 256, 4) == 64
+    assert plan.tile("cuda", 64, 4096, 256, 4) == 4096
+
+
+def test_values_are_compared_on_a_processor_only():
+    assert [plan.recognition(kind) for kind in ("cpu", "cuda", "mps")] == ["values", "identity", "identity"]
+
+
+@pytest.mark.parametrize("budget", [0, -1])
+def test_a_budget_is_above_zero(budget):
+    with pytest.raises(ValueError, match=rf"budget: expected a number of bytes above zero, or None, got {budget}"):
+        FastMaskDecoder(make_decoder(), budget=budget)
+
+
+# --- What a device without a processor's rules runs: the meta device has no values to read ---
+
+
+class Operations(TorchDispatchMode):
+    """Records the operations, and the bytes that are alive at most."""
+
+    def __init__(self):
+        super().__init__()
+        self.names, self.alive, self.most = [], 0, 0
+        self._known = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func))
+        result = func(*args, **(kwargs or {}))
+        for x in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(x, torch.Tensor):
+                self._count(x.untyped_storage())
+        return result
+
+    def _count(self, storage):
+        if storage._cdata not in self._known:
+            size = storage.nbytes()
+            self._known.add(storage._cdata)
+            self.alive += size
+            self.most = max(self.most, self.alive)
+            weakref.finalize(storage, self._free, storage._cdata, size)
+
+    def _free(self, key, size):
+        self._known.discard(key)
+        self.alive -= size
+
+
+READS = ("_local_scalar_dense", "aten.equal", "nonzero", "aten.item", "is_nonzero", "_to_copy", "masked_select")
+
+
+def on_meta(configuration, **sizes):
+    decoder = make_decoder(configuration).to("meta")
+    dim = decoder.transformer_dim
+    inputs = decoder_inputs(dim, **sizes)
+    inputs["dense_prompt_embeddings"] = inputs["dense_prompt_embeddings"][:1].expand(sizes["batch"], -1, -1, -1)
+    moved = {name: x.to("meta") if isinstance(x, torch.Tensor) else x for name, x in inputs.items()}
+    dense = moved["dense_prompt_embeddings"][:1].clone().expand(sizes["batch"], -1, -1, -1)
+    return FastMaskDecoder(decoder), moved | {"dense_prompt_embeddings": dense}
+
+
+@pytest.mark.parametrize("form", ["fused", "folded"])
+@pytest.mark.parametrize("batch", [1, 5])
+def test_nothing_is_read_back_from_the_device(form, batch, monkeypatch):
+    monkeypatch.setattr(plan, "form", lambda *args, **named: form)
+    fast, inputs = on_meta(TINY, batch=batch)
+    recorded = []
+    with torch.no_grad():
+        for _ in range(5):
+            with Operations() as operations:
+                masks, iou = fast(**inputs)
+            recorded.append(operations.names)
+    assert masks.shape == (batch, 3, 12, 16)
+    assert iou.shape == (batch, 3)
+    assert not [name for names in recorded for name in names if any(read in name for read in READS)]
+    assert recorded[3] == recorded[4]  # the same kernels for the same shapes
+    assert len(recorded[4]) < len(recorded[0])  # and fewer than when the image was new
+
+
+@pytest.mark.parametrize("form", ["fused", "folded"])
+def test_more_prompt_sets_take_no_more_kernels_below_the_budget(form, monkeypatch):
+    monkeypatch.setattr(plan, "form", lambda *args, **named: form)
+    counts = {}
+    for batch in (2, 3, 40):
+        fast, inputs = on_meta(TINY, batch=batch)
+        with torch.no_grad(), Operations() as operations:
+            fast(**inputs)
+        counts[batch] = len(operations.names)
+    assert len(set(counts.values())) == 1
+    fast.budget = 1
+    with torch.no_grad(), Operations() as operations:
+        fast(**inputs)
+    assert len(operations.names) > 10 * counts[40]
+
+
+@pytest.mark.parametrize("form", ["fused", "folded"])
+def test_the_temporaries_of_a_prompt_set_are_what_the_chunk_takes_them_for(form, monkeypatch):
+    monkeypatch.setattr(plan, "form", lambda *args, **named: form)
+    most = {}
+    for batch in (4, 8):
+        fast, inputs = on_meta(FULL_SIZE, batch=batch, tokens=2, grid=(64, 64))
+        with torch.no_grad(), Operations() as operations:
+            fast(**inputs)
+        most[batch] = operations.most
+    each = (most[8] - most[4]) / 4 / (4096 * 256 * 4)
+    assert 0.5 * plan.TEMPORARIES < each <= plan.TEMPORARIES
