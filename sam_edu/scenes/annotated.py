@@ -17,7 +17,7 @@ from PIL import Image
 from sam_edu.scenes.image_files import check_size, other_colours, read_rgb, sizes
 from sam_edu.scenes.scene import Scene
 
-LEAST_PIXELS = 150
+LEAST_PIXELS = 100
 """Pixels of the smallest mask that is trained on, in a scene of 256 x 256."""
 SAME = 0.9
 """IoU from which two outlines are of one object."""

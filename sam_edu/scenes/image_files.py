@@ -38,13 +38,14 @@ def read_rgb(path: Path, most: int | None = None, upright: bool = True) -> Image
             if most is not None:
                 image.draft(None, (most, most))  # a JPEG can be decoded at a half, a quarter, an eighth
             image.load()
-            if most is not None:
-                image.thumbnail((most, most), Image.Resampling.BILINEAR if image.mode in ("RGB", "L") else 0)
-            return as_rgb(ImageOps.exif_transpose(image) if upright else image)
+            rgb = as_rgb(ImageOps.exif_transpose(image) if upright else image)
     except FileNotFoundError:
         raise ValueError("no such file") from None
     except Exception as error:  # a broken file makes the readers of Pillow fail in a dozen ways
         raise ValueError(str(error) or type(error).__name__) from error
+    if most is not None:
+        rgb.thumbnail((most, most), Image.Resampling.BILINEAR)
+    return rgb
 
 
 def check_size(width: int, height: int) -> None:
@@ -68,7 +69,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floats, whose range is not known; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
+        values = np.asarray(image).astype(np.int32)
         deep = image.mode != "I" or values.max(initial=0) > 255
         values = values // FULL_16_BITS if deep else values
         return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
