@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 from pycocotools import mask as coco
 
 from sam_edu.evaluation.photographs import outlines, photographs, rasterise
@@ -69,8 +69,14 @@ def test_the_project_s_outlines_come_back(of_project: Path) -> None:
     decoded = [coco.decode(mask) > 0 for image in annotated.images for mask in image.masks]
     for mask, photo in zip(decoded, known, strict=True):
         assert mask.shape == photo.mask.shape
-        # The edge belongs to the object in the project, and half of it in COCO's polygons.
-        assert (mask & photo.mask).sum() / (mask | photo.mask).sum() > 0.93, photo.object
+        # All of the edge belongs to the object in the project, and a part of it in COCO's polygons.
+        core, around = (
+            np.asarray(Image.fromarray(photo.mask.astype(np.uint8)).filter(kind(3))) > 0
+            for kind in (ImageFilter.MinFilter, ImageFilter.MaxFilter)
+        )
+        assert mask[core].all(), photo.object
+        assert around[mask].all(), photo.object
+    assert sum((mask != photo.mask).any() for mask, photo in zip(decoded, known, strict=True)) <= 4  # the polygons
 
 
 def test_scenes_are_pieces_of_the_images_with_their_masks(of_project: Path) -> None:
