@@ -8,7 +8,7 @@ from sam_edu.modules import MaskDecoder
 FAST_OVER_PLAIN = {"cpu": 0.5, "cuda": 0.61}
 """Time of the decoder's training step with `FastMaskDecoder`, over the time with the plain one, by type of device.
 
-Measured with 6 images x 8 prompt sets at grid 16: on two cores, and on one NVIDIA H200.
+Measured with 6 images x 8 prompt sets at grid 16: on one thread of an x86 processor, and on one NVIDIA H200.
 """
 
 

@@ -30,8 +30,8 @@ class Settings:
         ema: decay of the average of the weights over steps.
         grids: from which share of the run on which grid of image tokens is used.
         balanced_until: share of the run after which the balanced loss has faded.
-        start: a weights file to begin with. Such a run leaves out what a fresh model needs at first: the coarsest grid
-            and the balanced loss.
+        start: a weights file to begin with; "tiny" is the package's own. Such a run leaves out what a fresh model
+            needs at first: the coarsest grid and the balanced loss.
         precision: "bfloat16" (autocast) or "float32".
         validate_every: steps between validations, each of which saves.
         validation_scenes: how many scenes a validation has.

@@ -39,6 +39,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 def test_trains_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "a" / "run"
     basics = ["--out", str(out), "--images", "1", "--device", "cpu", "--precision", "float32", "--seed", "103"]
+    basics += ["--grid", "16", "--validation-scenes", "2"]
     call(monkeypatch, *basics, "--steps", "1")
     assert len((out / "log.csv").read_text().splitlines()) == 2
     first = load_file(out / "tiny.safetensors")
@@ -345,7 +346,7 @@ def test_an_interrupt_of_the_whole_group_saves_once_and_loses_nothing(
     out = tmp_path / "run"
     options = "--images 1 --prompt-sets 1 --followed 1 --grid 8 --device cpu --precision float32 --steps 100000"
     command = [sys.executable, "-c", SMALL, "--out", str(out), *options.split(), "--workers", workers]
-    command += ["--validate-every", "100000"]
+    command += ["--validate-every", "100000"]  # so that nothing but the interrupt saves
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
     files = [(tmp_path / name).open("w+", encoding="utf-8") for name in ("stdout", "stderr")]
     process = subprocess.Popen(command, stdout=files[0], stderr=files[1], env=environment, start_new_session=True)
