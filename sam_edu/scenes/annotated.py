@@ -201,12 +201,12 @@ def _entries(file: Path, content: bytes) -> dict[Any, _Entry]:
         where = f"annotated: {file}, image {number}"
         if not isinstance(image, dict) or not isinstance(image.get("file_name"), str):
             raise ValueError(f'{where}: expected "id", "file_name", "width" and "height", got {image!r:.80}')
-        size = image.get("width"), image.get("height")
-        if not isinstance(image.get("id"), int | str) or not all(type(v) is int and v > 0 for v in size):
+        width, height = image.get("width"), image.get("height")
+        if not isinstance(image.get("id"), int | str) or not (_is_size(width) and _is_size(height)):
             raise ValueError(f'{where}: expected "id", "file_name", "width" and "height", got {image!r:.80}')
         if image["id"] in entries:
             raise ValueError(f"{where}: the id {image['id']!r} occurs twice")
-        entries[image["id"]] = _Entry(image["file_name"], *size)
+        entries[image["id"]] = _Entry(image["file_name"], image["width"], image["height"])
     for number, annotation in enumerate(table["annotations"]):
         key = annotation.get("image_id") if isinstance(annotation, dict) else None
         if not isinstance(key, int | str) or key not in entries:
@@ -215,6 +215,10 @@ def _entries(file: Path, content: bytes) -> dict[Any, _Entry]:
             )
         entries[key].annotations.append({"id": f"number {number}"} | annotation)
     return entries
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and value > 0
 
 
 def _take_outlines(entry: _Entry, left_out: dict[str, str]) -> None:
@@ -251,8 +255,8 @@ def _rle(segmentation: Any, height: int, width: int) -> Rle:
         return rle
     if isinstance(segmentation, dict):
         if segmentation.get("size") != [height, width]:
-            size = segmentation.get("size")
-            raise ValueError(f"expected run-lengths of {height} x {width} pixels (height first), got {size!r:.40}")
+            other = segmentation.get("size")
+            raise ValueError(f"expected run-lengths of {height} x {width} pixels (height first), got {other!r:.40}")
         counts = segmentation.get("counts")
         if isinstance(counts, list):
             if not all(type(n) is int and n >= 0 for n in counts) or sum(counts) != height * width:

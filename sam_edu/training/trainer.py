@@ -487,7 +487,7 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
         raise ValueError(f"resume: {path} is no checkpoint of a run: {error}; start anew in another --out") from error
     if missing:
         raise ValueError(f"resume: {path} is no checkpoint of a run: it lacks {', '.join(sorted(missing))}")
-    return state  # type: ignore[no-any-return]
+    return state
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -355,7 +355,7 @@ def test_an_interrupt_of_the_whole_group_saves_once_and_loses_nothing(
             time.sleep(0.05)
         for _ in range(2):  # `timeout` signals its command, and then the group
             os.killpg(process.pid, number)
-        assert process.wait(timeout=120) == 0
+        assert process.wait(timeout=600) == 0
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
