@@ -105,7 +105,14 @@ def lineage_of_run(args: argparse.Namespace) -> tuple[Path, str]:
         raise SystemExit(
             f"--begun-with: the run began with {settings['start']}; give it where that is a file, and only there"
         )
-    grids = ", then ".join(f"{grid} x {grid}" for _, grid in settings["grids"][bool(settings["start"]) :])
+    own = [settings[name] for name in ("photographs", "annotated") if settings.get(name)]
+    if own:
+        raise SystemExit(
+            f"the run was trained on other images ({', '.join(own)}): publish its file of weights with --lineage, a "
+            "text that names the images and their licences"
+        )
+    left_out = bool(settings["start"]) and len(settings["grids"]) > 1
+    grids = ", then ".join(f"{grid} x {grid}" for _, grid in settings["grids"][left_out:])
     begun_with = f"It began with {args.begun_with}. " if args.begun_with else ""
     return args.source / "tiny.safetensors", (
         f"{state['step']:,} steps of {settings['images']} scenes with {settings['prompt_sets']} prompt sets each,"

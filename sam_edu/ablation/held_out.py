@@ -16,6 +16,7 @@ from sam_edu.ablation.scoring import four_masks, ious
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.sam import Sam
 from sam_edu.scenes.boxes import tight_box
+from sam_edu.training.corrections import by_generator
 from sam_edu.training.rounds import Prompts, decode, embed_image, next_prompts
 
 
@@ -54,7 +55,8 @@ def prompts_of_scene(model: Sam, number: int) -> list[Row]:
         now, now_quality, prompts_now = logits, quality, by_click
         found = [scores(logits[torch.arange(n), 1 + quality[:, 1:].argmax(-1)])]
         for _ in range(CLICKS - 1):
-            prompts_now = next_prompts(prompts_now, now, now_quality, targets, [rng] * n)
+            choose = None if rng is None else by_generator(rng)
+            prompts_now = next_prompts(prompts_now, now, now_quality, torch.from_numpy(targets).to(device), choose)
             if not give_logits:
                 prompts_now.mask = None
             now, now_quality = decode(model, fast, embedding, prompts_now)

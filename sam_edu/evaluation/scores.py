@@ -24,6 +24,7 @@ from sam_edu.scenes.boxes import tight_box
 from sam_edu.scenes.clicks import centre_click, random_click
 from sam_edu.scenes.prompts import masks_at
 from sam_edu.scenes.scene import Kind, Scene, draw_scene
+from sam_edu.training.corrections import by_generator
 from sam_edu.training.rounds import Prompts, decode, embed_image, next_prompts, set_grid
 
 TEST_STREAMS: dict[Kind, int] = {"ordinary": 3, "unseen": 4, "slender": 5}
@@ -122,11 +123,13 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
 
     def correct(rng: np.random.Generator | None) -> list[np.ndarray]:
         """Mask 0 after each correction, beginning with the random clicks."""
+        targets = torch.from_numpy(masks).to(model.device)
         prompts = Prompts(first.clicks[n : 2 * n], first.labels[n : 2 * n], first.boxes[:n], first.is_box[:n])
         now, now_quality = logits[n : 2 * n], quality[n : 2 * n]
         corrected = []
         for _ in range(CORRECTIONS):
-            prompts = next_prompts(prompts, now, now_quality, masks, [rng] * n)
+            choose = None if rng is None else by_generator(rng)
+            prompts = next_prompts(prompts, now, now_quality, targets, choose)
             now, now_quality = decode(model, fast, embedding, prompts)
             corrected.append((now[:, 0] > 0).cpu().numpy())
         return corrected

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from sam_edu.scenes import textures
+from sam_edu.scenes.photographs import PHOTOGRAPH_STREAM, PhotographPaint, Photographs, photograph_paint
 from sam_edu.scenes.shapes import (
     FAMILIES,
     TRAINING_FAMILIES,
@@ -139,17 +140,55 @@ def _rasterise(outlines: Sequence[np.ndarray], size: int, line: float = 0.0, aro
     return _Cut(alpha, edge, int(low[0]), int(low[1]))
 
 
+class _Taken:
+    """What a scene takes from photographs, at random, with a generator of its own: its masks stay as they are."""
+
+    def __init__(self, photographs: Photographs, seed: int | Sequence[int]) -> None:
+        self.photographs = photographs
+        self.rng = np.random.default_rng((PHOTOGRAPH_STREAM, *np.atleast_1d(seed).tolist()))
+
+    def piece(self, size: int) -> np.ndarray | None:
+        """A piece of a photograph; or None, where the painted fill stays."""
+        return self.photographs.piece(self.rng, size) if self.rng.random() < self.photographs.share else None
+
+    def fills(self, paints: Sequence[Paint], size: int) -> list[Paint | PhotographPaint]:
+        """The paints of a thing, some of them replaced.
+
+        Paints with the same numbers `p` are one fill, of which some are a little lighter or darker: they are replaced
+        together.
+        """
+        chosen: dict[bytes, tuple[Paint, PhotographPaint | None]] = {}
+        fills: list[Paint | PhotographPaint] = []
+        for paint in paints:
+            key = paint.p.tobytes()
+            if key not in chosen:
+                piece = self.piece(size)
+                chosen[key] = (paint, None if piece is None else photograph_paint(piece, self.rng))
+            original, taken = chosen[key]
+            fills.append(paint if taken is None else replace(taken, first=taken.first + paint.first - original.first))
+        return fills
+
+
 class _Canvas:
     """The image so far, its owner map (size, size) int16 (0: background) and the regions (from number 1)."""
 
     def __init__(
-        self, size: int, rng: np.random.Generator, fills: Sequence[str], least: tuple[int, int, int], dark: bool
+        self,
+        size: int,
+        rng: np.random.Generator,
+        fills: Sequence[str],
+        least: tuple[int, int, int],
+        dark: bool,
+        taken: "_Taken | None",
     ) -> None:
-        self.size, self.rng, self.fills, self.least = size, rng, fills, least
+        self.size, self.rng, self.fills, self.least, self.taken = size, rng, fills, least, taken
         self.unit = size / 256.0
         self.owner = np.zeros((size, size), np.int16)
         self.regions: list[_Region] = []
         self.image, self.ground = night(rng, size) if dark else self._background()
+        piece = taken.piece(size) if taken is not None else None
+        if piece is not None:
+            self.image = Image.fromarray(piece)
 
     def _background(self) -> tuple[Image.Image, list[np.ndarray]]:
         """Draw a wall, or sky and ground with a horizon, with small clutter; returns also its colours."""
@@ -259,6 +298,8 @@ class _Canvas:
             )
         paints = self._paints(thing, rng.choice([0.15, 0.5, 0.9]), rng.choice([0.03, 0.1, 0.6], p=[0.6, 0.3, 0.1]))
         self.ground.append(paints[0][0].first)
+        plain = [paint for paint, _ in paints]
+        fills = plain if self.taken is None else self.taken.fills(plain, self.size)
         light = textures.random_light(rng)
         line = float(rng.uniform(0.5, 1.3)) * self.unit if rng.random() < 0.3 else 0.0
         ink = random_colour(rng) * np.float32(0.35)
@@ -270,7 +311,7 @@ class _Canvas:
             self.regions.append(_Region(parent, node.labelled, family))
         cuts: dict[int, _Cut] = {}
         for index in sorted(range(len(thing.nodes)), key=lambda i: thing.nodes[i].z):
-            node, (paint, faint) = thing.nodes[index], paints[index]
+            node, faint, paint = thing.nodes[index], paints[index][1], fills[index]
             if not node.outlines:
                 continue
             around = None if node.free else cuts.get(node.parent)
@@ -366,10 +407,10 @@ def _rows(rng: np.random.Generator, most: int) -> list[tuple[float, float, float
     return spots
 
 
-def _slender_scene(rng: np.random.Generator, size: int) -> Scene:
+def _slender_scene(rng: np.random.Generator, size: int, taken: _Taken | None) -> Scene:
     """A scene whose things are mostly slender, half of the time at night among masts and lamps."""
     dark = bool(rng.random() < 0.5)
-    canvas = _Canvas(size, rng, TRAINING_TEXTURES, MIN_AREA_SLENDER, dark)
+    canvas = _Canvas(size, rng, TRAINING_TEXTURES, MIN_AREA_SLENDER, dark, taken)
     for _ in range(int(rng.integers(0, 5)) if dark or rng.random() < 0.3 else 0):
         lattice(rng, canvas.image)
     for x, y, radius in _spots(rng, int(rng.choice([1, 2, 3, 4, 5]))):
@@ -385,7 +426,9 @@ def _slender_scene(rng: np.random.Generator, size: int) -> Scene:
     return canvas.scene()
 
 
-def draw_scene(seed: int | Sequence[int], *, size: int = 256, kind: Kind = "ordinary") -> Scene:
+def draw_scene(
+    seed: int | Sequence[int], *, size: int = 256, kind: Kind = "ordinary", photographs: Photographs | None = None
+) -> Scene:
     """Draw the scene that belongs to a seed.
 
     Args:
@@ -393,6 +436,7 @@ def draw_scene(seed: int | Sequence[int], *, size: int = 256, kind: Kind = "ordi
         size: width and height in pixels, at least 64.
         kind: "ordinary"; "slender": mostly slender things, half of the time at night; or "unseen": things from
             `UNSEEN_FAMILIES` filled with `UNSEEN_TEXTURES`, which training never shows.
+        photographs: images from which a share of the backgrounds and fills is taken; the masks do not change.
 
     Returns:
         The scene; it has at least one object in all but very rare cases.
@@ -405,11 +449,12 @@ def draw_scene(seed: int | Sequence[int], *, size: int = 256, kind: Kind = "ordi
     if kind not in get_args(Kind):
         raise ValueError(f"kind: expected one of {', '.join(get_args(Kind))}, got {kind!r}")
     rng = np.random.default_rng(seed)
+    taken = None if photographs is None else _Taken(photographs, seed)
     if kind == "slender":
-        return _slender_scene(rng, size)
+        return _slender_scene(rng, size, taken)
     unseen = kind == "unseen"
     families = UNSEEN_FAMILIES if unseen else TRAINING_FAMILIES
-    canvas = _Canvas(size, rng, UNSEEN_TEXTURES if unseen else TRAINING_TEXTURES, MIN_AREA, dark=False)
+    canvas = _Canvas(size, rng, UNSEEN_TEXTURES if unseen else TRAINING_TEXTURES, MIN_AREA, False, taken)
     if rng.random() < 0.15:
         family = str(rng.choice(families)) if unseen or rng.random() < 0.4 else "coin"
         plan = [(family, spot) for spot in _rows(rng, 5 if family == "coin" else 3)]

@@ -1,6 +1,8 @@
 """Batches: scenes and first prompts as tensors, the same for a step in every process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +12,19 @@ from torch.nn import functional as F
 
 from sam_edu.scenes.prompts import MAX_VALID, PromptSets, sample_prompt_sets
 from sam_edu.scenes.scene import Kind, Scene, draw_scene
+from sam_edu.training.corrections import DRAWS
+from sam_edu.training.sources import Sources
 
 TRAINING_STREAM = 1
 """First number of every training scene's seed; the test scenes have others, so that none is ever trained on."""
+ANNOTATED_STREAM = 12
+"""First number of the seeds that choose annotated images and pieces of them."""
 SLENDER_SHARE = 0.3
 """Share of the training scenes that are of the slender kind."""
+MOST_ROUNDS = 5
+"""At most this many rounds of corrections follow the first."""
+GROUPING_GRID, GROUPING_PIXELS = 32, 128
+"""The grouping loss compares this many positions of a grid of this size in each image."""
 
 
 @dataclass
@@ -27,8 +37,9 @@ class Batch:
         valid: which of the targets there are.
         clicks, boxes: in pixels of the scene.
         is_box: whether the box or the click is the prompt.
-        labels: per level and pixel the number of the mask there, 0 for none.
-        rngs: a random generator per image for the later rounds.
+        draws: for each later round a whole number from 0 up to `DRAWS`: where a click into the error falls.
+        labels: per level and position of the grouping loss's grid the number of the mask there, 0 for none.
+        grouping: per image, which positions of that grid are compared.
     """
 
     image: UInt8[Tensor, "images 3 size size"]
@@ -37,11 +48,28 @@ class Batch:
     clicks: Float[Tensor, "sets 2"]
     boxes: Float[Tensor, "sets 4"]
     is_box: Bool[Tensor, "sets"]
-    labels: Int[Tensor, "images levels size size"]
-    rngs: list[np.random.Generator]
+    draws: Int[Tensor, "sets rounds"]
+    labels: Int[Tensor, "images levels grid grid"]
+    grouping: Int[Tensor, "images positions"]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        moved: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
+        return replace(self, **moved)
+
+    def packed(self) -> dict[str, np.ndarray]:
+        """The batch as arrays, eight pixels of a target in a byte: an eighth of what a process has to send."""
+        arrays = {name: value.numpy() for name, value in vars(self).items()}
+        return arrays | {"targets": np.packbits(arrays["targets"], axis=-1)}
+
+    @classmethod
+    def unpacked(cls, arrays: dict[str, np.ndarray]) -> "Batch":
+        """The batch that `packed` made arrays of."""
+        targets = np.unpackbits(arrays["targets"], axis=-1, count=arrays["image"].shape[-1])
+        return cls(**{name: torch.from_numpy(value) for name, value in (arrays | {"targets": targets}).items()})
 
 
-def draw_batch(seed: int, step: int, indices: range, prompt_sets: int, box_share: float) -> Batch:
+def draw_batch(seed: int, step: int, indices: range, prompt_sets: int, box_share: float, sources: Sources) -> Batch:
     """The scenes of a step.
 
     Args:
@@ -50,23 +78,21 @@ def draw_batch(seed: int, step: int, indices: range, prompt_sets: int, box_share
         indices: which of the step's images; each process has its own.
         prompt_sets: per image.
         box_share: share of boxes among the prompts.
+        sources: images other than the drawn scenes.
 
     Returns:
         the batch: a function of the arguments alone.
     """
     scenes: list[Scene] = []
     prompts: list[PromptSets] = []
-    rngs = []
+    draws, grouping = [], []
     for index in indices:
-        slender = np.random.default_rng((TRAINING_STREAM, seed, step, index)).random() < SLENDER_SHARE
-        kind: Kind = "slender" if slender else "ordinary"
-        attempt = 0
-        while len((scene := draw_scene((TRAINING_STREAM, seed, step, index, attempt), kind=kind)).masks) == 0:
-            attempt += 1
+        scene, attempt = scene_of(seed, step, index, sources)
         rng = np.random.default_rng((TRAINING_STREAM, seed, step, index, attempt, 1))
         scenes.append(scene)
         prompts.append(sample_prompt_sets(scene, prompt_sets, box_share, rng))
-        rngs.append(rng)
+        draws.append(rng.integers(DRAWS, size=(prompt_sets, MOST_ROUNDS)))
+        grouping.append(rng.choice(GROUPING_GRID**2, GROUPING_PIXELS, replace=False))
     targets = np.concatenate(
         [s.masks[p.valid] & (p.valid >= 0)[..., None, None] for s, p in zip(scenes, prompts, strict=True)]
     )
@@ -81,16 +107,34 @@ def draw_batch(seed: int, step: int, indices: range, prompt_sets: int, box_share
         clicks=gather("click"),
         boxes=gather("box"),
         is_box=gather("is_box"),
+        draws=torch.from_numpy(np.concatenate(draws)),
         labels=torch.from_numpy(np.stack([label_map(s) for s in scenes])),
-        rngs=rngs,
+        grouping=torch.from_numpy(np.stack(grouping)),
     )
 
 
-def label_map(scene: Scene) -> np.ndarray:
-    """(levels, size, size) int64: at each level the number of the mask at a pixel, from 1; 0 for none."""
-    labels = np.zeros((MAX_VALID, *scene.image.shape[:2]), np.int64)
+def scene_of(seed: int, step: int, index: int, sources: Sources) -> tuple[Scene, int]:
+    """An image of a step: drawn, until it has a mask, or annotated. Also returns how often it was drawn again."""
+    if sources.annotated is not None:
+        rng = np.random.default_rng((ANNOTATED_STREAM, seed, step, index))
+        if rng.random() < sources.annotated_share:
+            return sources.annotated.scene(rng), 0
+    slender = np.random.default_rng((TRAINING_STREAM, seed, step, index)).random() < SLENDER_SHARE
+    kind: Kind = "slender" if slender else "ordinary"
+    for attempt in count():
+        seeds = (TRAINING_STREAM, seed, step, index, attempt)
+        scene = draw_scene(seeds, kind=kind, photographs=sources.photographs)
+        if len(scene.masks):
+            break
+    return scene, attempt
+
+
+def label_map(scene: Scene, grid: int = GROUPING_GRID) -> np.ndarray:
+    """(levels, grid, grid) int64: at each level the number of the mask in the middle of a cell, from 1; 0 for none."""
+    stride = scene.image.shape[0] // grid
+    labels = np.zeros((MAX_VALID, grid, grid), np.int64)
     for number, (mask, level) in enumerate(zip(scene.masks, scene.level, strict=True), start=1):
-        labels[level][mask] = number
+        labels[level][mask[stride // 2 :: stride, stride // 2 :: stride]] = number
     return labels
 
 

@@ -3,7 +3,7 @@
 import itertools
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -82,23 +82,24 @@ def pairwise_iou(
 
 
 def grouping_loss(
-    embedding: Float[Tensor, "pixels width"], label: Float[Tensor, "pixels"] | Tensor
+    embedding: Float[Tensor, "*groups pixels width"], label: Int[Tensor, "*groups pixels"]
 ) -> Float[Tensor, ""]:
     """Grouping loss: similar embeddings for pixels of one mask, different ones for pixels of two masks.
 
     Args:
-        embedding: of pixels sampled from one image.
-        label: which mask of one level each belongs to; 0 is none. Two pixels of none are not compared.
+        embedding: of pixels sampled from images, a group for each image and level.
+        label: which mask of that level each belongs to; 0 is none. Two pixels of none are not compared.
 
     Returns:
-        balanced cross-entropy of "the same?" from the cosine; 0 where there is nothing to compare.
+        balanced cross-entropy of "the same?" from the cosine, mean over the groups; a group where there is nothing to
+        compare counts as 0.
     """
     unit = F.normalize(embedding.float(), dim=-1)
-    logit = 10.0 * (unit @ unit.T - 0.5)
-    same = label[:, None] == label[None]
-    known = (label[:, None] > 0) | (label[None] > 0)
-    pull, push = same & known & ~torch.eye(len(label), dtype=torch.bool, device=label.device), ~same
-    loss = embedding.new_zeros((), dtype=torch.float32)
-    for chosen, sign in ((pull, -1.0), (push, 1.0)):
-        loss = loss + (F.softplus(sign * logit) * chosen).sum() / chosen.sum().clamp(min=1)
-    return loss
+    logit = 10.0 * (unit @ unit.mT - 0.5)
+    same = label.unsqueeze(-1) == label.unsqueeze(-2)
+    known = (label.unsqueeze(-1) > 0) | (label.unsqueeze(-2) > 0)
+    itself = torch.eye(label.shape[-1], dtype=torch.bool, device=label.device)
+    loss = logit.new_zeros(label.shape[:-1])
+    for chosen, sign in ((same & known & ~itself, -1.0), (~same, 1.0)):
+        loss = loss + (F.softplus(sign * logit) * chosen).sum((-2, -1)) / chosen.sum((-2, -1)).clamp(min=1)
+    return loss.mean()

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
-from sam_edu.modules import PromptEncoder
+from sam_edu.modules import MaskDecoder, PromptEncoder
 from sam_edu.sam import Sam
-from sam_edu.scenes.clicks import corrective_click
 from sam_edu.training.batches import Batch, shrink
+from sam_edu.training.corrections import Choose, by_draws, corrective_clicks
 from sam_edu.training.losses import best_assignment, pairwise_iou, pairwise_mask_loss
 
 SINGLE_MASK_SHARE = 0.25
@@ -88,32 +88,35 @@ def embed_image(model: Sam, image: Tensor, grid: int) -> Float[Tensor, "images d
 def sparse_tokens(encoder: PromptEncoder, prompts: Prompts) -> Float[Tensor, "sets prompt_tokens dim"]:
     """The prompt tokens of rows that began with a click and of rows that began with a box, in one tensor.
 
-    n clicks and the padding token are n + 1 tokens; n - 1 clicks and a box's two corners as well.
+    n clicks and the padding token are n + 1 tokens; n - 1 clicks and a box's two corners as well. Both are computed
+    for every row: to ask whether there is a box would read a value back from the device.
     """
-    if not bool(prompts.is_box.any()):
-        return encoder((prompts.clicks, prompts.labels), None, None)[0]
     begun_with_click = encoder((prompts.clicks, prompts.labels), None, None)[0]
     begun_with_box = encoder((prompts.clicks[:, 1:], prompts.labels[:, 1:]), prompts.boxes, None)[0]
     return torch.where(prompts.is_box[:, None, None], begun_with_box, begun_with_click)
 
 
 def decode(
-    model: Sam, fast: FastMaskDecoder, embedding: Float[Tensor, "images dim grid grid"], prompts: Prompts
+    model: Sam,
+    decoder: MaskDecoder | FastMaskDecoder,
+    embedding: Float[Tensor, "images dim grid grid"],
+    prompts: Prompts,
 ) -> tuple[Float[Tensor, "sets masks low low"], Float[Tensor, "sets masks"]]:
     """All four masks and IoU predictions of prompt sets, equally many of each image.
 
     The prompt encoder runs in float32, as angles of many turns need it; the decoder in whatever autocast says.
     """
-    encoder = model.prompt_encoder
+    encoder, sets = model.prompt_encoder, len(prompts.clicks)
     with torch.autocast(embedding.device.type, enabled=False):
         sparse = sparse_tokens(encoder, prompts)
         image_pe = encoder.get_dense_pe().to(embedding.dtype)
         dense = encoder(None, None, prompts.mask)[1].to(embedding.dtype)
-    if prompts.mask is None:
-        src = embedding + dense
+    if isinstance(decoder, FastMaskDecoder):
+        groups = embedding if prompts.mask is None else embedding.repeat_interleave(sets // len(embedding), dim=0)
+        masks, iou = decoder.decode(groups + dense, image_pe, sparse, slice(0, None))
     else:
-        src = embedding.repeat_interleave(len(sparse) // len(embedding), dim=0) + dense
-    masks, iou = fast.decode(src, image_pe, sparse, slice(0, None))
+        image = embedding.repeat_interleave(sets // len(embedding), dim=0)
+        masks, iou = decoder.predict_masks(image, image_pe, sparse, dense.expand(sets, -1, -1, -1))
     return masks.float(), iou.float()
 
 
@@ -147,8 +150,8 @@ def next_prompts(
     prompts: Prompts,
     masks: Float[Tensor, "sets masks low low"],
     iou: Float[Tensor, "sets masks"],
-    targets: np.ndarray,
-    rngs: Sequence[np.random.Generator | None],
+    targets: Bool[Tensor, "sets size size"],
+    choose: Choose | None,
     still: bool = False,
 ) -> Prompts:
     """Add a click into the error of the mask that the model would return, and its logits as mask prompt.
@@ -159,8 +162,8 @@ def next_prompts(
         prompts: of the round that was decoded.
         masks: its logits.
         iou: its IoU predictions.
-        targets: (sets, size, size) 0 or 1.
-        rngs: a generator per prompt set, for a click at a random position of the error; None for its deepest one.
+        targets: the ground truth.
+        choose: which pixel of each error is clicked, see `corrective_clicks`; None for the deepest one.
         still: pass on the logits without a new click.
     """
     rows = torch.arange(len(masks), device=masks.device)
@@ -169,18 +172,15 @@ def next_prompts(
     logits = masks[rows, returned].detach()
     clicks, labels = prompts.clicks, prompts.labels
     if not still:
-        drawn = (logits > 0).cpu().numpy()
-        new = [corrective_click(d, t.astype(bool), r) for d, t, r in zip(drawn, targets, rngs, strict=True)]
-        added = torch.from_numpy(np.stack([click for click, _ in new])).to(clicks)
-        label = torch.tensor([label for _, label in new]).to(labels)
-        clicks = torch.cat([clicks, added[:, None]], dim=1)
-        labels = torch.cat([labels, label[:, None]], dim=1)
+        added, label = corrective_clicks(logits > 0, targets, choose)
+        clicks = torch.cat([clicks, added.to(clicks)[:, None]], dim=1)
+        labels = torch.cat([labels, label.to(labels)[:, None]], dim=1)
     return Prompts(clicks, labels, prompts.boxes, prompts.is_box, logits[:, None].clamp(-32, 32))
 
 
 def training_losses(
     model: Sam,
-    fast: FastMaskDecoder,
+    decoder: MaskDecoder | FastMaskDecoder,
     batch: Batch,
     embedding: Float[Tensor, "images dim grid grid"],
     *,
@@ -192,7 +192,7 @@ def training_losses(
 
     Args:
         model: the model in training.
-        fast: the `FastMaskDecoder` of its decoder.
+        decoder: its decoder, or the `FastMaskDecoder` of that.
         batch: scenes and first prompts.
         embedding: of the batch's images.
         balanced: see `pairwise_mask_loss`.
@@ -207,24 +207,24 @@ def training_losses(
     targets = shrink(batch.targets, low)
     ones = torch.ones(len(batch.clicks), 1, device=embedding.device)
     prompts = Prompts(batch.clicks[:, None], ones, batch.boxes, batch.is_box)
-    masks, iou = decode(model, fast, embedding, prompts)
+    masks, iou = decode(model, decoder, embedding, prompts)
     mask_loss, iou_loss = first_round_loss(masks, iou, targets, batch.valid, batch.is_box, balanced)
     losses = {"mask": mask_loss, "iou": iou_loss}
 
-    rows = (torch.arange(images)[:, None] * sets + torch.arange(followed)).flatten()
-    rngs = [rng for rng in batch.rngs for _ in range(followed)]
-    full_size = batch.targets[rows, 0].cpu().numpy()
+    first_rows = torch.arange(images, device=embedding.device)[:, None] * sets
+    rows = (first_rows + torch.arange(followed, device=embedding.device)).flatten()
+    full_size = batch.targets[rows, 0].bool()
     prompts = Prompts(prompts.clicks[rows], ones[rows], batch.boxes[rows], batch.is_box[rows])
     masks, iou = masks[rows].detach(), iou[rows].detach()
     later: list[tuple[Tensor, Tensor]] = []
     for number, later_round in enumerate(plan, start=1):
-        click_rngs = [None] * len(rngs) if later_round.deepest else rngs
-        prompts = next_prompts(prompts, masks, iou, full_size, click_rngs, later_round.still)
+        choose = None if later_round.deepest else by_draws(batch.draws[rows, number - 1])
+        prompts = next_prompts(prompts, masks, iou, full_size, choose, later_round.still)
         if later_round.bare:
             prompts.mask = None
         trained = number in (1, len(plan))
         with torch.set_grad_enabled(trained):
-            masks, iou = decode(model, fast, embedding, prompts)
+            masks, iou = decode(model, decoder, embedding, prompts)
         if trained:
             later.append(later_round_loss(masks, iou, targets[rows], balanced))
         masks, iou = masks.detach(), iou.detach()

@@ -10,145 +10,191 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.figures import Figure, training_curves
 from sam_edu.modules import Attention
-from sam_edu.sam import Sam, build_tiny
-from sam_edu.training.batches import Batch, draw_batch
+from sam_edu.sam import Sam, build_tiny, tiny_weights
+from sam_edu.training.batches import GROUPING_GRID, Batch
+from sam_edu.training.decoder_choice import training_decoder
+from sam_edu.training.draw_ahead import STOPPING, DrawAhead, Steps
 from sam_edu.training.losses import grouping_loss
+from sam_edu.training.mask_order import mean_areas, reorder_masks, smallest_first
 from sam_edu.training.rounds import embed_image, plan_later_rounds, set_grid, training_losses
+from sam_edu.training.settings import Settings
+from sam_edu.training.sources import Sources
 from sam_edu.training.validation import validate
 
-GROUPING_WIDTH, GROUPING_PIXELS, GROUPING_GRID = 16, 128, 32
+GROUPING_WIDTH = 16
 
 CHANGEABLE = ("steps", "hours", "validate_every", "validation_scenes")
 """Settings that may change when a run is resumed: its length, and how often it is saved and validated."""
+FILES = ("checkpoint.pt", "level.pt", "tiny.safetensors", "log.csv", "curves.png")
+"""The files of a run in its folder."""
+PATIENCE = 1.0
+"""Seconds in which a second signal counts as the same: `timeout` signals its command, and then its whole group."""
 
 Row = dict[str, float | int]
 """The names of the numbers that the log keeps of a step."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Settings of a run. `steps` or `hours` bounds it: exactly one of the two.
-
-    `start` names a weights file to begin with. Such a run leaves out what a fresh model needs at first: the coarsest
-    grid and the balanced loss.
-    """
-
-    steps: int | None = None
-    hours: float | None = None
-    seed: int = 0
-    images: int = 8
-    prompt_sets: int = 8
-    followed: int = 3
-    box_share: float = 0.4
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.05
-    iou_weight: float = 3.0
-    warm_up: int = 200
-    decay_share: float = 0.5
-    ema: float = 0.999
-    grids: tuple[tuple[float, int], ...] = ((0.0, 16), (0.08, 32), (0.8, 64))
-    balanced_until: float = 0.15
-    start: str | None = None
-    precision: str = "bfloat16"
-    validate_every: int = 250
-    validation_scenes: int = 48
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.hours is None):
-            raise ValueError(f"give steps or hours, one of the two; got steps={self.steps}, hours={self.hours}")
-
-    def grid(self, fraction: float) -> int:
-        """The grid of image tokens at a fraction of the run."""
-        grids = [grid for start, grid in self.grids if fraction >= start]
-        return grids[-1] if self.start is None else max(grids[-1], self.grids[min(1, len(self.grids) - 1)][1])
-
-    def balanced(self, fraction: float) -> float:
-        """The share of the balanced loss at a fraction of the run: from 1 down to 0."""
-        return 0.0 if self.start is not None else max(0.0, 1.0 - fraction / self.balanced_until)
-
-    def rate(self, step: int, fraction: float) -> float:
-        """Learning rate: up, level, then down to nearly nothing over the last `decay_share`."""
-        decay = min(1.0, (1.0 - fraction) / self.decay_share)
-        return self.learning_rate * min(1.0, (step + 1) / self.warm_up) * max(0.01, decay)
-
-
 class Trainer:
     """A training run in a folder, from its start or from its last checkpoint.
+
+    Nothing is written before everything that was given has been checked.
 
     Args:
         settings: what to do.
         out: folder for checkpoint, log, curves and weights.
         device: where to train.
         resume: go on from the folder's checkpoint.
+        workers: processes that draw batches ahead; 0 draws between the steps. The run is the same with any number.
 
     Raises:
-        FileNotFoundError: `resume` without a checkpoint; no file at `settings.start`.
-        ValueError: the images of a step cannot be shared evenly among the processes; the run to resume has other
-            settings.
+        FileExistsError: the folder holds a run, and `resume` is False; or it is a file.
+        FileNotFoundError: `resume` without a checkpoint; no file or folder at a path of the settings.
+        ImportError: annotated images without pycocotools.
+        PermissionError: the folder cannot be written to.
+        ValueError: the images of a step cannot be shared evenly among the processes; the weights to begin with are not
+            the tiny model's; the run to resume has other settings or other images; fewer than 0 workers; none of the
+            given images can be used.
     """
 
-    def __init__(self, settings: Settings, out: Path, device: torch.device, resume: bool = False) -> None:
-        self.settings, self.out, self.device = settings, out, device
+    def __init__(
+        self, settings: Settings, out: Path, device: torch.device, resume: bool = False, workers: int = 0
+    ) -> None:
+        self.settings, self.out, self.device, self.workers = settings, out, device, workers
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         if settings.images % self.world:
             raise ValueError(f"images: expected a multiple of the {self.world} processes, got {settings.images}")
+        if workers < 0:
+            raise ValueError(f"workers: expected 0 (draw between the steps) or more, got {workers}")
+        check_folder(out, resume)
         with torch.random.fork_rng(devices=[]):
             # Module constructors draw from torch's global generator: seeded here, and put back as it was.
             torch.manual_seed(settings.seed)
             self.model = build_tiny()
             align_cross_attention(self.model)
             if settings.start is not None:
-                self._begin_with(Path(settings.start))
+                self._begin_with(tiny_weights() if settings.start == "tiny" else Path(settings.start))
             self.grouping = nn.Conv2d(256, 3 * GROUPING_WIDTH, 1)
         self.model.to(device).train()
         self.grouping.to(device)
-        self.fast = FastMaskDecoder(self.model.mask_decoder)
+        for part in settings.freeze:
+            self.model.get_submodule(part).requires_grad_(False)
+        self.decoder = training_decoder(self.model.mask_decoder, device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.parameters = [*self.model.parameters(), *self.grouping.parameters()]
-        self.optimizer = torch.optim.AdamW(self._groups(), lr=settings.learning_rate, betas=(0.9, 0.98))
+        # The grouping loss trains the image encoder.
+        grouping = [] if "image_encoder" in settings.freeze else [*self.grouping.parameters()]
+        self.parameters = [*(p for p in self.model.parameters() if p.requires_grad), *grouping]
+        self.optimizer = self._fresh_optimizer()
         self.step, self.seconds = 0, 0.0
+        self.restarted: int | None = None
         self.log: list[Row] = []
+        self.sources = Sources.of(settings)
         if resume:
             self._restore()
+        if self.rank == 0:
+            for line in self.sources.summary():
+                tqdm.write(line)
 
     def run(self) -> None:
-        """Train to the end. Ctrl-C finishes the step that is under way and saves; a second one stops at once.
+        """Train to the end, and order the masks. An interrupt finishes the step that is under way and saves.
+
+        Interrupts are Ctrl-C and SIGTERM; a second one, more than `PATIENCE` seconds later, stops at once.
 
         Raises:
-            KeyboardInterrupt: after Ctrl-C, once everything is saved.
+            KeyboardInterrupt: after an interrupt, once everything is saved.
+            RuntimeError: a batch could not be drawn; everything before is saved.
         """
         bar = tqdm(disable=self.rank != 0, unit="step", initial=self.step, total=self.settings.steps, smoothing=0.05)
-        with self._until_interrupted() as interrupted, bar:
+        with self._until_interrupted() as interrupted, bar, self._batches() as batches:
+            saved = -1
             while (fraction := self._fraction()) < 1.0 and not self._in_any_process(interrupted.is_set()):
                 begin = time.perf_counter()
-                row = self._train_step(fraction)
+                if self._restart_is_due(fraction):
+                    self._restart()
+                row = self._train_step(fraction, self._next(batches))
                 self.step += 1
                 self.seconds += time.perf_counter() - begin
                 bar.update()
-                bar.set_postfix_str(f"loss {row['loss']:.3f}, {self._left(fraction)}")
+                bar.set_postfix_str(
+                    f"loss {row['loss']:.3f}, waiting for data {batches.waiting:.0%}, {self._left(fraction)}"
+                )
                 if self.step % self.settings.validate_every == 0:
                     self._validate(row)
                 self.log.append(row)
                 if self.step % self.settings.validate_every == 0:
                     self.save()
+                    saved = self.step
+            if fraction >= 1.0:
+                self._order_masks()
+                self.save()
+                return
+            if saved != self.step:
+                self.save()
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def _batches(self) -> Iterator[DrawAhead]:
+        """The batches of this process, from the next step on."""
+        settings = self.settings
+        share = settings.images // self.world
+        indices = range(self.rank * share, (self.rank + 1) * share)
+        steps = Steps(settings.seed, indices, settings.prompt_sets, settings.box_share, self.sources)
+        batches = DrawAhead(steps, self.step, self.workers)
+        try:
+            yield batches
+        finally:
+            batches.close()
+
+    def _next(self, batches: DrawAhead) -> Batch:
+        try:
+            return batches.next().to(self.device)
+        except Exception as error:
             self.save()
-            if fraction < 1.0:
-                raise KeyboardInterrupt
+            raise RuntimeError(
+                f"step {self.step}: its batch could not be drawn: {error}. Everything up to here is in {self.out}; "
+                "go on with --resume"
+            ) from error
+
+    def _restart_is_due(self, fraction: float) -> bool:
+        at = self.settings.restart_at
+        return at is not None and self.restarted is None and fraction >= at
+
+    def _restart(self) -> None:
+        """Begin again with the averaged weights and a fresh optimizer."""
+        self.model.load_state_dict(self.average.state_dict())
+        self.optimizer = self._fresh_optimizer()
+        self.restarted = self.step
+
+    def _order_masks(self) -> None:
+        """Order masks 1 to 3 by mean area, smallest first, in the model, its average and the optimizer."""
+        order = torch.arange(4, device=self.device)
+        if self.rank == 0:
+            areas = mean_areas(self.average, self.settings.grid(1.0), self.settings.validation_scenes)
+            order = torch.tensor(smallest_first(areas), device=self.device)
+            shown = ", ".join(f"{areas[i - 1]:.1%}" for i in order[1:].tolist())
+            tqdm.write(f"masks 1 to 3 in order of their mean area: {shown} of the image")
+        if self.world > 1:
+            dist.broadcast(order, 0)
+        decoder = self.model.mask_decoder
+        for model in (self.model, self.average):
+            reorder_masks(decoder, model.mask_decoder.state_dict(), order.tolist())
+        kept = {name: self.optimizer.state[p] for name, p in decoder.named_parameters() if p in self.optimizer.state}
+        for moment in ("exp_avg", "exp_avg_sq"):
+            reorder_masks(decoder, {name: state[moment] for name, state in kept.items()}, order.tolist())
 
     def save(self) -> None:
         """Write checkpoint, log and float16 weights; each appears whole or not at all."""
@@ -162,11 +208,13 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "restarted": self.restarted,
+            "sources": self.sources.fingerprint(),
             "log": self.log,
             "settings": json.dumps(asdict(self.settings)),
         }
         write_whole(self.out / "checkpoint.pt", lambda path: torch.save(state, path))
-        if self._fraction_here() < 1 - self.settings.decay_share:
+        if self.settings.is_level(self._fraction_here()):
             # A longer run can go on from here: the learning rate has not come down yet.
             write_whole(self.out / "level.pt", lambda path: shutil.copyfile(self.out / "checkpoint.pt", path))
         write_whole(self.out / "tiny.safetensors", lambda path: export(self.average, path))
@@ -175,52 +223,66 @@ class Trainer:
             write_whole(self.out / "curves.png", lambda path: path.write_bytes(self._curves().png))
 
     def _begin_with(self, path: Path) -> None:
+        wanted = f"expected a weights file (safetensors) of the tiny model to begin with, got {path}"
         if not path.is_file():
-            raise FileNotFoundError(
-                f"start: expected a weights file (safetensors) to begin with, got {path}: no such file"
+            raise FileNotFoundError(f"start: {wanted}: no such file; 'tiny' is the package's own")
+        try:
+            weights = load_file(path)
+        except (SafetensorError, OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"start: {wanted}: {error}") from error
+        own = self.model.state_dict()
+        wrong = sorted(set(weights) ^ set(own)) or [n for n, value in own.items() if value.shape != weights[n].shape]
+        if wrong:
+            raise ValueError(
+                f"start: {wanted}: {len(wrong)} of its tensors are missing, unknown or of another shape, "
+                f"such as {wrong[0]}"
             )
-        self.model.load_state_dict({name: value.float() for name, value in load_file(path).items()}, strict=True)
+        self.model.load_state_dict({name: value.float() for name, value in weights.items()}, strict=True)
 
     def _restore(self) -> None:
         path = self.out / "checkpoint.pt"
         if not path.is_file():
             raise FileNotFoundError(f"nothing to resume: {path} does not exist; start without --resume")
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        state = read_checkpoint(path, self.device)
         before, now = json.loads(state["settings"]), json.loads(json.dumps(asdict(self.settings)))
+        # What an older run did not know was as it is by default.
+        before = {field.name: json.loads(json.dumps(field.default)) for field in fields(Settings)} | before
         changed = {
-            name: f"{before.get(name)} then, {value} now"
+            name: f"{before[name]} then, {value} now"
             for name, value in now.items()
-            if name not in CHANGEABLE and before.get(name) != value
+            if name not in CHANGEABLE and before[name] != value
         }
         if changed:
             raise ValueError(
                 f"resume: {path} is of a run with other settings: {changed}; give its own, or another --out"
+            )
+        if state.get("sources") != self.sources.fingerprint():
+            raise ValueError(
+                f"resume: the photographs or annotated images have changed since {path} was written; put them back, "
+                "or begin another run with --from-weights"
             )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.grouping.load_state_dict(state["grouping"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.log = state["step"], state["seconds"], state["log"]
+        self.restarted = state.get("restarted")
 
-    def _train_step(self, fraction: float) -> Row:
+    def _train_step(self, fraction: float, batch: Batch) -> Row:
         settings = self.settings
         grid = settings.grid(fraction)
         set_grid(self.model, grid)
         # Chance that all processes share: how many rounds of corrections, and which of them bring no new click.
-        shared = np.random.default_rng((settings.seed, self.step))
-        plan = plan_later_rounds(shared)
-        share = settings.images // self.world
-        indices = range(self.rank * share, (self.rank + 1) * share)
-        batch = draw_batch(settings.seed, self.step, indices, settings.prompt_sets, settings.box_share)
-        batch = to_device(batch, self.device)
+        plan = plan_later_rounds(np.random.default_rng((settings.seed, self.step)))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            embedding = embed_image(self.model, batch.image, max(grid, GROUPING_GRID))
+            with torch.set_grad_enabled("image_encoder" not in settings.freeze):
+                embedding = embed_image(self.model, batch.image, max(grid, GROUPING_GRID))
             coarse = embedding
             if grid < embedding.shape[-1]:
                 coarse = nn.functional.avg_pool2d(embedding, embedding.shape[-1] // grid)
             losses = training_losses(
                 self.model,
-                self.fast,
+                self.decoder,
                 batch,
                 coarse,
                 balanced=settings.balanced(fraction),
@@ -231,13 +293,13 @@ class Trainer:
         total = losses["mask"] + settings.iou_weight * losses["iou"]
         if "later_mask" in losses:
             total = total + 0.5 * (losses["later_mask"] + settings.iou_weight * losses["later_iou"])
-        total = total + 0.5 * max(0.1, 1.0 - fraction / 0.3) * losses["grouping"]
+        total = total + 0.5 * max(0.1, 1.0 - settings.within(fraction) / 0.3) * losses["grouping"]
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         values = torch.stack([total, *losses.values()]).detach()
         self._average_over_processes(values)
         norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        rate = settings.rate(self.step, fraction)
+        rate = settings.rate(self._steps_since_restart(), fraction)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if torch.isfinite(norm):
@@ -249,19 +311,16 @@ class Trainer:
         )
 
     def _grouping_loss(self, embedding: Tensor, batch: Batch) -> Tensor:
-        """Embeddings that agree inside a mask, one set of them per level."""
+        """Embeddings that agree inside a mask, one set of them per level; 0 where the image encoder stays as it is."""
+        if "image_encoder" in self.settings.freeze:
+            return torch.zeros((), device=self.device)
         size = embedding.shape[-1]
         if size != GROUPING_GRID:
             embedding = nn.functional.avg_pool2d(embedding, size // GROUPING_GRID)
         features = self.grouping(embedding.float()).unflatten(1, (3, GROUPING_WIDTH)).flatten(3)
-        stride = batch.labels.shape[-1] // GROUPING_GRID
-        labels = batch.labels[..., stride // 2 :: stride, stride // 2 :: stride].flatten(2)
-        losses = []
-        for image, rng in enumerate(batch.rngs):
-            chosen = torch.from_numpy(rng.choice(GROUPING_GRID**2, GROUPING_PIXELS, replace=False)).to(self.device)
-            for level in range(3):
-                losses.append(grouping_loss(features[image, level, :, chosen].T, labels[image, level, chosen]))
-        return torch.stack(losses).mean()
+        chosen = batch.grouping[:, None].expand(-1, 3, -1)  # (images, levels, positions)
+        compared = features.gather(3, chosen[:, :, None].expand(-1, -1, GROUPING_WIDTH, -1)).mT
+        return grouping_loss(compared, batch.labels.flatten(2).gather(2, chosen))
 
     def _average_over_processes(self, values: Tensor) -> None:
         if self.world == 1:
@@ -281,7 +340,8 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        steps = self._steps_since_restart()
+        decay = min(self.settings.ema, (1 + steps) / (10 + steps))
         for mean, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(current, 1 - decay)
 
@@ -296,23 +356,29 @@ class Trainer:
 
     @contextmanager
     def _until_interrupted(self) -> Iterator[threading.Event]:
-        """Turn Ctrl-C into an event, as a step cut off halfway would leave weights that no other run has."""
+        """Turn an interrupt into an event, as a step cut off halfway would leave weights that no other run has."""
         interrupted = threading.Event()
+        first = 0.0
+        # torchrun hands on a Ctrl-C that the terminal has given its processes already.
+        alone = self.world == 1 and "LOCAL_RANK" not in os.environ
 
         def stop(number: int, frame: object) -> None:
-            # torchrun hands on a Ctrl-C that the terminal has given its processes already.
-            if interrupted.is_set() and self.world == 1:
+            nonlocal first
+            if not interrupted.is_set():
+                first = time.monotonic()
+                interrupted.set()
+            elif alone and time.monotonic() - first > PATIENCE:
                 raise KeyboardInterrupt
-            interrupted.set()
 
         if threading.current_thread() is not threading.main_thread():  # which alone may listen
             yield interrupted
             return
-        before = signal.signal(signal.SIGINT, stop)
+        before = {number: signal.signal(number, stop) for number in STOPPING}
         try:
             yield interrupted
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _in_any_process(self, here: bool) -> bool:
         """Whether a flag is set in any process, so that all stop at the same step."""
@@ -339,6 +405,12 @@ class Trainer:
         left = self.seconds * (1 - fraction) / max(fraction, 1e-9) if fraction else float("nan")
         return f"{left / 60:.0f} min left"
 
+    def _steps_since_restart(self) -> int:
+        return self.step - (self.restarted or 0)
+
+    def _fresh_optimizer(self) -> torch.optim.AdamW:
+        return torch.optim.AdamW(self._groups(), lr=self.settings.learning_rate, betas=(0.9, 0.98))
+
     def _groups(self) -> list[dict[str, object]]:
         decayed = [p for p in self.parameters if p.ndim >= 2]
         plain = [p for p in self.parameters if p.ndim < 2]
@@ -364,7 +436,7 @@ class Trainer:
 
     def _write_log(self, path: Path) -> None:
         names = list(dict.fromkeys(name for row in self.log for name in row))
-        with path.open("w", newline="") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(self.log)
@@ -382,10 +454,40 @@ def export(model: Sam, path: Path) -> None:
     save_file({k: v.detach().half().contiguous().cpu() for k, v in model.state_dict().items()}, path)
 
 
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The same batch on another device."""
-    moved: dict[str, Any] = {k: v.to(device) for k, v in vars(batch).items() if isinstance(v, Tensor)}
-    return replace(batch, **moved)
+def check_folder(out: Path, resume: bool) -> None:
+    """See that a run can be written to a folder, without writing.
+
+    Raises:
+        FileExistsError: it holds a run, and `resume` is False; or it is a file.
+        PermissionError: it cannot be written to.
+    """
+    present = [name for name in FILES if (out / name).exists()]
+    if present and not resume:
+        raise FileExistsError(
+            f"out: {out} holds a run already ({', '.join(present)}), which would be lost; go on with it with --resume, "
+            "or give another folder"
+        )
+    existing = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise FileExistsError(f"out: expected a folder, got {out}: {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"out: {out} cannot be written to: no permission in {existing}")
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """A run's checkpoint.
+
+    Raises:
+        ValueError: the file is not one.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        missing = {"model", "average", "grouping", "optimizer", "step", "seconds", "log", "settings"} - set(state)
+    except Exception as error:  # what is raised depends on where the file is damaged
+        raise ValueError(f"resume: {path} is no checkpoint of a run: {error}; start anew in another --out") from error
+    if missing:
+        raise ValueError(f"resume: {path} is no checkpoint of a run: it lacks {', '.join(sorted(missing))}")
+    return state
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

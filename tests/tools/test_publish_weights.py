@@ -99,6 +99,23 @@ def test_a_run_from_weights_says_what_it_began_with(
     assert "The grid is 32 x 32. It began with the old ones. To make it again:" in card
 
 
+def test_a_run_on_one_grid_from_weights_names_it(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = run(tmp_path, start="old.safetensors", grids=[[0.0, 64]])
+    publish(monkeypatch, source, *RUN, "--begun-with", "the old ones")
+    assert "The grid is 64 x 64. It began" in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("own", [{"photographs": "photos"}, {"annotated": "coco.json"}])
+def test_a_run_on_other_images_has_to_name_them(
+    own: dict[str, str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (folder / "tiny.safetensors").read_bytes() if (folder / "tiny.safetensors").exists() else None
+    with pytest.raises(SystemExit, match=r"trained on other images .* --lineage"):
+        publish(monkeypatch, run(tmp_path, **own), *RUN)
+    after = (folder / "tiny.safetensors").read_bytes() if (folder / "tiny.safetensors").exists() else None
+    assert after == before
+
+
 def test_a_file_is_published_with_its_lineage(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lineage = tmp_path / "lineage.md"
     lineage.write_text("They grew on a tree.\n", encoding="utf-8")

@@ -1,18 +1,26 @@
-"""python -m sam_edu.training: what may be asked, and what comes of it."""
+"""python -m sam_edu.training: what may be asked, what comes of it, and what an interrupt leaves."""
 
+import csv
+import json
+import os
+import shlex
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
 from sam_edu.sam import Sam
 from sam_edu.tiny.image_encoder import TinyImageEncoder
 from sam_edu.training import __main__ as command_line
 from sam_edu.training import trainer
-from sam_edu.training.trainer import Settings
+from sam_edu.training.settings import Settings
 
 
 def small_model() -> Sam:
@@ -31,6 +39,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 def test_trains_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "a" / "run"
     basics = ["--out", str(out), "--images", "1", "--device", "cpu", "--precision", "float32", "--seed", "103"]
+    basics += ["--grid", "16", "--validation-scenes", "2"]
     call(monkeypatch, *basics, "--steps", "1")
     assert len((out / "log.csv").read_text().splitlines()) == 2
     first = load_file(out / "tiny.safetensors")
@@ -46,6 +55,7 @@ class Remembered:
 
     given: tuple[object, ...]
     interrupted = False
+    rank, step = 0, 5
 
     def __init__(self, *given: object) -> None:
         type(self).given = given
@@ -68,11 +78,57 @@ def test_passes_on_what_was_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: type[Remembered]
 ) -> None:
     options = (
-        "--hours 1.5 --seed 7 --images 4 --precision float32 --validate-every 9 --device cpu --resume --from-weights w"
+        "--hours 1.5 --seed 7 --images 4 --precision float32 --validate-every 9 --device cpu --resume --from-weights w "
+        "--workers 3 --prompt-sets 5 --followed 2 --box-share 0.3 --learning-rate 1e-3 --warm-up 10 --decay-share 0.25 "
+        "--restart-at 0.5 --grid 32 --freeze image_encoder --freeze prompt_encoder --photographs p "
+        "--photograph-share 0.1 --annotated a --annotated-images i --annotated-share 1 --validation-scenes 6"
     )
     call(monkeypatch, "--out", str(tmp_path), *options.split())
-    settings = Settings(hours=1.5, seed=7, images=4, precision="float32", validate_every=9, start="w")
-    assert remembered.given == (settings, tmp_path, torch.device("cpu"), True)
+    settings = Settings(
+        hours=1.5,
+        seed=7,
+        images=4,
+        prompt_sets=5,
+        followed=2,
+        box_share=0.3,
+        learning_rate=1e-3,
+        warm_up=10,
+        decay_share=0.25,
+        grids=((0.0, 32),),
+        start="w",
+        precision="float32",
+        validate_every=9,
+        validation_scenes=6,
+        restart_at=0.5,
+        freeze=("image_encoder", "prompt_encoder"),
+        photographs="p",
+        photograph_share=0.1,
+        annotated="a",
+        annotated_images="i",
+        annotated_share=1.0,
+    )
+    assert remembered.given == (settings, tmp_path, torch.device("cpu"), True, 3)
+
+
+def test_the_recipe_of_the_published_weights_can_be_typed(
+    monkeypatch: pytest.MonkeyPatch, remembered: type[Remembered]
+) -> None:
+    """The command of CONTRIBUTING.md: two phases on one grid, the second with a fresh optimizer."""
+    text = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    [block] = [part for part in text.split("\n\n") if "--restart-at" in part and "python -m sam_edu.training" in part]
+    words = shlex.split(block.replace("\\\n", " "))
+    monkeypatch.setattr(command_line, "device_of", torch.device)
+    call(monkeypatch, *words[words.index("sam_edu.training") + 1 :])
+    settings, _, device, resume, workers = remembered.given
+    assert isinstance(settings, Settings)
+    assert settings.steps == 2000 + 2402
+    assert settings.restart_at is not None
+    first_of_phase_2 = next(step for step in range(5000) if step / settings.steps >= settings.restart_at)
+    assert first_of_phase_2 == 2000
+    assert (settings.images, settings.prompt_sets, settings.seed, settings.warm_up) == (32, 8, 11, 200)
+    assert (settings.learning_rate, settings.decay_share, settings.grids) == (6e-4, 0.8, ((0.0, 64),))
+    assert settings.start is not None
+    assert (device, resume, workers) == (torch.device("cuda"), False, 15)
 
 
 @pytest.mark.parametrize("available", [True, False])
@@ -80,9 +136,13 @@ def test_defaults_are_those_of_settings_and_auto_takes_the_gpu_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: type[Remembered], available: bool
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(available))
     call(monkeypatch, "--out", str(tmp_path), "--steps", "3")
     device = torch.device("cuda" if available else "cpu")
-    assert remembered.given == (Settings(steps=3), tmp_path, device, False)
+    assert remembered.given[:4] == (Settings(steps=3), tmp_path, device, False)
+    workers = remembered.given[4]
+    assert isinstance(workers, int)
+    assert 1 <= workers <= 16 if available else workers == 0
 
 
 def test_ctrl_c_says_where_everything_is_and_how_to_go_on(
@@ -93,12 +153,23 @@ def test_ctrl_c_says_where_everything_is_and_how_to_go_on(
 ) -> None:
     remembered.interrupted = True
     call(monkeypatch, "--out", str(tmp_path), "--steps", "3")
-    output = capsys.readouterr().out
-    assert str(tmp_path) in output
-    assert "--resume" in output
+    [line] = capsys.readouterr().out.splitlines()
+    assert line == f"Stopped after 5 steps. Everything up to here is in {tmp_path}; go on with --resume."
 
 
-WRONG = {
+def test_ctrl_c_before_the_first_step_says_that_nothing_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "Trainer", interrupted)
+    call(monkeypatch, "--out", str(tmp_path / "run"), "--steps", "3")
+    assert capsys.readouterr().out == "Stopped before the first step; nothing was written.\n"
+    assert not (tmp_path / "run").exists()
+
+
+NO_USAGE = {
     "neither steps nor hours": "--out x",
     "both": "--out x --steps 1 --hours 1",
     "no folder": "--steps 1",
@@ -107,12 +178,205 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", NO_USAGE)
 def test_refuses(
     name: str, monkeypatch: pytest.MonkeyPatch, remembered: type[Remembered], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        call(monkeypatch, *WRONG[name].split())
+        call(monkeypatch, *NO_USAGE[name].split())
     assert stop.value.code == 2
     assert "usage: python -m sam_edu.training" in capsys.readouterr().err
     assert not hasattr(remembered, "given")
+
+
+WRONG = {
+    "steps": ("--steps 0", "steps: expected a whole number from 1 on"),
+    "hours": ("--hours -1", "hours: expected a number above 0"),
+    "no hours": ("--hours nan", "hours: expected a number above 0"),
+    "images": ("--steps 1 --images 0", "images: expected a whole number from 1 on"),
+    "prompt sets": ("--steps 1 --prompt-sets 0", "prompt_sets: expected a whole number from 1 on"),
+    "followed": ("--steps 1 --followed 9", "followed: expected at most the 8 prompt sets"),
+    "box share": ("--steps 1 --box-share 2", "box_share: expected a share from 0 to 1"),
+    "seed": ("--steps 1 --seed -1", "seed: expected a whole number from 0 on"),
+    "rate": ("--steps 1 --learning-rate 0", "learning_rate: expected a number above 0"),
+    "warm-up": ("--steps 1 --warm-up -5", "warm_up: expected a whole number from 0 on"),
+    "decay share": ("--steps 1 --decay-share 7", "decay_share: expected a share from 0 to 1"),
+    "restart": ("--steps 1 --restart-at 1", "restart_at: expected a share of the run between 0 and 1"),
+    "grid": ("--steps 1 --grid 24", "grids: expected grids of 8, 16, 32, 64"),
+    "workers": ("--steps 1 --workers -1", "workers: expected 0"),
+    "device": ("--steps 1 --device tpu", "device: expected auto, cpu, cuda or cuda:N"),
+    "no such device": ("--steps 1 --device cuda", "torch finds no CUDA here"),
+    "validate": ("--steps 1 --validate-every 0", "validate_every: expected a whole number from 1 on"),
+    "scenes": ("--steps 1 --validation-scenes 0", "validation_scenes: expected a whole number from 1 on"),
+    "frozen part": ("--steps 1 --from-weights tiny --freeze decoder", "freeze: expected parts of the model"),
+    "frozen at random": ("--steps 1 --freeze image_encoder", "freeze: image_encoder would stay at random values"),
+    "no weights": ("--steps 1 --from-weights {folder}/no.safetensors", "no such file; 'tiny' is the package's own"),
+    "other file": ("--steps 1 --from-weights {folder}/broken.jpg", "start: expected a weights file"),
+    "other weights": (
+        "--steps 1 --from-weights {folder}/other.safetensors",
+        "tensors are missing, unknown or of another",
+    ),
+    "nothing to resume": ("--steps 1 --resume", "nothing to resume"),
+    "no photographs": ("--steps 1 --photographs {folder}/no", "photographs: expected a folder of images"),
+    "broken photographs": ("--steps 1 --photographs {folder}/broken", "none can be used; a.jpg: cannot identify"),
+    "photograph share": ("--steps 1 --photographs {folder} --photograph-share 2", "photograph_share: expected a share"),
+    "no annotated": ("--steps 1 --annotated {folder}/no.json", "annotated: expected a file in COCO's JSON"),
+    "other annotated": ("--steps 1 --annotated {folder}/other.json", "annotated: "),
+    "annotated share": ("--steps 1 --annotated {folder}/other.json --annotated-share -1", "annotated_share: expected"),
+    "images of no file": ("--steps 1 --annotated-images {folder}", "give that file too"),
+}
+"""Options, and what is said of them."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of files that are not what is asked for."""
+    folder = tmp_path_factory.mktemp("given")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "a.jpg").write_bytes(b"no image")
+    (folder / "other.json").write_text(json.dumps({"pictured": []}), encoding="utf-8")
+    save_file({"a": torch.zeros(2)}, folder / "other.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("present", [False, True])
+def test_a_wrong_option_gets_a_sentence_and_nothing_is_written(
+    name: str,
+    present: bool,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    options, message = WRONG[name]
+    out = tmp_path / "deep" / "run"
+    if present:
+        out.mkdir(parents=True)
+        (out / "notes.txt").write_text("mine", encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as stop:
+        call(monkeypatch, "--out", str(out), *options.format(folder=folder).split())
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", ["a run", "a file", "below a file"])
+def test_where_a_run_cannot_be_written_nothing_is(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    if kind == "a run":
+        out.mkdir()
+    file = out / "checkpoint.pt" if kind == "a run" else out
+    file.write_text("an hour's work", encoding="utf-8")
+    with pytest.raises(SystemExit) as stop:
+        call(monkeypatch, "--out", str(out / "deeper" if kind == "below a file" else out), "--steps", "1")
+    assert stop.value.code == 2
+    advice = "--resume, or give another folder" if kind == "a run" else f"{out} is a file"
+    assert advice in capsys.readouterr().err
+    assert file.read_text(encoding="utf-8") == "an hour's work"
+    assert len(list(tmp_path.rglob("*"))) == (2 if kind == "a run" else 1)
+
+
+def test_images_of_one_s_own_are_summed_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (90, 90), "red").save(images / f"{name}.png")
+    (images / "c.png").write_bytes(b"")
+    table = {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 90, "height": 90} for i in "abd"],
+        "annotations": [{"id": i, "image_id": i, "segmentation": [[9, 9, 80, 9, 40, 80]]} for i in "abd"],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(table), encoding="utf-8")
+    options = f"--photographs {images} --annotated {tmp_path}/coco.json --annotated-images {images}"
+    small = "--steps 1 --images 2 --prompt-sets 1 --followed 1 --grid 8 --validation-scenes 1 --device cpu"
+    call(monkeypatch, "--out", str(tmp_path / "run"), *options.split(), *small.split())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        "photographs: 2 images",
+        lines[1],
+        "annotated: 2 images with 2 objects",
+        "  left out: d.png: no such file",
+    ]
+    assert lines[1].startswith("  left out: c.png: cannot identify")
+    # The images of a run belong to it.
+    Image.new("RGB", (95, 95), "red").save(images / "e.png")
+    with pytest.raises(SystemExit):
+        call(monkeypatch, "--out", str(tmp_path / "run"), *options.split(), *small.split(), "--resume")
+    assert "images have changed since" in capsys.readouterr().err
+
+
+# --- Interrupts, as a terminal and `timeout` send them: to every process of the group ---
+
+SMALL = """
+import sys
+from sam_edu.training import __main__, trainer
+from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
+from sam_edu.sam import Sam
+from sam_edu.tiny.image_encoder import TinyImageEncoder
+
+def small_model():
+    decoder = MaskDecoder(transformer_dim=256, transformer=TwoWayTransformer(1, 256, 8, 16), iou_head_hidden_dim=8)
+    encoder = TinyImageEncoder(widths=(16, 16, 32), depth=1)
+    return Sam(encoder, PromptEncoder(256, (64, 64), (256, 256), 16), decoder, 256)
+
+saves = []
+save = trainer.Trainer.save
+trainer.Trainer.save = lambda self: (saves.append(self.step), save(self))[1]
+trainer.build_tiny = small_model
+__main__.main()
+print("saves", saves, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_an_interrupt_of_the_whole_group_saves_once_and_loses_nothing(
+    number: signal.Signals, workers: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    options = "--images 1 --prompt-sets 1 --followed 1 --grid 8 --device cpu --precision float32 --steps 100000"
+    command = [sys.executable, "-c", SMALL, "--out", str(out), *options.split(), "--workers", workers]
+    command += ["--validate-every", "100000"]  # so that nothing but the interrupt saves
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
+    files = [(tmp_path / name).open("w+", encoding="utf-8") for name in ("stdout", "stderr")]
+    process = subprocess.Popen(command, stdout=files[0], stderr=files[1], env=environment, start_new_session=True)
+    try:
+        while not (shown := steps_shown(tmp_path / "stderr")) and process.poll() is None:
+            time.sleep(0.05)
+        for _ in range(2):  # `timeout` signals its command, and then the group
+            os.killpg(process.pid, number)
+        assert process.wait(timeout=600) == 0
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        for file in files:
+            file.close()
+    [line] = (tmp_path / "stdout").read_text(encoding="utf-8").splitlines()
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    assert line == f"Stopped after {state['step']} steps. Everything up to here is in {out}; go on with --resume."
+    assert state["step"] >= shown
+    with (out / "log.csv").open(encoding="utf-8") as log:
+        assert [int(row["step"]) for row in csv.DictReader(log)] == list(range(state["step"]))
+    errors = (tmp_path / "stderr").read_text(encoding="utf-8")
+    assert errors.endswith(f"saves [{state['step']}]\n")
+    assert "Traceback" not in errors
+    with pytest.raises(ProcessLookupError):  # no worker is left
+        os.killpg(process.pid, 0)
+
+
+def steps_shown(path: Path) -> int:
+    """How many steps the progress line has counted."""
+    counted = [
+        part.split("/")[0].split()[-1] for part in path.read_text(encoding="utf-8").split("\r") if "/100000" in part
+    ]
+    return int(counted[-1]) if counted else 0

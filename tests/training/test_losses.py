@@ -148,3 +148,14 @@ def test_grouping_loss_is_0_with_nothing_to_compare_and_its_gradient_is_finite()
     assert something.grad is not None
     assert torch.isfinite(something.grad).all()
     assert something.grad.any()
+
+
+def test_grouping_loss_of_many_groups_is_the_mean_of_each_alone() -> None:
+    """With a group in which nothing can be compared, and one in which all is one mask."""
+    embedding = normal(2, 3, 9, 4, dtype=torch.float32)
+    label = torch.randint(0, 3, (2, 3, 9), generator=torch.Generator().manual_seed(0))
+    label[0, 1], label[1, 2] = 0, 2
+    alone = [grouping_loss(embedding[i, j], label[i, j]) for i in range(2) for j in range(3)]
+    torch.testing.assert_close(grouping_loss(embedding, label), torch.stack(alone).mean())
+    assert alone[1] == 0
+    assert min(loss.item() for k, loss in enumerate(alone) if k != 1) > 0

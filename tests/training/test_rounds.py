@@ -12,6 +12,7 @@ from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
 from sam_edu.sam import Sam
 from sam_edu.training import rounds
 from sam_edu.training.batches import Batch, draw_batch
+from sam_edu.training.corrections import DRAWS, Choose, by_draws
 from sam_edu.training.losses import best_assignment, pairwise_iou, pairwise_mask_loss
 from sam_edu.training.rounds import (
     LaterRound,
@@ -26,6 +27,7 @@ from sam_edu.training.rounds import (
     sparse_tokens,
     training_losses,
 )
+from sam_edu.training.sources import Sources
 
 GRID, SETS = 16, 6
 
@@ -76,14 +78,18 @@ def test_sparse_tokens_equal_a_call_per_row(model: Sam, prompts: Prompts, clicks
         torch.testing.assert_close(got[row : row + 1], tokens_in_metas_manner(model.prompt_encoder, prompts, row))
 
 
+@pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("with_mask", [False, True])
 @pytest.mark.parametrize("images", [1, 2])
-def test_decode_equals_the_decoder_row_by_row(model: Sam, prompts: Prompts, images: int, with_mask: bool) -> None:
+def test_decode_equals_the_decoder_row_by_row(
+    model: Sam, prompts: Prompts, images: int, with_mask: bool, fast: bool
+) -> None:
     set_grid(model, GRID)
     embedding = randoms(images, 16, GRID, GRID)
     if with_mask:
         prompts = replace(prompts, mask=3 * randoms(SETS, 1, 4 * GRID, 4 * GRID, seed=2))
-    masks, iou = decode(model, FastMaskDecoder(model.mask_decoder), embedding, prompts)
+    decoder = FastMaskDecoder(model.mask_decoder) if fast else model.mask_decoder
+    masks, iou = decode(model, decoder, embedding, prompts)
     assert masks.shape == (SETS, 4, 4 * GRID, 4 * GRID)
     assert iou.shape == (SETS, 4)
     encoder = model.prompt_encoder
@@ -133,15 +139,15 @@ def first_prompts(is_box: list[bool], clicks: int = 1) -> Prompts:
     return Prompts(torch.full((n, clicks, 2), 5.0), torch.ones(n, clicks), torch.zeros(n, 4), torch.tensor(is_box))
 
 
-def toy_round() -> tuple[Tensor, Tensor, np.ndarray, list[np.random.Generator]]:
+def toy_round() -> tuple[Tensor, Tensor, Tensor, Choose]:
     """Masks that are empty but for a quarter each, of which mask 2 has the best predicted IoU of three; and targets."""
     masks = -randoms(2, 4, 8, 8).abs() - 1
     for i, (y, x) in enumerate([(0, 0), (0, 4), (4, 0), (4, 4)]):
         masks[:, i, y : y + 4, x : x + 4] *= -1
     iou = torch.tensor([[0.9, 0.1, 0.7, 0.3]] * 2)
-    targets = np.zeros((2, 32, 32), np.uint8)
-    targets[:, 16:] = 1  # the lower half: masks 2 and 3 together
-    return masks, iou, targets, [np.random.default_rng(i) for i in range(2)]
+    targets = torch.zeros(2, 32, 32, dtype=torch.bool)
+    targets[:, 16:] = True  # the lower half: masks 2 and 3 together
+    return masks, iou, targets, by_draws(torch.tensor([DRAWS // 3, DRAWS // 2]))
 
 
 def test_next_prompts_correct_the_mask_that_the_model_would_return() -> None:
@@ -149,7 +155,8 @@ def test_next_prompts_correct_the_mask_that_the_model_would_return() -> None:
     for seed in range(20):
         masks, iou, targets, _ = toy_round()
         prompts = first_prompts([False, True])
-        after = next_prompts(prompts, masks, iou, targets, [np.random.default_rng((seed, i)) for i in range(2)])
+        draws = torch.from_numpy(np.random.default_rng(seed).integers(DRAWS, size=2))
+        after = next_prompts(prompts, masks, iou, targets, by_draws(draws))
         assert after.mask is not None
         assert torch.equal(after.mask[0, 0], masks[0, 2])
         assert torch.equal(after.mask[1, 0], masks[1, 0])
@@ -165,34 +172,33 @@ def test_next_prompts_correct_the_mask_that_the_model_would_return() -> None:
 
 def test_next_prompts_without_chance_click_into_the_middle_of_the_error() -> None:
     masks, iou, targets, _ = toy_round()
-    after = next_prompts(first_prompts([False, False]), masks, iou, targets, [None, None])
+    after = next_prompts(first_prompts([False, False]), masks, iou, targets, None)
     # Mask 2 is the lower left quarter; the lower right one is missed: 16 x 16 pixels from (16, 16) on.
     assert after.labels[:, 1].tolist() == [1, 1]
     assert ((after.clicks[:, 1] - 23.5).abs() <= 1).all()
 
 
 def test_after_a_second_click_mask_0_is_corrected() -> None:
-    masks, iou, targets, rngs = toy_round()
-    after = next_prompts(first_prompts([False, False], clicks=2), masks, iou, targets, rngs)
+    masks, iou, targets, choose = toy_round()
+    after = next_prompts(first_prompts([False, False], clicks=2), masks, iou, targets, choose)
     assert after.mask is not None
     assert torch.equal(after.mask[:, 0], masks[:, 0])
     assert after.clicks.shape == (2, 3, 2)
 
 
 def test_a_still_round_brings_the_logits_and_no_click() -> None:
-    masks, iou, targets, rngs = toy_round()
+    masks, iou, targets, choose = toy_round()
     prompts = first_prompts([False, True])
-    after = next_prompts(prompts, 100 * masks, iou, targets, rngs, still=True)
+    after = next_prompts(prompts, 100 * masks, iou, targets, choose, still=True)
     assert torch.equal(after.clicks, prompts.clicks)
     assert torch.equal(after.labels, prompts.labels)
     assert after.mask is not None
     torch.testing.assert_close(after.mask[0, 0], (100 * masks[0, 2]).clamp(-32, 32))
-    assert rngs[0].bit_generator.state == np.random.default_rng(0).bit_generator.state
 
 
 def test_next_prompts_pass_no_gradient() -> None:
-    masks, iou, targets, rngs = toy_round()
-    after = next_prompts(first_prompts([False, True]), masks.requires_grad_(), iou, targets, rngs)
+    masks, iou, targets, choose = toy_round()
+    after = next_prompts(first_prompts([False, True]), masks.requires_grad_(), iou, targets, choose)
     assert after.mask is not None
     assert not after.mask.requires_grad
 
@@ -225,11 +231,7 @@ def test_later_round_loss_has_one_target() -> None:
 
 @pytest.fixture(scope="module")
 def batch() -> Batch:
-    return draw_batch(0, 0, range(2), 3, 0.4)
-
-
-def fresh(batch: Batch) -> Batch:
-    return replace(batch, rngs=[np.random.default_rng(i) for i in range(2)])
+    return draw_batch(0, 0, range(2), 3, 0.4, Sources())
 
 
 @pytest.mark.parametrize("later", [0, 1, 3])
@@ -238,9 +240,7 @@ def test_training_losses_train_every_part_of_the_model(model: Sam, batch: Batch,
     model.zero_grad()
     embedding = embed_image(model, batch.image, GRID)
     fast = FastMaskDecoder(model.mask_decoder)
-    losses = training_losses(
-        model, fast, fresh(batch), embedding, balanced=0.5, followed=2, plan=[LaterRound()] * later
-    )
+    losses = training_losses(model, fast, batch, embedding, balanced=0.5, followed=2, plan=[LaterRound()] * later)
     names = {"mask", "iou"} | ({"later_mask", "later_iou"} if later else set())
     assert set(losses) == names
     assert all(torch.isfinite(loss) and loss.requires_grad for loss in losses.values())
@@ -265,11 +265,11 @@ def test_only_the_first_and_the_last_later_round_have_gradients(
     set_grid(model, GRID)
     embedding = embed_image(model, batch.image, GRID)
     fast = FastMaskDecoder(model.mask_decoder)
-    training_losses(model, fast, fresh(batch), embedding, balanced=0.0, followed=1, plan=[LaterRound()] * 4)
+    training_losses(model, fast, batch, embedding, balanced=0.0, followed=1, plan=[LaterRound()] * 4)
     assert seen == [(True, 6, False), (True, 2, True), (False, 2, True), (False, 2, True), (True, 2, True)]
     seen.clear()
     plan = [LaterRound(bare=True), LaterRound(still=True)]
-    training_losses(model, fast, fresh(batch), embedding, balanced=0.0, followed=1, plan=plan)
+    training_losses(model, fast, batch, embedding, balanced=0.0, followed=1, plan=plan)
     assert seen == [(True, 6, False), (True, 2, False), (True, 2, True)]
 
 
@@ -300,21 +300,25 @@ def test_plans_are_drawn_as_often_as_they_say() -> None:
 def test_clicks_of_a_round_go_to_the_deepest_position_where_the_plan_says_so(
     model: Sam, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[list[bool], bool]] = []
-    meant = batch.targets[[0, 1, 3, 4], 0].numpy()  # of the first two of each image's three prompt sets
+    asked: list[tuple[list[int] | None, bool]] = []
+    rows = [0, 1, 3, 4]  # the first two of each image's three prompt sets
 
-    def watched(prompts: Prompts, masks: Tensor, iou: Tensor, targets: np.ndarray, rngs: list, still: bool) -> Prompts:
-        asked.append(([rng is None for rng in rngs], still))
-        np.testing.assert_array_equal(targets, meant)
-        return next_prompts(prompts, masks, iou, targets, rngs, still)
+    def watched(
+        prompts: Prompts, masks: Tensor, iou: Tensor, targets: Tensor, choose: Choose | None, still: bool
+    ) -> Prompts:
+        pixels = torch.full((4,), DRAWS)  # of so many pixels each draw chooses its own number
+        asked.append((None if choose is None else choose(pixels).tolist(), still))
+        assert torch.equal(targets, batch.targets[rows, 0].bool())
+        return next_prompts(prompts, masks, iou, targets, choose, still)
 
     monkeypatch.setattr(rounds, "next_prompts", watched)
     set_grid(model, GRID)
     embedding = embed_image(model, batch.image, GRID)
     plan = [LaterRound(), LaterRound(deepest=True), LaterRound(still=True), LaterRound(deepest=True, still=True)]
     fast = FastMaskDecoder(model.mask_decoder)
-    training_losses(model, fast, fresh(batch), embedding, balanced=0.0, followed=2, plan=plan)
-    assert asked == [([False] * 4, False), ([True] * 4, False), ([False] * 4, True), ([True] * 4, True)]
+    training_losses(model, fast, batch, embedding, balanced=0.0, followed=2, plan=plan)
+    draws = batch.draws[rows]
+    assert asked == [(draws[:, 0].tolist(), False), (None, False), (draws[:, 2].tolist(), True), (None, True)]
 
 
 def test_later_losses_are_the_means_of_the_first_and_the_last_later_round(
@@ -325,5 +329,5 @@ def test_later_losses_are_the_means_of_the_first_and_the_last_later_round(
     set_grid(model, GRID)
     embedding = embed_image(model, batch.image, GRID)
     fast = FastMaskDecoder(model.mask_decoder)
-    losses = training_losses(model, fast, fresh(batch), embedding, balanced=0.0, followed=1, plan=[LaterRound()] * 3)
+    losses = training_losses(model, fast, batch, embedding, balanced=0.0, followed=1, plan=[LaterRound()] * 3)
     assert (float(losses["later_mask"]), float(losses["later_iou"])) == (3, 20)

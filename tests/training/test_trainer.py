@@ -3,14 +3,17 @@
 Run as a script, this file trains the same small model, so that torchrun can start it on several processes.
 """
 
+import copy
 import csv
+import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +25,11 @@ from safetensors.torch import load_file
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
 from sam_edu.sam import Sam
 from sam_edu.tiny.image_encoder import TinyImageEncoder
-from sam_edu.training import trainer
+from sam_edu.training import draw_ahead, trainer
 from sam_edu.training.batches import draw_batch
-from sam_edu.training.trainer import Settings, Trainer, export, to_device, write_whole
+from sam_edu.training.mask_order import mean_areas
+from sam_edu.training.settings import Settings
+from sam_edu.training.trainer import FILES, Trainer, export, write_whole
 from sam_edu.training.validation import validate
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -98,7 +103,7 @@ def during_step(monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[],
             action()
         return draw_batch(seed, number, *rest)
 
-    monkeypatch.setattr(trainer, "draw_batch", draw)
+    monkeypatch.setattr(draw_ahead, "draw_batch", draw)
 
 
 # --- Resuming ---
@@ -144,6 +149,7 @@ def test_a_second_ctrl_c_stops_at_once_and_python_s_own_handler_is_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(trainer, "PATIENCE", 0.0)
 
     def twice() -> None:
         signal.raise_signal(signal.SIGINT)
@@ -155,6 +161,43 @@ def test_a_second_ctrl_c_stops_at_once_and_python_s_own_handler_is_put_back(
         Trainer(SMALL, tmp_path, CPU).run()
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_same_interrupt_twice_at_once_counts_once(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`timeout` signals its command, and then the group that the command belongs to."""
+    before = signal.getsignal(number)
+    during_step(monkeypatch, 1, lambda: [signal.raise_signal(number) for _ in range(2)])
+    saves = []
+    monkeypatch.setattr(Trainer, "save", lambda self: saves.append(self.step))
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(replace(SMALL, validate_every=100), tmp_path, CPU).run()
+    assert saves == [2]
+    assert signal.getsignal(number) is before
+
+
+def test_an_interrupt_in_a_step_that_is_saved_anyway_saves_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    during_step(monkeypatch, 1, lambda: signal.raise_signal(signal.SIGINT))
+    saves = []
+    monkeypatch.setattr(Trainer, "save", lambda self: saves.append(self.step))
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(SMALL, tmp_path, CPU).run()
+    assert saves == [2]
+
+
+def test_a_batch_that_cannot_be_drawn_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    during_step(monkeypatch, 1, fail)
+    settings = replace(SMALL, validate_every=100)
+    with pytest.raises(RuntimeError, match=r"step 1: .* could not be drawn: the disk is gone.*--resume"):
+        Trainer(settings, tmp_path, CPU).run()
+    assert Trainer(settings, tmp_path, CPU, resume=True).step == 1
 
 
 def test_a_finished_run_has_nothing_left_to_do(uninterrupted: Trainer) -> None:
@@ -170,15 +213,142 @@ def test_resume_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
         Trainer(SMALL, tmp_path, CPU, resume=True)
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_with_a_run_is_refused_and_left_as_it_is(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("an hour's work")
+    with pytest.raises(FileExistsError, match=rf"holds a run already \({re.escape(name)}\).*--resume, or give another"):
+        Trainer(SMALL, tmp_path, CPU)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "an hour's work")]
+
+
+def test_other_files_in_the_folder_are_no_run(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert Trainer(SMALL, tmp_path, CPU).step == 0
+
+
+def test_a_run_of_before_there_were_new_settings_is_resumed(uninterrupted: Trainer, tmp_path: Path) -> None:
+    state = torch.load(uninterrupted.out / "checkpoint.pt", weights_only=True)
+    known = json.loads(state["settings"])
+    new = ("restart_at", "freeze", "photographs", "photograph_share", "annotated", "annotated_images")
+    state["settings"] = json.dumps({name: v for name, v in known.items() if name not in (*new, "annotated_share")})
+    del state["restarted"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    assert Trainer(replace(SMALL, steps=9), tmp_path, CPU, resume=True).step == STEPS
+    with pytest.raises(ValueError, match=r"other settings: \{'restart_at': 'None then, 0.5 now'\}"):
+        Trainer(replace(SMALL, restart_at=0.5), tmp_path, CPU, resume=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
+def test_a_damaged_checkpoint_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    if content is None:
+        torch.save({"model": {}}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"resume: .*checkpoint\.pt is no checkpoint of a run"):
+        Trainer(SMALL, tmp_path, CPU, resume=True)
+
+
+# --- Workers ---
+
+
+def test_any_number_of_workers_gives_the_same_run(uninterrupted: Trainer, tmp_path: Path) -> None:
+    settings = replace(SMALL, steps=3)
+    for workers in (0, 2):
+        Trainer(settings, tmp_path / str(workers), CPU, workers=workers).run()
+    assert (tmp_path / "0/log.csv").read_text() == (tmp_path / "2/log.csv").read_text()
+    resumed = Trainer(replace(SMALL, steps=STEPS), tmp_path / "2", CPU, resume=True, workers=1)
+    assert resumed.step == 3
+
+
+def test_fewer_than_no_workers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"workers: expected 0 \(draw between the steps\) or more, got -1"):
+        Trainer(SMALL, tmp_path, CPU, workers=-1)
+
+
+def test_the_progress_line_shows_how_long_the_loop_waited(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw_ahead.DrawAhead, "waiting", 0.25)
+    Trainer(replace(SMALL, steps=1), tmp_path, CPU).run()
+    assert "waiting for data 25%" in capsys.readouterr().err
+
+
+# --- A restart, frozen parts, the order of the masks ---
+
+
+def test_a_restart_begins_with_the_averaged_weights_and_a_fresh_optimizer(tmp_path: Path) -> None:
+    settings = replace(SMALL, steps=4, restart_at=0.5, warm_up=3, decay_share=0.5, validate_every=100)
+    run = Trainer(settings, tmp_path, CPU)
+    seen = {}
+    restart = run._restart
+
+    def watched() -> None:
+        average = copy.deepcopy(run.average.state_dict())
+        restart()
+        seen.update({name: torch.equal(value, average[name]) for name, value in run.model.state_dict().items()})
+        assert run.optimizer.state == {}
+
+    run._restart = watched  # type: ignore[method-assign]
+    run.run()
+    assert seen
+    assert all(seen.values())
+    assert run.restarted == 2
+    rates = [row["rate"] for row in run.log]
+    assert rates == pytest.approx([settings.learning_rate * share for share in (1 / 3, 2 / 3, 1 / 3, 2 / 3)])
+    assert Trainer(settings, tmp_path, CPU, resume=True).restarted == 2
+
+
+def test_frozen_parts_stay_as_they_are_and_the_others_learn(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    start = tmp_path / "start.safetensors"
+    export(small_model(), start)
+    settings = replace(SMALL, steps=2, start=str(start), freeze=("image_encoder",), validate_every=100)
+    run = Trainer(settings, tmp_path / "run", CPU)
+    before = copy.deepcopy(run.model.state_dict())
+    run._order_masks = lambda: None  # type: ignore[method-assign]
+    run.run()
+    moved = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert not any(name.startswith("image_encoder") for name in moved)
+    assert any(name.startswith("mask_decoder.transformer") for name in moved)
+    assert any(name.startswith("prompt_encoder") for name in moved)
+    assert all(row["grouping"] == 0 for row in run.log)
+
+
+def test_the_run_ends_with_the_masks_in_order(uninterrupted: Trainer) -> None:
+    areas = mean_areas(uninterrupted.average, 16, SMALL.validation_scenes)
+    assert areas == sorted(areas)
+    stored = load_file(uninterrupted.out / "tiny.safetensors")["mask_decoder.mask_tokens.weight"]
+    assert torch.equal(stored, uninterrupted.average.mask_decoder.mask_tokens.weight.half())
+
+
+def test_ordering_moves_the_optimizer_s_moments_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Trainer(replace(SMALL, steps=1), tmp_path, CPU)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_order_masks", lambda self: None)
+        run.run()
+    tokens = run.model.mask_decoder.mask_tokens.weight
+    wanted = {name: run.optimizer.state[tokens][name][[0, 2, 3, 1]].clone() for name in ("exp_avg", "exp_avg_sq")}
+    current, average = (m.mask_decoder.mask_tokens.weight[[0, 2, 3, 1]].clone() for m in (run.model, run.average))
+    monkeypatch.setattr(trainer, "mean_areas", lambda *_: [0.3, 0.1, 0.2])
+    run._order_masks()
+    assert torch.equal(run.model.mask_decoder.mask_tokens.weight, current)
+    assert torch.equal(run.average.mask_decoder.mask_tokens.weight, average)
+    for name, value in wanted.items():
+        assert torch.equal(run.optimizer.state[tokens][name], value)
+
+
 # --- Several processes ---
 
 
-def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_two_processes_give_the_losses_of_one(workers: str, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     Trainer(SHARED, one, CPU).run()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run([*command, str(two)], env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run([*command, str(two), workers], env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert_same_curve(two, one)
 
@@ -243,36 +413,6 @@ def test_write_whole_leaves_the_old_file_where_writing_fails(tmp_path: Path) -> 
 # --- Settings and the steps ---
 
 
-@pytest.mark.parametrize("both", [{"steps": 3, "hours": 1.0}, {}])
-def test_steps_or_hours(both: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="give steps or hours, one of the two"):
-        Settings(**both)
-
-
-def test_settings_are_those_of_the_published_run_by_default() -> None:
-    assert asdict(Settings(steps=1)) == {
-        "steps": 1,
-        "hours": None,
-        "seed": 0,
-        "images": 8,
-        "prompt_sets": 8,
-        "followed": 3,
-        "box_share": 0.4,
-        "learning_rate": 5e-4,
-        "weight_decay": 0.05,
-        "iou_weight": 3.0,
-        "warm_up": 200,
-        "decay_share": 0.5,
-        "ema": 0.999,
-        "grids": ((0.0, 16), (0.08, 32), (0.8, 64)),
-        "balanced_until": 0.15,
-        "start": None,
-        "precision": "bfloat16",
-        "validate_every": 250,
-        "validation_scenes": 48,
-    }
-
-
 def test_loss_weighs_the_iou_thrice_the_corrections_half_and_the_grouping_ever_less(uninterrupted: Trainer) -> None:
     for row, grouping in zip(read_log(uninterrupted.out), (0.5, 0.5 / 3, 0.05, 0.05, 0.05), strict=True):
         later = row["later_mask"] + 3 * row["later_iou"]
@@ -300,22 +440,6 @@ def test_average_follows_fast_at_first_and_slowly_later(tmp_path: Path) -> None:
         run.step = step
         run._update_average()
         torch.testing.assert_close(mean, torch.full_like(mean, 1 - kept), rtol=1e-4, atol=0)
-
-
-def test_learning_rate_warms_up_stays_level_and_decays() -> None:
-    settings = Settings(steps=1000, learning_rate=1.0, warm_up=10, decay_share=0.4)
-    assert [settings.rate(step, 0.0) for step in (0, 4, 9, 50)] == [0.1, 0.5, 1.0, 1.0]
-    assert settings.rate(600, 0.6) == pytest.approx(1.0)
-    assert settings.rate(800, 0.8) == pytest.approx(0.5)
-    assert settings.rate(999, 0.9999) == pytest.approx(0.01)
-    rates = [settings.rate(step, step / 1000) for step in range(600, 1000)]
-    assert rates == sorted(rates, reverse=True)
-
-
-def test_grid_follows_the_fraction() -> None:
-    settings = Settings(steps=1, grids=((0.0, 16), (0.1, 32), (0.9, 64)))
-    assert [settings.grid(fraction) for fraction in (0.0, 0.09, 0.1, 0.89, 0.9, 1.0)] == [16, 16, 32, 32, 64, 64]
-    assert Settings(steps=1).grid(0.99) == 64  # the official one at the end
 
 
 def test_a_run_from_weights_begins_with_them_and_leaves_out_what_a_fresh_model_needs(tmp_path: Path) -> None:
@@ -375,7 +499,7 @@ def test_a_step_moves_every_part_and_the_average_follows(uninterrupted: Trainer,
 
 
 def test_loss_goes_down_on_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "draw_batch", lambda seed, step, *rest: draw_batch(seed, 0, *rest))
+    monkeypatch.setattr(draw_ahead, "draw_batch", lambda seed, step, *rest: draw_batch(seed, 0, *rest))
     settings = replace(SMALL, steps=8, learning_rate=1e-3, validate_every=100, balanced_until=1e9)
     run = Trainer(settings, tmp_path, CPU)
     run.run()
@@ -405,13 +529,6 @@ def test_cross_attention_begins_aligned_and_self_attention_does_not(tmp_path: Pa
         assert torch.equal(attention.q_proj.weight, attention.k_proj.weight) == ("self_attn" not in name)
 
 
-def test_to_device_moves_the_tensors_and_keeps_the_generators() -> None:
-    batch = draw_batch(0, 0, range(1), 1, 0.0)
-    moved = to_device(batch, torch.device("meta"))
-    assert {value.device.type for value in vars(moved).values() if isinstance(value, torch.Tensor)} == {"meta"}
-    assert moved.rngs is batch.rngs
-
-
 def test_validate_repeats_itself_and_leaves_the_grid_as_it_was() -> None:
     model = small_model().eval()
     first, again = (validate(model, 16, 3, "float32") for _ in range(2))
@@ -426,5 +543,5 @@ if __name__ == "__main__":
     trainer.build_tiny = small_model
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    Trainer(SHARED, Path(sys.argv[1]), CPU).run()
+    Trainer(SHARED, Path(sys.argv[1]), CPU, workers=int(sys.argv[2])).run()
     dist.destroy_process_group()
