@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from sam_edu.choices import name_largest
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names, as_whole
 from sam_edu.figures.kit.colours import ABOVE, BELOW, EDGE, FAINT, GROUPS, IMAGE, INK, MASK_COLOURS, OUT, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
@@ -278,9 +278,7 @@ def mask_grid(
     written = [["" for _ in columns] for _ in rows] if notes is None else [list(map(str, row)) for row in notes]
     if [len(row) for row in written] != [len(columns)] * len(rows):
         raise ValueError(f"notes: expected {len(rows)} rows of {len(columns)}")
-    colours = [1] * len(columns) if numbers is None else list(numbers)
-    if len(colours) != len(columns):
-        raise ValueError(f"numbers: expected {len(columns)}, one per column, got {len(colours)}")
+    colours = [1] * len(columns) if numbers is None else as_whole("numbers", numbers, len(columns))
     placed = {} if clicks is None else {word: as_clicks([at], None) for word, at in clicks.items()}
     with theme():
         panel = min((WIDTH - 60) / len(columns), float(size))

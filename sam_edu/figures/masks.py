@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names, as_whole
 from sam_edu.figures.kit.colours import INK, MASK_COLOURS, SOFT
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_box, as_clicks, draw_image, draw_mask, draw_outline, draw_prompts
@@ -99,9 +99,7 @@ def masks_row(
     layers = _on_image("masks", masks, image)
     count = len(layers)
     names = as_names("names", names if names is not None else _numbered(count), count)
-    tokens = [1 + i for i in range(count)] if numbers is None else list(numbers)
-    if len(tokens) != count:
-        raise ValueError(f"numbers: expected {count}, one each, got {len(tokens)}")
+    tokens = [1 + i for i in range(count)] if numbers is None else as_whole("numbers", numbers, count)
     targets = None if truth is None else as_array("truth", truth, layers.shape)
     scores = {
         word: as_array(word, values, (count,))
@@ -241,7 +239,7 @@ def masks_by_prompt(
         "clicks": list(clicks or [None] * count),
         "labels": list(labels or [None] * count),
         "boxes": list(boxes or [None] * count),
-        "numbers": list(numbers or [1] * count),
+        "numbers": [1] * count if numbers is None else as_whole("numbers", numbers, count),
     }
     for word, one in given.items():
         if len(one) != count:
