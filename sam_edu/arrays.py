@@ -44,6 +44,17 @@ def to_tensor(array: np.ndarray, *, dtype: torch.dtype, device: torch.device) ->
     return torch.tensor(np.ascontiguousarray(array), dtype=dtype, device=device)
 
 
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A prompt's tensor where the model is: dense, without a gradient, floats in float32 at least.
+
+    Half precision cannot hold a position and its half pixel.
+    """
+    tensor = tensor.detach().to(device)
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    return tensor.float() if tensor.is_floating_point() and tensor.dtype.itemsize < 4 else tensor
+
+
 def as_numbers(name: str, value: Any) -> np.ndarray:
     """Anything that holds numbers as a NumPy array of integers, floats or bools, in this machine's byte order.
 

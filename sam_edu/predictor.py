@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from sam_edu.arrays import to_numpy, to_tensor
+from sam_edu.arrays import on_device, to_numpy, to_tensor
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.image_checks import Embedded, as_embedded, as_size, check_frame, check_sizes, from_pil, to_rgb
 from sam_edu.model_checks import Weights, as_sam, dtype_of, image_size
@@ -202,8 +202,10 @@ class Predictor:
         check_prompt_sets(point_coords, point_labels, boxes, mask_input, image_size=input_size, mask_size=mask_size)
         points = None
         if point_coords is not None and point_labels is not None:
-            points = self._positions(point_coords), point_labels.to(self.device)
-        sparse, dense = self._embed(points, None if boxes is None else self._positions(boxes), mask_input)
+            points = on_device(point_coords, self.device), on_device(point_labels, self.device)
+        boxes = None if boxes is None else on_device(boxes, self.device)
+        mask_input = None if mask_input is None else on_device(mask_input, self.device)
+        sparse, dense = self._embed(points, boxes, mask_input)
         low_res, iou = self._decode(sparse, dense, multimask_output)
         return self._enlarge(low_res, return_logits), iou, low_res
 
@@ -264,7 +266,7 @@ class Predictor:
         """3. Embed the prompts: tokens for clicks and boxes, a feature map for the mask."""
         encoder = self.model.prompt_encoder
         if mask is not None:
-            mask = mask.detach().to(self.device, dtype_of(encoder, mask.dtype))
+            mask = mask.to(dtype_of(encoder, mask.dtype))
         return encoder(points=points, boxes=boxes, masks=mask)
 
     def _decode(self, sparse: Tensor, dense: Tensor, multimask_output: bool) -> tuple[Tensor, Tensor]:
@@ -289,8 +291,3 @@ class Predictor:
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return to_tensor(array, dtype=torch.float32, device=self.device)
-
-    def _positions(self, given: Tensor) -> Tensor:
-        """Positions in float32 at least: half precision cannot hold a position and its half pixel."""
-        given = given.detach().to(self.device)
-        return given.to(torch.promote_types(given.dtype, torch.float32)) if given.is_floating_point() else given

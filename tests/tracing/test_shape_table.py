@@ -1,7 +1,7 @@
 """ShapeTable: a trace as text and as HTML."""
 
-import torch
 import pytest
+import torch
 from torch import nn
 from traced_models import decoder_inputs
 
