@@ -271,7 +271,11 @@ class Predictor:
 
     def _decode(self, sparse: Tensor, dense: Tensor, multimask_output: bool) -> tuple[Tensor, Tensor]:
         """4. Decode them with the image's embedding: logits on the decoder's grid, and the predicted IoU."""
-        decoder = self.fast_mask_decoder or self.model.mask_decoder
+        decoder = self.model.mask_decoder
+        if self.fast_mask_decoder is not None:
+            if self.fast_mask_decoder.decoder is not decoder:  # the model has got another one
+                self.fast_mask_decoder = FastMaskDecoder(decoder)
+            decoder = self.fast_mask_decoder
         # The model may have moved to another device or dtype since the image was set.
         features = self.get_image_embedding()
         dtype = dtype_of(decoder, features.dtype)

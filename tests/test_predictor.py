@@ -1,7 +1,10 @@
 """The Predictor keeps SamPredictor's contract, equals it, and follows the model and the image through their changes."""
 
 import copy
+import io
+import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -224,8 +227,10 @@ def test_fast_gives_the_same_and_is_not_traced(sam: Sam) -> None:
 
 @pytest.mark.no_shape_check
 def test_another_decoder_is_not_made_fast(sam: Sam) -> None:
+    other = copy.deepcopy(sam)
+    other.mask_decoder = nn.Identity()
     with pytest.raises(TypeError, match=r"expected a sam_edu\.MaskDecoder"):
-        Predictor(OtherModel(sam), fast=True)
+        Predictor(other, fast=True)
 
 
 def test_float64_model(sam: Sam) -> None:
@@ -265,12 +270,6 @@ def test_refused_without_an_image(sam: Sam, call: Callable[[Predictor], object])
     assert all(map(np.array_equal, first, result(predictor)))
 
 
-@pytest.mark.no_shape_check
-def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"model: expected a Sam.*got str"):
-        Predictor("tiny")
-
-
 def test_a_failing_encoder_leaves_the_image_set(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     before = result(predictor)
 
@@ -282,3 +281,216 @@ def test_a_failing_encoder_leaves_the_image_set(predictor: Predictor, monkeypatc
         predictor.set_image(random_image(20, 20))
     assert predictor.original_size == (48, 64)
     assert all(map(np.array_equal, before, result(predictor)))
+
+
+# Precision: of the model, and of autocast around a call
+
+PRECISIONS = {
+    "bfloat16": lambda model: model.bfloat16(),
+    "half": lambda model: model.half(),
+    "double": lambda model: model.double(),
+    "encoder in half": lambda model: model.image_encoder.half(),
+    "decoder in bfloat16": lambda model: model.mask_decoder.bfloat16(),
+    "prompt encoder in half": lambda model: model.prompt_encoder.half(),
+}
+
+
+@pytest.mark.parametrize("moment", ["before the image", "after the image"])
+@pytest.mark.parametrize("change", PRECISIONS.values(), ids=PRECISIONS)
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_model_of_any_precision_predicts(sam: Sam, change: Any, moment: str, fast: bool) -> None:
+    prompt = {**CLICK, "mask_input": logits(), "box": [3, 4, 50, 40], "return_logits": True}
+    wanted = make_predictor(sam).predict(**prompt)
+    model = copy.deepcopy(sam)
+    if moment == "before the image":
+        change(model)
+    predictor = make_predictor(model, fast=fast)
+    change(model)
+    got = predictor.predict(**prompt)
+    for ours, exact in zip(got, wanted, strict=True):
+        assert ours.dtype in (np.float16, np.float32, np.float64)
+        assert np.abs(ours.astype(float) - exact).max() <= 0.1 * np.abs(exact).max()
+    batch = predictor.predict_torch(
+        torch.tensor([[[20.0, 30.0]]]), torch.ones(1, 1), mask_input=torch.from_numpy(logits())[None]
+    )
+    assert batch[0].shape == (1, 3, 48, 64)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("around", ["image", "prediction", "both"])
+def test_autocast(sam: Sam, around: str, fast: bool) -> None:
+    wanted = make_predictor(sam).predict(**CLICK, mask_input=logits(), return_logits=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=around != "prediction"):
+        predictor = make_predictor(sam, fast=fast)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=around != "image"):
+        got = predictor.predict(**CLICK, mask_input=logits(), return_logits=True)
+    for ours, exact in zip(got, wanted, strict=True):
+        assert ours.dtype == np.float32
+        assert np.abs(ours - exact).max() <= 0.1 * np.abs(exact).max()
+
+
+# State that moves between two calls
+
+
+def test_pytorchs_default_dtype_changes_nothing(sam: Sam) -> None:
+    wanted = result(make_predictor(sam))
+    torch.set_default_dtype(torch.float64)
+    try:
+        got = [*result(make_predictor(sam)), *result(make_predictor(make_sam().float()))]
+        assert {array.dtype.name for array in got} == {"float32"}
+        assert all(map(np.array_equal, got[:3], wanted))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+WEIGHTS = {
+    "in place": lambda encoder: encoder.weight.detach().mul_(2),
+    "loaded": lambda encoder: encoder.load_state_dict({k: v + 1 for k, v in encoder.state_dict().items()}),
+    "assigned": lambda encoder: encoder.load_state_dict(
+        {k: v + 1 for k, v in encoder.state_dict().items()}, assign=True
+    ),
+    "another parameter": lambda encoder: setattr(encoder, "weight", nn.Parameter(encoder.weight.detach() + 1)),
+    "by way of half": lambda encoder: encoder.half().float(),
+    "no bias": lambda encoder: setattr(encoder, "bias", None),
+}
+
+
+@pytest.mark.parametrize("change", WEIGHTS.values(), ids=WEIGHTS)
+def test_other_weights_of_the_encoder_ask_for_the_image_again(sam: Sam, change: Any) -> None:
+    predictor = make_predictor(copy.deepcopy(sam))
+    change(predictor.model.image_encoder)
+    for call in (lambda: predictor.predict(**CLICK), predictor.get_image_embedding):
+        with pytest.raises(ValueError, match=r"other weights since the image was set.*call set_image\(image\) again"):
+            call()
+    kept = copy.copy(predictor)
+    kept.features = kept.features.clone()
+    assert kept.predict(**CLICK)[0].shape == (3, 48, 64)
+    predictor.set_image(random_image(48, 64))
+    assert predictor.predict(**CLICK)[0].shape == (3, 48, 64)
+
+
+UNCHANGED = {
+    "eval": lambda model: model.eval(),
+    "train": lambda model: model.train(),
+    "no gradients": lambda model: model.requires_grad_(False),
+    "the same values": lambda model: model.image_encoder.load_state_dict(
+        copy.deepcopy(model.image_encoder.state_dict())
+    ),
+    "the decoder's weights": lambda model: model.mask_decoder.iou_token.weight.detach().mul_(1.0),
+    "there and back": lambda model: model.double().float(),
+    "a hook": lambda model: model.image_encoder.register_forward_hook(lambda *args: None).remove(),
+}
+
+
+@pytest.mark.parametrize("change", UNCHANGED.values(), ids=UNCHANGED)
+def test_what_leaves_the_weights_leaves_the_image_set(sam: Sam, change: Any) -> None:
+    predictor = make_predictor(copy.deepcopy(sam))
+    before = result(predictor)
+    change(predictor.model)
+    for got, wanted in zip(result(predictor), before, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad, torch.inference_mode])
+@pytest.mark.parametrize("other", [torch.no_grad, torch.enable_grad, torch.inference_mode])
+def test_image_and_prediction_in_different_modes(sam: Sam, mode: Any, other: Any) -> None:
+    wanted = result(make_predictor(sam))
+    with mode():
+        predictor = make_predictor(sam)
+    with other():
+        assert all(map(np.array_equal, result(predictor), wanted))
+        assert not predictor.predict_torch(torch.ones(1, 1, 2), torch.ones(1, 1), return_logits=True)[0].requires_grad
+
+
+def test_a_model_that_was_made_in_inference_mode(sam: Sam) -> None:
+    with torch.inference_mode():
+        model = copy.deepcopy(sam)
+    assert all(map(np.array_equal, result(make_predictor(model)), result(make_predictor(sam))))
+
+
+def test_threads_share_a_predictor(predictor: Predictor) -> None:
+    before = result(predictor)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: result(predictor), range(8)))
+    assert all(all(map(np.array_equal, got, before)) for got in results)
+
+
+def test_a_fast_predictor_follows_a_new_decoder(sam: Sam) -> None:
+    model = copy.deepcopy(sam)
+    predictor = make_predictor(model, fast=True)
+    model.mask_decoder = copy.deepcopy(model.mask_decoder)
+    model.mask_decoder.mask_tokens.weight.detach().mul_(-1)
+    for got, wanted in zip(result(predictor), result(make_predictor(model)), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=2e-6 * max(1, np.abs(wanted).max()))
+
+
+# An embedding that is put back
+
+COPIES = {
+    "another predictor": lambda predictor: Predictor(predictor.model),
+    "itself": lambda predictor: predictor,
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+    "pickle": lambda predictor: pickle.loads(pickle.dumps(predictor)),
+    "fast": lambda predictor: Predictor(predictor.model, fast=True),
+}
+STORED = {
+    "as it is": lambda value: value,
+    "torch.save": lambda value: through_a_file(value),
+    "NumPy": lambda value: np.array(value),
+    "lists": lambda value: value if isinstance(value, Tensor) else list(value),
+    "half": lambda value: value.half() if isinstance(value, Tensor) else torch.tensor(value),
+}
+NAMES = ("features", "original_size", "input_size")
+
+
+def through_a_file(value: Any) -> Any:
+    file = io.BytesIO()
+    torch.save(value, file)
+    file.seek(0)
+    return torch.load(file)
+
+
+@pytest.mark.parametrize("stored", STORED.values(), ids=STORED)
+@pytest.mark.parametrize("other", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize("is_set", ["last", "first"])
+def test_an_embedding_is_put_back_by_the_names_that_users_know(
+    predictor: Predictor, other: Any, stored: Any, is_set: str
+) -> None:
+    before = result(predictor)
+    kept = {name: stored(getattr(predictor, name)) for name in NAMES}
+    again = other(predictor)
+    again.set_image(random_image(20, 30, seed=5))
+    again.reset_image()
+    names = {**kept, "is_image_set": True} if is_set == "last" else {"is_image_set": True, **kept}
+    for name, value in names.items():
+        setattr(again, name, value)
+    for got, wanted in zip(result(again), before, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-2, atol=1e-2 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("other", [copy.deepcopy, copy.copy, COPIES["pickle"]])
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_copy_keeps_its_image(sam: Sam, other: Any, fast: bool) -> None:
+    predictor = make_predictor(sam, fast=fast)
+    assert all(map(np.array_equal, result(other(predictor)), result(predictor)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"is_image_set": False}, r"set_image\(image\) first \(or is_image_set = True, where features were put back"),
+        ({"features": None}, "features: .*got None; put back features, original_size and input_size together"),
+        ({"original_size": None}, "original_size: expected what was stored of an image, got None"),
+        ({"input_size": None}, "input_size: expected what was stored"),
+        ({"features": torch.zeros(DIM, GRID, GRID)}, r"features: .*got \(32, 8, 8\); features\[None\]"),
+        ({"original_size": 64}, r"original_size: expected \(height, width\) in pixels, got 64"),
+    ],
+)
+def test_what_is_missing_of_an_embedding_is_named(predictor: Predictor, changes: dict[str, Any], words: str) -> None:
+    for name, value in changes.items():
+        setattr(predictor, name, value)
+    with pytest.raises(NoImageError, match=words):
+        predictor.predict(**CLICK)
+    with pytest.raises(RuntimeError, match=words):
+        predictor.get_image_embedding()
