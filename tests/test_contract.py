@@ -1,4 +1,4 @@
-"""Meta's SamPredictor, Sam and ResizeLongestSide by name: every public attribute is ours too, or is listed with a reason.
+"""Meta's SamPredictor, Sam and ResizeLongestSide by name: every public attribute is ours, or is listed with a reason.
 
 The methods' parameters, their order and their defaults are compared in test_defaults.py.
 """

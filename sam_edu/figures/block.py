@@ -37,7 +37,7 @@ from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_ma
 from sam_edu.figures.kit.scales import scale_end, signed_norm, strongest
 from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed
-from sam_edu.selections import as_indices
+from sam_edu.selections import Select, as_indices
 
 
 def block_diagram(
@@ -190,7 +190,7 @@ def before_and_after(
     names: Sequence[str],
     *,
     moved: ArrayLike | Any,
-    order: Sequence[int] | None = None,
+    order: Select | None = None,
     label: str = "angle (degrees)",
     limit: Number = 90,
     title: str = "",

@@ -15,13 +15,13 @@ from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import draw_image
 from sam_edu.figures.kit.scales import strongest, three_colours
 from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme, titled
-from sam_edu.selections import as_indices
+from sam_edu.selections import Select, as_indices
 
 
 def channels(
     maps: ArrayLike | Any,
     *,
-    order: Sequence[int] | None = None,
+    order: Select | None = None,
     names: Sequence[str] | None = None,
     columns: int = 8,
     per_channel: bool = False,

@@ -12,7 +12,7 @@ from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, strongest
 from sam_edu.figures.kit.theme import WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
-from sam_edu.selections import as_indices
+from sam_edu.selections import Select, as_indices
 
 
 def token_names(labels: Sequence[int] | Any = (), box: bool = False, masks: int = 4) -> list[str]:
@@ -35,7 +35,7 @@ def token_strip(
     title: str = "",
     along: str = "channel",
     label: str = "value",
-    order: Sequence[int] | None = None,
+    order: Select | None = None,
     per_row: bool = False,
 ) -> Figure:
     """Vectors as strips of colours, a row each, a cell per number: red above zero, blue below.

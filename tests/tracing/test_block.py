@@ -156,7 +156,7 @@ def test_two_threads_at_once_are_not_mixed(decoder: MaskDecoder) -> None:
             assert in_a_thread(lambda: decoder(*decoder_inputs(seed=1))) == []
 
     handle = decoder.output_upscaling.register_forward_pre_hook(between)
-    with trace(decoder), pytest.raises(RuntimeError, match="two threads run the model.*copy of the model in each"):
+    with trace(decoder), pytest.raises(RuntimeError, match=r"two threads run the model.*copy of the model in each"):
         decoder(*decoder_inputs())
     handle.remove()
 
