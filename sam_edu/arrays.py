@@ -41,7 +41,7 @@ def to_tensor(array: np.ndarray, *, dtype: torch.dtype, device: torch.device) ->
         dtype: of the tensor; never PyTorch's default, which a caller may have changed.
         device: of the tensor.
     """
-    return torch.tensor(np.ascontiguousarray(array), dtype=dtype, device=device)
+    return torch.from_numpy(np.array(array, order="C")).to(device, dtype)
 
 
 def on_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -271,11 +271,7 @@ class Predictor:
 
     def _decode(self, sparse: Tensor, dense: Tensor, multimask_output: bool) -> tuple[Tensor, Tensor]:
         """4. Decode them with the image's embedding: logits on the decoder's grid, and the predicted IoU."""
-        decoder = self.model.mask_decoder
-        if self.fast_mask_decoder is not None:
-            if self.fast_mask_decoder.decoder is not decoder:  # the model has got another one
-                self.fast_mask_decoder = FastMaskDecoder(decoder)
-            decoder = self.fast_mask_decoder
+        decoder = self._decoder()
         # The model may have moved to another device or dtype since the image was set.
         features = self.get_image_embedding()
         dtype = dtype_of(decoder, features.dtype)
@@ -292,6 +288,14 @@ class Predictor:
         _, original_size, input_size = self._require_image()
         logits = self.model.postprocess_masks(low_res, input_size, original_size)
         return logits if check_flag("return_logits", return_logits) else logits > self.model.mask_threshold
+
+    def _decoder(self) -> nn.Module:
+        """The model's mask decoder, or the fast one that shares its parameters."""
+        if self.fast_mask_decoder is None:
+            return self.model.mask_decoder
+        if self.fast_mask_decoder.decoder is not self.model.mask_decoder:  # the model has got another one
+            self.fast_mask_decoder = FastMaskDecoder(self.model.mask_decoder)
+        return self.fast_mask_decoder
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return to_tensor(array, dtype=torch.float32, device=self.device)

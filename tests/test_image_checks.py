@@ -140,7 +140,8 @@ def test_a_photograph_is_turned_as_its_metadata_say(sam: Sam, orientation: int, 
     assert predictor.original_size == upright.shape[:2]
     masks, _, _ = predictor.predict([[upright.shape[1] - 1, upright.shape[0] - 1]], [1])
     assert masks.shape[1:] == upright.shape[:2]
-    assert image.getexif().get(0x0112) == orientation  # the image itself is left as it is
+    if form != "TIFF":  # which Pillow turns by itself
+        assert image.getexif().get(0x0112) == orientation  # the image itself is left as it is
 
 
 def test_a_transparent_photograph_is_turned_too(sam: Sam) -> None:
@@ -279,12 +280,14 @@ REFUSED = {
     "a batch": on_image(np.zeros((1, 8, 8, 3), np.uint8), ValueError, r"image\[0\]"),
     "12 bits": on_image(np.ones((8, 8), np.uint16), TypeError, "16 bits by 257 and 12 bits by 16"),
     "normalised": on_image(np.full((8, 8, 3), -2.0), ValueError, r"got -2 to -2; undo .*image \* std \+ mean"),
-    "masked": on_image(np.ma.masked_equal(random_image(8, 8), 3), ValueError, "masked array; fill it first"),
+    "masked": on_image(np.ma.masked_greater(random_image(8, 8), 9), ValueError, "masked array; fill it first"),
     "text": on_image(np.array([["a"]]), TypeError, "image: .*got <U1"),
     "PIL 16 bits": on_image(Image.new("I;16", (4, 4)), ValueError, r"got I;16; np\.asarray\(image\).*257"),
     "damaged EXIF": on_image(with_exif(b"garbage"), ValueError, r"EXIF metadata.*damaged.*pop\('exif'\)"),
     "EXIF cut short": on_image(with_exif(b"Exif\x00\x00II*\x00"), ValueError, "EXIF metadata.*damaged"),
-    "cut short": on_image(cut_short(), ValueError, "image: it cannot be read to its end"),
+    "cut short": Refused(
+        lambda predictor: predictor.set_image(cut_short()), ValueError, "image: it cannot be read to its end"
+    ),
     # images in the model's frame
     "short side": Refused(
         lambda predictor: predictor.set_torch_image(torch.zeros(1, 3, 32, 32), (32, 32)),
