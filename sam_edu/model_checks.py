@@ -74,9 +74,17 @@ class Weights:
         )
 
 
-def _counts(module: nn.Module) -> list[tuple[int, int]]:
-    # Tensors of inference mode are not counted.
-    return [(id(p), -1 if p.is_inference() else p._version) for p in module.parameters()]
+def _counts(module: nn.Module) -> list[tuple[int, int, int]]:
+    """Per tensor which it is, where its values are, and how often they were changed."""
+    # Changes of tensors of inference mode are not counted.
+    return [(id(p), _address(p), -1 if p.is_inference() else p._version) for p in module.parameters()]
+
+
+def _address(parameter: Tensor) -> int:
+    try:
+        return parameter.data_ptr()
+    except RuntimeError:  # a tensor made of others, such as one that is spread over processes
+        return 0
 
 
 def _some_values(parameter: Tensor, count: int = 16) -> Tensor:
