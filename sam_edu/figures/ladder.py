@@ -394,7 +394,8 @@ def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: 
         yours: one of the same shape.
         title: the figure's title.
     """
-    whole = as_array("target", target, np.shape(target)).astype(float)
+    whole = as_numbers("target", target)
+    whole = as_array("target", whole, whole.shape).astype(float)
     expected = whole.reshape(-1, whole.shape[-1] if whole.ndim else 1)
     result = as_numbers("yours", yours).astype(float)
     if result.shape != whole.shape:
