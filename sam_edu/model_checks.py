@@ -52,21 +52,18 @@ def dtype_of(module: nn.Module, default: torch.dtype) -> torch.dtype:
 class Weights:
     """A note of a module's weights, by which a later change of them is seen.
 
-    PyTorch counts the changes of each tensor (not those through `.data`). Where a count differs, as it does in a copy,
-    some values of each tensor are compared; a tensor whose dtype has changed since counts as the same.
+    Some values of each tensor are noted, from all over it; a tensor whose dtype has changed since counts as the same.
+    (PyTorch's own count of changes leaves out those through `.data`, as by `half()` and `float()`.)
 
     Args:
         module: the module.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._counts = _counts(module)
-        self._values = [_some_values(p) for p in module.parameters()]
+        self._values = [_some_values(p).clone() for p in module.parameters()]
 
     def changed(self, module: nn.Module) -> bool:
         """Whether a module's weights are others than those that were noted."""
-        if _counts(module) == self._counts:
-            return False
         values = [_some_values(p) for p in module.parameters()]
         return len(values) != len(self._values) or any(
             old.shape != new.shape or (old.dtype == new.dtype and not torch.equal(old, new))
@@ -74,22 +71,9 @@ class Weights:
         )
 
 
-def _counts(module: nn.Module) -> list[tuple[int, int, int]]:
-    """Per tensor which it is, where its values are, and how often they were changed."""
-    # Changes of tensors of inference mode are not counted.
-    return [(id(p), _address(p), -1 if p.is_inference() else p._version) for p in module.parameters()]
-
-
-def _address(parameter: Tensor) -> int:
-    try:
-        return parameter.data_ptr()
-    except RuntimeError:  # a tensor made of others, such as one that is spread over processes
-        return 0
-
-
 def _some_values(parameter: Tensor, count: int = 16) -> Tensor:
     """Values from all over a tensor, on the processor."""
     flat = parameter.detach().flatten()
     if flat.is_meta:
         return torch.empty(0, dtype=flat.dtype)
-    return flat[:: max(1, len(flat) // count)].cpu().clone()
+    return flat[:: max(1, len(flat) // count)].cpu()

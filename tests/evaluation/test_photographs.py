@@ -210,15 +210,14 @@ def test_outlines_that_cannot_be_understood(folder, content, message):
         photographs(folder)
 
 
-@pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_a_photograph_is_read_upright_and_its_transparency_is_laid_on_white(tmp_path: Path, suffix: str) -> None:
+def test_a_photograph_is_read_upright_and_its_transparency_is_laid_on_white(tmp_path: Path) -> None:
     stored = np.random.default_rng(0).integers(0, 256, (6, 9, 4), dtype=np.uint8)
     stored[..., 3] = 0
     image = Image.fromarray(stored)
     exif = image.getexif()
     exif[0x0112] = 6
-    image.save(tmp_path / f"a.{suffix}", exif=exif)
-    assert np.array_equal(read_image(tmp_path / f"a.{suffix}"), np.full((9, 6, 3), 255, np.uint8))
+    image.save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "a.png"), np.full((9, 6, 3), 255, np.uint8))
 
 
 def test_a_photograph_of_an_unknown_range_is_refused_by_its_path(tmp_path: Path) -> None:
