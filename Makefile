@@ -22,7 +22,9 @@ notebooks: environment  ## run every notebook; executed copies and HTML go to bu
 	@$(BIN)/python -m tools.run_notebooks
 
 lab: environment  ## open JupyterLab at notebook 00
-	@$(BIN)/python -m jupyterlab $(wildcard notebooks/00_*.ipynb)
+	@case "$$(id -u) $(OPTIONS)" in *--allow-root*) ;; "0 "*) echo "JupyterLab does not start as root unless told to." \
+		"In a container: make lab OPTIONS=--allow-root. Elsewhere, use an account of your own." >&2; exit 1;; esac
+	@$(BIN)/python -m jupyterlab $(OPTIONS) $(wildcard notebooks/00_*.ipynb)
 
 test: environment  ## lint, types, tests, and the notebooks with their freshness check
 	$(BIN)/ruff check

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sam_edu.arrays import as_numbers
+
 MARGIN = 1e-3
 """How near to the largest counts as equal, in parts of the largest absolute value; rounding moves less than 1e-5."""
 
@@ -81,5 +83,4 @@ def only_largest(values: ArrayLike | Any, *, margin: float = MARGIN) -> int:
 
 
 def _as_array(values: ArrayLike | Any) -> NDArray[np.float64]:
-    given = values.detach().cpu().double().numpy() if hasattr(values, "detach") else values
-    return np.asarray(given, dtype=np.float64)
+    return as_numbers("values", values).astype(np.float64)

@@ -1,16 +1,19 @@
 """Predictor: masks of one image from prompts in the image's own pixels."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from sam_edu.arrays import on_device, to_numpy, to_tensor
 from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
-from sam_edu.image_checks import from_pil, to_rgb
+from sam_edu.image_checks import Embedded, as_embedded, as_size, check_frame, check_sizes, from_pil, to_rgb
+from sam_edu.model_checks import Weights, as_sam, dtype_of, image_size
 from sam_edu.modules.checks import check_shape
-from sam_edu.prompt_checks import Numbers, Prompts, check_prompt_sets, check_prompts
+from sam_edu.prompt_checks import Numbers, Prompts, check_flag, check_prompt_sets, check_prompts
 from sam_edu.resize import ResizeLongestSide
-from sam_edu.sam import Sam
 
 Points = tuple[Tensor, Tensor]
 """Clicks (batch, clicks, 2) in the model's frame, and their labels (batch, clicks)."""
@@ -25,8 +28,12 @@ class Predictor:
 
     A call that is refused changes nothing: the image that was set stays set.
 
+    An embedding can be stored and put back, here or in another Predictor of the same model: assign `features`,
+    `original_size` and `input_size`, then `is_image_set = True`. If the model moves to another device or dtype, the
+    embedding follows; if its image encoder gets other weights, prediction is refused until the image is set again.
+
     Args:
-        model: a `Sam`.
+        model: a `Sam`, also inside `nn.DataParallel` or `torch.compile`, which are taken off; or Meta's `Sam`.
         device: where to move the model; None leaves it where it is.
         fast: decode with a `FastMaskDecoder`: the same masks up to rounding, sooner, and a predictor that `trace`
             refuses. On a CPU it does less work: from the fourth prediction on an image on, less than a third of the
@@ -36,23 +43,24 @@ class Predictor:
             adapters and other layers in a layer's place, more than about 20 tokens a prompt set (on a CPU).
 
     Attributes:
+        model: the `Sam`.
+        is_image_set: whether an image is set.
         features: the image's embedding (1, dim, height, width), or None.
         original_size: the image's height and width in pixels, or None.
         input_size: its height and width in the model's frame, before padding, or None.
         transform: scales images and prompts to the model's frame, for `predict_torch`.
 
     Raises:
-        TypeError: `model` is no module; or `fast` with a mask decoder that is not `sam_edu.MaskDecoder`.
+        TypeError: `model` is no Sam; or `fast` with a mask decoder that is not `sam_edu.MaskDecoder`.
 
     Source: `segment_anything/predictor.py`.
     """
 
-    def __init__(self, model: Sam, *, device: torch.device | str | None = None, fast: bool = False) -> None:
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"model: expected a Sam, such as sam_edu.load() gives, got {type(model).__name__}")
-        self.model = model if device is None else model.to(device)
-        self.fast_mask_decoder = FastMaskDecoder(model.mask_decoder) if fast else None
-        self.transform = ResizeLongestSide(model.image_size)
+    def __init__(self, model: nn.Module, *, device: torch.device | str | None = None, fast: bool = False) -> None:
+        sam = as_sam(model)
+        self.model = sam if device is None else sam.to(device)
+        self.fast_mask_decoder = FastMaskDecoder(self.model.mask_decoder) if fast else None
+        self.transform = ResizeLongestSide(image_size(self.model))
         self.reset_image()
 
     @property
@@ -60,13 +68,10 @@ class Predictor:
         """Where the model is."""
         return self.model.device
 
-    @property
-    def is_image_set(self) -> bool:
-        """Whether an image is set."""
-        return self.features is not None
-
     def reset_image(self) -> None:
         """Forget the image."""
+        self.is_image_set = False
+        self._encoded: tuple[Tensor, Weights] | None = None
         self.features: Tensor | None = None
         self.original_size: tuple[int, int] | None = None
         self.input_size: tuple[int, int] | None = None
@@ -76,13 +81,15 @@ class Predictor:
 
         Args:
             image: an array of uint8, or of floats from 0 to 1: grey (height, width) or (height, width, 1), RGB
-                (height, width, 3), or RGBA (height, width, 4), which is blended with white; or a PIL image.
+                (height, width, 3), or RGBA (height, width, 4), which is blended with white; or a PIL image, which
+                is turned upright as its metadata say (a phone's photograph): clicks and masks are those of the
+                upright image. `np.asarray` of a PIL image loses that: use `PIL.ImageOps.exif_transpose` before it.
             image_format: "RGB" or "BGR", the order of an array's channels (OpenCV reads BGR).
 
         Raises:
             TypeError: neither an array nor a PIL image, or an array of another dtype.
-            ValueError: an empty image, another number of channels, NaN, floats outside 0 to 1, a PIL mode whose
-                range of values is not known, another `image_format`.
+            ValueError: an empty image, another number of channels, NaN, floats outside 0 to 1, masked values, a PIL
+                mode whose range of values is not known, damaged EXIF metadata, another `image_format`.
         """
         if image_format not in ("RGB", "BGR"):
             raise ValueError(f'image_format: expected "RGB" or "BGR", got {image_format!r}')
@@ -94,7 +101,7 @@ class Predictor:
             pixels = to_rgb(image)
         if image_format != self.model.image_format:
             pixels = np.ascontiguousarray(pixels[..., ::-1])
-        resized = torch.tensor(self.transform.apply_image(pixels), device=self.device)  # a copy: PIL's is read-only
+        resized = to_tensor(self.transform.apply_image(pixels), dtype=torch.uint8, device=self.device)
         self.set_torch_image(resized.permute(2, 0, 1)[None], (pixels.shape[0], pixels.shape[1]))
 
     @torch.no_grad()
@@ -107,20 +114,25 @@ class Predictor:
             original_image_size: height and width to which masks are brought back.
 
         Raises:
-            TypeError: not a tensor.
-            ValueError: another shape, or a size that is none.
+            TypeError: not a tensor, or a size that is no whole number.
+            ValueError: another shape, NaN, floats from 0 to 1, a size that is none or has its sides exchanged.
         """
         check_shape("transformed_image", transformed_image, (1, 3, "height", "width"))
         height, width = transformed_image.shape[2:]
-        if min(height, width) < 1 or max(height, width) != self.model.image_size:
+        side = image_size(self.model)
+        if min(height, width) < 1 or max(height, width) != side:
             raise ValueError(
-                f"transformed_image: expected a longer side of {self.model.image_size} pixels, got {height} x {width}"
+                f"transformed_image: expected a longer side of {side} pixels, got {height} x {width}; resize the image"
+                " with transform.apply_image, or give the original one to set_image"
             )
-        if len(original_image_size) != 2 or min(original_image_size) < 1:
-            raise ValueError(f"original_image_size: expected (height, width) in pixels, got {original_image_size}")
-        prepared = self.model.preprocess(transformed_image.float()).to(self.model.pixel_mean.dtype)
-        features = self.model.image_encoder(prepared)
-        self.features, self.original_size, self.input_size = features, original_image_size, (height, width)
+        check_frame(transformed_image)
+        original_size = as_size("original_image_size", original_image_size)
+        check_sizes(original_size, (height, width), partial(self.transform.get_preprocess_shape, long_side_length=side))
+        encoder, mean = self.model.image_encoder, self.model.pixel_mean
+        prepared = self.model.preprocess(transformed_image.detach().to(mean.device).float())
+        features = encoder(prepared.to(dtype_of(encoder, mean.dtype)))
+        self.features, self.original_size, self.input_size = features, original_size, (height, width)
+        self.is_image_set, self._encoded = True, (features, Weights(encoder))
 
     @torch.no_grad()
     def predict(
@@ -148,17 +160,21 @@ class Predictor:
 
         Raises:
             NoImageError: no image is set.
-            TypeError: a prompt that does not hold numbers, a mask input that does not hold floats.
+            TypeError: a prompt that does not hold numbers, a mask input that does not hold floats, an option that is
+                neither True nor False.
             ValueError: points without labels or labels without points, other shapes, labels other than 1, 0 and -1;
                 NaN, infinity, a position outside the image; a box that is empty or has its corners swapped; a mask
-                input that is a 0/1 mask instead of logits.
+                input that is a 0/1 mask instead of logits; the image encoder's weights have changed since `set_image`.
+
+        Warns:
+            UserWarning: all positions lie in the first pixel, as normalised ones do.
         """
         prompts = self._check(point_coords, point_labels, box, mask_input)
         points, boxes, mask = self._scale(prompts)
         sparse, dense = self._embed(points, boxes, mask)
         low_res, iou = self._decode(sparse, dense, multimask_output)
         masks = self._enlarge(low_res, return_logits)
-        return masks[0].cpu().numpy(), iou[0].cpu().numpy(), low_res[0].cpu().numpy()
+        return to_numpy(masks[0]), to_numpy(iou[0]), to_numpy(low_res[0])
 
     @torch.no_grad()
     def predict_torch(
@@ -189,7 +205,11 @@ class Predictor:
         _, _, input_size = self._require_image()
         mask_size = self.model.prompt_encoder.mask_input_size
         check_prompt_sets(point_coords, point_labels, boxes, mask_input, image_size=input_size, mask_size=mask_size)
-        points = None if point_coords is None or point_labels is None else (point_coords, point_labels)
+        points = None
+        if point_coords is not None and point_labels is not None:
+            points = on_device(point_coords, self.device), on_device(point_labels, self.device)
+        boxes = None if boxes is None else on_device(boxes, self.device)
+        mask_input = None if mask_input is None else on_device(mask_input, self.device)
         sparse, dense = self._embed(points, boxes, mask_input)
         low_res, iou = self._decode(sparse, dense, multimask_output)
         return self._enlarge(low_res, return_logits), iou, low_res
@@ -202,10 +222,23 @@ class Predictor:
         """
         return self._require_image()[0]
 
-    def _require_image(self) -> tuple[Tensor, tuple[int, int], tuple[int, int]]:
-        if self.features is None or self.original_size is None or self.input_size is None:
-            raise NoImageError("image: none is set, so there is nothing to predict on; call set_image(image) first")
-        return self.features, self.original_size, self.input_size
+    def _require_image(self) -> Embedded:
+        if not self.is_image_set:
+            hint = "" if self.features is None else " (or is_image_set = True, where features were put back)"
+            raise NoImageError(
+                f"image: none is set, so there is nothing to predict on; call set_image(image) first{hint}"
+            )
+        features, weights = self._encoded or (None, None)
+        # An embedding that was put back is of unknown weights.
+        if weights is not None and self.features is features and weights.changed(self.model.image_encoder):
+            raise ValueError(
+                "image: the image encoder has got other weights since the image was set, so the embedding is out of"
+                " date; call set_image(image) again (or keep the old one: features = features.clone())"
+            )
+        try:
+            return as_embedded(self.features, self.original_size, self.input_size)
+        except ValueError as error:
+            raise NoImageError(str(error)) from None
 
     # --- The five moves of `predict` ---
 
@@ -227,33 +260,47 @@ class Predictor:
         points = boxes = mask = None
         if prompts.coords is not None and prompts.labels is not None:
             coords = self._tensor(self.transform.apply_coords(prompts.coords, original_size)[None])
-            points = coords, torch.as_tensor(prompts.labels.astype(np.int32)[None], device=self.device)
+            points = coords, to_tensor(prompts.labels[None], dtype=torch.int32, device=self.device)
         if prompts.box is not None:
             boxes = self._tensor(self.transform.apply_boxes(prompts.box, original_size))
         if prompts.mask is not None:
-            mask = self._tensor(prompts.mask[None]).to(self.model.pixel_mean.dtype)
+            mask = self._tensor(prompts.mask[None])
         return points, boxes, mask
 
     def _embed(self, points: Points | None, boxes: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """3. Embed the prompts: tokens for clicks and boxes, a feature map for the mask."""
-        return self.model.prompt_encoder(points=points, boxes=boxes, masks=mask)
+        encoder = self.model.prompt_encoder
+        if mask is not None:
+            mask = mask.to(dtype_of(encoder, mask.dtype))
+        return encoder(points=points, boxes=boxes, masks=mask)
 
     def _decode(self, sparse: Tensor, dense: Tensor, multimask_output: bool) -> tuple[Tensor, Tensor]:
         """4. Decode them with the image's embedding: logits on the decoder's grid, and the predicted IoU."""
-        decoder = self.fast_mask_decoder or self.model.mask_decoder
+        decoder = self._decoder()
+        # The model may have moved to another device or dtype since the image was set.
+        features = self.get_image_embedding()
+        dtype = dtype_of(decoder, features.dtype)
         return decoder(
-            image_embeddings=self.get_image_embedding(),
-            image_pe=self.model.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=multimask_output,
+            image_embeddings=features.to(self.device, dtype),
+            image_pe=self.model.prompt_encoder.get_dense_pe().to(dtype),
+            sparse_prompt_embeddings=sparse.to(dtype),
+            dense_prompt_embeddings=dense.to(dtype),
+            multimask_output=check_flag("multimask_output", multimask_output),
         )
 
     def _enlarge(self, low_res: Tensor, return_logits: bool) -> Tensor:
         """5. Enlarge the logits to the original image's size, and threshold them."""
         _, original_size, input_size = self._require_image()
         logits = self.model.postprocess_masks(low_res, input_size, original_size)
-        return logits if return_logits else logits > self.model.mask_threshold
+        return logits if check_flag("return_logits", return_logits) else logits > self.model.mask_threshold
+
+    def _decoder(self) -> nn.Module:
+        """The model's mask decoder, or the fast one that shares its parameters."""
+        if self.fast_mask_decoder is None:
+            return self.model.mask_decoder
+        if self.fast_mask_decoder.decoder is not self.model.mask_decoder:  # the model has got another one
+            self.fast_mask_decoder = FastMaskDecoder(self.model.mask_decoder)
+        return self.fast_mask_decoder
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.as_tensor(array, dtype=torch.float32, device=self.device)
+        return to_tensor(array, dtype=torch.float32, device=self.device)

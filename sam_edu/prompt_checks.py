@@ -1,15 +1,21 @@
 """Checks of the prompts that a `Predictor` is given: one clear message for each mistake."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
+from sam_edu.arrays import as_numbers, shorten
 from sam_edu.modules.checks import check_shape
 
 Numbers = np.ndarray | Tensor | Sequence[Any]
-"""A prompt as users give it: an array, or lists and tuples of numbers."""
+"""A prompt as users give it: an array, a tensor, or lists and tuples of numbers."""
+
+_SEVERAL = "predict takes one prompt set; for several use predict_torch, which takes a batch of them (see `transform`)"
+_NORMALISED = "positions are in pixels: multiply normalised ones by the image's width and height"
+_LOGITS = "pass an earlier result's low_res, or for example 20 * mask - 10 of a mask of that size"
 
 
 class Prompts(NamedTuple):
@@ -46,17 +52,21 @@ def check_prompts(
     check_pair(point_coords, point_labels)
     coords = labels = corners = mask = None
     if point_coords is not None and point_labels is not None:
-        coords, labels = numbers("point_coords", point_coords), numbers("point_labels", point_labels)
+        coords, labels = as_numbers("point_coords", point_coords), _labels(point_labels)
         if coords.ndim != 2:
-            raise ValueError(f"point_coords: expected shape (clicks, 2), got {coords.shape}")
+            hint = f"; {_SEVERAL}" if coords.ndim == 3 else ""
+            hint = hint or ("; for one click give [[x, y]]" if coords.shape == (2,) else "")
+            raise ValueError(f"point_coords: expected shape (clicks, 2), got {coords.shape}{hint}")
         check_points(coords, labels, image_size)
     if box is not None:
-        corners = numbers("box", box)
+        corners = as_numbers("box", box)
         if corners.shape not in ((4,), (1, 4)):
-            raise ValueError(f"box: expected four numbers (x0, y0, x1, y1), got shape {corners.shape}")
+            hint = f"; {_SEVERAL}" if corners.ndim >= 2 and corners.shape[-1] == 4 else ""
+            hint = hint or ("; for two corners give box.reshape(4)" if corners.shape == (2, 2) else "")
+            raise ValueError(f"box: expected four numbers (x0, y0, x1, y1), got shape {corners.shape}{hint}")
         check_boxes("box", corners.reshape(4), image_size)
     if mask_input is not None:
-        mask = numbers("mask_input", mask_input)
+        mask = as_numbers("mask_input", mask_input)
         check_mask(mask, (1, *mask_size))
     return Prompts(coords, labels, corners, mask)
 
@@ -78,31 +88,27 @@ def check_prompt_sets(
     """
     check_pair(point_coords, point_labels)
     if point_coords is not None and point_labels is not None:
-        check_shape("point_coords", point_coords, ("batch", "clicks", 2))
-        check_shape("point_labels", point_labels, tuple(point_coords.shape[:2]))
-        check_points(numbers("point_coords", point_coords), numbers("point_labels", point_labels), image_size)
+        _check_tensor("point_coords", point_coords, ("batch", "clicks", 2))
+        _check_tensor("point_labels", point_labels, tuple(point_coords.shape[:2]))
+        check_points(as_numbers("point_coords", point_coords), _labels(point_labels), image_size)
     if boxes is not None:
-        check_shape("boxes", boxes, ("batch", 4))
-        check_boxes("boxes", numbers("boxes", boxes), image_size)
+        _check_tensor("boxes", boxes, ("batch", 4))
+        check_boxes("boxes", as_numbers("boxes", boxes), image_size)
     if mask_input is not None:
-        check_shape("mask_input", mask_input, ("batch", 1, *mask_size))
-        check_mask(numbers("mask_input", mask_input), (len(mask_input), 1, *mask_size))
+        _check_tensor("mask_input", mask_input, ("batch", 1, *mask_size))
+        check_mask(as_numbers("mask_input", mask_input), (len(mask_input), 1, *mask_size))
 
 
-def numbers(name: str, value: Numbers) -> np.ndarray:
-    """A prompt as an array of numbers.
+def check_flag(name: str, value: Any) -> bool:
+    """A yes or no, where a word such as "False" would count as yes.
 
     Raises:
-        TypeError: it holds something else than numbers.
-        ValueError: its rows have different lengths.
+        TypeError: something else than True, False, 1 and 0.
     """
-    try:
-        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name}: expected an array, got rows of different lengths") from None
-    if array.dtype.kind not in "iufb":
-        raise TypeError(f"{name}: expected numbers, got {type(value).__name__} of {array.dtype}")
-    return array
+    numbers = as_numbers(name, value) if isinstance(value, bool | int | np.generic | Tensor) else np.array(())
+    if numbers.shape != () or numbers.item() not in (0, 1):
+        raise TypeError(f"{name}: expected True or False, got {shorten(value)}")
+    return bool(numbers)
 
 
 def check_pair(point_coords: object, point_labels: object) -> None:
@@ -121,14 +127,21 @@ def check_points(coords: np.ndarray, labels: np.ndarray, size: tuple[int, int]) 
             f"point_coords: expected at least one click, (x, y) on the last axis, got {coords.shape}{hint}"
         )
     if labels.shape != coords.shape[:-1]:
-        raise ValueError(f"point_labels: expected shape {coords.shape[:-1]}, a label per click, got {labels.shape}")
+        raise ValueError(
+            f"point_labels: expected shape {coords.shape[:-1]}, a label per click, got {labels.shape}: "
+            f"{labels.size} labels for {coords.size // 2} clicks"
+        )
     wrong = ~np.isin(labels, (1, 0, -1))
     if wrong.any():
         where = _index(np.argwhere(wrong)[0])
+        corner = labels[wrong][0] in (2, 3)
+        hint = "; 2 and 3 are a box's corners in SAM 2 and in ONNX files: here give box=(x0, y0, x1, y1)"
         raise ValueError(
             f"point_labels{where}: expected 1 (on the object), 0 (not on it) or -1 (padding), got {labels[wrong][0]}"
+            f"{hint if corner else ''}"
         )
     _check_inside("point_coords", coords, size)
+    _warn_of_normalised("point_coords", coords, size)
 
 
 def check_boxes(name: str, boxes: np.ndarray, size: tuple[int, int]) -> None:
@@ -138,49 +151,104 @@ def check_boxes(name: str, boxes: np.ndarray, size: tuple[int, int]) -> None:
     sides = boxes[..., 2:] - boxes[..., :2]
     wrong = (sides <= 0).any(-1)
     if wrong.any():
-        x0, y0, x1, y1 = boxes[wrong][0] if boxes.ndim > 1 else boxes
+        box = boxes[wrong][0] if boxes.ndim > 1 else boxes
+        x0, y0, x1, y1 = box
         problem = "its corners are swapped" if x1 < x0 or y1 < y0 else "it is empty"
         where = _index(np.argwhere(wrong)[0])
         raise ValueError(
             f"{name}{where}: expected (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got ({x0:g}, {y0:g}, {x1:g}, {y1:g}): "
-            f"{problem}"
+            f"{problem}{_other_order(box, size)}"
         )
+    _warn_of_normalised(name, boxes, size)
+
+
+def check_mask(mask: np.ndarray, wanted: tuple[int, ...]) -> None:
+    """Refuse a mask input that cannot be the logits of an earlier result."""
+    if mask.shape != wanted:
+        hint = ""
+        if mask.shape == wanted[1:]:
+            hint = "; take low_res[i : i + 1], which keeps the first axis"
+        elif mask.shape[1:] == wanted[1:] and mask.ndim == 3:
+            hint = "; choose one of the masks: low_res[i : i + 1]"
+        elif mask.shape[1:] == wanted:
+            hint = "; predict takes it without the batch's axis: mask_input[0]"
+        elif mask.ndim in (2, 3):
+            hint = f"; it is on the decoder's grid, not as large as the image: {_LOGITS}"
+        raise ValueError(f"mask_input: expected logits of shape {wanted}, got {mask.shape}{hint}")
+    if mask.dtype.kind != "f":
+        raise TypeError(f"mask_input: expected logits, which are floats, got {mask.dtype}; {_LOGITS}")
+    if not np.isfinite(mask).all():
+        raise ValueError("mask_input: expected finite logits, got NaN or infinity")
+    for top in (1, 255):
+        if mask.size and mask.max() == top and np.isin(mask, (0, top)).all():
+            raise ValueError(
+                f"mask_input: expected logits (above 0 on the object, below elsewhere), got a mask of 0 and {top}; "
+                f"{_LOGITS}"
+            )
+
+
+def _labels(value: Numbers) -> np.ndarray:
+    try:
+        return as_numbers("point_labels", value)
+    except TypeError as error:
+        raise TypeError(f"{error}; a label is 1 on the object, 0 not on it, or -1 for padding") from None
+
+
+def _check_tensor(name: str, value: Any, wanted: tuple[int | str, ...]) -> None:
+    """Refuse what is no tensor of that shape, and say which call takes arrays."""
+    try:
+        check_shape(name, value, wanted)
+    except TypeError as error:
+        raise TypeError(f"{error}; predict_torch takes tensors: torch.as_tensor({name})") from None
 
 
 def _check_inside(name: str, positions: np.ndarray, size: tuple[int, int]) -> None:
     """Refuse positions (x, y, ... on the last axis) that are not finite or not inside the image of `size`."""
     height, width = size
-    # Some slack, for coordinates that were scaled.
-    limits = np.resize((width, height), positions.shape[-1]) * (1 + 1e-6)
     finite = np.isfinite(positions)
-    wrong = ~(finite & (positions >= 0) & (positions <= limits)).all(-1)
+    wrong = ~(finite & _inside(positions, size)).all(-1)
     if wrong.any():
         index = tuple(np.argwhere(wrong)[0])
         got = ", ".join(f"{value:g}" for value in positions[index])
-        problem = "lies outside the image" if finite[index].all() else "is not finite"
+        outside = finite[index].all()
+        problem = "lies outside the image" if outside else "is not finite"
+        hint = _other_order(positions[index], size) if outside else ""
         raise ValueError(
             f"{name}{_index(index)}: ({got}) {problem}; the image is {width} x {height}, so x goes from 0 to {width} "
-            f"and y from 0 to {height}"
+            f"and y from 0 to {height}{hint}"
+        )
+
+
+def _inside(positions: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Whether each number is inside the image, with some slack for coordinates that were scaled."""
+    height, width = size
+    limits = np.resize((width, height), positions.shape[-1]) * (1 + 1e-6)
+    return (positions >= 0) & (positions <= limits)
+
+
+def _other_order(position: np.ndarray, size: tuple[int, int]) -> str:
+    """What to do with a refused point or box that is one in another order of its numbers; "" where it is none."""
+    if len(position) == 2:
+        if _inside(position[::-1], size).all():
+            return "; if it is (row, column), give (column, row): x comes first"
+        return ""
+    x, y, width, height = position
+    if min(position) >= 0 < width and height > 0 and _inside(np.array([x, y, x + width, y + height]), size).all():
+        return "; if it is (x, y, width, height), give (x, y, x + width, y + height)"
+    turned = position[[1, 0, 3, 2]]
+    if _inside(turned, size).all() and (turned[2:] > turned[:2]).all():
+        return "; if it is (top, left, bottom, right), give (left, top, right, bottom): x comes first"
+    return ""
+
+
+def _warn_of_normalised(name: str, positions: np.ndarray, size: tuple[int, int]) -> None:
+    """Warn of positions from 0 to 1, which would all lie in the image's first pixel."""
+    if min(size) > 1 and (positions <= 1).all() and (positions % 1 != 0).any():
+        warnings.warn(
+            f"{name}: all lie in the image's first pixel, {shorten(positions.tolist())}; {_NORMALISED}", stacklevel=4
         )
 
 
 def _index(index: Any) -> str:
     """`[2, 0]`, or nothing for an index without axes."""
     return f"[{', '.join(str(i) for i in index)}]" if len(index) else ""
-
-
-def check_mask(mask: np.ndarray, wanted: tuple[int, ...]) -> None:
-    """Refuse a mask input that cannot be the logits of an earlier result."""
-    if mask.shape != wanted:
-        hint = "; take low_res[i : i + 1], which keeps the first axis" if mask.shape == wanted[1:] else ""
-        raise ValueError(f"mask_input: expected logits of shape {wanted}, got {mask.shape}{hint}")
-    if mask.dtype.kind != "f":
-        raise TypeError(f"mask_input: expected logits, which are floats, got {mask.dtype}")
-    if not np.isfinite(mask).all():
-        raise ValueError("mask_input: expected finite logits, got NaN or infinity")
-    for top in (1, 255):
-        if mask.max() == top and np.isin(mask, (0, top)).all():
-            raise ValueError(
-                f"mask_input: expected logits (above 0 on the object, below elsewhere), got a mask of 0 and {top}; "
-                "pass an earlier result's low_res, or for example 20 * mask - 10"
-            )

@@ -7,6 +7,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from sam_edu.arrays import as_numbers
+from sam_edu.image_checks import as_size
+
 
 class ResizeLongestSide:
     """Scale images and prompts from the original image to the model's frame, whose longer side is `target_length`.
@@ -21,20 +24,37 @@ class ResizeLongestSide:
         self.target_length = target_length
 
     def apply_image(self, image: np.ndarray) -> np.ndarray:
-        """Resize an image (height, width, 3) of uint8, bilinearly and with antialiasing, as PIL does it."""
+        """Resize an image (height, width, 3) of uint8, bilinearly and with antialiasing, as PIL does it.
+
+        Raises:
+            TypeError: another dtype, or no array.
+            ValueError: another shape.
+        """
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+            what = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise TypeError(
+                f"image: expected an array of uint8 (0 to 255), got {what}; set_image takes other kinds too"
+            )
+        if image.ndim not in (2, 3) or 0 in image.shape or image.shape[2:] not in ((), (3,), (4,)):
+            raise ValueError(f"image: expected (height, width, 3) or (height, width), got {image.shape}")
+        image = np.ascontiguousarray(image)
         height, width = self.get_preprocess_shape(image.shape[0], image.shape[1], self.target_length)
-        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
     def apply_coords(self, coords: np.ndarray, original_size: tuple[int, int]) -> np.ndarray:
-        """Scale points (..., 2), (x, y) in pixels of an image of `original_size` (height, width)."""
-        return np.asarray(coords, dtype=np.float64) * self._scale(original_size)
+        """Scale points (..., 2), (x, y) in pixels of an image of `original_size` (height, width).
+
+        Raises:
+            TypeError: they are no numbers.
+        """
+        return as_numbers("coords", coords).astype(np.float64) * self._scale(original_size)
 
     def apply_boxes(self, boxes: np.ndarray, original_size: tuple[int, int]) -> np.ndarray:
         """Scale boxes (x0, y0, x1, y1) to shape (boxes, 4)."""
-        return self.apply_coords(np.reshape(boxes, (-1, 2, 2)), original_size).reshape(-1, 4)
+        return self.apply_coords(as_numbers("boxes", boxes).reshape(-1, 2, 2), original_size).reshape(-1, 4)
 
     def apply_coords_torch(self, coords: Tensor, original_size: tuple[int, int]) -> Tensor:
-        """`apply_coords` for a tensor, in float32."""
+        """`apply_coords` for a tensor, in float32, also where the tensor is of half precision."""
         return coords.float() * torch.tensor(self._scale(original_size), dtype=torch.float32, device=coords.device)
 
     def apply_boxes_torch(self, boxes: Tensor, original_size: tuple[int, int]) -> Tensor:
@@ -42,8 +62,9 @@ class ResizeLongestSide:
         return self.apply_coords_torch(boxes.reshape(-1, 2, 2), original_size).reshape(-1, 4)
 
     def _scale(self, original_size: tuple[int, int]) -> tuple[float, float]:
-        height, width = self.get_preprocess_shape(*original_size, self.target_length)
-        return width / original_size[1], height / original_size[0]  # for x, for y
+        old_height, old_width = as_size("original_size", original_size)
+        height, width = self.get_preprocess_shape(old_height, old_width, self.target_length)
+        return width / old_width, height / old_height  # for x, for y
 
     @staticmethod
     def get_preprocess_shape(oldh: int, oldw: int, long_side_length: int) -> tuple[int, int]:

@@ -1,8 +1,10 @@
 """Sam: image encoder, prompt encoder and mask decoder in one model, and load()."""
 
 import os
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -10,12 +12,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sam_edu import checkpoints
+from sam_edu.image_checks import as_size
+from sam_edu.model_checks import dtype_of
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
+from sam_edu.modules.checks import check_shape
 from sam_edu.resize import resize_logits
 from sam_edu.tiny.image_encoder import TinyImageEncoder
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
+
+Record = Mapping[str, Any]
+_KEYS = ("image", "original_size", "point_coords", "point_labels", "boxes", "mask_inputs")
+_MISTAKEN_KEYS = {"points": "point_coords", "labels": "point_labels", "box": "boxes", "mask_input": "mask_inputs"}
 
 
 class Sam(nn.Module):
@@ -51,13 +60,57 @@ class Sam(nn.Module):
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
         self.image_size = image_size
-        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(-1, 1, 1), persistent=False)
+        # float32 whatever PyTorch's default dtype is: no checkpoint holds these two, so loading does not correct them.
+        mean, std = (torch.tensor(colours, dtype=torch.float32).view(-1, 1, 1) for colours in (pixel_mean, pixel_std))
+        self.register_buffer("pixel_mean", mean, persistent=False)
+        self.register_buffer("pixel_std", std, persistent=False)
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.pixel_mean.device
+
+    @torch.no_grad()
+    def forward(self, batched_input: Sequence[Record], multimask_output: bool) -> list[dict[str, Tensor]]:
+        """Predict masks of several images, each with its own prompt sets. `Predictor` does it step by step.
+
+        Args:
+            batched_input: per image a dictionary. Its "image" (3, height, width) is resized to the model's frame, with
+                colours from 0 to 255; its "original_size" is the height and width to which masks are brought back. What
+                there is of prompts, in pixels of the resized image: "point_coords" (batch, clicks, 2) and
+                "point_labels" (batch, clicks), "boxes" (batch, 4), "mask_inputs" (batch, 1, 4 * height, 4 * width).
+            multimask_output: three masks per prompt set, or one.
+
+        Returns:
+            per image a dictionary: "masks" (batch, masks, height, width), bool, in the original size;
+            "iou_predictions" (batch, masks); "low_res_logits" (batch, masks, 4 * height, 4 * width).
+
+        Raises:
+            TypeError: no list of dictionaries, or an entry of another type.
+            ValueError: an entry is missing, has a name of the Predictor's arguments, or has another shape.
+        """
+        records = _checked(batched_input)
+        dtype = dtype_of(self.image_encoder, self.pixel_mean.dtype)
+        images = torch.stack([self.preprocess(record["image"]) for record in records])
+        results = []
+        for record, embedding in zip(records, self.image_encoder(images.to(dtype)), strict=True):
+            coords, labels, boxes, masks = (record.get(key) for key in _KEYS[2:])
+            if masks is not None:
+                masks = masks.to(dtype_of(self.prompt_encoder, masks.dtype))
+            points = None if coords is None else (coords, labels)
+            sparse, dense = self.prompt_encoder(points=points, boxes=boxes, masks=masks)
+            low_res, iou = self.mask_decoder(
+                image_embeddings=embedding[None],
+                image_pe=self.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=multimask_output,
+            )
+            height, width = record["image"].shape[1:]
+            logits = self.postprocess_masks(low_res, (height, width), as_size("original_size", record["original_size"]))
+            masks = logits > self.mask_threshold
+            results.append({"masks": masks, "iou_predictions": iou, "low_res_logits": low_res})
+        return results
 
     def preprocess(
         self, x: Float[Tensor, "*batch 3 height width"] | UInt8[Tensor, "*batch 3 height width"]
@@ -72,7 +125,10 @@ class Sam(nn.Module):
         """
         height, width = x.shape[-2:]
         if max(height, width) > self.image_size:
-            raise ValueError(f"x: expected at most {self.image_size} pixels a side, got {height} x {width}")
+            raise ValueError(
+                f"x: expected at most {self.image_size} pixels a side, got {height} x {width}; resize it first with "
+                f"sam_edu.resize.ResizeLongestSide({self.image_size}).apply_image"
+            )
         x = (x - self.pixel_mean) / self.pixel_std
         return F.pad(x, (0, self.image_size - width, 0, self.image_size - height))
 
@@ -87,6 +143,33 @@ class Sam(nn.Module):
             original_size: height and width of the original image.
         """
         return resize_logits(masks, self.image_size, input_size, original_size)
+
+
+def _checked(batched_input: Any) -> list[Record]:
+    """The records of `Sam.forward`, each with what it needs."""
+    if isinstance(batched_input, Mapping | Tensor | str) or not isinstance(batched_input, Sequence):
+        raise TypeError(
+            "batched_input: expected a list with a dictionary per image, with the keys "
+            f"{', '.join(_KEYS)}, got {type(batched_input).__name__}; for one image and its prompts use "
+            "sam_edu.Predictor"
+        )
+    if not batched_input:
+        raise ValueError("batched_input: expected at least one image, got none")
+    for i, record in enumerate(batched_input):
+        where = f"batched_input[{i}]"
+        if not isinstance(record, Mapping):
+            raise TypeError(f"{where}: expected a dictionary, got {type(record).__name__}")
+        for key in _KEYS[:2]:
+            if key not in record:
+                raise ValueError(f"{where}: expected the key {key!r}, got {', '.join(map(repr, record)) or 'none'}")
+        for key, right in _MISTAKEN_KEYS.items():
+            if key in record:
+                raise ValueError(f"{where}: expected the key {right!r}, got {key!r}")
+        given = [key for key in ("point_coords", "point_labels") if record.get(key) is not None]
+        if len(given) == 1:
+            raise ValueError(f"{where}: expected 'point_coords' and 'point_labels' together, got {given[0]!r} alone")
+        check_shape(f"{where}['image']", record["image"], (3, "height", "width"))
+    return list(batched_input)
 
 
 def build_mask_decoder() -> MaskDecoder:

@@ -64,7 +64,6 @@ DIFFERENCES: dict[str, dict[str, str]] = {
 }
 LEFT_OUT = {
     "ResizeLongestSide.apply_image_torch": "Meta's own text says that it is not what the model expects",
-    "Sam.forward": "a loop over records of images and prompts; here the Predictor does it, step by step",
     "FastMaskDecoder.predict_masks": "decode(), for groups of prompt sets",
 }
 

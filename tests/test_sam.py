@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from predictors import make_predictor, make_sam, random_image
 from safetensors import safe_open
 from torch import nn
 
@@ -70,8 +71,120 @@ def test_threshold_format_and_device_are_meta_s() -> None:
 
 @pytest.mark.parametrize("size", [(65, 10), (10, 65)])
 def test_an_image_that_is_too_large_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=f"x: expected at most 64 pixels a side, got {size[0]} x {size[1]}"):
+    with pytest.raises(
+        ValueError, match=f"x: expected at most 64 pixels a side, got {size[0]} x {size[1]}; resize it first"
+    ):
         make_pair(64)[0].preprocess(torch.zeros(3, *size))
+
+
+def whole_pair() -> tuple[Sam, nn.Module]:
+    """Ours and Meta's with the same weights, none of them 0 or 1."""
+    ours = make_sam()
+    theirs = official.modeling().Sam(
+        ours.image_encoder, official.to_official(ours.prompt_encoder), official.to_official(ours.mask_decoder)
+    )
+    return ours, theirs.eval()
+
+
+def image(height: int, width: int) -> torch.Tensor:
+    return (60 * normal(3, height, width) + 120).clamp(0, 255)
+
+
+POINTS = {"point_coords": torch.tensor([[[20.0, 30.0], [4, 5]], [[50, 10], [1, 1]]]), "point_labels": torch.ones(2, 2)}
+BOXES = {"boxes": torch.tensor([[3.0, 4, 50, 40], [1, 1, 9, 9]])}
+MASKS = {"mask_inputs": 5 * normal(2, 1, 32, 32)}
+RECORDS = {
+    "clicks": [POINTS],
+    "boxes": [BOXES],
+    "clicks and boxes": [{**POINTS, **BOXES}],
+    "mask inputs": [MASKS],
+    "all": [{**POINTS, **BOXES, **MASKS}],
+    "nothing": [{}],
+    "three images": [POINTS, BOXES, {}],
+    "other entries": [{**POINTS, "file_name": "a.jpg"}],
+}
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+@pytest.mark.parametrize("prompts", RECORDS.values(), ids=RECORDS)
+def test_forward_equals_metas(prompts: list[dict], multimask: bool) -> None:
+    ours, theirs = whole_pair()
+    sizes = [(48, 64), (64, 40), (64, 64)]
+    batch = [
+        {"image": image(*sizes[i]), "original_size": (3 * sizes[i][0] + 1, 70), **record}
+        for i, record in enumerate(prompts)
+    ]
+    got, wanted = ours(batch, multimask_output=multimask), theirs(batch, multimask_output=multimask)
+    assert len(got) == len(wanted) == len(prompts)
+    for mine, other in zip(got, wanted, strict=True):
+        assert list(mine) == list(other)
+        for key, tensor in other.items():
+            assert (mine[key].shape, mine[key].dtype) == (tensor.shape, tensor.dtype)
+            assert not mine[key].requires_grad
+            if key == "masks":
+                assert (mine[key] != tensor).float().mean() < 1e-3  # a logit within rounding of 0
+            else:
+                assert (mine[key] - tensor).abs().max() <= 2e-6 * max(1, tensor.abs().max())
+
+
+def test_forward_equals_the_predictor() -> None:
+    ours, _ = whole_pair()
+    predictor = make_predictor(ours)
+    resized = torch.from_numpy(random_image(48, 64)).permute(2, 0, 1)
+    [result] = ours([{"image": resized, "original_size": (48, 64), **POINTS}], True)
+    for got, wanted in zip(result.values(), predictor.predict_torch(*POINTS.values()), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_forward_in_another_precision(dtype: torch.dtype) -> None:
+    ours, _ = whole_pair()
+    [result] = ours.to(dtype)([{"image": image(48, 64), "original_size": [48, 64], **POINTS, **MASKS}], True)
+    assert result["masks"].shape == (2, 3, 48, 64)
+
+
+RECORD = {"image": torch.ones(3, 48, 64), "original_size": (48, 64)}
+BAD_BATCHES = {
+    "an image": (torch.ones(1, 3, 48, 64), TypeError, "batched_input: expected a list with a dictionary per image"),
+    "one record": (RECORD, TypeError, "batched_input: .*got dict"),
+    "none": ([], ValueError, "batched_input: expected at least one image"),
+    "no dictionary": ([torch.ones(3, 4, 4)], TypeError, r"batched_input\[0\]: expected a dictionary, got Tensor"),
+    "no image": ([{"original_size": (4, 4)}], ValueError, r"batched_input\[0\]: expected the key 'image'"),
+    "no size": (
+        [RECORD, {"image": RECORD["image"]}],
+        ValueError,
+        r"batched_input\[1\]: expected the key 'original_size'",
+    ),
+    "box": ([{**RECORD, "box": None}], ValueError, "expected the key 'boxes', got 'box'"),
+    "mask_input": ([{**RECORD, "mask_input": None}], ValueError, "expected the key 'mask_inputs'"),
+    "no labels": ([{**RECORD, "point_coords": torch.ones(1, 1, 2)}], ValueError, "got 'point_coords' alone"),
+    "a batch of images": (
+        [{**RECORD, "image": torch.ones(1, 3, 4, 4)}],
+        ValueError,
+        r"\['image'\]: expected shape \(3,",
+    ),
+    "a size": ([{**RECORD, "original_size": 48}], ValueError, "original_size: .*got 48"),
+}
+
+
+@pytest.mark.no_shape_check
+@pytest.mark.parametrize(("batch", "error", "words"), BAD_BATCHES.values(), ids=BAD_BATCHES)
+def test_forward_refuses_by_name(batch: object, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        whole_pair()[0](batch, True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_pytorchs_default_dtype_does_not_leak_into_a_loaded_model(tiny: Sam, dtype: torch.dtype) -> None:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        model = sam_edu.load()
+    finally:
+        torch.set_default_dtype(before)
+    assert {tensor.dtype for tensor in (*model.parameters(), *model.buffers())} == {torch.float32}
+    for (name, got), wanted in zip(model.named_buffers(), tiny.buffers(), strict=True):
+        assert torch.equal(got, wanted), name
 
 
 def test_mask_decoder_is_of_the_official_configuration() -> None:

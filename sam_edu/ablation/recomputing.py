@@ -15,17 +15,18 @@ from sam_edu.ablation.scoring import both_scores, four_masks
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 from sam_edu.scenes.scene import Scene
+from sam_edu.selections import Select, as_indices
 
 
 def recompute(
-    model: Sam, name: str | None, prompts: Iterable[Prompt | int | np.integer], measure: Measure = "best"
+    model: Sam, name: str | None, prompts: Select | Iterable[Prompt | int | np.integer], measure: Measure = "best"
 ) -> np.ndarray:
     """Measure some clicks under an ablation: the whole decoder, a click at a time, nothing reused.
 
     Args:
         model: what to measure; in eval mode.
         name: one of `ABLATIONS`; None for the unchanged model.
-        prompts: held-out clicks, or their numbers in the package's statistics.
+        prompts: held-out clicks, or their numbers in the package's statistics: a list, an array, a slice, or a mask.
         measure: "best" or "picked".
 
     Returns:
@@ -34,6 +35,7 @@ def recompute(
 
     Raises:
         KeyError: no such name.
+        TypeError: numbers that are not whole.
         ValueError: another measure, or a prompt that is none of the held-out ones.
     """
     number, predictor, scores = column(measure), Predictor(model), []
@@ -47,7 +49,7 @@ def recompute(
     return np.array(scores)
 
 
-def recompute_prompts(model: Sam, numbers: Iterable[Prompt | int | np.integer]) -> FourMasks:
+def recompute_prompts(model: Sam, numbers: Select | Iterable[Prompt | int | np.integer]) -> FourMasks:
     """Measure masks 0 to 3 of some clicks with the unchanged decoder, a click at a time, nothing reused.
 
     Args:
@@ -69,16 +71,24 @@ def recompute_prompts(model: Sam, numbers: Iterable[Prompt | int | np.integer]) 
     return FourMasks(**{one.name: np.stack([row[one.name] for row in rows]) for one in fields(FourMasks)})
 
 
-def _drawn_again(prompts: Iterable[Prompt | int | np.integer]) -> Iterator[tuple[Prompt, Scene]]:
+def _drawn_again(prompts: Select | Iterable[Prompt | int | np.integer]) -> Iterator[tuple[Prompt, Scene]]:
     """Clicks or their numbers, as clicks with their scenes."""
-    given = list(prompts)
-    known = load().prompts if any(not isinstance(prompt, Prompt) for prompt in given) else ()
-    for one in given:
-        prompt = one if isinstance(one, Prompt) else known[int(one)]
+    for prompt in _found(prompts):
         scene, drawn = scene_and_prompts(prompt.scene)
         if prompt not in drawn:
             raise ValueError(f"{prompt}: is none of the held-out clicks; {COMMAND} draws them anew")
         yield prompt, scene
+
+
+def _found(prompts: Select | Iterable[Prompt | int | np.integer]) -> list[Prompt]:
+    """Clicks as they are; numbers, also as a slice or a mask with a bool for each, as the clicks of these numbers."""
+    given = prompts if isinstance(prompts, slice | np.ndarray | Tensor) else list(prompts)  # type: ignore[arg-type]
+    if isinstance(given, list) and all(isinstance(one, Prompt) for one in given):
+        return given
+    known = load().prompts
+    if isinstance(given, list) and any(isinstance(one, Prompt) for one in given):
+        return [one if isinstance(one, Prompt) else known[as_indices("prompts", one, len(known))[0]] for one in given]
+    return [known[i] for i in as_indices("prompts", given, len(known))]
 
 
 def _predict(predictor: Predictor, prompt: Prompt, three: bool) -> tuple[Tensor, Tensor]:

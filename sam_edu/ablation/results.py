@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 from sam_edu.ablation.ablations import find
 from sam_edu.ablation.changes import ATTENTIONS, TOKEN_TO_IMAGE
 from sam_edu.ablation.prompts import Prompt
+from sam_edu.arrays import as_numbers
 from sam_edu.evaluation.intervals import SceneBootstrap
 from sam_edu.sam import tiny_weights
 
@@ -195,8 +196,10 @@ class Statistics:
         """The mean of anything measured at each click, (prompts,), with its interval.
 
         Raises:
+            TypeError: other than numbers.
             ValueError: other than one value per click.
         """
+        values = as_numbers("values", values).astype(np.float64)
         if np.shape(values) != (len(self.prompts),):
             raise ValueError(f"values: expected {len(self.prompts)}, one per click, got shape {np.shape(values)}")
         return Effect(*self._bootstrap.interval(values), len(values))

@@ -1,10 +1,12 @@
 """Baselines without a network: discs at the click, a box or an ellipse, a flood fill."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
+from sam_edu.arrays import as_numbers
 from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import draw_scene
 from sam_edu.training.batches import TRAINING_STREAM
@@ -27,6 +29,7 @@ def discs(click: np.ndarray, shape: tuple[int, int], radii: tuple[int, ...] = DI
     Returns:
         (len(radii), height, width) bool.
     """
+    click = as_numbers("click", click)
     y, x = np.ogrid[: shape[0], : shape[1]]
     distance = (x - click[0]) ** 2 + (y - click[1]) ** 2
     return np.stack([distance <= radius**2 for radius in radii])
@@ -34,12 +37,14 @@ def discs(click: np.ndarray, shape: tuple[int, int], radii: tuple[int, ...] = DI
 
 def filled_box(box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """All pixels of a box (x0, y0, x1, y1), both ends inclusive: (height, width) bool."""
+    box = as_numbers("box", box)
     y, x = np.ogrid[: shape[0], : shape[1]]
     return (x >= box[0]) & (x <= box[2]) & (y >= box[1]) & (y <= box[3])
 
 
 def ellipse(box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """The largest upright ellipse in a box (x0, y0, x1, y1): (height, width) bool."""
+    box = as_numbers("box", box)
     y, x = np.ogrid[: shape[0], : shape[1]]
     rx, ry = (box[2] - box[0] + 1) / 2, (box[3] - box[1] + 1) / 2
     return ((x - (box[0] + box[2]) / 2) / rx) ** 2 + ((y - (box[1] + box[3]) / 2) / ry) ** 2 <= 1
@@ -56,7 +61,7 @@ def flood_fills(image: np.ndarray, click: np.ndarray, tolerances: tuple[int, ...
     Returns:
         (len(tolerances), height, width) bool.
     """
-    x, y = int(click[0]), int(click[1])
+    x, y = (int(one) for one in as_numbers("click", click))
     smooth = ndimage.uniform_filter(image.astype(np.float32), size=(3, 3, 1))
     difference = np.abs(smooth - smooth[y, x]).max(axis=-1)
     fills = []
@@ -67,9 +72,24 @@ def flood_fills(image: np.ndarray, click: np.ndarray, tolerances: tuple[int, ...
 
 
 def iou(masks: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """IoU of each of (n, height, width) masks with one target: (n,)."""
+    """IoU of each of (n, height, width) masks with one target: (n,).
+
+    Raises:
+        TypeError: they hold no numbers.
+        ValueError: other values than 0 and 1, such as logits.
+    """
+    masks, target = _as_masks("masks", masks), _as_masks("target", target)
     both = (masks & target).sum(axis=(1, 2))
     return both / np.maximum((masks | target).sum(axis=(1, 2)), 1)
+
+
+def _as_masks(name: str, values: Any) -> np.ndarray:
+    array = as_numbers(name, values)
+    if array.dtype.kind != "b":
+        if not np.isin(array, (0, 1)).all():
+            raise ValueError(f"{name}: expected masks of 0 and 1, got other values; of logits take logits > 0")
+        array = array.astype(bool)
+    return array
 
 
 def tune(scenes: int = 300) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
+from sam_edu.image_checks import from_pil, to_rgb
 from sam_edu.scenes.boxes import tight_box
 from sam_edu.scenes.clicks import centre_click
 
@@ -90,19 +91,21 @@ def outlines(folder: str | PathLike[str]) -> dict[str, list[Outline]]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image as (height, width, 3) uint8, RGB.
+    """Read an image as (height, width, 3) uint8, RGB, upright; what is transparent is blended with white.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not an image.
+        ValueError: it is not an image, or one whose range of values is not known.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such image, but {OUTLINES} has outlines for it")
     try:
         with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+            return to_rgb(from_pil(image))
     except (UnidentifiedImageError, OSError) as error:
         raise ValueError(f"{path}: expected an image that Pillow can read, got: {error}") from error
+    except ValueError as error:  # of a kind that is not known
+        raise ValueError(f"{path}: {error}") from error
 
 
 def rasterise(outline: Outline, height: int, width: int, name: str = "image") -> np.ndarray:

@@ -37,6 +37,7 @@ from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_ma
 from sam_edu.figures.kit.scales import scale_end, signed_norm, strongest
 from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed
+from sam_edu.selections import Select, as_indices
 
 
 def block_diagram(
@@ -189,7 +190,7 @@ def tokens_before_and_after(
     names: Sequence[str],
     *,
     moved: ArrayLike | Any,
-    order: Sequence[int] | None = None,
+    order: Select | None = None,
     label: str = "angle (degrees)",
     limit: Number = 90,
     title: str = "",
@@ -210,7 +211,7 @@ def tokens_before_and_after(
     after = as_array("after", after, before.shape)
     names = as_names("names", names, len(before))
     moved = as_array("moved", moved, (len(before),)).astype(float)
-    channels = list(range(before.shape[1])) if order is None else [int(i) for i in order]
+    channels = list(range(before.shape[1])) if order is None else as_indices("order", order, before.shape[1])
     if sorted(channels) != list(range(before.shape[1])):
         raise ValueError(f"order: expected each number from 0 to {before.shape[1] - 1} once")
     top = strongest(np.concatenate([before, after]), 0.99)

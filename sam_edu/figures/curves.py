@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sam_edu.figures.kit.arrays import as_array
 from sam_edu.figures.kit.colours import SERIES
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.theme import blank, heading, theme
@@ -43,7 +44,7 @@ def training_curves(
         left, right = figure.subplots(1, 2)
         for axes, curves, smooth in ((left, losses, True), (right, scores, False)):
             for (name, (steps, values)), colour, dash in zip(curves.items(), SERIES, DASHES, strict=False):
-                x, y = np.asarray(steps, float), np.asarray(values, float)
+                x, y = (as_array(name, one, (len(steps),)).astype(float) for one in (steps, values))
                 if smooth:
                     width = max(1, len(y) // 50)
                     y = np.convolve(y, np.ones(width) / width, mode="valid")

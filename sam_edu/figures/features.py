@@ -15,12 +15,13 @@ from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import draw_image
 from sam_edu.figures.kit.scales import strongest, three_colours
 from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme, titled
+from sam_edu.selections import Select, as_indices
 
 
 def channels(
     maps: ArrayLike | Any,
     *,
-    order: Sequence[int] | None = None,
+    order: Select | None = None,
     names: Sequence[str] | None = None,
     columns: int = 8,
     per_channel: bool = False,
@@ -43,9 +44,7 @@ def channels(
         label: the name of what the colours show.
     """
     maps = as_array("maps", maps, ("channels", "height", "width"))
-    chosen = list(range(len(maps))) if order is None else [int(i) for i in order]
-    if not chosen or min(chosen) < 0 or max(chosen) >= len(maps):
-        raise ValueError(f"order: expected numbers from 0 to {len(maps) - 1}, got {chosen}")
+    chosen = list(range(len(maps))) if order is None else as_indices("order", order, len(maps))
     names = as_names("names", names if names is not None else [str(i) for i in chosen], len(chosen))
     limit = strongest(maps[chosen], 0.995)
     tops = [strongest(maps[i]) for i in chosen]

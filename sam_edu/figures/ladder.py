@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from sam_edu.arrays import as_numbers
 from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
 from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, LEARNED, OUT, PALE, SERIES, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
@@ -393,13 +394,12 @@ def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: 
         yours: one of the same shape.
         title: the figure's title.
     """
-    shape = tuple(np.shape(target)) or (1,)
-    expected = as_array("target", target, np.shape(target)).reshape(-1, shape[-1]).astype(float)
-    if hasattr(yours, "detach"):
-        yours = yours.detach().cpu()
-    result = np.asarray(yours, dtype=float)
-    if result.shape != np.shape(target):
-        raise ValueError(f"yours: expected shape {tuple(np.shape(target))}, got {result.shape}")
+    whole = as_numbers("target", target)
+    whole = as_array("target", whole, whole.shape).astype(float)
+    expected = whole.reshape(-1, whole.shape[-1] if whole.ndim else 1)
+    result = as_numbers("yours", yours).astype(float)
+    if result.shape != whole.shape:
+        raise ValueError(f"yours: expected shape {whole.shape}, got {result.shape}")
     result = result.reshape(expected.shape)
     result = np.where(np.isfinite(result), result, np.nan)
     difference = result - expected

@@ -16,6 +16,7 @@ from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed
 from sam_edu.figures.kit.theme import WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
+from sam_edu.selections import Select, as_indices, fixed
 
 
 def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: int = 16) -> Figure:
@@ -183,9 +184,7 @@ def _extremes(one: Array) -> str:
     return f"highest {float(one.max()):.2f} at {highest}, lowest {float(one.min()):.2f} at {lowest}"
 
 
-def wave_and_circle(
-    angles: ArrayLike | Any, positions: ArrayLike | Any, marked: Sequence[int], *, title: str = ""
-) -> Figure:
+def wave_and_circle(angles: ArrayLike | Any, positions: ArrayLike | Any, marked: Select, *, title: str = "") -> Figure:
     """One direction of a positional encoding: its sine and cosine as waves, and the same pairs of numbers on a circle.
 
     Args:
@@ -196,9 +195,9 @@ def wave_and_circle(
     """
     positions = as_array("positions", positions, ("positions",))
     angles = as_array("angles", angles, (len(positions),))
-    marks = [int(i) for i in marked]
-    if len(marks) > len(SERIES) or not all(0 <= i < len(positions) for i in marks):
-        raise ValueError(f"marked: expected at most {len(SERIES)} indices from 0 to {len(positions) - 1}, got {marks}")
+    marks = as_indices("marked", marked, len(positions)) if fixed("marked", marked) != [] else []
+    if len(marks) > len(SERIES):
+        raise ValueError(f"marked: expected at most {len(SERIES)} indices, one colour each, got {len(marks)}")
     with theme():
         figure = titled(title, 262, 820)
         left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [2.2, 1]})

@@ -9,6 +9,7 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from sam_edu.arrays import as_numbers
 from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_mask_numbers, as_names
 from sam_edu.figures.kit.colours import EDGE, FAINT, IMAGE, INK, MASK_COLOURS, NEGATIVE, OUT, POSITIVE, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
@@ -302,7 +303,7 @@ def many_masks(
         raise ValueError("groups: expected at least one, got none")
     given: dict[str, Array] = {}
     for name, masks in groups.items():
-        empty = tuple(np.shape(masks)) == (0, *image.shape[:2])
+        empty = as_numbers(name, masks).shape == (0, *image.shape[:2])
         given[name] = np.zeros((0, *image.shape[:2])) if empty else as_array(name, masks, ("masks", *image.shape[:2]))
     dots = None if points is None else as_array("points", points, ("points", 2))
     count = len(given) + (dots is not None)
@@ -357,7 +358,9 @@ def means_with_intervals(
     names = as_names("names", list(next(iter(series.values()))), len(next(iter(series.values()))))
     if not names or any(list(one) != names for one in series.values()) or len(series) > len(MASK_COLOURS):
         raise ValueError("series: expected the same names in each, at least one, and at most four series")
-    values = {key: np.array([list(one[name])[:3] for name in names], float) for key, one in series.items()}
+    values = {
+        key: as_numbers("series", [list(one[name])[:3] for name in names]).astype(float) for key, one in series.items()
+    }
     details = []
     with theme():
         figure = titled(title, 70 + (12 + 15 * len(series)) * len(names), WIDTH * 0.86)

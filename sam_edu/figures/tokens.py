@@ -12,6 +12,7 @@ from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, strongest
 from sam_edu.figures.kit.theme import WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
+from sam_edu.selections import Select, as_indices
 
 
 def token_names(labels: Sequence[int] | Any = (), box: bool = False, masks: int = 4) -> list[str]:
@@ -34,7 +35,7 @@ def token_strip(
     title: str = "",
     along: str = "channel",
     label: str = "value",
-    order: Sequence[int] | None = None,
+    order: Select | None = None,
     per_row: bool = False,
 ) -> Figure:
     """Vectors as strips of colours, a row each, a cell per number: red above zero, blue below.
@@ -51,7 +52,7 @@ def token_strip(
     vectors = as_array("vectors", vectors, ("rows", "channels"))
     names = as_names("names", names, len(vectors))
     width = vectors.shape[1]
-    channels = list(range(width)) if order is None else [int(i) for i in order]
+    channels = list(range(width)) if order is None else as_indices("order", order, width)
     if sorted(channels) != list(range(width)):
         raise ValueError(f"order: expected each number from 0 to {width - 1} once")
     limit = 1.0 if per_row else strongest(vectors, 0.99)

@@ -1,5 +1,8 @@
 """TracePoint: an identity module that marks a tensor of the forward pass."""
 
+from collections import OrderedDict
+from typing import Any
+
 from torch import Tensor, nn
 
 
@@ -8,7 +11,8 @@ class TracePoint(nn.Module):
 
     It has no parameters and no buffers, so that state dicts do not contain it. The name is its path in the module tree
     (`transformer.layers.0.cross_attn_token_to_image.weights`). A hook on it gets the tensor of the real computation and
-    can replace it; see `sam_edu.tracing`.
+    can replace it; see `sam_edu.tracing`. A copy of the module, or a stored one, has none of the hooks that a `trace`
+    or an `intervene` around it has set.
 
     Args:
         axes: the names of the tensor's axes, separated by spaces, for example "batch heads queries keys".
@@ -21,6 +25,13 @@ class TracePoint(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` itself."""
         return x
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        for kind in ("_forward_hooks", "_forward_pre_hooks"):
+            hooks = state[kind].items()
+            state[kind] = OrderedDict((key, hook) for key, hook in hooks if not getattr(hook, "of_a_block", False))
+        return state
 
     def extra_repr(self) -> str:
         return " ".join(self.axes)

@@ -31,7 +31,14 @@ class Example:
     box: np.ndarray
 
     def at(self, x: float | np.floating, y: float | np.floating) -> list[int]:
-        """Indices of the masks that contain a pixel, the largest first."""
+        """Indices of the masks that contain a pixel, the largest first.
+
+        Raises:
+            ValueError: outside the image.
+        """
+        height, width = self.image.shape[:2]
+        if not (0 <= x < width and 0 <= y < height):
+            raise ValueError(f"x, y: expected a pixel of the image of {width} x {height}, got ({x:g}, {y:g})")
         inside = np.flatnonzero(self.masks[:, int(y), int(x)])
         return [int(i) for i in inside[np.argsort(-self.masks[inside].sum(axis=(1, 2)))]]
 

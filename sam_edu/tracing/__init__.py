@@ -12,7 +12,8 @@ the tensor. In a whole model the decoder's names are those of a decoder on its o
 accepted too), the prompt encoder's begin with `prompt_encoder.`. The table of all trace points is in `trace_points`.
 """
 
-from sam_edu.tracing.intervention import How, Select, intervene
+from sam_edu.selections import Select
+from sam_edu.tracing.intervention import How, intervene
 from sam_edu.tracing.shape_table import Row, ShapeTable
 from sam_edu.tracing.trace import Trace, trace
 

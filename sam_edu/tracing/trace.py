@@ -1,14 +1,20 @@
 """trace: record every named tensor of the real forward pass."""
 
 import difflib
+import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
+from sam_edu.model_checks import unwrap
 from sam_edu.modules.trace_point import TracePoint
 from sam_edu.tracing import trace_points
+from sam_edu.tracing.block import Block, of_a_block
 from sam_edu.tracing.shape_table import Row, ShapeTable
 
 _DECODER = "mask_decoder."
@@ -25,6 +31,7 @@ class Trace(Mapping[str, Tensor]):
     def __init__(self, axes: dict[str, tuple[str, ...]]) -> None:
         self._axes = axes
         self._tensors: dict[str, Tensor] = {}
+        self._thread: int | None = None
 
     def __getitem__(self, name: str) -> Tensor:
         """The tensor of that name.
@@ -62,7 +69,13 @@ class Trace(Mapping[str, Tensor]):
         return row.step if row else ""
 
     def shape_table(self, notebook: str | None = None) -> ShapeTable:
-        """The table of all recorded tensors, or of those that one notebook teaches (`t.shape_table("02")`)."""
+        """The table of all recorded tensors, or of those that one notebook teaches (`t.shape_table("02")`).
+
+        Raises:
+            ValueError: not the two digits of a notebook.
+        """
+        if notebook is not None and not re.fullmatch("[0-9][0-9]", str(notebook)):
+            raise ValueError(f'notebook: expected the two digits of its number, such as "02", got {notebook!r}')
         rows = []
         for name, tensor in self._tensors.items():
             found = trace_points.find(name)
@@ -72,10 +85,19 @@ class Trace(Mapping[str, Tensor]):
         return ShapeTable(rows)
 
     def _record(self, name: str, tensor: Tensor) -> None:
+        thread = threading.get_ident()
+        if self._thread not in (None, thread):
+            raise RuntimeError(
+                "trace: two threads run the model inside this block at once, and their tensors would be mixed; trace a"
+                " copy of the model in each thread (copy.deepcopy)"
+            )
+        self._thread = thread
         self._tensors.pop(name, None)  # so that a tensor that is recorded again is the last one
         self._tensors[name] = tensor.detach()
 
-    def _forget(self, names: Iterable[str]) -> None:
+    def _start(self, names: Iterable[str]) -> None:
+        """Begin a pass through the part of the model that has tensors of these names."""
+        self._thread = threading.get_ident()
         for name in names:
             self._tensors.pop(name, None)
 
@@ -84,10 +106,12 @@ def trace(model: Any) -> AbstractContextManager[Trace]:
     """Record what passes the model's trace points while the block lasts.
 
     Leaving the block removes every hook, after an exception too. The trace stays, without a reference to the model.
+    A copy of the model that is made inside the block has no hooks and is not traced.
     Under an intervention it shows the tensor after the replacement, whichever block was entered first.
 
     Args:
-        model: a `MaskDecoder` or any other of our modules, a whole `Sam`, or a `Predictor`.
+        model: a `MaskDecoder` or any other of our modules, a whole `Sam`, or a `Predictor`; what `nn.DataParallel`
+            wraps is taken out.
 
     Returns:
         a context manager that gives the `Trace`.
@@ -97,22 +121,28 @@ def trace(model: Any) -> AbstractContextManager[Trace]:
         ValueError: the model is compiled, is or holds a module that cannot be traced (`FastMaskDecoder`), or has no
             trace point.
     """
-    return _tracing(find_trace_points(model))
+    return Block(partial(_tracing, find_trace_points(model)), "with sam_edu.trace(model) as t:")
 
 
 @contextmanager
 def _tracing(parts: list[tuple[nn.Module, dict[str, TracePoint]]]) -> Iterator[Trace]:
     record = Trace({name: point.axes for _, points in parts for name, point in points.items()})
+    names = {part: tuple(points) for part, points in parts if points}
     with ExitStack() as hooks:  # a hook's handle is a context manager: leaving it removes the hook
-        for part, points in parts:
-            hooks.enter_context(part.register_forward_pre_hook(_forgetter(record, tuple(points))))
+        # One hook for all modules: a hook on a part, which may be of any class, would stay on copies of it.
+        hooks.enter_context(register_module_forward_pre_hook(_starter(record, names)))
+        for _, points in parts:
             for name, point in points.items():
-                hooks.enter_context(point.register_forward_hook(_recorder(record, name)))
+                hooks.enter_context(point.register_forward_hook(of_a_block(_recorder(record, name))))
         yield record
 
 
-def _forgetter(record: Trace, names: tuple[str, ...]) -> Callable[..., None]:
-    return lambda module, args: record._forget(names)
+def _starter(record: Trace, names: dict[nn.Module, tuple[str, ...]]) -> Callable[..., None]:
+    def start(module: nn.Module, args: Any) -> None:
+        if module in names:
+            record._start(names[module])
+
+    return start
 
 
 def _recorder(record: Trace, name: str) -> Callable[..., None]:
@@ -121,7 +151,7 @@ def _recorder(record: Trace, name: str) -> Callable[..., None]:
 
 def find_trace_points(model: Any) -> list[tuple[nn.Module, dict[str, TracePoint]]]:
     """The model's parts, and the trace points of each by name. Arguments and errors are those of `trace`."""
-    root = model if isinstance(model, nn.Module) else getattr(model, "model", None)
+    root = unwrap(model if isinstance(model, nn.Module) else getattr(model, "model", None))
     if not isinstance(root, nn.Module):
         raise TypeError(f"model: expected a module, a Sam or a Predictor, got {type(model).__name__}")
     if getattr(model, "fast_mask_decoder", None) is not None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import sam_edu
 from sam_edu import ablation
@@ -16,6 +17,7 @@ from sam_edu.ablation import (
     recompute,
     recompute_prompts,
 )
+from sam_edu.ablation.recomputing import _found
 from sam_edu.sam import load
 
 NAME = "transformer.final_attn_token_to_image head 3 zero"
@@ -95,3 +97,17 @@ def test_recomputing_a_click_that_is_not_held_out_is_refused() -> None:
         recompute(load(), NAME, [wrong])
     with pytest.raises(ValueError, match="none of the held-out clicks"):
         recompute_prompts(load(), [wrong])
+
+
+@pytest.mark.no_shape_check
+def test_clicks_are_chosen_by_every_kind_of_index() -> None:
+    known = ablation.load().prompts
+    mask = np.zeros(len(known), bool)
+    mask[[2, 5]] = True
+    wanted = [known[2], known[5]]
+    kinds = (wanted, [2, 5], (2, 5), np.array([2, 5]), torch.tensor([2, 5]), mask, list(mask), torch.from_numpy(mask))
+    for given in (*kinds, slice(2, 6, 3), iter((2, 5)), [known[2], 5]):
+        assert _found(given) == wanted
+    for wrong in ([1.5], [True, 2], mask[:5], [len(known)]):
+        with pytest.raises((TypeError, ValueError), match="prompts: expected"):
+            _found(wrong)

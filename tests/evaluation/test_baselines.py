@@ -4,6 +4,7 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+import torch
 
 from sam_edu.evaluation import baselines
 from sam_edu.evaluation.baselines import (
@@ -117,3 +118,25 @@ def test_tune_finds_the_radii_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     radii, tolerances = tune(2)
     assert list(radii) == wanted
     assert len(tolerances) == 3
+
+
+@pytest.mark.no_shape_check
+def test_iou_of_masks_in_every_form_and_of_nothing_else() -> None:
+    masks, target = np.zeros((2, 4, 4), bool), np.zeros((4, 4), bool)
+    masks[0, :2], masks[1, :, :1], target[:2] = True, True, True
+    forms = (
+        lambda x: x,
+        torch.from_numpy,
+        lambda x: x.astype(np.uint8),
+        lambda x: torch.from_numpy(x).bfloat16(),
+        lambda x: x.tolist(),
+        lambda x: np.asfortranarray(x.astype(float)),
+    )
+    for form in forms:
+        assert iou(form(masks), form(target)).tolist() == [1.0, 0.2]
+    with pytest.raises(
+        ValueError, match="masks: expected masks of 0 and 1, got other values; of logits take logits > 0"
+    ):
+        iou(masks - 0.5, target)
+    with pytest.raises(TypeError, match="target: expected numbers"):
+        iou(masks, None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam_edu.evaluation.photographs import Outline, outlines, photographs, rasterise
+from sam_edu.evaluation.photographs import Outline, outlines, photographs, rasterise, read_image
 from sam_edu.scenes.boxes import tight_box
 from tools.draw_photographs import TARGET, sheet
 
@@ -208,3 +208,19 @@ def test_outlines_that_cannot_be_understood(folder, content, message):
     write(folder, content)
     with pytest.raises(ValueError, match=message):
         photographs(folder)
+
+
+def test_a_photograph_is_read_upright_and_its_transparency_is_laid_on_white(tmp_path: Path) -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (6, 9, 4), dtype=np.uint8)
+    stored[..., 3] = 0
+    image = Image.fromarray(stored)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "a.png"), np.full((9, 6, 3), 255, np.uint8))
+
+
+def test_a_photograph_of_an_unknown_range_is_refused_by_its_path(tmp_path: Path) -> None:
+    Image.new("I;16", (4, 4)).save(tmp_path / "deep.png")
+    with pytest.raises(ValueError, match=r"deep\.png: image: expected a PIL image of mode .*divide 16 bits by 257"):
+        read_image(tmp_path / "deep.png")

@@ -127,3 +127,9 @@ def test_data_with_pickled_objects_is_refused_and_nothing_of_it_is_run(
     with pytest.raises(ValueError, match="allow_pickle=False"):
         sam_edu.example()
     assert not (elsewhere / "was run").exists()
+
+
+@pytest.mark.parametrize(("x", "y"), [(-1.0, 3.0), (3.0, -0.5), (256.0, 3.0), (3.0, 256.0), (float("nan"), 3.0)])
+def test_there_is_no_mask_outside_the_image(x: float, y: float) -> None:
+    with pytest.raises(ValueError, match="x, y: expected a pixel of the image of 256 x 256, got"):
+        sam_edu.example().at(x, y)

@@ -1,5 +1,6 @@
 """intervene: replaces a tensor during the forward pass, and everything computed from it changes with it."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -228,3 +229,71 @@ def test_an_unusual_rank_is_refused() -> None:
     mlp = make_decoder().transformer.get_submodule("layers.0.mlp")
     with pytest.raises(ValueError, match="hidden: expected the axes"), intervene(mlp, "hidden", "zero"):
         mlp(torch.zeros(2, 16))
+
+
+MASK = torch.tensor([False, True, False, True])
+SELECTIONS = {
+    "a mask": MASK,
+    "NumPy's mask": MASK.numpy(),
+    "a mask in a list": MASK.tolist(),
+    "a tensor": torch.tensor([1, 3]),
+    "an array": np.array([1, -1]),
+    "a tuple": (3, 1),
+    "a range": range(1, 4, 2),
+    "a generator": (i for i in (1, 3)),
+    "twice": [1, 1, 3],
+    "a slice": slice(1, None, 2),
+}
+
+
+@pytest.mark.no_shape_check
+@pytest.mark.parametrize("heads", SELECTIONS.values(), ids=SELECTIONS)
+def test_every_kind_of_selection_holds_for_every_pass(decoder: MaskDecoder, heads: object) -> None:
+    with intervene(decoder, HEADS, "zero", heads=heads):
+        for _ in range(2):
+            after = traced(decoder, *decoder_inputs())[HEADS]
+            assert [bool(after[:, head].any()) for head in range(4)] == [True, False, True, False]
+
+
+@pytest.mark.no_shape_check
+@pytest.mark.parametrize("axis", ["tokens", "dim", "batch"])
+def test_masks_select_on_every_axis(decoder: MaskDecoder, axis: str) -> None:
+    before = traced(decoder, *decoder_inputs())["hs"]
+    place = ("batch", "tokens", "dim").index(axis)
+    mask = torch.arange(before.shape[place]) % 2 == 1
+    with intervene(decoder, "hs", "zero", **{axis: mask}):
+        after = traced(decoder, *decoder_inputs())["hs"]
+    assert not after.movedim(place, 0)[mask].any()
+    assert torch.equal(after.movedim(place, 0)[~mask], before.movedim(place, 0)[~mask])
+
+
+@pytest.mark.no_shape_check
+@pytest.mark.parametrize("heads", [True, 1.0, [0.0, 1.0], "1", None, [True, 2], [0, None]])
+def test_what_is_no_selection_is_refused_when_it_is_given(decoder: MaskDecoder, heads: object) -> None:
+    with pytest.raises(TypeError, match="heads: expected"):
+        intervene(decoder, HEADS, "zero", heads=heads)
+
+
+@pytest.mark.no_shape_check
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (np.zeros(16), r"got array\(.*give torch\.as_tensor"),
+        (0.0, "got 0.0; give torch.as_tensor"),
+        ("mean", '"token_mean"'),
+        (None, "got None$"),
+    ],
+)
+def test_what_is_no_replacement_is_told_the_way_out(decoder: MaskDecoder, how: object, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        intervene(decoder, "hs", how)
+
+
+def test_a_replacement_of_another_dtype_is_told_how_to_convert(decoder: MaskDecoder) -> None:
+    decoder.bfloat16()
+    args = [x.bfloat16() if isinstance(x, Tensor) else x for x in decoder_inputs()]
+    with (
+        pytest.raises(ValueError, match=r"\.to\(torch\.bfloat16\) converts it"),
+        intervene(decoder, "hs", torch.ones(16)),
+    ):
+        decoder(*args)

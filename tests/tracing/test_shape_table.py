@@ -1,5 +1,6 @@
 """ShapeTable: a trace as text and as HTML."""
 
+import pytest
 import torch
 from torch import nn
 from traced_models import decoder_inputs
@@ -31,12 +32,16 @@ def test_shape_table_as_html(decoder: MaskDecoder) -> None:
     assert "<script" not in page
 
 
+@pytest.mark.no_shape_check
 def test_shape_table_of_one_notebook_and_slices(decoder: MaskDecoder) -> None:
     with trace(decoder) as t:
         decoder(*decoder_inputs())
     assert [row.name for row in t.shape_table("07")] == ["hyper_in", "masks"]
     assert [row.name for row in t.shape_table()[-2:]] == ["masks", "iou_pred"]
-    assert len(str(t.shape_table("none such")).splitlines()) == 2
+    assert len(str(t.shape_table("09")).splitlines()) == 2
+    for other in ("2", "none such", 7):
+        with pytest.raises(ValueError, match=rf'notebook: expected the two digits.*"02", got {other!r}'):
+            t.shape_table(other)
 
 
 def test_a_trace_point_that_is_not_in_the_table_has_no_step() -> None:

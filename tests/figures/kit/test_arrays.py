@@ -1,12 +1,16 @@
 """Input checks that all figures share: what is drawn, the alt text, and what is refused."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from examples import CLICK, IMAGE
+from PIL import Image
 
 from sam_edu import figures
+from sam_edu.figures.kit.arrays import as_array, as_image, as_maps, as_whole
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.ones((4, 4, 3)), np.full((4, 4, 3), 255, np.uint8)])
@@ -30,3 +34,71 @@ WRONG: list[tuple[Callable[[], object], str]] = [
 def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+VALUES = [[0.0, 1.0, 2.0, 4.0], [4.0, 8.0, 16.0, 0.5]]
+FORMS = {
+    "lists": VALUES,
+    "tensors in a list": [torch.tensor(row, dtype=torch.bfloat16) for row in VALUES],
+    "bfloat16": torch.tensor(VALUES, dtype=torch.bfloat16),
+    "half": torch.tensor(VALUES).half(),
+    "with a gradient": torch.tensor(VALUES, requires_grad=True),
+    "sparse": torch.tensor(VALUES).to_sparse(),
+    "mirrored": np.array(VALUES)[::-1, ::-1].copy()[::-1, ::-1],
+    "big-endian": np.array(VALUES, ">f4"),
+    "float16": np.array(VALUES, np.float16),
+    "Fortran's order": np.asfortranarray(VALUES),
+    "a matrix": np.matrix(VALUES),
+}
+
+
+@pytest.mark.parametrize("values", FORMS.values(), ids=FORMS)
+def test_every_form_of_numbers_is_drawn(values: Any) -> None:
+    array = as_array("x", values, (2, "columns"))
+    assert array.tolist() == VALUES
+    assert array.dtype in (np.float32, np.float64)
+    assert as_maps("x", values).shape == (2, 2, 2)
+    names = ["mask 1", "mask 2"]
+    assert figures.token_strip(values, names).alt == figures.token_strip(np.array(VALUES), names).alt
+    assert figures.target_and_yours(values, values).alt == figures.target_and_yours(VALUES, VALUES).alt
+
+
+@pytest.mark.parametrize(
+    "order", [[3, 1], (3, 1), np.array([3, 1]), torch.tensor([3, -3]), iter((3, 1)), range(3, 0, -2), slice(3, 0, -2)]
+)
+def test_channels_are_chosen_by_every_kind_of_index(order: Any) -> None:
+    maps = torch.arange(16.0).view(4, 2, 2).bfloat16()
+    assert "3, 1" in figures.channels(maps, order=order, names=["3", "1"]).alt.replace(" and", ",")
+    mask = figures.channels(maps, order=torch.tensor([False, True, False, True]), names=["one", "three"])
+    assert "one" in mask.alt
+
+
+def test_a_photograph_is_drawn_upright_with_its_colours() -> None:
+    image = Image.fromarray(IMAGE)
+    image.getexif()[0x0112] = 6
+    assert np.array_equal(as_image(image), np.rot90(IMAGE, -1))
+    grey = Image.fromarray(IMAGE[..., 0])
+    assert np.array_equal(as_image(grey), np.repeat(IMAGE[..., :1], 3, axis=2))
+    assert as_image(IMAGE.astype(np.int64)).dtype == np.uint8
+    assert as_image(torch.from_numpy(IMAGE) / 255).max() <= 1
+
+
+BAD = {
+    "text": (lambda: as_array("x", [["a"]], ("rows", 1)), TypeError, "x: expected numbers, got list"),
+    "None": (lambda: as_array("x", None, ("rows",)), TypeError, "x: expected numbers, got NoneType"),
+    "complex": (lambda: as_array("x", [1j], ("rows",)), TypeError, "x: expected numbers"),
+    "masked": (lambda: as_array("x", np.ma.masked_equal([1, 2], 2), ("rows",)), ValueError, "x: .*masked array"),
+    "other lengths": (lambda: as_array("x", [[1], [1, 2]], ("rows", 1)), ValueError, "x: .*different lengths"),
+    "16 bits": (lambda: as_image(IMAGE.astype(np.uint16) * 257), ValueError, "image: .*uint16 .*divide 16 bits by 257"),
+    "floats to 255": (lambda: as_image(IMAGE * 1.0), ValueError, "divide it by 255"),
+    "a mask": (lambda: as_image(IMAGE > 9), ValueError, "image: .*got bool"),
+    "floats for numbers": (lambda: as_whole("numbers", [1.0], 1), TypeError, "numbers: .*floats"),
+    "bools for numbers": (lambda: as_whole("numbers", [True], 1), TypeError, r"numbers: expected whole.*\[True\]"),
+    "too few numbers": (lambda: as_whole("numbers", np.array([1]), 2), ValueError, "numbers: expected 2, one each"),
+}
+
+
+@pytest.mark.parametrize(("call", "error", "message"), BAD.values(), ids=BAD)
+def test_what_is_no_array_is_refused_by_name(call: Callable[[], object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
