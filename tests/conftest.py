@@ -5,8 +5,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-# `parity`, `notebook_cells`, `exercise_cases`, `drawings` and `examples` are imported by several tests.
-for folder in ("modules", "notebooks", "exercises", "figures"):
+# Several tests import `parity`, `notebook_cells`, `exercise_cases`, `drawings`, `examples` and `checkpoint_files`.
+for folder in ("modules", "notebooks", "exercises", "figures", "checkpoints"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 # The same examples on every run, however busy the machine is.
