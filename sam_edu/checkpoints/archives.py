@@ -36,6 +36,7 @@ _ITEM_SIZES = {
     "QInt32Storage": 4,
     "UntypedStorage": 1,
 }
+_NEW_NAMES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # torch.save writes those of Python 2
 # Built as they are: they hold what the file holds, and no more.
 _PLAIN = {
     "collections.OrderedDict": OrderedDict,
@@ -83,11 +84,16 @@ def check_archive(file: Path) -> None:
             contents = _check_members(archive, file.stat().st_size)
             _check_contents(archive, contents)
             if broken := archive.testzip():  # reads everything once, a piece at a time
-                raise ArchiveError(
-                    f"has a hole: the checksum of {printable(broken)} is wrong; {DOWNLOAD_AGAIN} (or it was saved "
-                    "under torch.serialization.set_crc32_options(False): then save it again without)"
-                )
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, UnicodeError) as error:
+                raise zipfile.BadZipFile(f"Bad CRC-32 for file {broken!r}")
+    except zipfile.BadZipFile as error:
+        reason = f"is a damaged archive ({printable(error)}); {DOWNLOAD_AGAIN}"
+        if "CRC" in str(error):
+            reason += (
+                ". It has a hole: a checksum is wrong (or was never computed, under "
+                "torch.serialization.set_crc32_options(False): then save it again without)"
+            )
+        raise ArchiveError(reason) from error
+    except (zlib.error, NotImplementedError, RuntimeError, EOFError, UnicodeError) as error:
         raise ArchiveError(f"is a damaged archive ({printable(error)}); {DOWNLOAD_AGAIN}") from error
 
 
@@ -166,7 +172,7 @@ class _Outline(pickle.Unpickler):
         self.sizes = sizes
 
     def find_class(self, module: str, name: str) -> Any:
-        full = f"{module}.{name}"
+        full = f"{_NEW_NAMES.get(module, module)}.{name}"
         if full in _PLAIN:
             return _PLAIN[full]
         if module in ("torch", "torch.storage") and name in _ITEM_SIZES:

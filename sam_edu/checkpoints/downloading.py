@@ -201,6 +201,9 @@ class _Counted:
         self.bar.update(written)
         return written
 
+    def flush(self) -> None:
+        self.stream.flush()
+
 
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:

@@ -76,7 +76,9 @@ def test_a_hole_is_found_although_every_length_is_right(tmp_path, offset, length
     content = with_hole(lambda whole: values_at(whole) + offset, length)
     # PyTorch does not notice.
     assert torch.load(io.BytesIO(content), weights_only=True)["a.weight"].shape == (64, 64)
-    assert "has a hole: the checksum of archive/data/0 is wrong" in refusal(tmp_path, content)
+    assert "Bad CRC-32 for file 'archive/data/0'); download or copy it again. It has a hole" in refusal(
+        tmp_path, content
+    )
 
 
 def test_a_file_without_checksums_says_so(tmp_path):
@@ -153,7 +155,7 @@ def overlapping() -> bytes:
 
 GROWING: dict[str, tuple[str, Callable[[], bytes]]] = {
     "deflated": (
-        "archive/data/9 would grow from [0-9,]+ to 50,000,000 bytes",
+        "is compressed: .* would grow from [0-9,]+ to [0-9,]+ bytes",
         lambda: repacked(grown, zipfile.ZIP_DEFLATED),
     ),
     "bzip2": ("is compressed: .* would grow", lambda: repacked(grown, zipfile.ZIP_BZIP2)),
@@ -192,14 +194,14 @@ def test_what_would_grow_in_memory_is_refused_before_it_is_built(monkeypatch, tm
         sam_edu.load("tiny", checkpoint=path)
 
 
-def test_values_stay_in_the_file_until_they_are_used(tmp_path):
+def test_values_stay_in_the_file_until_they_are_used(monkeypatch, tmp_path):
     """An optimiser's state, too large for the memory, does no harm: it is mapped and never touched."""
-    path = tmp_path / "weights.pth"
-    torch.save({"model": tensors(), "optimizer": torch.zeros(10)}, path)
-    entries = checkpoints.read(path)
-    assert isinstance(entries.values["optimizer"], torch.Tensor)
-    storage = entries.values["optimizer"].untyped_storage()
-    assert storage.filename == str(path)
+    asked = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **named: asked.append(named) or load(path, **named))
+    torch.save({"model": tensors(), "optimizer": torch.zeros(10)}, tmp_path / "weights.pth")
+    assert set(checkpoints.read(tmp_path / "weights.pth").values) == {"model", "optimizer"}
+    assert asked == [{"map_location": "cpu", "weights_only": True, "mmap": True}]
 
 
 def test_a_loaded_model_does_not_depend_on_its_file(tmp_path):

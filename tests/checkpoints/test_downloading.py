@@ -185,8 +185,8 @@ def test_load_finds_what_was_downloaded(server, monkeypatch, small, states):
     [
         ([150_000], [None, "bytes=150000-"]),
         ([100_000, 100_000], [None, "bytes=100000-", "bytes=200000-"]),
-        ([299_999], [None, "bytes=299999-"]),
-        ([1, 1, 1, 1, 1], [None, *(f"bytes={i}-" for i in range(1, 6))]),
+        ([299_999], [None, "bytes=290000-"]),
+        ([10_000] * 5, [None, *(f"bytes={i}0000-" for i in range(1, 6))]),
         ([0], [None, None]),
         ([10_000, 0, 0], [None, "bytes=10000-", "bytes=10000-", "bytes=10000-"]),
     ],
