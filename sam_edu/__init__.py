@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "sam_edu": ("ablation", "checkpoints", "exercises", "figures", "modules", "official"),
+    "sam_edu.checkpoints.downloading": ("download",),
     "sam_edu.choices": ("name_largest", "name_smallest", "only_largest"),
     "sam_edu.fast.fast_mask_decoder": ("FastMaskDecoder",),
     "sam_edu.modules": (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from sam_edu import figures as figures
     from sam_edu import modules as modules
     from sam_edu import official as official
+    from sam_edu.checkpoints.downloading import download as download
     from sam_edu.choices import name_largest as name_largest
     from sam_edu.choices import name_smallest as name_smallest
     from sam_edu.choices import only_largest as only_largest

@@ -1,10 +1,11 @@
-"""python -m sam_edu: check that the installation is complete and works."""
+"""python -m sam_edu: check that the installation is complete and works; `download NAME` fetches one of Meta's files."""
 
+import argparse
 import hashlib
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata, util
 
 PACKAGES = ("torch", "numpy", "safetensors", "jaxtyping", "pillow")
@@ -98,7 +99,34 @@ CHECKS: dict[str, Callable[[], str]] = {
 }
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
+    """Do what the command line asks for; 0 where all is well.
+
+    Args:
+        arguments: none for the checks; "download" and names of Meta's models.
+    """
+    parser = argparse.ArgumentParser(prog="python -m sam_edu", description="Check that sam_edu works.")
+    commands = parser.add_subparsers(dest="command", title="commands (without one, the installation is checked)")
+    fetch = commands.add_parser("download", help="fetch Meta's weights into the cache, where sam_edu.load finds them")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="vit_b, vit_l or vit_h")
+    given = parser.parse_args(list(arguments))
+    return download(given.names) if given.command == "download" else check()
+
+
+def download(names: Sequence[str]) -> int:
+    """Fetch files of Meta's, print where they are; 0 where all is well."""
+    import sam_edu
+
+    for name in names:
+        try:
+            print(f"{name}: {sam_edu.download(name)}")
+        except (ValueError, OSError, ImportError) as error:
+            print(f"FAILED  {name}: {error}")
+            return 1
+    return 0
+
+
+def check() -> int:
     """Run all checks, print a line for each; 0 where all is well."""
     started = time.perf_counter()
     failed = 0
@@ -117,4 +145,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -245,14 +245,16 @@ def load(
     Args:
         name: "tiny", the model that comes with the package; or one of Meta's, "vit_b", "vit_l" or "vit_h".
         checkpoint: the file with the weights. For "tiny" None stands for those that come with the package, and a path
-            for those of one's own training. Meta's models need Meta's files, which `sam_edu.checkpoints.OFFICIAL`
-            lists. No code that a file may hold is run.
+            for those of one's own training. For Meta's models None stands for the file that `sam_edu.download(name)`
+            fetched; a path can be that of Meta's file, of Hugging Face's, or of one's own training, also where a
+            wrapper put words into the names or an optimiser stands beside the weights. No code that a file may hold is
+            run.
         device: where to put it.
 
     Raises:
-        ValueError: an unknown name; one of Meta's models without a checkpoint; or a file that is not what it should
-            be: empty, cut short, damaged, a web page, a Git LFS pointer, one that holds code, or the weights of
-            another architecture.
+        ValueError: an unknown name; one of Meta's models without a checkpoint or a download; or a file that is not
+            what it should be: empty, cut short, damaged, a web page, a Git LFS pointer, one that holds code, or the
+            weights of another architecture.
         TypeError: `checkpoint` is no path.
         FileNotFoundError: there is no such file.
         OfficialPackageMissingError: one of Meta's models, whose image encoder needs the package segment-anything.
@@ -262,9 +264,12 @@ def load(
         raise ValueError(f"name: expected one of {known}, got {name!r}")
     where = torch.device(device)
     if checkpoint is None:
-        if name != "tiny":
-            raise ValueError(f"checkpoint: load({name!r}) needs the path of {checkpoints.advice(name)}, got None")
-        checkpoint = tiny_weights()
+        checkpoint = tiny_weights() if name == "tiny" else checkpoints.find_downloaded(name)
+        if checkpoint is None:
+            raise ValueError(
+                f"checkpoint: load({name!r}) needs the path of {checkpoints.advice(name)}, got None. It does without a "
+                f"path after a download: python -m sam_edu download {name}, or sam_edu.download({name!r})"
+            )
         if not checkpoint.is_file():
             raise FileNotFoundError(
                 f"{checkpoint} is missing: install sam_edu again (pip install --force-reinstall sam-edu)"
@@ -273,6 +278,28 @@ def load(
     # Whatever the file stores, such as float16 to be small, is computed in float32.
     checkpoints.fill(model, checkpoints.read(checkpoint, name=name), name)
     return model.to(where)
+
+
+def load_mask_decoder(
+    checkpoint: str | os.PathLike[str] | None = None, *, device: str | torch.device = "cpu"
+) -> MaskDecoder:
+    """Load a mask decoder alone, ready for inference (float32, eval mode, no gradients).
+
+    Args:
+        checkpoint: a file that holds a decoder, whether alone or in a whole model; any model whose decoder is SAM's
+            will do. None stands for the tiny model's.
+        device: where to put it.
+
+    Raises:
+        ValueError: the file cannot be used, for any of the reasons that `load` gives, or its decoder is not SAM's.
+        TypeError: `checkpoint` is no path.
+        FileNotFoundError: there is no such file.
+    """
+    entries = checkpoints.read(tiny_weights() if checkpoint is None else checkpoint)
+    with torch.device("meta"):
+        decoder = build_mask_decoder()
+    checkpoints.fill(decoder, entries, "mask decoder", part="mask_decoder")
+    return decoder.to(torch.device(device))
 
 
 def load_from_environment(*, device: str | torch.device = "cpu") -> Sam | None:
@@ -298,7 +325,7 @@ def load_from_environment(*, device: str | torch.device = "cpu") -> Sam | None:
     name = checkpoints.recognise(entries.values)
     if name is None:
         known = ", ".join(["tiny", *checkpoints.OFFICIAL])
-        raise entries.refuse(f"is of none of the models {known}; {checkpoints.contents(entries.values)}")
+        raise entries.refuse(f"is of none of the models {known}; {checkpoints.describe(entries)}")
     model = build_empty(name)
     checkpoints.fill(model, entries, name)
     return model.to(where)

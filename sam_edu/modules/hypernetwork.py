@@ -25,6 +25,10 @@ class HypernetworkMLPs(nn.ModuleList):
             MLP(transformer_dim, transformer_dim, transformer_dim // 8, num_layers=3) for _ in range(num_mask_tokens)
         )
 
+    def __getitem__(self, idx: slice | int) -> nn.Module:  # type: ignore[override]  # what is one, and what are several
+        """One MLP, or a slice of them as a plain `nn.ModuleList` (its own slicing calls this constructor)."""
+        return nn.ModuleList(self)[idx]
+
     def forward(self, mask_tokens_out: Float[Tensor, "batch masks dim"]) -> Float[Tensor, "batch masks channels"]:
         """Compute from each mask token one weight per channel of the upscaled feature map.
 

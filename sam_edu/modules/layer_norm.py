@@ -22,6 +22,7 @@ class LayerNorm2d(nn.Module):
 
     def __init__(self, num_channels: int, eps: float = 1e-6) -> None:
         super().__init__()
+        self.num_channels = num_channels
         self.weight = nn.Parameter(torch.ones(num_channels))
         self.bias = nn.Parameter(torch.zeros(num_channels))
         self.eps = eps
@@ -32,11 +33,11 @@ class LayerNorm2d(nn.Module):
         Raises:
             ValueError: `x` is not (batch, num_channels, height, width).
         """
-        check_shape("x", x, ("batch", self.weight.shape[0], "height", "width"))
+        check_shape("x", x, ("batch", self.num_channels, "height", "width"))
         mean = x.mean(dim=1, keepdim=True)
         variance = (x - mean).pow(2).mean(dim=1, keepdim=True)  # biased: divided by the number of channels
         normed = (x - mean) / torch.sqrt(variance + self.eps)
         return self.weight[:, None, None] * normed + self.bias[:, None, None]
 
     def extra_repr(self) -> str:
-        return f"{self.weight.shape[0]}, eps={self.eps}"
+        return f"{self.num_channels}, eps={self.eps}"

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sam_edu.modules.checks import check_batches, check_shape
+from sam_edu.modules.checks import check_batches, check_one_or_each, check_shape
 from sam_edu.modules.hypernetwork import HypernetworkMLPs
 from sam_edu.modules.mask_product import mask_product
 from sam_edu.modules.mlp import MLP
@@ -118,14 +118,12 @@ class MaskDecoder(nn.Module):
         """Check every shape; return the number of prompt sets."""
         dim = self.transformer_dim
         check_shape("image_embeddings", image, ("1 or prompt sets", dim, "height", "width"))
-        check_shape("image_pe", image_pe, ("1 or prompt sets", dim, *image.shape[2:]))
+        height, width = image.shape[2:]
+        check_shape("image_pe", image_pe, ("1 or prompt sets", dim, height, width))
         check_shape("sparse_prompt_embeddings", sparse, ("prompt sets", "tokens", dim))
-        check_shape("dense_prompt_embeddings", dense, ("prompt sets", dim, *image.shape[2:]))
+        check_shape("dense_prompt_embeddings", dense, ("prompt sets", dim, height, width))
         batch = check_batches(sparse_prompt_embeddings=sparse.shape[0], dense_prompt_embeddings=dense.shape[0])
         for name, tensor in (("image_embeddings", image), ("image_pe", image_pe)):
-            if tensor.shape[0] not in (1, batch):
-                raise ValueError(
-                    f"{name}: expected batch 1 (shared) or {batch} (one per prompt set), got {tensor.shape[0]}. "
-                    f"For several prompt sets on each of several images: image_embeddings[image_of_each_prompt_set]"
-                )
+            advice = "For several prompt sets on each of several images: image_embeddings[image_of_each_prompt_set]"
+            check_one_or_each(name, tensor.shape[0], batch, advice)
         return batch

@@ -32,6 +32,7 @@ class MLP(nn.Module):
         super().__init__()
         if num_layers < 1:
             raise ValueError(f"num_layers: expected at least 1, got {num_layers}")
+        self.input_dim = input_dim
         self.num_layers, self.sigmoid_output = num_layers, sigmoid_output
         widths = [input_dim] + [hidden_dim] * (num_layers - 1) + [output_dim]
         self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(widths))
@@ -42,7 +43,7 @@ class MLP(nn.Module):
         Raises:
             ValueError: the last axis of `x` is not `input_dim` wide.
         """
-        check_shape("x", x, ("...", self.layers[0].get_parameter("weight").shape[1]))
+        check_shape("x", x, ("...", self.input_dim))
         *hidden, last = self.layers
         for layer in hidden:
             x = F.relu(layer(x))
@@ -66,6 +67,7 @@ class MLPBlock(nn.Module):
 
     def __init__(self, embedding_dim: int, mlp_dim: int, act: type[nn.Module] = nn.GELU) -> None:
         super().__init__()
+        self.embedding_dim = embedding_dim
         self.lin1 = nn.Linear(embedding_dim, mlp_dim)
         self.lin2 = nn.Linear(mlp_dim, embedding_dim)
         self.act = act()
@@ -77,5 +79,5 @@ class MLPBlock(nn.Module):
         Raises:
             ValueError: the last axis of `x` is not `embedding_dim` wide.
         """
-        check_shape("x", x, ("...", self.lin1.in_features))
+        check_shape("x", x, ("...", self.embedding_dim))
         return self.lin2(self.hidden(self.act(self.lin1(x))))

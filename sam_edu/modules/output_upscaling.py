@@ -1,11 +1,16 @@
 """OutputUpscaling: from image tokens to a feature map of four times their height and width."""
 
+from collections.abc import Iterator
+from itertools import islice
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sam_edu.modules.checks import check_shape
 from sam_edu.modules.layer_norm import LayerNorm2d
 from sam_edu.modules.trace_point import TracePoint
+
+_LAYERS = 5
 
 
 class OutputUpscaling(nn.Sequential):
@@ -34,12 +39,21 @@ class OutputUpscaling(nn.Sequential):
             nn.ConvTranspose2d(transformer_dim // 4, transformer_dim // 8, kernel_size=2, stride=2),
             activation(),
         )
+        self.transformer_dim = transformer_dim
         # Added after the five layers, so that those keep Meta's names 0 to 4.
         self.doubled_once = TracePoint("batch channels height width")
         self.normed = TracePoint("batch channels height width")
         self.activated_once = TracePoint("batch channels height width")
         self.doubled_twice = TracePoint("batch channels height width")
         self.activated_twice = TracePoint("batch channels height width")
+
+    def __len__(self) -> int:
+        """The number of layers; the trace points are not among them."""
+        return _LAYERS
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        """The layers in their order."""
+        return islice(self._modules.values(), _LAYERS)
 
     def __getitem__(self, idx: slice | int) -> nn.Module:
         """One layer, or a slice of them as a plain `nn.Sequential` (its own slicing calls this constructor)."""
@@ -59,7 +73,7 @@ class OutputUpscaling(nn.Sequential):
         Raises:
             ValueError: `input` is not (batch, transformer_dim, height, width).
         """
-        check_shape("input", input, ("batch", self[0].get_parameter("weight").shape[0], "height", "width"))
+        check_shape("input", input, ("batch", self.transformer_dim, "height", "width"))
         x = self.doubled_once(self[0](input))
         x = self.normed(self[1](x))
         x = self.activated_once(self[2](x))

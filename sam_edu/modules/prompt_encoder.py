@@ -1,6 +1,7 @@
 """PositionEmbeddingRandom and PromptEncoder: clicks, boxes and masks become tokens and a feature map."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
@@ -156,15 +157,18 @@ class PromptEncoder(nn.Module):
         encoding = self.pe_layer.forward_with_coords(points, self.input_image_size)
         label = labels.unsqueeze(-1)
         encoding = torch.where(label == -1, self.not_a_point_embed.weight, encoding)
-        negative, positive = (self.point_embeddings[i].get_parameter("weight") for i in (0, 1))
-        encoding = torch.where(label == 0, encoding + negative, encoding)
-        return torch.where(label == 1, encoding + positive, encoding)
+        encoding = torch.where(label == 0, encoding + self._point_embedding(0), encoding)
+        return torch.where(label == 1, encoding + self._point_embedding(1), encoding)
 
     def _embed_boxes(self, boxes: Tensor) -> Tensor:
         """Two tokens per box: the positional encoding of each corner plus the embedding of that corner."""
         corners = (boxes + 0.5).reshape(-1, 2, 2)
         encoding = self.pe_layer.forward_with_coords(corners, self.input_image_size)
-        return encoding + torch.stack([self.point_embeddings[i].get_parameter("weight") for i in (2, 3)], dim=1)
+        return encoding + torch.stack([self._point_embedding(i) for i in (2, 3)], dim=1)
+
+    def _point_embedding(self, index: int) -> Tensor:
+        embedding: Any = self.point_embeddings[index]
+        return embedding.weight  # not always a parameter: torch's own transformations put plain tensors in its place
 
     def _check(self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None) -> int:
         """Check every shape; return the number of prompt sets that the tokens have."""

@@ -153,7 +153,8 @@ class TwoWayTransformer(nn.Module):
         """
         dim = self.embedding_dim
         check_shape("image_embedding", image_embedding, ("batch", dim, "height", "width"))
-        check_shape("image_pe", image_pe, ("batch", dim, *image_embedding.shape[2:]))
+        height, width = image_embedding.shape[2:]
+        check_shape("image_pe", image_pe, ("batch", dim, height, width))
         check_shape("point_embedding", point_embedding, ("batch", "tokens", dim))
 
         # (batch, dim, height, width) -> (batch, image_tokens, dim): each grid position becomes an image token

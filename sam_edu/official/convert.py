@@ -72,12 +72,14 @@ _CONFIGURATIONS: dict[str, Callable[[Any], dict[str, Any]]] = {
     },
 }
 
+_CHANGED = "Convert before layers are replaced, pruned or parametrised, or merge such changes into the weights first"
+
 
 def to_official(ours: nn.Module) -> nn.Module:
     """Meta's module with the configuration and a copy of the weights of one of ours.
 
     Raises:
-        TypeError: Meta has no such module.
+        TypeError: Meta has no such module, or its layers were replaced, pruned or parametrised.
         OfficialPackageMissingError: Meta's package is not installed.
     """
     return _convert(ours, official_class)
@@ -89,7 +91,7 @@ def from_official(theirs: nn.Module) -> nn.Module:
     Meta's may come from `modeling()` or from a real `import segment_anything`.
 
     Raises:
-        TypeError: we have no such module.
+        TypeError: we have no such module, or its layers were replaced, pruned or parametrised.
     """
     return _convert(theirs, lambda name: getattr(modules, name))
 
@@ -98,7 +100,10 @@ def _convert(module: nn.Module, class_of: Callable[[str], type[nn.Module]]) -> n
     name = next((c.__name__ for c in type(module).__mro__ if c.__name__ in _CONFIGURATIONS), None)
     if name is None:
         raise TypeError(f"cannot convert a {type(module).__name__}; expected one of {', '.join(_CONFIGURATIONS)}")
-    configuration = _CONFIGURATIONS[name](module)
+    try:
+        configuration = _CONFIGURATIONS[name](module)
+    except AttributeError as error:  # an adapter in the place of a layer does not say how wide it is
+        raise TypeError(f"cannot convert this {name}: {error}. {_CHANGED}") from error
     if name == "MaskDecoder":
         configuration["transformer"] = _convert(module.get_submodule("transformer"), class_of)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten: draw none from the caller
@@ -107,6 +112,8 @@ def _convert(module: nn.Module, class_of: Callable[[str], type[nn.Module]]) -> n
     if state:
         example = next(iter(state.values()))
         converted.to(device=example.device, dtype=example.dtype)
+    if other := sorted(set(state) ^ set(converted.state_dict())):
+        raise TypeError(f"cannot convert this {name}: it has entries of its own, or lacks some: {other[0]}. {_CHANGED}")
     converted.load_state_dict(state, strict=True)
     wanted = dict(module.named_parameters())
     for key, parameter in converted.named_parameters():

@@ -80,7 +80,7 @@ def test_a_number_that_no_mask_has_is_refused(name: str) -> None:
 def test_numbers_are_taken_as_given_or_repeated_by_default() -> None:
     assert as_mask_numbers("numbers", None, 4, (1, 2, 3)) == [1, 2, 3, 1]
     assert as_mask_numbers("numbers", range(2, 4), 2, (1,)) == [2, 3]
-    with pytest.raises(ValueError, match="numbers: expected 3, one per mask, got 2"):
+    with pytest.raises(ValueError, match="numbers: expected 3, one each, got 2"):
         as_mask_numbers("numbers", [0, 3], 3, (1,))
 
 

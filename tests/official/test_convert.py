@@ -5,6 +5,7 @@ import torch
 from official_cases import CONFIGURATIONS
 from parity import assert_parity, assert_parity_state_dict, decoder_inputs, make_pair
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from sam_edu import modules, official
 
@@ -65,3 +66,40 @@ def test_what_cannot_be_converted():
         official.to_official(nn.Linear(2, 2))
     with pytest.raises(TypeError, match="cannot convert a Identity"):
         official.to_official(modules.MaskDecoder(transformer_dim=8, transformer=nn.Identity()))
+
+
+class Adapter(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def replaced(key):
+    def change(decoder):
+        parent, _, name = key.rpartition(".")
+        layer = decoder.get_submodule(key)
+        setattr(decoder.get_submodule(parent), name, Adapter(layer))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        replaced("iou_prediction_head.layers.0"),
+        replaced("transformer.layers.0.self_attn.q_proj"),
+        replaced("transformer.layers.1.mlp.lin1"),
+        replaced("output_upscaling.0"),
+        lambda decoder: prune.l1_unstructured(decoder.iou_prediction_head.layers[1], "weight", 0.3),
+        lambda decoder: parametrizations.weight_norm(decoder.transformer.layers[0].mlp.lin2),
+        lambda decoder: parametrizations.orthogonal(decoder.output_upscaling[3]),
+    ],
+)
+def test_a_decoder_whose_layers_were_changed_is_refused_with_the_way_out(change):
+    ours, _ = make_pair("MaskDecoder", **CONFIGURATIONS["MaskDecoder"])
+    change(ours)
+    with pytest.raises(TypeError, match=r"cannot convert this \w+: .*merge such changes into the weights first"):
+        official.to_official(ours)
