@@ -21,8 +21,10 @@ environment:  ## create .venv, or complete it
 notebooks: environment  ## run every notebook; executed copies and HTML go to build/
 	@$(BIN)/python -m tools.run_notebooks
 
-lab: environment  ## open JupyterLab at notebook 00
-	@$(BIN)/python -m jupyterlab $(wildcard notebooks/00_*.ipynb)
+lab: environment  ## open JupyterLab at notebook 00; LAB="--no-browser --port=8888" passes options on
+	@root=; if [ "$$(id -u)" = 0 ]; then root=--allow-root; \
+		echo "You are root, which JupyterLab refuses without --allow-root: it is passed. Notebooks run as root now."; fi; \
+		$(BIN)/python -m jupyterlab $$root $(LAB) $(wildcard notebooks/00_*.ipynb)
 
 test: environment  ## lint, types, tests, and the notebooks with their freshness check
 	$(BIN)/ruff check

@@ -364,7 +364,7 @@ class Trainer:
 
     def _write_log(self, path: Path) -> None:
         names = list(dict.fromkeys(name for row in self.log for name in row))
-        with path.open("w", newline="") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(self.log)
