@@ -33,6 +33,7 @@ test: environment  ## lint, types, tests, and the notebooks with their freshness
 	$(PYTEST) -m "not no_shape_check" --jaxtyping-packages=sam_edu,beartype.beartype
 	$(PYTEST) -m no_shape_check
 	$(BIN)/python -m tools.run_notebooks --check
+	$(BIN)/python -m tools.run_notebooks --from-root
 	@echo "All passed: lint, types, tests, notebooks."
 
 portable: environment  ## check the notebooks' outputs as on other processors, by stand-ins
