@@ -41,7 +41,7 @@ def weights() -> str:
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing: install sam_edu again")
     got = hashlib.sha256(path.read_bytes()).hexdigest()
-    wanted = noted.read_text().split()[0]
+    wanted = noted.read_text(encoding="utf-8").split()[0]
     if got != wanted:
         raise ValueError(f"{path} has SHA-256 {got}, expected {wanted}: install sam_edu again")
     return f"tiny.safetensors, {path.stat().st_size / 1e6:.1f} MB, SHA-256 {got[:12]}..."

@@ -135,7 +135,11 @@ def machine(device: torch.device = CPU) -> list[str]:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        names = [
+            line.partition(":")[2].strip()
+            for line in info.read_text(encoding="utf-8", errors="replace").splitlines()
+            if "model name" in line
+        ]
         model = names[0] if names else model
     lines = [
         f"CPU: {model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",

@@ -59,9 +59,22 @@ model = sam_edu.load("tiny")
 example = sam_edu.example()
 print(json.dumps([sam_edu.__file__, sum(p.numel() for p in model.parameters()), type(example).__name__]))
 """
-    file, parameters, _ = python(script, path=installed, cwd=tmp_path)
+    file, parameters, *_ = python(script, path=installed, cwd=tmp_path)
     assert Path(file).is_relative_to(installed)
     assert parameters > 1_000_000
+
+
+def test_installed_package_has_its_photographs(installed, tmp_path):
+    script = """
+import json, sam_edu
+from sam_edu.evaluation.photographs import photographs
+from sam_edu.images import image_folder
+print(json.dumps([str(image_folder()), sam_edu.image("chelsea.png").shape, len(photographs())]))
+"""
+    folder, shape, objects = python(script, path=installed, cwd=tmp_path)
+    assert Path(folder) == installed / "sam_edu" / "images"
+    assert (shape, objects) == ([300, 451, 3], 10)
+    assert (installed / "sam_edu" / "images" / "README.md").is_file()  # authors and licences
 
 
 def test_import_loads_no_drawing_and_no_notebook_tools():

@@ -4,12 +4,14 @@ python -m tools.run_notebooks                    run all; executed copies and HT
 python -m tools.run_notebooks 03_attention       run one, named by its file name or the start of it
 python -m tools.run_notebooks --check            also: do they keep the rules, are the committed outputs fresh?
 python -m tools.run_notebooks --write            as --check, and rewrite the committed outputs that are not fresh
+python -m tools.run_notebooks --from-root        run those that read images as editors do, from the project's folder
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 import threading
@@ -27,6 +29,7 @@ from tools.notebook_execution import execute
 
 PROJECT = Path(__file__).resolve().parent.parent
 WORKERS = 2
+READS_IMAGES = re.compile(r"\bsam_edu\.image\(|\bphotographs\(|\bImage\.open\(|\bimages/")
 NEAR = 0.1  # what moves by more than this share of a tolerance is near it
 
 
@@ -106,6 +109,7 @@ class Runner:
         write: the same, and rewrite what is out of date.
         build: where the results go, if not to `build/` of the project.
         variables: what the kernels find in their environment besides the user's.
+        working_folder: where the kernels run, if not in `notebooks/`.
     """
 
     def __init__(
@@ -116,12 +120,14 @@ class Runner:
         *,
         build: Path | None = None,
         variables: Mapping[str, str] | None = None,
+        working_folder: Path | None = None,
     ) -> None:
         self.project = project
         self.check = check or write
         self.write = write
         self.variables = dict(variables or {})
         self.folder = project / "notebooks"
+        self.working_folder = working_folder or self.folder
         build = build or project / "build"
         self.copies = build / "notebooks"
         self.pages = build / "html"
@@ -142,6 +148,17 @@ class Runner:
                 raise ValueError(f"{name} {several}. There are: {', '.join(path.stem for path in present)}.")
             chosen += found
         return chosen or present
+
+    def reading_images(self, paths: Sequence[Path]) -> list[Path]:
+        """Those of the notebooks whose code reads an image file."""
+        return [
+            path
+            for path in paths
+            if any(
+                cell.cell_type == "code" and READS_IMAGES.search(cell.source)
+                for cell in notebook_format.read(path).cells
+            )
+        ]
 
     def run(self, paths: Sequence[Path]) -> list[Report]:
         """Run notebooks, two at a time, and write their copies and pages."""
@@ -172,7 +189,9 @@ class Runner:
             report.failure = str(error)
             return report
         cells = len(committed.cells)
-        execution = execute(committed, self.folder, lambda index: progress.at_cell(path, index, cells), self.variables)
+        execution = execute(
+            committed, self.working_folder, lambda index: progress.at_cell(path, index, cells), self.variables
+        )
         executed = execution.notebook
         report.seconds, report.failure = execution.seconds, execution.failure
 
@@ -257,13 +276,22 @@ def main(arguments: Sequence[str] | None = None, project: Path = PROJECT) -> int
     mode.add_argument(
         "--write", action="store_true", help="as --check, and rewrite committed outputs that are not fresh"
     )
+    mode.add_argument(
+        "--from-root",
+        action="store_true",
+        help="run with the project's folder as working directory, as VS Code and PyCharm do; default: those that read"
+        " images; results go to build/from_root",
+    )
     options = parser.parse_args(arguments)
 
     # The kernel of this environment, whatever kernels the user has installed elsewhere.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    runner = Runner(project, check=options.check, write=options.write)
+    elsewhere = {"working_folder": project, "build": project / "build" / "from_root"} if options.from_root else {}
+    runner = Runner(project, check=options.check, write=options.write, **elsewhere)
     try:
         paths = runner.select(options.names)
+        if options.from_root and not options.names:
+            paths = runner.reading_images(paths)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

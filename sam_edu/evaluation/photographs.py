@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from sam_edu.image_checks import from_pil, to_rgb
+from sam_edu.images import image_folder
 from sam_edu.scenes.boxes import tight_box
 from sam_edu.scenes.clicks import centre_click
 
@@ -55,13 +56,17 @@ class Photograph:
     box: np.ndarray
 
 
-def photographs(folder: str | PathLike[str]) -> list[Photograph]:
+def photographs(folder: str | PathLike[str] | None = None) -> list[Photograph]:
     """Every outlined object of a folder, image by image, in the order of `photograph_outlines.json`.
+
+    Args:
+        folder: of the images and their outlines; the notebooks' photographs where it is not given.
 
     Raises:
         FileNotFoundError: no `photograph_outlines.json` in the folder, or an image that it names is missing.
         ValueError: `photograph_outlines.json` or an image cannot be read, or an outline leaves its image.
     """
+    folder = image_folder() if folder is None else folder
     found = []
     for name, objects in outlines(folder).items():
         image = read_image(Path(folder) / name)

@@ -331,7 +331,7 @@ def main() -> None:
         shares = attention_shares(model, args.attention_scenes, TEST_STREAMS[args.kind], args.kind)
         print(f"\n{share_table(shares)}")
     if args.json:
-        args.json.write_text(json.dumps([asdict(row) for row in rows]))
+        args.json.write_text(json.dumps([asdict(row) for row in rows]), encoding="utf-8")
 
 
 if __name__ == "__main__":

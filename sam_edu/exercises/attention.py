@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from sam_edu.exercises.inputs import attentions, random, small_decoder, twins
+from sam_edu.exercises.inputs import random, twins, with_random_weights
 from sam_edu.exercises.judging import (
     Exercise,
     WrongAnswer,
@@ -18,11 +18,12 @@ from sam_edu.exercises.judging import (
     recogniser,
     result_of,
     same,
+    to_tensor,
 )
+from sam_edu.exercises.judging_modules import check_module
 from sam_edu.exercises.judging_tables import judge_table
 from sam_edu.exercises.solutions import attention as solutions
 from sam_edu.modules import Attention
-from sam_edu.tracing import intervene, trace
 
 # --- 1: predict the shape ---
 
@@ -52,6 +53,7 @@ def _judge_shapes(answer: Any) -> None:
     judge_table(answer, _DESCRIPTIONS, _NAMES, _true_shapes, _shape_hint)
 
 
+@cache
 def _true_shapes(case: str) -> dict[str, tuple[int, ...]]:
     """The shapes at the verified module's trace points. On the meta device: shapes without values."""
     situation = _SITUATIONS[case]
@@ -254,8 +256,12 @@ def _judge_forward(answer: Any) -> None:
     for case in _CASES:
         module, yours, inputs = _pair(answer, case)
         with torch.no_grad():
-            check_values("output", yours(*inputs), module(*inputs), _hint(module, inputs))
+            output = result_of(yours, *(x.clone() for x in inputs))
+            check_values("output", output, module(*inputs), _hint(module, inputs))
     _judge_forward_invariants(answer)
+    for case in _CASES:
+        module, yours, inputs = _pair(answer, case)
+        check_module(module, yours, inputs._asdict(), ["output"])
 
 
 def _failure_hint(answer: Any, case: Case) -> str:
@@ -298,7 +304,7 @@ def _judge_forward_invariants(answer: Any) -> None:
         if not same(result_of(yours, q, k, equal_values), target):
             raise WrongAnswer("where all values are equal, every query must get this value: weights sum to 1.")
         large = 300 * q
-        output = result_of(yours, large, k, v)
+        output = to_tensor("output", result_of(yours, large, k, v))
         if not torch.isfinite(output).all():
             raise WrongAnswer("large scores overflow: use torch.softmax, or subtract each row's maximum before exp.")
         if not same(output, module(large, k, v)):
@@ -316,32 +322,30 @@ _SAME_SHAPE = "A replacement keeps the shape of the tensor that it replaces."
 
 
 def _judge_no_scale(answer: Any) -> None:
-    decoder, inputs = small_decoder()
-    modules = attentions(decoder)
+    """Judge by SAM's own sizes: the answer may know that a head is 32 or 16 wide."""
+    modules = {
+        "step (1)": with_random_weights(partial(Attention, 256, 8), 1),
+        "step (2)": with_random_weights(partial(Attention, 256, 8, downsample_rate=2), 2),
+    }
     with torch.no_grad():
-        for module in modules.values():  # the shape, before anything is replaced
-            scores = random(0, 2, 4, 7, 7)
-            result = result_of(answer, module, scores.clone())
-            check_tensor_shape("scores", result, scores, "batch, heads, queries, keys", lambda _: _SAME_SHAPE)
-        with ExitStack() as stack, torch.no_grad():
+        for shape, size in (((2, 8, 7, 7), 1.0), ((1, 8, 9, 20), 1.0), ((3, 8, 20, 9), 50.0), ((1, 8, 1, 1), 0.0)):
+            scores = {name: size * random(seed, *shape) for seed, name in enumerate(modules)}
+            yours = {}
             for name, module in modules.items():
-                stack.enter_context(intervene(decoder, f"{name}.scores", partial(answer, module)))
-            t = stack.enter_context(trace(decoder))
-            decoder(**inputs)
-    targets = {name: t[f"{name}.q"] @ t[f"{name}.k"].transpose(-2, -1) for name in modules}
-    hint = _scale_hint(modules, {name: t[f"{name}.scores"] for name in modules}, targets)
-    for name in modules:
-        check_values(f"{name}.scores", t[f"{name}.scores"], targets[name], lambda _: hint)
-    for module in modules.values():  # what must always hold: twice the scores in, twice the scores out, 0 stays 0
-        scores = 50 * random(1, 1, 4, 3, 3)
-        zero = result_of(answer, module, torch.zeros(1, 4, 3, 3))
-        twice, once = result_of(answer, module, 2 * scores), result_of(answer, module, scores.clone())
-        if not same(twice, 2 * once) or zero.abs().max() > 0:
-            raise WrongAnswer("a scale is one factor for all scores: twice the scores must give twice the result.")
+                result = result_of(answer, module, scores[name].clone())
+                axes = "batch, heads, queries, keys"
+                yours[name] = check_tensor_shape("scores", result, scores[name], axes, lambda _: _SAME_SHAPE)
+            targets = {name: scores[name] * math.sqrt(m.internal_dim // m.num_heads) for name, m in modules.items()}
+            for name in modules:
+                hint = partial(_scale_hint, modules, yours, targets)
+                check_values(f"scores of {name}", yours[name], targets[name], lambda _, hint=hint: hint())  # type: ignore[misc]
 
 
 def _scale_hint(modules: Mapping[str, Attention], yours: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> str:
     """The hint for wrong scores, from the factor by which those of each attention were multiplied."""
+    if not any(target.any() for target in targets.values()):
+        return "Scores of 0 must stay 0: the scale is one factor, and nothing is added."
+    yours = {name: scores.to(targets[name].dtype) for name, scores in yours.items()}
     head_dims = {name: module.internal_dim // module.num_heads for name, module in modules.items()}
     scaled = {name: targets[name] / math.sqrt(head_dims[name]) for name in modules}
     factors = {name: float((yours[name] * scaled[name]).sum() / scaled[name].pow(2).sum()) for name in modules}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +17,9 @@ from sam_edu.exercises.judging import (
     recogniser,
     result_of,
     same,
+    to_tensor,
 )
+from sam_edu.exercises.judging_modules import check_function
 from sam_edu.exercises.judging_tables import judge_table
 from sam_edu.exercises.solutions import hypernetwork as solutions
 from sam_edu.modules import HypernetworkMLPs, OutputUpscaling, mask_product
@@ -51,6 +53,7 @@ def _judge_shapes(answer: Any) -> None:
     judge_table(answer, _DESCRIPTIONS, _NAMES, _true_shapes, _entry_hint)
 
 
+@cache
 def _true_shapes(case: str) -> dict[str, Any]:
     """The shapes that the verified modules give. On the meta device: shapes without values."""
     _, batch, masks, dim, height, width = _SITUATIONS[case]
@@ -90,7 +93,7 @@ def _shape_hint(case: str, name: str, shape: tuple[int, ...], target: tuple[int,
         return "This is the grid of the image tokens. Step (5) doubles it twice."
     if name in ("features", "logits") and len(shape) == 4 and shape[-2:] == (1024, 1024):
         return "The decoder never sees the image's own size: its logits are four times as wide as the grid."
-    if name == "hyper_in" and shape[-1] == dim:
+    if name == "hyper_in" and shape[-1:] == (dim,):
         return "The output of an MLP's last layer is an eighth as wide: one weight per channel of the features."
     if name == "features" and len(shape) == 4 and shape[1] == dim:
         return "The upscaling reduces the channels, to an eighth in the end."
@@ -237,29 +240,45 @@ def _judge_masks_from(answer: Any) -> None:
         mlps, tokens, features = _inputs(case)
         with torch.no_grad():
             target = solutions.masks_from(mlps, tokens, features)
-            logits = result_of(answer, mlps, tokens.clone(), features.clone(), hint=hint)
+            copies = tokens.clone(), features.clone()
+            logits = result_of(answer, mlps, *copies, hint=hint)
         check_tensor_shape("logits", logits, target, "batch, masks, height, width", partial(_logits_hint, case))
+        if not (torch.equal(copies[0], tokens) and torch.equal(copies[1], features)):
+            raise WrongAnswer(
+                "the inputs were changed in place: make new tensors; the caller still needs the old ones."
+            )
     for case in _CASES:
         inputs = _inputs(case)
         with torch.no_grad():
-            logits, target = answer(*inputs), solutions.masks_from(*inputs)
-        if logits.dtype != target.dtype:
-            raise WrongAnswer(
-                f"logits: expected {target.dtype}, got {logits.dtype}: the threshold belongs to a later step."
-            )
+            mlps, tokens, features = inputs
+            logits = to_tensor("logits", result_of(answer, mlps, tokens.clone(), features.clone()))
+            target = solutions.masks_from(*inputs)
+        if logits.dtype == torch.bool:
+            raise WrongAnswer("logits: expected numbers, got True and False: the threshold belongs to a later step.")
         with torch.no_grad():
             check_values("logits", logits, target, _hint(inputs))
     mlps, tokens, features = _inputs(_CASES[0])
     with torch.no_grad():
         target = solutions.masks_from(mlps, tokens, features)
-        alone = result_of(answer, mlps, tokens[:1], features[:1])
-        if not (isinstance(alone, Tensor) and same(alone, target[:1])):
+        if not same(result_of(answer, mlps, tokens[:1], features[:1]), target[:1]):
             raise WrongAnswer("a prompt set alone must get the same logits as in a batch.")
         order = torch.randperm(features.shape[-1], generator=torch.Generator().manual_seed(0))
-        if not same(answer(mlps, tokens, features[..., order]), target[..., order]):
+        if not same(result_of(answer, mlps, tokens, features[..., order]), target[..., order]):
             raise WrongAnswer("pixels in another order must get the same logits in that order.")
-        if not same(answer(mlps, tokens, 0 * features), 0 * target):
+        if not same(result_of(answer, mlps, tokens, 0 * features), 0 * target):
             raise WrongAnswer("where all features are 0, all logits must be 0: the sum has no bias.")
+        large = solutions.masks_from(mlps, 30 * tokens, features)
+        if not same(result_of(answer, mlps, 30 * tokens, features), large):
+            raise WrongAnswer("with large tokens the values differ: nothing is clamped or normalised.")
+    for case in _CASES:
+        mlps, tokens, features = _inputs(case)
+        check_function(
+            partial(answer, mlps),
+            partial(solutions.masks_from, mlps),
+            {"tokens": tokens, "features": features},
+            ["logits"],
+            dict(mlps.named_parameters()),
+        )
 
 
 # --- 3: keep only the signs ---
@@ -325,11 +344,13 @@ def _judge_signs(answer: Any) -> None:
     hint = "A replacement keeps the shape of the tensor that it replaces."
     check_tensor_shape("hyper_in", result, hyper_in, "batch, masks, channels", lambda _: hint)
     check_values("hyper_in", result, solutions.signs_only(hyper_in), partial(_signs_hint, hyper_in))
-    if not same(result_of(answer, result.clone()), result):
+    target = solutions.signs_only(hyper_in)
+    if not same(result_of(answer, target.clone()), target):
         raise WrongAnswer("a second application must change nothing more.")
-    other = torch.randn(1, 3, 32, generator=generator)
-    if not same(result_of(answer, other.clone()), solutions.signs_only(other)):
-        raise WrongAnswer("with other numbers of masks and channels the values are wrong.")
+    others = (torch.randn(shape, generator=generator) for shape in ((1, 3, 32), (3, 1, 5), (2, 4, 6)))
+    for other in (*others, -target, 100 * target):
+        if not same(result_of(answer, other.clone()), solutions.signs_only(other)):
+            raise WrongAnswer(f"for weights of another kind, of shape {tuple(other.shape)}, the values are wrong.")
 
 
 shapes = Exercise("07.1 predict the shape", _judge_shapes, solutions.SHAPES)

@@ -1,7 +1,15 @@
-"""The judging of tables: the learner predicts shapes and whole numbers, and each wrong entry gets its own hint."""
+"""The judging of tables: the learner predicts shapes and whole numbers, and each wrong entry gets its own hint.
 
+Values are judged, not types: 7, 7.0, `np.int64(7)` and `torch.tensor(7)` are one number; a tuple, a list, an array and
+a `torch.Size` are one shape.
+"""
+
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
+
+import numpy as np
+from torch import Tensor
 
 from sam_edu.exercises.judging import NotAttempted, WrongAnswer
 
@@ -92,15 +100,45 @@ def check_full(empty: Collection[str]) -> None:
         raise WrongAnswer(f"right so far; still empty: {', '.join(empty)}.")
 
 
+def number(value: Any) -> int | float | None:
+    """The real number that a value of any type stands for, whole ones as int; None where it stands for none."""
+    if isinstance(value, Tensor | np.ndarray):
+        if value.size != 1 if isinstance(value, np.ndarray) else value.numel() != 1 or value.is_meta:
+            return None
+        value = value.item()
+    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+        return None
+    try:
+        if value == int(value):
+            return int(value)
+        return float(value)
+    except (TypeError, ValueError, OverflowError):  # complex, not a number, infinite
+        return None
+
+
+def numbers(value: Any) -> tuple[int | float, ...] | None:
+    """The numbers that a tuple, list, array or tensor of one axis holds; None where it is none of these."""
+    if isinstance(value, Tensor | np.ndarray):
+        if value.ndim != 1 or (isinstance(value, Tensor) and value.is_meta):
+            return None
+        value = value.tolist()
+    if not isinstance(value, tuple | list | range):
+        return None
+    found = [number(entry) for entry in value]
+    return None if any(entry is None for entry in found) else tuple(entry for entry in found if entry is not None)
+
+
 def _of_the_targets_kind(label: str, value: Any, target: Any) -> tuple[int, ...] | int:
-    """The entry, as a tuple where the target is a shape."""
+    """The entry as whole numbers: one, or a tuple where the target is a shape."""
     if not isinstance(target, tuple):
-        if not _is_whole(value):
+        entry = number(value)
+        if not isinstance(entry, int):
             raise WrongAnswer(f"{label}: expected a whole number, got {value!r}.")
-        return value
-    if not isinstance(value, tuple | list) or not all(map(_is_whole, value)):
+        return entry
+    entries = numbers(value)
+    if entries is None or not all(isinstance(entry, int) for entry in entries):
         raise WrongAnswer(f"{label}: expected a tuple of whole numbers, got {value!r}.")
-    return tuple(value)
+    return tuple(math.trunc(entry) for entry in entries)
 
 
 def _formatted(value: tuple[int, ...] | int) -> str:
@@ -109,7 +147,3 @@ def _formatted(value: tuple[int, ...] | int) -> str:
 
 def _is_empty(value: Any) -> bool:
     return value is None or value is ...
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

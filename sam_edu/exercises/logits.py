@@ -1,7 +1,8 @@
 """The exercises of notebook 09: predict the sizes, write the way back to the image, remove the confidence."""
 
+import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from sam_edu.exercises.judging import (
     recogniser,
     result_of,
     same,
+    to_tensor,
 )
 from sam_edu.exercises.judging_tables import judge_table
 from sam_edu.exercises.solutions import logits as solutions
@@ -52,6 +54,7 @@ _DESCRIPTIONS = {case: situation.description for case, situation in _SITUATIONS.
 _NAMES = ("input_size", "click", "low_res", "cut", "masks", "on_image")
 
 
+@cache
 def _true_sizes(case: str) -> dict[str, Any]:
     """The sizes that the verified transform gives."""
     _, size, side, sets, masks, click = _SITUATIONS[case]
@@ -86,7 +89,7 @@ def _size_hint(case: str, name: str, entry: Any, targets: Mapping[str, Any]) -> 
     if name == "input_size":
         if tuple(entry) == (side, side):
             return "This is the square with the padding. The question is the size of the image before the padding."
-        if max(entry) == side and abs(min(entry) - min(target)) == 1:
+        if len(entry) == 2 and max(entry) == side and abs(min(entry) - min(target)) == 1:
             return "The shorter side is rounded to the nearest whole number."
         return "The longer side becomes the model's side; the other is scaled by the same factor."
     if tuple(entry) == target[1:]:
@@ -148,8 +151,14 @@ class Inputs(NamedTuple):
     size: tuple[int, int]
 
 
-# A wide image, a high one that is larger than the model's square, and a square one.
-_CASES = (Case(2, 3, 8, 32, (12, 25)), Case(1, 2, 8, 24, (40, 21)), Case(1, 1, 8, 32, (20, 20)))
+# A wide image, a high one that is larger than the model's square, a square one, and one whose shorter side falls on a
+# half, which int(x + 0.5) rounds up and Python's round to the even number.
+_CASES = (
+    Case(2, 3, 8, 32, (12, 25)),
+    Case(1, 2, 8, 24, (40, 21)),
+    Case(1, 1, 8, 32, (20, 20)),
+    Case(3, 1, 10, 24, (48, 21)),
+)
 
 
 def _inputs(case: Case) -> Inputs:
@@ -161,8 +170,8 @@ def _chain(low_res: Tensor, side: int, size: tuple[int, int], **other: Any) -> T
     """The way back to the image, with the changes in `other`."""
     options = {"mode": "bilinear", "align_corners": False}
     first, last = {**options, **other.get("first", {})}, {**options, **other.get("last", {})}
-    rounding = other.get("rounding", 0.5)
-    height, width = (int(length * side / max(size) + rounding) for length in size)
+    rounded = other.get("rounded", lambda x: int(x + 0.5))
+    height, width = (rounded(length * side / max(size)) for length in size)
     square = F.interpolate(low_res, (side, side), **first)
     top, left = ((side - height) // 2, (side - width) // 2) if other.get("centred") else (0, 0)
     cut = square[..., top : top + height, left : left + width]
@@ -204,7 +213,11 @@ def _mistakes(low_res: Tensor, side: int, size: tuple[int, int]) -> dict[str, Te
         "The last resizing takes the nearest logit: use bilinear.": chain(last=_NEAREST),
         "The resizing is bicubic: use bilinear.": chain(first={"mode": "bicubic"}, last={"mode": "bicubic"}),
         "The last resizing smooths first (antialias): Meta's code does not.": chain(last={"antialias": True}),
-        "The shorter side is rounded down: add 0.5 before int().": chain(rounding=0.0),
+        "Python's round takes the even number at a half (10.5 becomes 10); int(x + 0.5), as in Meta's code, is 11.": (
+            chain(rounded=round)
+        ),
+        "The shorter side is rounded down: add 0.5 before int().": chain(rounded=int),
+        "The shorter side is rounded up: add 0.5 before int().": chain(rounded=math.ceil),
         "This is the mask: the threshold comes after it.": (target > 0).to(target.dtype),
         "These are probabilities: return the logits.": target.sigmoid(),
         "The threshold was applied first: a mask was resized instead of logits.": _chain(
@@ -238,20 +251,25 @@ def _judge_to_image(answer: Any) -> None:
     hint = "low_res is (batch, masks, low, low), side a whole number, size (height, width)."
     for case in _CASES:  # shapes first, of all cases
         low_res, side, size = _inputs(case)
-        logits = result_of(answer, low_res.clone(), side, size, hint=hint)
+        copy = low_res.clone()
+        logits = result_of(answer, copy, side, size, hint=hint)
         target = solutions.to_image(low_res, side, size)
         check_tensor_shape("logits", logits, target, "batch, masks, height, width", partial(_shape_hint, case))
+        if not torch.equal(copy, low_res):
+            raise WrongAnswer("low_res was changed in place: the next prompt still needs it. Make a new tensor.")
     for case in _CASES:
-        inputs = _inputs(case)
-        logits, target = answer(*inputs), solutions.to_image(*inputs)
-        if logits.dtype != target.dtype:
-            raise WrongAnswer(f"logits: expected {target.dtype}, got {logits.dtype}: the threshold comes after it.")
-        check_values("logits", logits, target, _hint(inputs))
+        low_res, side, size = _inputs(case)
+        logits = to_tensor("logits", result_of(answer, low_res.clone(), side, size))
+        if logits.dtype == torch.bool:
+            raise WrongAnswer("logits: expected numbers, got True and False: the threshold comes after it.")
+        check_values("logits", logits, solutions.to_image(low_res, side, size), _hint(_inputs(case)))
     low_res, side, size = _inputs(_CASES[0])
     changed = low_res.clone()
     changed[..., -1, :] += 50  # below the image, over the padding
-    if not same(answer(changed, side, size), solutions.to_image(low_res, side, size)):
+    if not same(result_of(answer, changed.clone(), side, size), solutions.to_image(low_res, side, size)):
         raise WrongAnswer("the logits over the padding must not change the result.")
+    if not same(result_of(answer, 100 * low_res, side, size), solutions.to_image(100 * low_res, side, size)):
+        raise WrongAnswer("with large logits the values differ: nothing is clamped.")
 
 
 # --- 3: remove the confidence ---
@@ -264,6 +282,8 @@ _FLAT: tuple[tuple[Callable[[Tensor], Any], str], ...] = (
         "This is a mask of 0 and 1: outside has to be -10; a logit of 0 means neither inside nor outside.",
     ),
     (lambda x: 10 * (x > 0).to(x.dtype), "Outside is 0, which means neither inside nor outside; it has to be -10."),
+    (lambda x: 10 * x.sign(), "A logit of exactly 0 is not above 0, so it is outside: -10. sign(0) is 0."),
+    (lambda x: torch.where(x >= 0, 10.0, -10.0), "A logit of exactly 0 is not above 0, so it is outside: -10."),
     (torch.sign, "The signs are right. The magnitude has to be 10."),
     (lambda x: x.clamp(-10, 10), "Small logits are still small. All logits inside become 10, all outside -10."),
     (lambda x: -10 * x.sign(), "Inside and outside are exchanged."),
@@ -280,23 +300,28 @@ _FLAT: tuple[tuple[Callable[[Tensor], Any], str], ...] = (
 def _flat_hint(low_res: Tensor, yours: Tensor) -> str:
     for mistake, hint in _FLAT:
         result = mistake(low_res)
-        if result.dtype == yours.dtype and same(yours.float(), result.float()):
+        if (result.dtype == torch.bool) == (yours.dtype == torch.bool) and same(yours.float(), result.float()):
             return hint
     return "Each number is 10 where the logit is above 0, and -10 elsewhere."
 
 
 def _judge_without_confidence(answer: Any) -> None:
     low_res = 6 * random(9, 1, 6, 7)
-    result = result_of(answer, low_res.clone())
-    check_tensor_shape("mask prompt", result, low_res, "masks, height, width", lambda _: "It keeps the logits' shape.")
-    if result.dtype != low_res.dtype:
-        raise WrongAnswer(f"mask prompt: expected {low_res.dtype}, got {result.dtype}. {_flat_hint(low_res, result)}")
+    low_res[0, 0, :4] = torch.tensor([0.0, 1e-6, -1e-6, -0.0])  # the threshold is 0, and 0 is not above it
+    copy = low_res.clone()
+    result = result_of(answer, copy)
+    hint = "It keeps the logits' shape."
+    result = check_tensor_shape("mask prompt", result, low_res, "masks, height, width", lambda _: hint)
+    if not torch.equal(copy, low_res):
+        raise WrongAnswer("low_res was changed in place: make a new tensor.")
     check_values("mask prompt", result, solutions.without_confidence(low_res), partial(_flat_hint, low_res))
-    if not same(result_of(answer, result.clone()), result):
+    if not result.is_floating_point():
+        raise WrongAnswer(f"mask prompt: expected floats, got {result.dtype}: the convolutions take no whole numbers.")
+    if not same(result_of(answer, solutions.without_confidence(low_res)), solutions.without_confidence(low_res)):
         raise WrongAnswer("a second application must change nothing more.")
-    batch = random(10, 2, 3, 4, 4)
-    if not same(result_of(answer, batch.clone()), solutions.without_confidence(batch)):
-        raise WrongAnswer("it must work for any number of axes.")
+    for other in (random(10, 2, 3, 4, 4), random(11, 5), random(12, 3, 9) - 5, random(13, 3, 9) + 5):
+        if not same(result_of(answer, other.clone()), solutions.without_confidence(other)):
+            raise WrongAnswer("it must work for any number of axes, and for masks that are all inside or all outside.")
 
 
 sizes = Exercise(

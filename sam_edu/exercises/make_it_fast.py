@@ -16,6 +16,7 @@ from sam_edu.exercises.judging import (
     check_values,
     recogniser,
     result_of,
+    same,
 )
 from sam_edu.exercises.judging_tables import judge_row
 from sam_edu.exercises.solutions import make_it_fast as solutions
@@ -158,11 +159,11 @@ class ReadInputs(NamedTuple):
     encodings: Tensor
 
 
-def _read_inputs(sets: int, tokens: int, height: int, seed: int) -> ReadInputs:
+def _read_inputs(sets: int, tokens: int, height: int, seed: int, heads: int = 2) -> ReadInputs:
     """An attention with random weights, queries of some prompt sets, and one image."""
-    attention = with_random_weights(lambda: Attention(32, 2, downsample_rate=2), seed)
+    attention = with_random_weights(lambda: Attention(32, heads, downsample_rate=2), seed)
     pe = random(seed + 3, 1, height * 12, 32)
-    encodings = (pe @ attention.k_proj.weight.T).unflatten(2, (2, -1)).transpose(1, 2).mT
+    encodings = (pe @ attention.k_proj.weight.T).unflatten(2, (heads, -1)).transpose(1, 2).mT
     return ReadInputs(attention, random(seed + 1, sets, tokens, 32), random(seed + 2, 1, height * 12, 32), encodings)
 
 
@@ -173,11 +174,19 @@ def _judge_read(answer: Any) -> None:
         "Its arguments are the attention, q (sets, tokens, dim), keys (1, image tokens, dim) and encodings (1, heads,"
         " head_dim, image tokens)."
     )
-    cases = [_read_inputs(2, 3, 8, 0), _read_inputs(3, 2, 5, 10), _read_inputs(1, 1, 2, 20)]
+    cases = [
+        _read_inputs(2, 3, 8, 0),
+        _read_inputs(3, 2, 5, 10),
+        _read_inputs(1, 1, 2, 20),
+        _read_inputs(2, 3, 4, 30, heads=4),
+    ]
     with torch.no_grad():
         for inputs in cases:  # shapes first
-            result = result_of(answer, *inputs, hint=hint)
+            copies = [x.clone() for x in inputs[1:]]
+            result = result_of(answer, inputs.attention, *copies, hint=hint)
             check_tensor_shape("read", result, solutions.read(*inputs), "sets, tokens, dim", _read_shape_hint)
+            if any(not torch.equal(a, b) for a, b in zip(copies, inputs[1:], strict=True)):
+                raise WrongAnswer("the inputs were changed in place: make new tensors; the next click needs the image.")
         for inputs in cases:
             value_hint = recogniser(
                 _READ_MISTAKES,
@@ -186,14 +195,23 @@ def _judge_read(answer: Any) -> None:
                 " the attention without folding, head by head.",
             )
             check_values("read", result_of(answer, *inputs, hint=hint), solutions.read(*inputs), value_hint)
-        yours = counted_flops(lambda: result_of(answer, *cases[0]))
-        enough = counted_flops(lambda: solutions.read(*cases[0]))
+        large = cases[0]._replace(q=100 * cases[0].q)
+        if not same(result_of(answer, *large), solutions.read(*large)):
+            raise WrongAnswer("with large scores the values differ: use torch.softmax, and clamp nothing.")
+        yours, enough = _per_image_token(answer), _per_image_token(solutions.read)
     if yours > 1.2 * enough:
         raise WrongAnswer(
-            f"the numbers are right, but it takes {yours:,} operations where {enough:,} are enough. Perhaps image"
-            " tokens are still projected: apply W_k to the queries before their product with the image tokens, and W_v"
-            " to the weighted sum after it."
+            f"the numbers are right, but it takes {yours:,.0f} operations per image token; {enough:,.0f} are enough."
+            " Perhaps image tokens are still projected: apply W_k to the queries before their product with the image"
+            " tokens, and W_v to the weighted sum after it."
         )
+
+
+def _per_image_token(read: Any) -> float:
+    """The operations that one more image token costs. What is done once per call does not count."""
+    few, many = _read_inputs(2, 3, 8, 0), _read_inputs(2, 3, 16, 0)
+    counts = [counted_flops(lambda inputs=inputs: result_of(read, *inputs)) for inputs in (few, many)]  # type: ignore[misc]
+    return (counts[1] - counts[0]) / (many.keys.shape[1] - few.keys.shape[1])
 
 
 def _read_shape_hint(result: Any) -> str:
@@ -252,12 +270,19 @@ def _judge_best(answer: Any) -> None:
     if not callable(answer):
         raise WrongAnswer(f"expected a function, got {type(answer).__name__}.")
     hint = "Its arguments are scores (prompt sets, heads, tokens, image tokens), and the number to keep in each row."
-    for seed, keep, shape in ((1, 3, (2, 4, 5, 12)), (2, 1, (2, 4, 5, 12)), (3, 6, (1, 2, 3, 6))):
-        scores = 2 * random(seed, *shape)
+    cases = (
+        (1, 3, 2.0, (2, 4, 5, 12)),
+        (2, 1, 2.0, (2, 4, 5, 12)),
+        (3, 6, 2.0, (1, 2, 3, 6)),
+        (4, 2, 0.01, (1, 8, 1, 9)),
+        (5, 4, 100.0, (3, 1, 2, 50)),
+    )
+    for seed, keep, size, shape in cases:
+        scores = size * (random(seed, *shape) - seed)
         copy = scores.clone()
         result = result_of(answer, copy, keep, hint=hint)
         axes = "sets, heads, tokens, image tokens"
-        check_tensor_shape("scores", result, scores, axes, lambda _: "The scores of all positions stay.")
+        result = check_tensor_shape("scores", result, scores, axes, lambda _: "The scores of all positions stay.")
         if not torch.equal(copy, scores):
             raise WrongAnswer("scores was changed in place. Return a new tensor.")
         value_hint = recogniser(
@@ -265,8 +290,14 @@ def _judge_best(answer: Any) -> None:
             partial(_best_weights, scores, keep),
             "It is none of the usual mistakes. Take a row of six scores and print the result.",
         )
-        target = solutions.only_best(scores, keep)
-        check_values("weights after the softmax", result.softmax(-1), target.softmax(-1), value_hint)
+        best = solutions.only_best(scores, keep)
+        weights = result.to(scores.dtype).softmax(-1)
+        check_values("weights after the softmax", weights, best.softmax(-1), value_hint)
+        if (weights[best == -math.inf] > 0).any():
+            raise WrongAnswer(
+                "the other positions still get a little weight. It has to be exactly 0, however small the best scores"
+                " are: minus infinity is below all others."
+            )
 
 
 costs = Exercise("10.1 predict the cost", _judge_costs, solutions.COSTS)

@@ -1,7 +1,7 @@
 """The exercises of notebook 08: predict the shape, write the decoder's forward, read one slot too far."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from sam_edu.exercises.judging import (
     result_of,
     same,
 )
+from sam_edu.exercises.judging_modules import check_function
 from sam_edu.exercises.judging_tables import judge_table
 from sam_edu.exercises.solutions import mask_decoder as solutions
 from sam_edu.modules import MaskDecoder, TwoWayTransformer, mask_product
@@ -52,6 +53,7 @@ _DESCRIPTIONS = {case: situation.description for case, situation in _SITUATIONS.
 _NAMES = ("tokens", "src", "masks", "returned", "iou")
 
 
+@cache
 def _true_shapes(case: str) -> dict[str, Any]:
     """The shapes that the verified module gives. On the meta device: shapes without values."""
     _, batch, prompts, masks, dim, height, width, multimask = _SITUATIONS[case]
@@ -117,11 +119,17 @@ class Case(NamedTuple):
     height: int
     width: int
     multimask_output: bool
+    dim: int = 16
 
 
 # All sizes differ in the first two, so that an exchange of axes shows in the shape; the third has one image per prompt
-# set, as many masks as image tokens, and no prompt token.
-_CASES = (Case(1, 2, 3, 4, 3, 5, True), Case(1, 2, 3, 4, 3, 5, False), Case(4, 4, 0, 3, 2, 2, True))
+# set, as many masks as image tokens, and no prompt token; the fourth another width, and one mask besides mask 0.
+_CASES = (
+    Case(1, 2, 3, 4, 3, 5, True),
+    Case(1, 2, 3, 4, 3, 5, False),
+    Case(4, 4, 0, 3, 2, 2, True),
+    Case(1, 3, 6, 1, 4, 2, True, dim=24),
+)
 
 
 class Inputs(NamedTuple):
@@ -134,8 +142,6 @@ class Inputs(NamedTuple):
     dense: Tensor
     multimask_output: bool
 
-
-_DIM = 16
 
 _MISTAKES = {
     "prompt first": "The order of the tokens: the IoU token, the mask tokens, then the prompt's.",
@@ -210,17 +216,17 @@ def _inputs(case: Case) -> Inputs:
     """A small decoder with random weights, and different random inputs."""
 
     def make() -> MaskDecoder:
-        transformer = TwoWayTransformer(depth=2, embedding_dim=_DIM, num_heads=2, mlp_dim=24)
+        transformer = TwoWayTransformer(depth=2, embedding_dim=case.dim, num_heads=2, mlp_dim=24)
         return MaskDecoder(
-            transformer_dim=_DIM,
+            transformer_dim=case.dim,
             transformer=transformer,
             num_multimask_outputs=case.multimask_outputs,
-            iou_head_hidden_dim=_DIM,
+            iou_head_hidden_dim=case.dim,
         )
 
-    grid = (_DIM, case.height, case.width)
+    grid = (case.dim, case.height, case.width)
     image, image_pe, dense = random(1, case.images, *grid), random(2, 1, *grid), random(4, case.sets, *grid)
-    sparse = random(3, case.sets, case.prompt_tokens, _DIM)
+    sparse = random(3, case.sets, case.prompt_tokens, case.dim)
     return Inputs(with_random_weights(make, 5), image, image_pe, sparse, dense, case.multimask_output)
 
 
@@ -239,6 +245,13 @@ def _outputs_hint(case: Case, yours: Tensor) -> str:
     return ""
 
 
+def _two(results: Any) -> tuple[Any, Any]:
+    """A result, if it is two."""
+    if not isinstance(results, tuple | list) or len(results) != 2:
+        raise WrongAnswer(f"expected two results, masks and IoU predictions, got {type(results).__name__}.")
+    return results[0], results[1]
+
+
 def _judge_decode(answer: Any) -> None:
     hint = (
         "Its arguments are a decoder, image (images, dim, height, width), image_pe, sparse, dense and multimask_output."
@@ -249,8 +262,7 @@ def _judge_decode(answer: Any) -> None:
             targets = solutions.decode(*inputs)
             copies = [x.clone() for x in inputs[1:5]]
             results = result_of(answer, inputs.decoder, *copies, case.multimask_output, hint=hint)
-        if not isinstance(results, tuple | list) or len(results) != 2:
-            raise WrongAnswer(f"expected two results, masks and IoU predictions, got {type(results).__name__}.")
+        results = _two(results)
         axes = ("batch, masks, height, width", "batch, masks")
         for name, result, target, names in zip(("masks", "iou"), results, targets, axes, strict=True):
             check_tensor_shape(name, result, target, names, partial(_outputs_hint, case))
@@ -260,14 +272,28 @@ def _judge_decode(answer: Any) -> None:
         inputs = _inputs(case)
         with torch.no_grad():
             value_hint = recogniser(_MISTAKES, partial(_variant, *inputs), _OTHERWISE)
-            check_all_values(("masks", "iou"), answer(*inputs), solutions.decode(*inputs), value_hint)
+            results = _two(result_of(answer, inputs.decoder, *(x.clone() for x in inputs[1:5]), case.multimask_output))
+            check_all_values(("masks", "iou"), results, solutions.decode(*inputs), value_hint)
     inputs = _inputs(_CASES[0])
     with torch.no_grad():
         targets = solutions.decode(*inputs)
         first = inputs._replace(sparse=inputs.sparse[:1], dense=inputs.dense[:1])
-        alone = result_of(answer, *first)
+        alone = _two(result_of(answer, *first))
     if not all(same(a, b[:1]) for a, b in zip(alone, targets, strict=True)):
         raise WrongAnswer("a prompt set alone must get the same masks as in a batch.")
+    for case in _CASES:
+        inputs = _inputs(case)
+
+        def call(decode: Any, *tensors: Tensor, inputs: Inputs = inputs) -> Any:
+            return decode(inputs.decoder, *tensors, inputs.multimask_output)
+
+        check_function(
+            partial(call, answer),
+            partial(call, solutions.decode),
+            dict(zip(Inputs._fields[1:5], inputs[1:5], strict=True)),
+            ["masks", "iou"],
+            dict(inputs.decoder.named_parameters()),
+        )
 
 
 # --- 3: read one slot too far ---
@@ -332,7 +358,7 @@ _SAME_SHAPE = "A replacement keeps the shape of the tensor that it replaces."
 
 
 def _judge_shift(answer: Any) -> None:
-    for hs in (random(7, 3, 8, 6), random(8, 1, 6, 4)):
+    for hs in (random(7, 3, 8, 6), random(8, 1, 6, 4), random(9, 2, 17, 12)):
         result = result_of(answer, hs.clone())
         check_tensor_shape("hs", result, hs, "batch, tokens, dim", lambda _: _SAME_SHAPE)
         check_values("hs", result, solutions.one_too_far(hs), partial(_shift_hint, hs))

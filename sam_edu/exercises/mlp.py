@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -21,7 +21,8 @@ from sam_edu.exercises.judging import (
     result_of,
     same,
 )
-from sam_edu.exercises.judging_tables import check_full, filled, judge_table
+from sam_edu.exercises.judging_modules import check_module
+from sam_edu.exercises.judging_tables import check_full, filled, judge_table, number, numbers
 from sam_edu.exercises.solutions import mlp as solutions
 from sam_edu.modules import MLP, MLPBlock
 
@@ -107,16 +108,11 @@ def _true_self_test() -> dict[str, Any]:
 
 
 def _equal(entry: Any, target: Any) -> bool:
-    """Whether an entry is the target number or the target list of numbers, in any container."""
-    if isinstance(entry, Tensor):
-        entry = entry.tolist()
+    """Whether an entry is the target number or the target list of numbers, of any type and in any container."""
     if isinstance(target, tuple | list):
-        return isinstance(entry, tuple | list) and [*entry] == [*target]
-    return (
-        isinstance(entry, float | int)
-        and not isinstance(entry, bool)
-        and math.isclose(entry, target, rel_tol=0, abs_tol=5e-3)
-    )
+        return numbers(entry) == tuple(target)
+    value = number(entry)
+    return value is not None and math.isclose(value, target, rel_tol=0, abs_tol=1e-6)
 
 
 def _judge_self_test(answer: Any) -> None:
@@ -156,6 +152,7 @@ def _judge_shapes(answer: Any) -> None:
     judge_table(answer, _DESCRIPTIONS, _NAMES, _true_row, _entry_hint)
 
 
+@cache
 def _true_row(case: str) -> dict[str, Any]:
     """The row of the verified module. On the meta device: shapes without values."""
     _, shape, make = _SITUATIONS[case]
@@ -373,8 +370,12 @@ def _judge_mlp(answer: Any) -> None:
     for module, yours, x in pairs:
         with torch.no_grad():
             otherwise = "It is none of the usual mistakes. Print x after each layer, and compare it with the diagram."
-            check_values("output", yours(x), module(x), recogniser(_MISTAKES, partial(_variant, module, x), otherwise))
+            hint = recogniser(_MISTAKES, partial(_variant, module, x), otherwise)
+            check_values("output", result_of(yours, x.clone()), module(x), hint)
     _judge_mlp_invariants(*pairs[0])
+    for module, yours, x in pairs:
+        check_module(module, yours, {"x": x}, ["output"])
+    _judge_default(answer, *pairs[0])
 
 
 def _output_shape_hint(yours: Any) -> str:
@@ -392,6 +393,17 @@ def _judge_mlp_invariants(module: MLP, yours: Any, x: Tensor) -> None:
             raise WrongAnswer("vectors in another order must give the same outputs in that order.")
         if not same(result_of(yours, 100 * x), module(100 * x)):
             raise WrongAnswer("with large inputs the values differ: an MLP clamps and normalises nothing.")
+
+
+def _judge_default(answer: Any, module: MLP, yours: Any, x: Tensor) -> None:
+    """Check that there is no sigmoid where none is asked for."""
+    hint = "sigmoid_output may be left out: YourMLP(5, 7, 3, 3)."
+    with torch.random.fork_rng(devices=[]):
+        plain = result_of(answer, *_CASES[0][:4], hint=hint)
+    plain.load_state_dict(yours.state_dict())
+    with torch.no_grad():
+        if not same(result_of(plain.eval(), x.clone()), module(x)):
+            raise WrongAnswer("where sigmoid_output is not given, the values differ: its default is False.")
 
 
 # --- 3: remove the activation ---
@@ -439,10 +451,9 @@ def _judge_without_activation(answer: Any) -> None:
     block, layer = answers[0]
     x = 3 * random(0, 4, _BLOCKS[0][0])
     with torch.no_grad():
-        if not same(layer(x), block.lin2(block.lin1(x))):
-            raise WrongAnswer("the layer must return lin2(lin1(x)), for every x.")
-        if not same(layer(2 * x) - layer(x), layer(x) - layer(0 * x)):
-            raise WrongAnswer("the layer must be affine: equal steps of x must change the output by equal amounts.")
+        for inputs in (x, 100 * x, -x):
+            if not same(result_of(layer, inputs.to(layer.weight.dtype)), block.lin2(block.lin1(inputs))):
+                raise WrongAnswer("the layer must return lin2(lin1(x)), for every x.")
 
 
 def _check_layer(layer: Any, block: MLPBlock, sizes: tuple[int, int]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +17,9 @@ from sam_edu.exercises.judging import (
     recogniser,
     result_of,
     same,
+    to_tensor,
 )
+from sam_edu.exercises.judging_modules import check_module
 from sam_edu.exercises.judging_tables import judge_table
 from sam_edu.exercises.solutions import prompts as solutions
 from sam_edu.modules import PromptEncoder
@@ -51,6 +53,7 @@ def _judge_counts(answer: Any) -> None:
     judge_table(answer, _DESCRIPTIONS, _NAMES, _true_shapes, _count_hint)
 
 
+@cache
 def _true_shapes(case: str) -> dict[str, tuple[int, ...]]:
     """The shapes that the verified prompt encoder returns, and that of the decoder's tokens after step (0)."""
     _, batch, clicks, box, mask = _SITUATIONS[case]
@@ -159,6 +162,7 @@ _MISTAKES = {
     "label -1 not seen": "A label of -1 in the input is padding too, not only the one that you append.",
     "padding first": "The padding is at the wrong end: it comes after the clicks.",
     "labels 2 and 3": "Labels other than 1, 0 and -1 get no embedding here; corners of boxes have their own method.",
+    "labels below 0": "Only a label of exactly -1 is padding; any other but 0 and 1 leaves the encoding as it is.",
     "by number": "The label selects the embedding, not the index of the click.",
 }
 _OTHERWISE = (
@@ -199,7 +203,7 @@ def _variant(module: PromptEncoder, points: Tensor, labels: Tensor, pad: bool, m
         "no padding embedding": torch.zeros_like(encoding),
         "label -1 not seen": encoding,
     }.get(mistake, padding.expand_as(encoding))
-    result = torch.where(label == -1, padded, encoding)
+    result = torch.where(label < 0 if mistake == "labels below 0" else label == -1, padded, encoding)
     if mistake != "no label":
         result = torch.where(label == 0, base + negative, result)
         result = torch.where(label == 1, base + positive, result)
@@ -231,7 +235,7 @@ def _pair(answer: Any, case: Case) -> tuple[PromptEncoder, Any, Inputs]:
     generator = torch.Generator().manual_seed(dim + batch)
     height, width = size
     points = torch.randint(0, 12, (batch, clicks, 2), generator=generator) * torch.tensor([width, height]) / 12
-    labels = torch.tensor([[1.0, 0.0, -1.0, 2.0, 1.0], [0.0, 0.0, 1.0, 3.0, -1.0]])[torch.arange(batch) % 2, :clicks]
+    labels = torch.tensor([[1.0, 0.0, -1.0, 2.0, 1.0], [0.0, -2.0, 1.0, 3.0, -1.0]])[torch.arange(batch) % 2, :clicks]
     return module, yours, Inputs(points, labels, pad)
 
 
@@ -253,8 +257,16 @@ def _judge_points(answer: Any) -> None:
             module, yours, (points, labels, pad) = _pair(answer, case)
             target = module._embed_points(points, labels, pad)
             hint = recogniser(_MISTAKES, partial(_variant, module, points, labels, pad), _OTHERWISE)
-            check_values("tokens", yours._embed_points(points.clone(), labels.clone(), pad), target, hint)
+            tokens = result_of(yours._embed_points, points.clone(), labels.clone(), pad)
+            check_values("tokens", tokens, target, hint)
         _judge_points_invariants(answer)
+    for case in _CASES:
+        module, yours, (points, labels, pad) = _pair(answer, case)
+
+        def call(module: Any, points: Tensor, labels: Tensor = labels, pad: bool = pad) -> Any:
+            return module._embed_points(points, labels.clone(), pad)
+
+        check_module(module, yours, {"points": points}, ["tokens"], call)
 
 
 def _points_shape_hint(case: Case, tokens: Tensor) -> str:
@@ -359,14 +371,21 @@ def _judge_moved(answer: Any) -> None:
             lambda _: "Moving keeps the shape: one encoding per position.",
         )
         check_values("encodings", result, target, partial(_moved_hint, encodings, matrix, shift))
-    other = torch.randn(1, 12, 2, 3, generator=generator)
-    if not same(result_of(answer, other.clone(), matrix, shifts[0]), solutions.moved(other, matrix, shifts[0])):
-        raise WrongAnswer(
-            "it must work for the encodings of any positions, without knowing the positions: rotate the pairs."
-        )
+    # Positions that are no grid, another width, and shifts by less than a cell and by more than the image.
+    matrix = torch.randn(2, 4, generator=generator)
+    positions = torch.rand(2, 3, 2, generator=generator)
+    encodings = _encodings(positions, matrix)
+    shifts += [torch.tensor([0.01, -0.02]), torch.tensor([1.5, -2.25])]
+    for shift in shifts:
+        if not same(
+            result_of(answer, encodings.clone(), matrix.clone(), shift.clone()), _encodings(positions + shift, matrix)
+        ):
+            raise WrongAnswer(
+                "it must work for the encodings of any positions, without knowing the positions: rotate the pairs."
+            )
     for shift in shifts:  # what must always hold: the inverse shift restores the encodings
-        shifted = result_of(answer, encodings.clone(), matrix, shift)
-        if not same(result_of(answer, shifted, matrix, -shift), encodings):
+        shifted = to_tensor("encodings", result_of(answer, encodings.clone(), matrix.clone(), shift.clone()))
+        if not same(result_of(answer, shifted.clone(), matrix.clone(), -shift), encodings):
             raise WrongAnswer("moved by shift and then by -shift, the encodings must be the same as before.")
 
 

@@ -1,6 +1,6 @@
 """The exercises of notebook 04: predict the number, write the block, add the encodings to the values."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +16,9 @@ from sam_edu.exercises.judging import (
     recogniser,
     result_of,
     same,
+    to_tensor,
 )
+from sam_edu.exercises.judging_modules import check_module
 from sam_edu.exercises.judging_tables import judge_row
 from sam_edu.exercises.solutions import two_way_block as solutions
 from sam_edu.modules import Attention, TwoWayAttentionBlock
@@ -50,6 +52,7 @@ def _judge_numbers(answer: Any) -> None:
     judge_row(answer, _QUESTIONS, _true_numbers, _number_hint)
 
 
+@cache
 def _true_numbers() -> dict[str, int]:
     """The numbers, counted in a small block: one click of two is moved, and the rows that change are counted."""
     block = with_random_weights(lambda: TwoWayAttentionBlock(16, 2, 8, skip_first_layer_pe=True), 1)
@@ -291,8 +294,13 @@ def _judge_forward(answer: Any) -> None:
         for case in _CASES:
             module, yours, inputs = _pair(answer, case)
             hint = recogniser(_MISTAKES, partial(_variant, module, inputs), _OTHERWISE)
-            check_all_values(("queries", "keys"), _outputs(yours, inputs), module(*inputs), hint)
+            outputs = _outputs(yours, Inputs(*(x.clone() for x in inputs)))
+            check_all_values(("queries", "keys"), outputs, module(*inputs), hint)
         _judge_forward_invariants(answer)
+        _judge_eps(answer)
+    for case in _CASES:
+        module, yours, inputs = _pair(answer, case)
+        check_module(module, yours, inputs._asdict(), ["queries", "keys"])
 
 
 def _shape_hint(name: str, case: Case, result: Tensor) -> str:
@@ -314,6 +322,22 @@ def _judge_forward_invariants(answer: Any) -> None:
     queries, keys = _outputs(yours, first)
     if not same(queries, target_queries[:1]) or not same(keys, target_keys[:1]):
         raise WrongAnswer("a prompt set alone must get the same output as in a batch.")
+
+
+def _judge_eps(answer: Any) -> None:
+    """Check that small streams are normalised as in SAM: there the eps of a norm decides."""
+    small = 3e-3
+    module, yours, inputs = _pair(answer, _CASES[0])
+    for parameters in (module.named_parameters(), yours.named_parameters()):
+        for name, tensor in parameters:
+            if any(part in name for part in ("norm", "out_proj", "lin2")):
+                tensor.mul_(small)
+    inputs = Inputs(*(small * x for x in inputs))
+    for yours_now, target in zip(_outputs(yours, inputs), module(*inputs), strict=True):
+        if not same(to_tensor("output", yours_now) / small, target / small):
+            raise WrongAnswer(
+                "with a small input the values differ: has a norm another eps than 1e-5, nn.LayerNorm's default?"
+            )
 
 
 # --- 3: add the encodings to the values ---
@@ -357,24 +381,29 @@ def _values_variant(attention: Attention, v: Tensor, encoding: Tensor, mistake: 
     return v - split(added) if mistake == "subtracted" else v + split(added)
 
 
-def _values_inputs(seed: int, rate: int, batch: int = 2) -> tuple[Attention, Tensor, Tensor, Tensor]:
+def _values_inputs(seed: int, heads: int, rate: int, batch: int = 2) -> tuple[Attention, Tensor, Tensor, Tensor]:
     """An attention, values, an encoding, and the right values with the encoding."""
-    attention = with_random_weights(lambda: Attention(24, 3, rate), seed)
+    attention = with_random_weights(lambda: Attention(24, heads, rate), seed)
     x, encoding = random(seed + 1, batch, 5, 24), random(seed + 2, batch, 5, 24)
 
     def values(inputs: Tensor) -> Tensor:
-        return attention.v_proj(inputs).unflatten(-1, (3, -1)).transpose(1, 2)
+        return attention.v_proj(inputs).unflatten(-1, (heads, -1)).transpose(1, 2)
 
     return attention, values(x), encoding, values(x + encoding)
 
 
 def _judge_values(answer: Any) -> None:
     with torch.no_grad():
-        cases = [_values_inputs(1, 2), _values_inputs(5, 1)]
+        cases = [_values_inputs(1, 3, 2), _values_inputs(5, 3, 1), _values_inputs(12, 4, 2), _values_inputs(9, 2, 1, 1)]
         for attention, v, encoding, target in cases:
             hint = "Its arguments are the attention, v (batch, heads, keys, head_dim) and encoding (batch, keys, dim)."
-            result = result_of(answer, attention, v.clone(), encoding.clone(), hint=hint)
+            before, copy = {name: x.clone() for name, x in attention.state_dict().items()}, encoding.clone()
+            result = result_of(answer, attention, v.clone(), copy, hint=hint)
             check_tensor_shape("values", result, target, "batch, heads, keys, head_dim", lambda _: _SAME_SHAPE)
+            if not torch.equal(copy, encoding):
+                raise WrongAnswer("the encoding was changed in place: the next attention still needs it.")
+            if any(not torch.equal(before[name], x) for name, x in attention.state_dict().items()):
+                raise WrongAnswer("the attention's weights were changed in place: make new tensors.")
         for attention, v, encoding, target in cases:
             result = result_of(answer, attention, v.clone(), encoding.clone())
             otherwise = (
@@ -382,11 +411,7 @@ def _judge_values(answer: Any) -> None:
             )
             value_hint = recogniser(_VALUES_MISTAKES, partial(_values_variant, attention, v, encoding), otherwise)
             check_values("values", result, target, value_hint)
-        attention, v, encoding, _ = _values_inputs(9, 2, batch=1)
-        copy = encoding.clone()
-        result_of(answer, attention, v.clone(), copy)
-        if not torch.equal(copy, encoding):
-            raise WrongAnswer("the encoding was changed in place: the next attention still needs it.")
+        attention, v, encoding, _ = cases[0]
         if not same(result_of(answer, attention, v.clone(), torch.zeros_like(encoding)), v):
             raise WrongAnswer("an encoding of zeros must change nothing.")
 

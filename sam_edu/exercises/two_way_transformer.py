@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -20,10 +19,11 @@ from sam_edu.exercises.judging import (
     result_of,
     same,
 )
+from sam_edu.exercises.judging_modules import check_module
 from sam_edu.exercises.judging_tables import judge_table
 from sam_edu.exercises.solutions import two_way_transformer as solutions
-from sam_edu.modules import Attention, MaskDecoder, TwoWayTransformer
-from sam_edu.tracing import intervene, trace
+from sam_edu.modules import Attention, TwoWayTransformer
+from sam_edu.tracing import trace
 
 # --- 1: predict shapes and numbers ---
 
@@ -54,6 +54,7 @@ def _judge_numbers(answer: Any) -> None:
     judge_table(answer, _DESCRIPTIONS, _NAMES, _true_numbers, _entry_hint)
 
 
+@cache
 def _true_numbers(case: str) -> dict[str, Any]:
     """The numbers of the verified module. On the meta device: shapes without values."""
     _, batch, tokens, depth, height, width = _SITUATIONS[case]
@@ -244,15 +245,17 @@ def _judge_forward(answer: Any) -> None:
         module, yours, inputs = _pair(answer, case)
         with torch.no_grad():
             hint = recogniser(_MISTAKES, partial(_variant, module, *inputs), _OTHERWISE)
-            check_all_values(("tokens", "image tokens"), yours(*inputs), module(*inputs), hint)
+            results = _two(result_of(yours, *(x.clone() for x in inputs)))
+            check_all_values(("tokens", "image tokens"), results, module(*inputs), hint)
     _judge_forward_invariants(answer)
+    for case in _CASES:
+        module, yours, inputs = _pair(answer, case)
+        check_module(module, yours, inputs._asdict(), ["tokens", "image tokens"])
 
 
 def _check_outputs(results: Any, targets: Outputs) -> None:
     """Check that a result is two tensors of the right shapes."""
-    if not isinstance(results, tuple | list) or len(results) != 2:
-        raise WrongAnswer("expected two tensors: the tokens, and the image tokens.")
-    (hs, keys), (target_hs, target_keys) = results, targets
+    (hs, keys), (target_hs, target_keys) = _two(results), targets
     tensors = isinstance(hs, Tensor) and isinstance(keys, Tensor)
     if tensors and (hs.shape, keys.shape) == (target_keys.shape, target_hs.shape) and hs.shape != keys.shape:
         raise WrongAnswer("the two results are exchanged: return first the tokens, then the image tokens.")
@@ -266,27 +269,34 @@ def _check_outputs(results: Any, targets: Outputs) -> None:
     check_tensor_shape("image tokens", keys, target_keys, "batch, image tokens, dim", hint)
 
 
+def _two(results: Any) -> tuple[Any, Any]:
+    """A result, if it is two."""
+    if not isinstance(results, tuple | list) or len(results) != 2:
+        raise WrongAnswer("expected two tensors: the tokens, and the image tokens.")
+    return results[0], results[1]
+
+
 def _judge_forward_invariants(answer: Any) -> None:
     module, yours, (image, image_pe, points) = _pair(answer, _CASES[0])
     with torch.no_grad():
         hs, keys = module(image, image_pe, points)
-        alone = result_of(yours, image[:1], image_pe, points[:1])
+        alone = _two(result_of(yours, image[:1], image_pe, points[:1]))
         if not (same(alone[0], hs[:1]) and same(alone[1], keys[:1])):
             raise WrongAnswer("a prompt set alone must get the same outputs as in a batch.")
         order = torch.randperm(image[0, 0].numel(), generator=torch.Generator().manual_seed(0))
         shuffled = (x.flatten(2)[:, :, order].unflatten(2, image.shape[2:]) for x in (image, image_pe))
-        results = result_of(yours, *shuffled, points)
+        results = _two(result_of(yours, *shuffled, points))
         if not (same(results[0], hs) and same(results[1], keys[:, order])):
             raise WrongAnswer("positions and their encodings in another order must give the same tokens.")
         more_points = torch.cat([points, points], dim=1)
-        results = result_of(yours, image, image_pe, more_points)
+        results = _two(result_of(yours, image, image_pe, more_points))
         if not same(results[0], module(image, image_pe, more_points)[0]):
             raise WrongAnswer("with more tokens the values are wrong: nothing may depend on their number.")
 
 
 # --- 3: cut the prompt off ---
 
-_OUTPUT_TOKENS = 5
+_OUTPUT_TOKENS, _IMAGE_TOKENS = 5, 4096
 
 
 def _with_columns(scores: Tensor, value: Callable[[Tensor], Tensor], chosen: slice) -> Tensor:
@@ -379,50 +389,44 @@ _CUTS = (
 
 
 def _judge_cut(answer: Any) -> None:
-    decoder, inputs = small_decoder()
-    names = list(attentions(decoder))
-    for name in names:  # the shape, before anything is replaced
-        columns = 12 if "token_to_image" in name else 8
-        scores = random(0, 2, 4, 8, columns)
-        result = result_of(answer, name, scores.clone())
-        check_tensor_shape("scores", result, scores, "batch, heads, queries, keys", lambda _: _SAME_SHAPE)
-    t = _traced(decoder, inputs, {name: partial(answer, name) for name in names})
-    targets = _traced(decoder, inputs, {name: partial(solutions.cut, name) for name in names})
-    for name in names:
-        yours, target = t[f"{name}.weights"], targets[f"{name}.weights"]
-        hint = "" if same(yours, target) else _cut_hint(decoder, inputs, t)
-        check_values(f"{name}.weights", yours, target, lambda _, hint=hint: hint)  # type: ignore[misc]
-    other = {**inputs, "sparse_prompt_embeddings": inputs["sparse_prompt_embeddings"].flip(0) * 2}
-    other_t = _traced(decoder, other, {name: partial(answer, name) for name in names})
-    if not torch.equal(t["masks"], other_t["masks"]):
-        raise WrongAnswer("another prompt still changes the masks a little: the weights have to be exactly 0.")
+    """Judge with SAM's number of image tokens, with one and several prompt sets, few and many prompt tokens."""
+    names = list(attentions(small_decoder()[0]))
+    for batch, tokens, size in ((1, 8, 1.0), (2, 12, 1.0), (1, 6, 100.0)):
+        scores = {}
+        for i, name in enumerate(names):
+            queries = _IMAGE_TOKENS if name.endswith("image_to_token") else tokens
+            keys = _IMAGE_TOKENS if name.endswith("token_to_image") else tokens
+            scores[name] = size * (random(i, batch, 2, queries, keys) - 3)
+        yours = {}
+        for name in names:
+            result = result_of(answer, name, scores[name].clone())
+            axes = "batch, heads, queries, keys"
+            yours[name] = check_tensor_shape("scores", result, scores[name], axes, lambda _: _SAME_SHAPE)
+        weights = {name: result.to(scores[name].dtype).softmax(-1) for name, result in yours.items()}
+        for name in names:
+            target = solutions.cut(name, scores[name].clone()).softmax(-1)
+            if not same(weights[name], target):
+                hint = _cut_hint(scores, weights)
+                check_values(f"{name}.weights", weights[name], target, lambda _, hint=hint: hint)  # type: ignore[misc]
+            if (weights[name][target == 0] != 0).any():
+                raise WrongAnswer(
+                    "another prompt can still change the masks a little: the weights have to be exactly 0, however"
+                    " small the other scores are. A score of minus infinity is below all others."
+                )
 
 
-def _traced(decoder: MaskDecoder, inputs: Mapping[str, Any], changes: Mapping[str, Callable[[Tensor], Tensor]]) -> Any:
-    """A trace of the decoder with changed scores, by the attentions' names."""
-    with ExitStack() as stack, torch.no_grad():
-        for name, change in changes.items():
-            stack.enter_context(intervene(decoder, f"{name}.scores", change))
-        t = stack.enter_context(trace(decoder))
-        decoder(**inputs)
-    return t
-
-
-def _cut_hint(decoder: MaskDecoder, inputs: Mapping[str, Any], t: Any) -> str:
-    """The hint for wrong weights, from a trace with the learner's scores."""
-    names = list(attentions(decoder))
+def _cut_hint(scores: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+    """The hint for wrong weights, by the attentions' names, from the scores before the change."""
     for where, value, columns, hint in _CUTS:
-        changes = {
-            name: partial(_with_columns, value=value, chosen=columns)
-            for name in names
-            if any(name.endswith(end) for end in _ATTENTIONS[where])
+        mistake = {
+            name: (_with_columns(x, value, columns) if name.endswith(_ATTENTIONS[where]) else x).softmax(-1)
+            for name, x in scores.items()
         }
-        mistake = _traced(decoder, inputs, changes)
-        if all(_equal(t[f"{name}.weights"], mistake[f"{name}.weights"]) for name in names):
+        if all(_equal(weights[name], mistake[name]) for name in scores):
             return hint
-    if any(not torch.isfinite(t[f"{name}.weights"]).all() for name in names):
+    if any(not torch.isfinite(x).all() for x in weights.values()):
         return "Some rows have no key left. Rows are queries, columns are keys: cut columns, and only the prompt's."
-    first = t["transformer.layers.0.self_attn.weights"]
+    first = weights["transformer.layers.0.self_attn"]
     if (first.sum(-1) - 1).abs().max() > 1e-3 or float(first[..., _PROMPT].max()) > 0:
         return "In step (1) the columns of the prompt's tokens, from 5 on, must get the weight 0, in every row."
     return "Take the seven attentions one by one: are the keys tokens or image tokens?"

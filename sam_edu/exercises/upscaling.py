@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sam_edu.exercises.inputs import random, with_random_weights
 from sam_edu.exercises.judging import (
@@ -20,6 +20,7 @@ from sam_edu.exercises.judging import (
     result_of,
     same,
 )
+from sam_edu.exercises.judging_modules import check_function
 from sam_edu.exercises.judging_tables import judge_row
 from sam_edu.exercises.solutions import upscaling as solutions
 from sam_edu.modules import OutputUpscaling
@@ -42,6 +43,7 @@ def _judge_sizes(answer: Any) -> None:
     judge_row(answer, _QUESTIONS, _true_sizes, _size_hint)
 
 
+@cache
 def _true_sizes() -> dict[str, int | tuple[int, ...]]:
     """The sizes of the verified module, measured."""
     with torch.random.fork_rng(devices=[]):
@@ -134,17 +136,21 @@ _MISTAKES = {
 }
 
 
-class _NoConvolution(TorchFunctionMode):
-    """A mode that refuses conv_transpose2d: the exercise is to write the step without it."""
+class _NoTransposedConvolution(TorchDispatchMode):
+    """A mode that refuses transposed convolutions by any name: the exercise is to write the step without one."""
 
-    def __torch_function__(
+    def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in (F.conv_transpose2d, torch.conv_transpose2d):
+        kwargs = kwargs or {}
+        name = func.name()
+        given = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
+        if "conv" in name and ("transpose" in name or "backward" in name or given.get("transposed")):
             raise WrongAnswer(
-                "write it without conv_transpose2d: a product per pixel, and then the pixels at their positions."
+                "write it without conv_transpose2d and its like: a product per pixel, and then the pixels at their"
+                " positions."
             )
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
 
 def _variant(x: Tensor, w: Mapping[str, Tensor], mistake: str) -> Tensor:
@@ -224,7 +230,7 @@ def _inputs(case: Case, batch: int = 2) -> tuple[Tensor, dict[str, Tensor]]:
 
 def _result(answer: Any, x: Tensor, w: Mapping[str, Tensor]) -> Any:
     hint = "Its arguments are x (batch, channels, height, width) and w, with the keys 0.weight, 0.bias, 1.weight, ..."
-    with _NoConvolution():
+    with _NoTransposedConvolution():
         return result_of(answer, x, dict(w), hint=hint)
 
 
@@ -257,12 +263,14 @@ def _judge_upscale(answer: Any) -> None:
     with torch.no_grad():
         for case in _CASES:  # shapes first, of all cases
             x, w = _inputs(case)
-            copy = x.clone()
-            result, target = _result(answer, copy, w), _target(x, w)
+            copy, copies = x.clone(), {name: tensor.clone() for name, tensor in w.items()}
+            result, target = _result(answer, copy, copies), _target(x, w)
             shape_hint = partial(_upscale_shape_hint, target)
             check_tensor_shape("upscaled", result, target, "batch, channels, height, width", shape_hint)
             if not torch.equal(copy, x):
                 raise WrongAnswer("x was changed in place: make new tensors; the caller still needs the old one.")
+            if any(not torch.equal(copies[name], tensor) for name, tensor in w.items()):
+                raise WrongAnswer("a weight was changed in place: make new tensors; the next call needs the old ones.")
         for case in _CASES:
             x, w = _inputs(case)
             hint = recogniser(_MISTAKES, partial(_variant, x, w), _OTHERWISE)
@@ -270,9 +278,17 @@ def _judge_upscale(answer: Any) -> None:
         x, w = _inputs(_CASES[0])
         changed = x.clone()
         changed[:, :, 1, 2] += 1.0
-        before, after = _result(answer, x.clone(), w), _result(answer, changed, w)
-        if int((before != after).any(1).sum()) != 2 * 16:
+        if not same(_result(answer, changed.clone(), w), _target(changed, w)):
             raise WrongAnswer("an image token must change its own 4 x 4 pixels and no others.")
+        if not same(_result(answer, x[:1].clone(), w), _target(x[:1], w)):
+            raise WrongAnswer("a prompt set alone must get the same feature map as in a batch.")
+    for case in _CASES:
+        x, w = _inputs(case)
+
+        def call(step: Any, x: Tensor, *tensors: Tensor, names: tuple[str, ...] = tuple(w)) -> Any:
+            return step(x, dict(zip(names, tensors, strict=True)))
+
+        check_function(partial(call, answer), partial(call, solutions.upscale), {"x": x, **w}, ["upscaled"])
 
 
 # --- 3: remove the patterns ---
@@ -337,8 +353,12 @@ def _judge_patterns(answer: Any) -> None:
             "It is none of the usual mistakes. Draw your result beside the channels: every square has one colour.",
         )
         check_values("channels", result, solutions.without_patterns(x), value_hint)
-        if not same(result_of(answer, result.clone(), hint=hint), result):
+        target = solutions.without_patterns(x)
+        if not same(result_of(answer, target.clone(), hint=hint), target):
             raise WrongAnswer("a second application must change nothing more.")
+        for other in (random(2, 1, 1, 4, 4), random(3, 4, 2, 20, 8), 1e3 * random(4, 1, 32, 8, 8)):
+            if not same(result_of(answer, other.clone(), hint=hint), solutions.without_patterns(other)):
+                raise WrongAnswer(f"for channels of shape {tuple(other.shape)} the values are wrong.")
 
 
 sizes = Exercise("06.1 predict the size", _judge_sizes, solutions.SIZES)

@@ -45,7 +45,7 @@ with_forward = partial(with_method, Attention)
         ("a", "output", (1, 70, 256), "Name each axis"),
         ("a", "q", (2, 8, 70, 32), "Name each axis"),
         ("a", "q", "1, 8, 7, 32", "expected a tuple of whole numbers"),
-        ("a", "q", (1.0, 8, 7, 32), "expected a tuple of whole numbers"),
+        ("a", "q", (1.5, 8, 7, 32), "expected a tuple of whole numbers"),
         ("a", "q", ..., "still empty: q in a"),
     ],
 )

@@ -134,7 +134,7 @@ def six_channels(x):
         (lambda x: x[:, :1], "keeps the shape"),
         (lambda x: 3, "expected a tensor"),
         (lambda x, y: x, "it fails with TypeError"),
-        (six_channels, "other numbers of masks and channels"),
+        (six_channels, "for weights of another kind"),
         (lambda x: -solutions.signs_only(x), "Each number is a sign"),  # two that are not listed
         (lambda x: 2 * solutions.signs_only(x), "Each number is a sign"),
     ],

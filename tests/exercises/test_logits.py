@@ -48,8 +48,8 @@ def test_answers_are_those_of_the_verified_transform():
         ("a", "masks", (1, 3, 7, 7), "box by box"),
         ("a", "cut", (1, 3, 700, 1024), "box by box"),
         ("a", "click", "160, 80", "expected a tuple of whole numbers"),
-        ("a", "click", (160.0, 80.0), "expected a tuple of whole numbers"),
-        ("a", "on_image", 5e4, "expected a whole number"),
+        ("a", "click", (160.5, 80.0), "expected a tuple of whole numbers"),
+        ("a", "on_image", 0.5, "expected a whole number"),
         ("a", "masks", ..., "still empty: masks in a"),
     ],
 )
@@ -148,7 +148,6 @@ def flat_where_small(x):
         (lambda x: x[0], "keeps the logits' shape"),
         (lambda x: 3, "expected a tensor"),
         (lambda x, y: x, "it fails with TypeError"),
-        (lambda x: solutions.without_confidence(x).double(), "expected torch.float32"),
         (lambda x: 2 * solutions.without_confidence(x), "Each number is 10"),  # two that are not listed
         (lambda x: solutions.without_confidence(x.flip(-1)), "Each number is 10"),
         (flat_where_small, "any number of axes"),
@@ -157,8 +156,3 @@ def flat_where_small(x):
 def test_wrong_mask_prompts_fail_with_their_hint(function, hint):
     with pytest.raises(WrongAnswer, match=hint):
         logits.confidence(function)
-
-
-def test_a_sign_times_ten_passes(capsys):
-    logits.confidence(lambda x: 10 * x.sign())
-    assert "passed" in capsys.readouterr().out

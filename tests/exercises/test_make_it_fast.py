@@ -55,7 +55,7 @@ def test_costs_are_worked_out():
         ("h", 512, "a float16 takes two"),
         ("b", 1, "Image tokens times the input width"),  # two that are not listed
         ("f", (1, 1, 1), "all tokens of all clicks"),
-        ("g", 917_504.0, "expected a whole number"),
+        ("g", 917_504.5, "expected a whole number"),
     ],
 )
 def test_wrong_cost_fails_with_its_hint(key, cost, hint):

@@ -44,7 +44,7 @@ def test_answers_of_the_self_test_are_computed():
         ("h", 8, "That is the union"),
         ("c", (8, 7, 6), "the last two axes"),  # not listed
         ("f", 5.9, "how fast the result changes"),
-        ("e", True, "multiply number by number"),
+        ("e", False, "multiply number by number"),
         ("a", "2, 256", "a colon keeps it"),
     ],
 )
@@ -96,7 +96,7 @@ def test_solution_is_what_the_verified_modules_give():
         ("e", "parameters", 4_256 + 64 + 3 * 32, "not one per input"),
         ("e", "parameters", 5000, "Layer by layer"),  # two that are not listed
         ("c", "hidden", (3, 8), "The hidden width is"),
-        ("e", "parameters", 4357.0, "expected a whole number"),
+        ("e", "parameters", 4357.5, "expected a whole number"),
         ("a", "input", (1, 7, 255), "How wide is a token"),
         ("a", "hidden", (1, 7, 100), "The hidden width is the second argument"),
         ("e", "hidden", (10, 256), "The hidden width is the second argument"),

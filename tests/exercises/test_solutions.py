@@ -13,7 +13,7 @@ import sam_edu.exercises
 
 def test_no_exercise_is_forgotten():
     modules = {module.name for module in pkgutil.iter_modules(sam_edu.exercises.__path__)}
-    assert modules == {*TOPICS, "judging", "judging_tables", "inputs", "solutions"}
+    assert modules == {*TOPICS, "judging", "judging_modules", "judging_tables", "inputs", "solutions"}
     numbers = [exercise.name.split()[0] for exercise in EXERCISES]
     assert all(re.fullmatch(r"\d\d\.\d", number) for number in numbers)
     assert Counter(number for number in numbers if number[-1] != "0") == {

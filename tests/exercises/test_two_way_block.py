@@ -41,8 +41,8 @@ with_forward = partial(with_method, TwoWayAttentionBlock)
         ("h", 21, "independently of the others"),
         ("d", 4095, "How many image tokens"),  # two that are not listed
         ("h", -5, "independently of the others"),
-        ("a", 1.0, "expected a whole number"),
-        ("a", True, "expected a whole number"),
+        ("a", 1.5, "expected a whole number"),
+        ("b", True, "every token reads all tokens"),
         ("c", ..., "still empty: c"),
     ],
 )

@@ -41,8 +41,8 @@ def test_solution_is_what_the_module_has():
         ("h", 16_384, "One group holds all"),
         ("h", 3, "there is one group"),  # two that are not listed
         ("c", (7, 7, 7, 7), "an eighth of 256"),
-        ("e", 8224.0, "expected a whole number"),
-        ("f", True, "expected a whole number"),
+        ("e", 8224.5, "expected a whole number"),
+        ("f", "16", "expected a whole number"),
         ("a", 3, "expected a tuple"),
         ("c", ..., "still empty: c"),
     ],

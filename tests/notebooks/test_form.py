@@ -142,3 +142,22 @@ def test_cell_ids_are_readable_names(name: str) -> None:
 
 def test_no_notebook_is_forgotten() -> None:
     assert set(RUNGS) == set(THREE) == {path.stem for path in FOLDER.glob("[0-9]*.ipynb")} - {"00_the_whole_decoder"}
+
+
+ELSEWHERE = (
+    "In Colab, or wherever the project's environment is missing, first run `!git clone ADDRESS sam-edu`, with the"
+    ' address of this repository, and `%pip install -q "./sam-edu[notebooks]"` in a cell of their own.'
+)
+ALL = sorted(path.stem for path in FOLDER.glob("[0-9]*.ipynb"))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_set_up_says_how_to_install_elsewhere(name: str) -> None:
+    assert notebook(name).sources["setup-prose"].count(ELSEWHERE) == 1
+    order = list(notebook(name).cells)
+    assert order.index("setup") == order.index("setup-prose") + 1
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_code_depends_on_the_working_directory(name: str) -> None:
+    assert [cell for cell, source in notebook(name).code.items() if re.search(r"[\"']\.\.?/", source)] == []

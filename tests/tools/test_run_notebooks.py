@@ -168,3 +168,43 @@ def test_broken_notebooks_are_failures_of_their_own(tmp_path, make_notebook, cap
     assert "00_broken.ipynb is not a valid notebook" in printed
     assert "missing attachment: gone.png" in printed
     assert printed.count("FAILED") == 4  # in the lines of progress, and in the table
+
+
+def test_notebooks_that_read_images_run_from_the_projects_folder(project, tmp_path, make_notebook, capsys):
+    root = tmp_path / "elsewhere"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "cat.txt").write_text("beside the notebooks' folder", encoding="utf-8")
+    notebooks = {
+        "00_reads": ["open('cat.txt').read()  # images/", "import os\nprint(os.path.basename(os.getcwd()))"],
+        "01_does_not": ["1 + 1", ("markdown", "images/ and sam_edu.image('a.png')")],
+        "02_assumes": ["open('../images/cat.txt')"],
+    }
+    for name, cells in notebooks.items():
+        notebook_format.write(make_notebook(*cells), root / "notebooks" / f"{name}.ipynb")
+    before = {path.name: path.read_bytes() for path in (root / "notebooks").iterdir()}
+    assert main(["--from-root"], root) == 1
+    printed = capsys.readouterr().out
+    rows = dict(re.findall(r"^(\S+\.ipynb) +[\d.]+  (.+)$", printed, re.MULTILINE))
+    assert rows == {"00_reads.ipynb": "passed", "02_assumes.ipynb": "FAILED"}
+    copy = notebook_format.read(root / "build" / "from_root" / "notebooks" / "00_reads.ipynb")
+    assert copy.cells[1].outputs[0].text == "elsewhere\n"
+    assert {path.name: path.read_bytes() for path in (root / "notebooks").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("source", "reads"),
+    [
+        ('sam_edu.image("chelsea.png")', True),
+        ("photographs()", True),
+        ('Image.open("a.png")', True),
+        ('open("../images/a.json")', True),
+        ("example.image", False),
+        ("images = [masks]", False),
+        ("Image.fromarray(x)", False),
+    ],
+)
+def test_a_notebook_that_reads_images_is_known_by_its_code(source, reads, make_notebook, tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    path = tmp_path / "notebooks" / "00_a.ipynb"
+    notebook_format.write(make_notebook(source), path)
+    assert Runner(tmp_path).reading_images([path]) == ([path] if reads else [])

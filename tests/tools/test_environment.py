@@ -1,13 +1,18 @@
 """When the environment is made, updated or left alone. Nothing is installed here: pip is replaced by a note of it."""
 
+import ast
 import os
+import runpy
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tools import setup_environment
+from tools import environment as setup_environment
+from tools import setup_environment as launcher
 
 
 @pytest.fixture
@@ -176,7 +181,7 @@ def test_failing_command_is_shown(capfd):
 
 
 def test_it_starts_with_the_standard_library_alone():
-    script = os.path.abspath(setup_environment.__file__)
+    script = os.path.abspath(launcher.__file__)
     result = subprocess.run([sys.executable, "-I", "-S", script, "--help"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "--rebuild" in result.stdout
@@ -215,7 +220,8 @@ def test_what_cannot_be_done_ends_with_status_1_and_the_reason(project, monkeypa
 )
 def test_a_gpu_is_what_the_drivers_tool_lists(there, status, listing, has_gpu, monkeypatch):
     def run(command, **options):
-        return subprocess.CompletedProcess(command, status, stdout=listing if options["text"] else listing.encode())
+        assert options["encoding"] == "utf-8"
+        return subprocess.CompletedProcess(command, status, stdout=listing)
 
     monkeypatch.setattr(setup_environment.shutil, "which", lambda name: f"/usr/bin/{name}" if there else None)
     monkeypatch.setattr(setup_environment.subprocess, "run", run)
@@ -260,3 +266,82 @@ def test_on_a_terminal_the_latest_line_is_shown_and_wiped(live, monkeypatch, cap
     assert result == (0, ["one", "a line too long"])
     shown = ["", "one     ", "a line t", " " * 8, ""]
     assert capsys.readouterr().out == ("\r".join(shown) if live else "")
+
+
+# --- Names of folders, and old Pythons ---
+
+DRIVER = """
+import sys
+sys.path.insert(0, "tools")
+import environment
+done = []
+def make_venv(base):
+    environment.venv_python().parent.mkdir(parents=True, exist_ok=True)
+    environment.venv_python().touch()
+    done.append("made")
+environment.make_venv = make_venv
+environment.install = lambda: done.append("installed")
+assert environment.main([]) == 0
+print("done:", *done)
+"""
+LOCALES = {
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "POSIX, ASCII streams": {
+        "LC_ALL": "POSIX",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "ascii",
+    },
+    "UTF-8": {"PYTHONUTF8": "1"},
+}
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("name", ["größe", "日本語", "имя с пробелом", "emoji 🦀", "café\u0301", "plain"])
+def test_a_folder_of_any_name_is_set_up_once(name, locale, tmp_path):
+    folder = tmp_path / name
+    (folder / "tools").mkdir(parents=True)
+    shutil.copy(setup_environment.__file__, folder / "tools" / "environment.py")
+    (folder / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
+    (folder / "constraints.txt").write_text("# für alle\ntorch==1.2.3\n", encoding="utf-8")
+    environment = {**os.environ, **LOCALES[locale]}
+    outputs = []
+    for _ in range(2):
+        result = subprocess.run(
+            [sys.executable, "-c", DRIVER], cwd=folder, env=environment, capture_output=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        outputs.append(result.stdout.decode("utf-8", "replace").splitlines()[-1].strip())
+    assert outputs == ["done: made installed", "done:"]
+
+
+def test_the_launcher_is_written_for_old_pythons():
+    source = Path(launcher.__file__).read_text(encoding="utf-8")
+    tree = ast.parse(source, feature_version=(3, 4))
+    newer = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.arg, ast.Match, ast.AsyncFunctionDef)
+    assert [type(node).__name__ for node in ast.walk(tree) if isinstance(node, newer)] == []
+    assert not any(isinstance(node, ast.ImportFrom) for node in ast.walk(tree))  # `from __future__` is new too
+    assert source.isascii()  # Python 2 reads no other source without a declaration
+    ast.parse(Path(setup_environment.__file__).read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+@pytest.mark.parametrize("version", [(2, 7), (3, 4), (3, 6)])
+def test_an_old_python_says_one_sentence(version, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (*version, 0))
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(launcher.__file__, run_name="__main__")
+    message = str(caught.value)
+    assert message.startswith(f"The set-up needs Python 3.11 to 3.13, and this is Python {version[0]}.{version[1]}")
+    assert "https://www.python.org/downloads/" in message
+    assert "\n" not in message
+
+
+def test_the_launcher_starts_the_set_up(monkeypatch):
+    started = []
+    monkeypatch.setattr(launcher.runpy, "run_path", lambda path, run_name: started.append((path, run_name)))
+    source = Path(launcher.__file__)
+    exec(
+        compile(source.read_text(encoding="utf-8"), str(source), "exec"),
+        {"__name__": "__main__", "__file__": str(source)},
+    )
+    assert started == [(str(source.with_name("environment.py")), "__main__")]
