@@ -52,28 +52,32 @@ def dtype_of(module: nn.Module, default: torch.dtype) -> torch.dtype:
 class Weights:
     """A note of a module's weights, by which a later change of them is seen.
 
-    Some values of each tensor are noted, from all over it; a tensor whose dtype has changed since counts as the same.
-    (PyTorch's own count of changes leaves out those through `.data`, as by `half()` and `float()`.)
+    Some values of some parameters are noted, from all over the module, so that a look at them costs little beside a
+    decode. Weights in another dtype count as the same. (PyTorch's own count of changes leaves out those through
+    `.data`, as by `half()` and `float()`, and a copy of a module starts it anew.)
 
     Args:
         module: the module.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._values = [_some_values(p).clone() for p in module.parameters()]
+        self._shapes, self._dtypes, self._values = _sample(module)
 
     def changed(self, module: nn.Module) -> bool:
         """Whether a module's weights are others than those that were noted."""
-        values = [_some_values(p) for p in module.parameters()]
-        return len(values) != len(self._values) or any(
-            old.shape != new.shape or (old.dtype == new.dtype and not torch.equal(old, new))
-            for old, new in zip(self._values, values, strict=True)
-        )
+        shapes, dtypes, values = _sample(module)
+        if shapes != self._shapes or dtypes != self._dtypes:
+            return shapes != self._shapes
+        return values.shape == self._values.shape and not torch.equal(values, self._values.to(values.device))
 
 
-def _some_values(parameter: Tensor, count: int = 16) -> Tensor:
-    """Values from all over a tensor, on the processor."""
-    flat = parameter.detach().flatten()
-    if flat.is_meta:
-        return torch.empty(0, dtype=flat.dtype)
-    return flat[:: max(1, len(flat) // count)].cpu()
+PARAMETERS, VALUES = 16, 16
+"""How many parameters of a module are looked at, and about how many values of each."""
+
+
+def _sample(module: nn.Module) -> tuple[list[torch.Size], list[torch.dtype], Tensor]:
+    """Shapes of all parameters; of some of them the dtype and some values, as one tensor where the module is."""
+    parameters = list(module.parameters())
+    looked_at = parameters[:: max(1, len(parameters) // PARAMETERS)]
+    values = [p.detach().flatten()[:: max(1, p.numel() // VALUES)].float() for p in looked_at if not p.is_meta]
+    return [p.shape for p in parameters], [p.dtype for p in looked_at], torch.cat(values) if values else torch.empty(0)

@@ -203,6 +203,7 @@ class Predictor:
             as `predict`.
         """
         _, _, input_size = self._require_image()
+        self._require_same_encoder()
         mask_size = self.model.prompt_encoder.mask_input_size
         check_prompt_sets(point_coords, point_labels, boxes, mask_input, image_size=input_size, mask_size=mask_size)
         points = None
@@ -220,7 +221,9 @@ class Predictor:
         Raises:
             NoImageError: no image is set.
         """
-        return self._require_image()[0]
+        features, _, _ = self._require_image()
+        self._require_same_encoder()
+        return features
 
     def _require_image(self) -> Embedded:
         if not self.is_image_set:
@@ -228,6 +231,12 @@ class Predictor:
             raise NoImageError(
                 f"image: none is set, so there is nothing to predict on; call set_image(image) first{hint}"
             )
+        try:
+            return as_embedded(self.features, self.original_size, self.input_size)
+        except ValueError as error:
+            raise NoImageError(str(error)) from None
+
+    def _require_same_encoder(self) -> None:
         features, weights = self._encoded or (None, None)
         # An embedding that was put back is of unknown weights.
         if weights is not None and self.features is features and weights.changed(self.model.image_encoder):
@@ -235,10 +244,6 @@ class Predictor:
                 "image: the image encoder has got other weights since the image was set, so the embedding is out of"
                 " date; call set_image(image) again (or keep the old one: features = features.clone())"
             )
-        try:
-            return as_embedded(self.features, self.original_size, self.input_size)
-        except ValueError as error:
-            raise NoImageError(str(error)) from None
 
     # --- The five moves of `predict` ---
 
@@ -251,6 +256,7 @@ class Predictor:
     ) -> Prompts:
         """1. Check the prompts against the image that is set."""
         _, original_size, _ = self._require_image()
+        self._require_same_encoder()
         mask_size = self.model.prompt_encoder.mask_input_size
         return check_prompts(point_coords, point_labels, box, mask_input, image_size=original_size, mask_size=mask_size)
 
@@ -278,7 +284,7 @@ class Predictor:
         """4. Decode them with the image's embedding: logits on the decoder's grid, and the predicted IoU."""
         decoder = self._decoder()
         # The model may have moved to another device or dtype since the image was set.
-        features = self.get_image_embedding()
+        features, _, _ = self._require_image()
         dtype = dtype_of(decoder, features.dtype)
         return decoder(
             image_embeddings=features.to(self.device, dtype),
