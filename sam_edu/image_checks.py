@@ -52,6 +52,8 @@ def from_pil(image: Image.Image) -> np.ndarray:
     try:
         upright = ImageOps.exif_transpose(image)
     except (SyntaxError, struct.error) as error:
+        # Pillow keeps what it read before the damage; with that, a second call would turn nothing, without a word.
+        image._exif = None
         raise ValueError(
             f"image: its EXIF metadata, which say how to turn it, are damaged ({error}); turn it upright yourself and "
             "remove them: image.info.pop('exif')"
