@@ -38,7 +38,7 @@ class Predictor:
         fast: decode with a `FastMaskDecoder`: the same masks up to rounding, sooner, and a predictor that `trace`
             refuses. On a CPU it does less work: from the fourth prediction on an image on, less than a third of the
             decoder's operations, and before that at most two thirds. On any other device it runs the decoder's own
-            algebra in about half as many kernels, and the CPU's form for a batch of 32 prompt sets or more. Whatever
+            algebra in about half as many kernels, and the CPU's form for a batch of 64 prompt sets or more. Whatever
             it does not run is decoded by the mask decoder itself: hooks and interventions on any of its modules,
             adapters and other layers in a layer's place, more than about 20 tokens a prompt set (on a CPU).
 

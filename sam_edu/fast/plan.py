@@ -26,14 +26,16 @@ MIB = 2**20
 # On a processor: image tokens that are decoded at a time, and temporaries that are worked on at a time.
 CACHE_BYTES, TILE_BYTES = 16 * MIB, MIB
 # Elsewhere: all temporaries of the prompt sets that are decoded at a time.
-MEMORY_BYTES = 4096 * MIB
+MEMORY_BYTES = 8192 * MIB
 # How many times the image tokens of a prompt set its temporaries take at their largest, results included
 # (`tests/fast/test_plan.py` counts them).
 TEMPORARIES = 12
 # On a GPU: so many image tokens, over all prompt sets, take longer than the launches that the folded form adds. Full
-# size: 32 prompt sets. (An H200 runs an operation of Meta's decoder in 11 microseconds at batch 1, where it waits for
-# launches, and 26 TFLOP/s at batch 64, where it does not: the fused form wins below about 30 prompt sets.)
-FOLDED_FROM = 2**17
+# size: 64 prompt sets. An estimate, from what an H200 showed of Meta's decoder and what `python -m tools.benchmark
+# --count` shows of ours. Where it waits for launches, an operation (a kernel or a view) takes 11 microseconds: 3 ms for
+# the fused form and 8 ms for the folded one, at any batch. Where it does not, it reaches 26 TFLOP/s and 4 TB/s: 0.15 ms
+# and 0.08 ms a prompt set.
+FOLDED_FROM = 2**18
 # So many times the attention's inner width may the rows of all heads be: then folding and the low-rank update cost as
 # many operations as they save (`sam_edu.flops`). In SAM that is 24 tokens, and 20 where image tokens are stored.
 SHARED_ROWS, STORED_ROWS = 1.5, 1.25
@@ -96,7 +98,9 @@ def chunk(device_type: str, sizes: Sizes, itemsize: int, *, budget: int | None =
         fitting = (CACHE_BYTES if budget is None else budget) // image_tokens
     else:
         fitting = (MEMORY_BYTES if budget is None else budget) // (TEMPORARIES * image_tokens)
-    return max(1, min(fitting, sizes.groups * sizes.sets))
+    batch = sizes.groups * sizes.sets
+    chunks = -(-batch // max(1, fitting))
+    return -(-batch // chunks)  # about equally many in each: a small rest would cost as many launches as the others
 
 
 def tile(device_type: str, sets: int, image_tokens: int, dim: int, itemsize: int) -> int:

