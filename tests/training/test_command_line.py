@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -351,7 +352,9 @@ def test_an_interrupt_of_the_whole_group_saves_once_and_loses_nothing(
     files = [(tmp_path / name).open("w+", encoding="utf-8") for name in ("stdout", "stderr")]
     process = subprocess.Popen(command, stdout=files[0], stderr=files[1], env=environment, start_new_session=True)
     try:
+        give_up = time.monotonic() + 600
         while not (shown := steps_shown(tmp_path / "stderr")) and process.poll() is None:
+            assert time.monotonic() < give_up, "no step was taken"
             time.sleep(0.05)
         for _ in range(2):  # `timeout` signals its command, and then the group
             os.killpg(process.pid, number)
@@ -376,7 +379,5 @@ def test_an_interrupt_of_the_whole_group_saves_once_and_loses_nothing(
 
 def steps_shown(path: Path) -> int:
     """How many steps the progress line has counted."""
-    counted = [
-        part.split("/")[0].split()[-1] for part in path.read_text(encoding="utf-8").split("\r") if "/100000" in part
-    ]
+    counted = re.findall(r"(\d+)/100000 ", path.read_text(encoding="utf-8"))
     return int(counted[-1]) if counted else 0
