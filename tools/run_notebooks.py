@@ -286,8 +286,13 @@ def main(arguments: Sequence[str] | None = None, project: Path = PROJECT) -> int
 
     # The kernel of this environment, whatever kernels the user has installed elsewhere.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    elsewhere = {"working_folder": project, "build": project / "build" / "from_root"} if options.from_root else {}
-    runner = Runner(project, check=options.check, write=options.write, **elsewhere)
+    runner = Runner(
+        project,
+        check=options.check,
+        write=options.write,
+        build=project / "build" / "from_root" if options.from_root else None,
+        working_folder=project if options.from_root else None,
+    )
     try:
         paths = runner.select(options.names)
         if options.from_root and not options.names:

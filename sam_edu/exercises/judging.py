@@ -207,6 +207,11 @@ def same(yours: Any, target: Tensor) -> bool:
     return bool(torch.isfinite(wide).all()) and bool(((wide - target).abs() <= tolerance).all())
 
 
+def rounded_like(x: Tensor, result: Tensor) -> Tensor:
+    """A tensor, rounded to the type of a result: what an answer of half precision can know of it."""
+    return x.to(result.dtype).to(x.dtype) if result.is_floating_point() else x
+
+
 def check_values(name: str, yours: Any, target: Tensor, hint: Callable[[Tensor], str]) -> None:
     """Check that a tensor has the target's values.
 
@@ -271,7 +276,7 @@ def check_gradients(
             )
     gradients = []
     for which in (0, 1):
-        total = sum(_weighted_sum(pair[which]) for pair in outputs.values())
+        total = torch.stack([_weighted_sum(pair[which]).double() for pair in outputs.values()]).sum()
         leaves = [pair[which] for pair in inputs.values()]
         try:
             found = torch.autograd.grad(total, leaves, allow_unused=True)

@@ -16,6 +16,7 @@ from sam_edu.exercises.judging import (
     check_values,
     recogniser,
     result_of,
+    rounded_like,
     same,
 )
 from sam_edu.exercises.judging_tables import judge_row
@@ -291,6 +292,7 @@ def _judge_best(answer: Any) -> None:
             "It is none of the usual mistakes. Take a row of six scores and print the result.",
         )
         best = solutions.only_best(scores, keep)
+        best = torch.where(best == -math.inf, best, rounded_like(scores, result))
         weights = result.to(scores.dtype).softmax(-1)
         check_values("weights after the softmax", weights, best.softmax(-1), value_hint)
         if (weights[best == -math.inf] > 0).any():

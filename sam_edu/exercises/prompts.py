@@ -17,7 +17,6 @@ from sam_edu.exercises.judging import (
     recogniser,
     result_of,
     same,
-    to_tensor,
 )
 from sam_edu.exercises.judging_modules import check_module
 from sam_edu.exercises.judging_tables import judge_table
@@ -384,8 +383,8 @@ def _judge_moved(answer: Any) -> None:
                 "it must work for the encodings of any positions, without knowing the positions: rotate the pairs."
             )
     for shift in shifts:  # what must always hold: the inverse shift restores the encodings
-        shifted = to_tensor("encodings", result_of(answer, encodings.clone(), matrix.clone(), shift.clone()))
-        if not same(result_of(answer, shifted.clone(), matrix.clone(), -shift), encodings):
+        shifted = _encodings(positions + shift, matrix)
+        if not same(result_of(answer, shifted, matrix.clone(), -shift), encodings):
             raise WrongAnswer("moved by shift and then by -shift, the encodings must be the same as before.")
 
 

@@ -17,6 +17,7 @@ from sam_edu.exercises.judging import (
     check_values,
     recogniser,
     result_of,
+    rounded_like,
     same,
 )
 from sam_edu.exercises.judging_modules import check_module
@@ -404,7 +405,7 @@ def _judge_cut(answer: Any) -> None:
             yours[name] = check_tensor_shape("scores", result, scores[name], axes, lambda _: _SAME_SHAPE)
         weights = {name: result.to(scores[name].dtype).softmax(-1) for name, result in yours.items()}
         for name in names:
-            target = solutions.cut(name, scores[name].clone()).softmax(-1)
+            target = solutions.cut(name, rounded_like(scores[name], yours[name]).clone()).softmax(-1)
             if not same(weights[name], target):
                 hint = _cut_hint(scores, weights)
                 check_values(f"{name}.weights", weights[name], target, lambda _, hint=hint: hint)  # type: ignore[misc]

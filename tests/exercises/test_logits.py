@@ -116,7 +116,7 @@ def test_other_ways_to_write_it_pass(capsys):
             source = ((torch.arange(new) + 0.5) * old / new - 0.5).clamp(0, old - 1)
             return (1 - (source[:, None] - torch.arange(old)).abs()).clamp(min=0)
 
-        height, width = (round(length * side / max(size)) for length in size)
+        height, width = (int(length * side / max(size) + 0.5) for length in size)
         rows, columns = (
             matrix(new, cut) @ matrix(side, low_res.shape[-1])[:cut]
             for new, cut in zip(size, (height, width), strict=True)
