@@ -77,7 +77,7 @@ def as_indices(name: str, wanted: Any, size: int) -> list[int]:
     else:
         indices = [operator.index(one) for one in chosen]
     if not indices or not all(-size <= i < size for i in indices):
-        got = wanted if isinstance(wanted, slice) else chosen
+        got: Any = wanted if isinstance(wanted, slice) else chosen
         got = got[0] if isinstance(got, list) and len(got) == 1 else got
         raise ValueError(f"{name}: expected at least one index from 0 to {size - 1}, got {shorten(got)}")
     return [i % size for i in indices]

@@ -106,8 +106,9 @@ def _changes_of_heads(decoder: Any) -> Iterator[str]:
             yield "a transposed convolution has other settings than kernel 2 and stride 2"
     if type(norm) is not LayerNorm2d or type(act1) not in ACTIVATIONS or type(act2) not in ACTIVATIONS:
         yield "the norm or an activation of the upscaling is another one"
+    perceptrons: list[Any] = list(mlps)
     shapes = Counter(
-        tuple(tuple(linear.weight.shape) for linear in mlp.layers) if _is_plain(mlp) else None for mlp in mlps
+        tuple(tuple(linear.weight.shape) for linear in mlp.layers) if _is_plain(mlp) else None for mlp in perceptrons
     )
     if len(shapes) > 1 or None in shapes or len(mlps) != decoder.num_mask_tokens:
         yield "its hypernetworks differ from each other, or have an output activation"
