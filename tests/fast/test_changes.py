@@ -6,6 +6,7 @@ from decoders import make_decoder
 from parity import assert_close, decoder_inputs
 from torch import nn
 from torch.nn.utils import parametrizations
+from torch.utils.flop_counter import FlopCounterMode
 
 from sam_edu.fast import FastMaskDecoder, plan
 from sam_edu.fast.changes import change_of
@@ -208,7 +209,7 @@ def test_global_hooks_are_handed_over_but_counting_is_not():
         assert change_of(decoder) == "a global module hook is registered"
         outputs(fast, **inputs)
     assert Attention in seen
-    with torch.utils.flop_counter.FlopCounterMode(display=False):
+    with FlopCounterMode(display=False):
         assert change_of(decoder) == ""
 
 
