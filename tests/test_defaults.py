@@ -54,6 +54,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
     "Sam.__init__": {"image_size": "Meta's takes img_size from the image encoder, ours takes encoders without"},
     "FastMaskDecoder.__init__": {
         "decoder": "takes a decoder, not its parts",
+        "budget": "bytes of its temporaries; Meta's has no chunks",
         "transformer_dim": "in decoder",
         "transformer": "in decoder",
         "num_multimask_outputs": "in decoder",

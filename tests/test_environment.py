@@ -116,7 +116,7 @@ def calls_without_encoding(path):
         given = {keyword.arg for keyword in node.keywords}
         constants = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
         binary = any(isinstance(value, str) and re.fullmatch(r"[rwax]\+?b\+?", value) for value in constants)
-        if name not in TEXT or "encoding" in given or binary or owner in ("Image", "files"):
+        if name not in TEXT or "encoding" in given or binary or owner in ("Image", "files", "archive"):
             continue
         if name in ("run", "Popen", "check_output", "NamedTemporaryFile") and not given & {
             "text",
