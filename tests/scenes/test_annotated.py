@@ -124,25 +124,25 @@ def test_masks_lie_on_what_they_outline(size: tuple[int, int], tmp_path: Path) -
     assert len(boxes) > 6
 
 
-@pytest.mark.parametrize("said", ["upright", "stored", "half"])
-def test_masks_lie_on_the_image_as_it_was_outlined(said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("outlined", ["upright", "stored", "half"])
+def test_masks_lie_on_the_image_as_it_was_outlined(outlined: str, tmp_path: Path) -> None:
     """An image that is stored on its side, outlined upright or as it is stored, and one that was halved since."""
     mask = np.zeros((120, 200), bool)
     mask[10:50, 20:160] = True
     image = Image.fromarray(255 * mask.astype(np.uint8))
     exif = Image.Exif()
-    if said == "half":
+    if outlined == "half":
         image.reduce(2).save(tmp_path / "a.png")
     else:
         exif[0x0112] = 6
         image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.jpg", exif=exif, quality=95)
-        if said == "stored":
+        if outlined == "stored":
             mask = np.rot90(mask)
-    name = "a.png" if said == "half" else "a.jpg"
+    name = "a.png" if outlined == "half" else "a.jpg"
     entry = {"id": 1, "file_name": name, "width": mask.shape[1], "height": mask.shape[0]}
     annotation = {"id": 1, "image_id": 1, "segmentation": compressed(mask)}
     annotated = read_annotated(write(tmp_path, {"images": [entry], "annotations": [annotation]}))
-    assert annotated.images[0].upright == (said != "stored")
+    assert annotated.images[0].upright == (outlined != "stored")
     for seed in range(4):
         scene = annotated.scene(np.random.default_rng(seed))
         assert scene.image[scene.masks[0]].mean() > 1.8 * scene.image[~scene.masks[0]].mean()
