@@ -356,6 +356,7 @@ def test_an_interrupt_of_the_whole_group_saves_once_and_loses_nothing(
         while not (shown := steps_shown(tmp_path / "stderr")) and process.poll() is None:
             assert time.monotonic() < give_up, "no step was taken"
             time.sleep(0.05)
+        assert process.poll() is None, (process.returncode, (tmp_path / "stderr").read_text(encoding="utf-8"))
         for _ in range(2):  # `timeout` signals its command, and then the group
             os.killpg(process.pid, number)
         assert process.wait(timeout=600) == 0

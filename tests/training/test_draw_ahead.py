@@ -4,7 +4,6 @@ import os
 import signal
 import time
 
-import numpy as np
 import pytest
 import torch
 
@@ -57,8 +56,8 @@ def test_the_global_generators_are_left_alone() -> None:
 def test_waiting_is_a_share_of_the_time_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 0.0, 4.0, 10.0, 11.0, 19.0, 20.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(draw_ahead, "draw_batch", lambda *_: _Small())
-    monkeypatch.setattr(Batch, "unpacked", lambda arrays: arrays)
+    batch = draw_batch(3, 0, range(1), 1, 0.4, Sources())
+    monkeypatch.setattr(draw_ahead, "draw_batch", lambda *_: batch)
     monkeypatch.setattr(draw_ahead, "REMEMBERED", 2)
     batches = DrawAhead(STEPS, 0, 0)
     assert batches.waiting == 0
@@ -68,10 +67,3 @@ def test_waiting_is_a_share_of_the_time_that_passed(monkeypatch: pytest.MonkeyPa
     assert batches.waiting == pytest.approx(5 / 11)
     batches.next()  # waited 1 of 9; the first is forgotten
     assert batches.waiting == pytest.approx(2 / 16)
-
-
-class _Small:
-    """Stands for a batch."""
-
-    def packed(self) -> dict[str, np.ndarray]:
-        return {}

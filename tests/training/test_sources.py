@@ -117,7 +117,9 @@ def test_workers_give_the_same_batches(coco: Path, photographs: Path) -> None:
 
 
 def test_other_images_have_another_fingerprint(coco: Path, photographs: Path) -> None:
-    prints = [s.fingerprint() for s in (of(coco, 1), of(None, 1, photographs), of(coco, 1, photographs), Sources())]
+    prints = [
+        s.fingerprint() for s in (of(coco, 1.0), of(None, 1.0, photographs), of(coco, 1.0, photographs), Sources())
+    ]
     assert len(set(prints)) == 4
     assert prints[-1] is None
     assert of(coco, 0.3).fingerprint() == prints[0]  # shares are among the settings
