@@ -90,8 +90,6 @@ def usual_settings() -> Iterator[None]:
             torch.random.fork_rng(devices=[]),
         ):
             yield
-            if not torch.is_grad_enabled():
-                raise WrongAnswer("your code leaves autograd disabled: use `with torch.no_grad():` around the lines.")
             if torch.get_default_dtype() != torch.float32:
                 raise WrongAnswer("your code changes torch's default type for everything that follows.")
     finally:
@@ -124,8 +122,14 @@ def result_of(function: Any, *args: Any, hint: str = "", **kwargs: Any) -> Any:
     """
     if not callable(function):
         raise WrongAnswer(f"expected your function, not yet called, got {type(function).__name__}.")
+    autograd = torch.is_grad_enabled()
     try:
         result = function(*args, **kwargs)
+        if torch.is_grad_enabled() != autograd:
+            raise WrongAnswer(
+                "your code disables or enables autograd for everything that follows: use `with torch.no_grad():` around"
+                " the lines."
+            )
     except (NotAttempted, WrongAnswer):
         raise
     except Exception as error:
@@ -133,6 +137,8 @@ def result_of(function: Any, *args: Any, hint: str = "", **kwargs: Any) -> Any:
         if isinstance(error, NotImplementedError) and "not implemented for" not in str(error):
             raise NotAttempted from None
         raise WrongAnswer(f"it fails with {_first_line(error)}. {hint}".strip()) from error
+    finally:
+        torch.set_grad_enabled(autograd)
     if result is None and _does_something(function):
         raise WrongAnswer("your function returns nothing: is a `return` missing?")
     return attempted(result)
