@@ -75,7 +75,7 @@ def test_the_fast_decoder_has_met_the_image_four_times_before_its_time_counts():
         ([1.0, 1.0], 2.0, 1),  # at once
         ([3.0, 1.0], 2.5, 2),
         ([3.0, 3.0, 1.0], 2.5, 3),
-        ([5.0, 1.0], 2.0, 4),  # behind by 2 after two calls, and gains 1 in each
+        ([5.0, 1.0], 2.0, 5),  # behind by 2 after two calls, and gains 1 in each: even after four
         ([5.0, 2.0], 2.0, None),
     ],
 )
