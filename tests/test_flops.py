@@ -98,5 +98,5 @@ def test_a_gpu_gets_fewer_kernels_or_fewer_bytes_than_by_metas_decoder():
     assert counts[1][FAST].kernels < 0.55 * counts[1][META].kernels
     assert counts[1][FAST].views < 0.75 * counts[1][META].views
     # There the work takes longer than the launches: somewhat more of these for less than half of the bytes.
-    assert counts[64][FAST].kernels < 1.3 * counts[64][META].kernels
+    assert counts[64][FAST].kernels < 1.25 * counts[64][META].kernels
     assert counts[64][FAST].bytes < 0.5 * counts[64][META].bytes

@@ -23,6 +23,7 @@ class Adapter(nn.Module):
     def __init__(self, linear):
         super().__init__()
         self.linear, self.weight, self.bias = linear, linear.weight, linear.bias
+        self.in_features, self.out_features = linear.in_features, linear.out_features
         self.down, self.up = nn.Linear(linear.in_features, 2, bias=False), nn.Linear(2, linear.out_features)
 
     def forward(self, x):
@@ -67,7 +68,7 @@ def replace_forward(path):
     def change(decoder):
         module = decoder.get_submodule(path)
         plain = module.forward
-        module.forward = lambda *args, **named: plain(*args, **named) + 1
+        module.forward = lambda *args, **named: plain(*args, **named).square()
 
     return change
 
