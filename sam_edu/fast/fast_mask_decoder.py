@@ -97,12 +97,12 @@ class ImageTokens(NamedTuple):
         takes P x head_dim x rows, as it is `projected` already, and the update P x 49 x rows.
         """
         _, encodings, projected = self.steps[0]
-        scores = None if projected is None else per_head(few, projected[which])
+        scores: Any = None if projected is None else per_head(few, projected[which])
         if self.coefficients is not None:
             folded = fold(few, weight) if self.rows is None else fold(few, weight) @ self.rows.mT
             scores = _sum(scores, (folded @ self.coefficients).unflatten(1, few.shape[1:3]))
         if not encodings:
-            return scores  # type: ignore[return-value]
+            return scores
         encoded = per_head(few, encodings[which])
         return encoded + scores if self.scale is None else torch.addcmul(encoded, self.scale.unsqueeze(1), scores)
 
@@ -114,7 +114,7 @@ class ImageTokens(NamedTuple):
         """
         projected, heads = self.steps[0].projected, weights.shape[1]
         weights = weights if self.scale is None else weights * self.scale.unsqueeze(1)
-        gathered = None if projected is None else per_head(weights, projected[-1].mT)
+        gathered: Any = None if projected is None else per_head(weights, projected[-1].mT)
         if self.coefficients is not None:
             update = weights.flatten(1, 2) @ self.coefficients.mT
             gathered = _sum(gathered, unfold(update if self.rows is None else update @ self.rows, linear.weight, heads))
@@ -609,13 +609,14 @@ def paint(upscaling: nn.Sequential, image: ImageTokens, hyper_in: Tensor, grid: 
     its positions (x, dx, dx') already lie in the order of a row, and only whole rows have to be moved. As no image
     token's pixels depend on another's, a few rows of the grid at a time will do: they fit in the cache.
     """
-    first, norm, act1, second, act2 = list(upscaling)[:5]
+    layers: list[Any] = list(upscaling)[:5]
+    first, norm, act1, second, act2 = layers
     halves = list(zip(*(x.chunk(2) for x in doubling(second)), strict=True))
     strips: list[Tensor] = []
     rows = max(1, _tile_of(hyper_in, len(hyper_in), grid.numel(), len(first.weight)) // grid[1])
     for tile in image.doubled(*doubling(first), rows * grid[1], len(hyper_in)):
         x = tile.unflatten(1, (-1, grid[1])).unflatten(-1, (2, 2, -1))
-        x = act1(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))  # type: ignore[arg-type]
+        x = act1(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))
         x = x.transpose(2, 3).flatten(1, 4)  # (batch, y, x, dy, dx, channels) -> (batch, y dy x dx, channels)
         painted = [(act2(F.linear(x, *half)).view(len(x), -1, hyper_in.shape[2]) @ hyper_in.mT).mT for half in halves]
         strips.append(torch.stack([p.unflatten(2, (-1, 4 * grid[1])) for p in painted], dim=3).flatten(2, 3))

@@ -143,10 +143,10 @@ def _tokens_among_themselves(layer: Any, stacked: Linear, queries: Tensor, token
     inner = attention.internal_dim
     if layer.skip_first_layer_pe:
         q, k, v = F.linear(queries, weight, bias).chunk(3, dim=2)
-        return layer.norm1(attention.out_proj(_attend(q, k, v, attention.num_heads)))  # type: ignore[no-any-return]
+        return layer.norm1(attention.out_proj(_attend(q, k, v, attention.num_heads)))
     q, k = F.linear(queries + tokens, weight[: 2 * inner], bias[: 2 * inner]).chunk(2, dim=2)
     v = F.linear(queries, weight[2 * inner :], bias[2 * inner :])
-    return layer.norm1(queries + attention.out_proj(_attend(q, k, v, attention.num_heads)))  # type: ignore[no-any-return]
+    return layer.norm1(queries + attention.out_proj(_attend(q, k, v, attention.num_heads)))
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:

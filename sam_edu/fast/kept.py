@@ -93,7 +93,7 @@ class Kept:
         if not before or not same:
             result = compute()
             self._found[name] = ([kind.of(x) for x in inputs], result)
-        return result  # type: ignore[no-any-return]
+        return result
 
     def forget(self, *names: str) -> None:
         """Drop what is kept under these names; under all without any."""
