@@ -1,6 +1,5 @@
 """change_of: what about a mask decoder is not as the fast decoder expects it, so that it has to hand over."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,7 +95,8 @@ def _changes_of_structure(decoder: Any) -> Iterator[str]:
 
 
 def _changes_of_heads(decoder: Any) -> Iterator[str]:
-    upscaling, mlps = decoder.output_upscaling, decoder.output_hypernetworks_mlps
+    upscaling: Any = decoder.output_upscaling
+    mlps: Any = decoder.output_hypernetworks_mlps
     if type(upscaling) is not OutputUpscaling or type(mlps) is not HypernetworkMLPs:
         yield "its upscaling or its hypernetworks have another structure"
         return
@@ -106,11 +106,9 @@ def _changes_of_heads(decoder: Any) -> Iterator[str]:
             yield "a transposed convolution has other settings than kernel 2 and stride 2"
     if type(norm) is not LayerNorm2d or type(act1) not in ACTIVATIONS or type(act2) not in ACTIVATIONS:
         yield "the norm or an activation of the upscaling is another one"
-    perceptrons: list[Any] = list(mlps)
-    shapes = Counter(
-        tuple(tuple(linear.weight.shape) for linear in mlp.layers) if _is_plain(mlp) else None for mlp in perceptrons
-    )
-    if len(shapes) > 1 or None in shapes or len(mlps) != decoder.num_mask_tokens:
+    heads: list[Any] = list(mlps)
+    shapes = {tuple(linear.weight.shape for linear in mlp.layers) if _is_plain(mlp) else None for mlp in heads}
+    if len(shapes) > 1 or None in shapes or len(heads) != decoder.num_mask_tokens:
         yield "its hypernetworks differ from each other, or have an output activation"
 
 
