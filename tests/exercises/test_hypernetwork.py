@@ -46,7 +46,7 @@ def test_solution_is_what_the_modules_give(case):
         ("c", "parameters", 12345, "Per MLP"),
         ("a", "hyper_in", "1, 4, 32", "expected a tuple of whole numbers"),
         ("a", "hyper_in", 7, "expected a tuple of whole numbers"),
-        ("a", "parameters", 5.6e5, "expected a whole number"),
+        ("a", "parameters", 560_000.5, "expected a whole number"),
         ("a", "logits", ..., "still empty: logits in a"),
     ],
 )
