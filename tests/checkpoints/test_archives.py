@@ -153,6 +153,14 @@ def overlapping() -> bytes:
     return content[:start] + directory + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 21, 21, len(directory), start, 0)
 
 
+def with_entry(offset: int, value: bytes) -> bytes:
+    """A whole archive whose table says something else of the first member."""
+    content = bytearray(saved(tensors()))
+    at = content.index(b"PK\x01\x02") + offset
+    content[at : at + len(value)] = value
+    return bytes(content)
+
+
 GROWING: dict[str, tuple[str, Callable[[], bytes]]] = {
     "deflated": (
         "is compressed: .* would grow from [0-9,]+ to [0-9,]+ bytes",
@@ -160,6 +168,11 @@ GROWING: dict[str, tuple[str, Callable[[], bytes]]] = {
     ),
     "bzip2": ("is compressed: .* would grow", lambda: repacked(grown, zipfile.ZIP_BZIP2)),
     "lzma": ("is compressed: .* would grow", lambda: repacked(grown, zipfile.ZIP_LZMA)),
+    "said to be deflated": ("is compressed: ", lambda: with_entry(10, struct.pack("<H", zipfile.ZIP_DEFLATED))),
+    "said to be longer": (
+        r"would grow from [0-9,]+ to 4,000,000,000",
+        lambda: with_entry(24, struct.pack("<I", 4 * 10**9)),
+    ),
     "overlapping members": ("declares 200,000,.* bytes but has 10,", overlapping),
     "a storage of 4 GB": (r"declares 4,000,000,000 bytes for data/0, where it has 16,384", lambda: declaring(10**9)),
     "a storage that is too small": ("declares 4,000 bytes for data/0, where it has 16,384", lambda: declaring(1000)),
