@@ -1,4 +1,4 @@
-"""Times FastMaskDecoder against Meta's decoder: `make benchmark`, or `--quick` for two minutes.
+"""Times FastMaskDecoder against Meta's decoder: `make benchmark`, or `--quick` for three minutes.
 
 All variants have the same weights and take turns in one process, so that a busy moment meets them all; what is reported
 are medians of the ratios within a turn, with their quartiles (with the range, where there are fewer than nine turns).
@@ -585,7 +585,9 @@ def report(planned: Plan, device: torch.device, out: Path) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="about two minutes, with few rounds and no memory section")
+    parser.add_argument(
+        "--quick", action="store_true", help="about three minutes, with few rounds and no memory section"
+    )
     parser.add_argument("--count", action="store_true", help="count kernels, bytes and FLOPs; time nothing")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=OUT)

@@ -2,9 +2,16 @@
 
 import numpy as np
 
+from sam_edu.scenes.mask_checks import check_not_empty
+
 
 def tight_box(mask: np.ndarray) -> np.ndarray:
-    """The smallest box (x0, y0, x1, y1) that holds a mask, in pixels, both ends inclusive; float32."""
+    """The smallest box (x0, y0, x1, y1) that holds a mask, in pixels, both ends inclusive; float32.
+
+    Raises:
+        ValueError: the mask is empty.
+    """
+    check_not_empty(mask)
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return np.array([xs[0], ys[0], xs[-1], ys[-1]], np.float32)
 

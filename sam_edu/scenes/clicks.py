@@ -3,9 +3,16 @@
 import numpy as np
 from PIL import Image
 
+from sam_edu.scenes.mask_checks import check_not_empty
+
 
 def random_click(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A pixel (x, y) of a mask, each as likely as every other; float32."""
+    """A pixel (x, y) of a mask, each as likely as every other; float32.
+
+    Raises:
+        ValueError: the mask is empty.
+    """
+    check_not_empty(mask)
     ys, xs = np.nonzero(mask)
     i = rng.integers(len(xs))
     return np.array([xs[i], ys[i]], np.float32)
@@ -15,7 +22,11 @@ def centre_click(mask: np.ndarray) -> np.ndarray:
     """The pixel (x, y) of a mask that is deepest inside: the last to go under repeated erosion; float32.
 
     Of several that go last, the one nearest to the mask's centre of mass.
+
+    Raises:
+        ValueError: the mask is empty.
     """
+    check_not_empty(mask)
     left = np.pad(mask, 1)
     while True:
         core = left.copy()
