@@ -13,8 +13,9 @@ import importlib
 import importlib.util
 import multiprocessing
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -242,6 +243,12 @@ def _peak(device: torch.device, before: int | None = None) -> int:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         return torch.cuda.memory_allocated(device) if before is None else torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Linux: getrusage would begin with the peak of the process that started this one; VmHWM does not.
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(encoding="utf-8"), re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
     resource = importlib.import_module("resource")  # not on Windows
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
@@ -548,38 +555,47 @@ def growth_section(found: dict[str, dict[str, list[tuple[int, float]]]]) -> Iter
 
 
 def report(planned: Plan, device: torch.device, out: Path) -> str:
-    """Measure everything; write table and plot to `out`; return the table."""
+    """Measure everything; return the table. Each section is written to `out` at once: an error loses none before it."""
     out.mkdir(parents=True, exist_ok=True)
-    busy = Busy()
+    path, busy = out / "benchmark.md", Busy()
+    lines: list[str] = []
+
+    def add(section: Iterable[str]) -> None:
+        lines.extend(section)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
     with torch.no_grad():
         decoders = Decoders(Sizes(), device)
         peak = matrix_peak(device)
         rates = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in library_rates(device).items())
-        lines = [
-            "# FastMaskDecoder: benchmark\n",
-            *(f"- {line}" for line in machine(device)),
-            f"- peak of a matrix product in this run: {peak / 1e9:.0f} GFLOP/s",
-            f"- 4096 x 256 by 256 x 256, GFLOP/s: {rates}",
-            "- ratios are medians of the rounds, with their quartiles; of fewer than nine rounds, with their range\n",
-            *main_section(decoders, planned, peak),
-            *(precision_section(decoders, planned) if device.type == "cuda" else ()),
-            *unfavourable_section(decoders, planned.unfavourable),
-        ]
+        add(
+            (
+                "# FastMaskDecoder: benchmark\n",
+                *(f"- {line}" for line in machine(device)),
+                f"- peak of a matrix product in this run: {peak / 1e9:.0f} GFLOP/s",
+                f"- 4096 x 256 by 256 x 256, GFLOP/s: {rates}",
+                "- ratios: medians of the rounds, with their quartiles; of fewer than nine rounds, with their range\n",
+            )
+        )
+        add(main_section(decoders, planned, peak))
+        if device.type == "cuda":
+            add(precision_section(decoders, planned))
+        add(unfavourable_section(decoders, planned.unfavourable))
         times = first_calls(decoders, planned.images)
-        lines += first_calls_section(times, device)
-        lines += whole_way_section(times, device, peak, planned.images)
-        lines += flops_section(decoders) if device.type == "cpu" else ()
-        lines += training_section(decoders, planned.training)
+        add(first_calls_section(times, device))
+        add(whole_way_section(times, device, peak, planned.images))
+        if device.type == "cpu":
+            add(flops_section(decoders))
+        add(training_section(decoders, planned.training))
         found = growth(decoders, planned)
+        add(growth_section(found))
+        draw_growth(found, out / "benchmark.png")
     warnings = busy.warnings(device)  # before the memory section, where other processes work for us
     if planned.memory:
-        lines += memory_section(device)
-    lines += growth_section(found)
-    draw_growth(found, out / "benchmark.png")
+        add(memory_section(device))
     lines[1:1] = [f"**{warning}**\n" for warning in warnings]
-    text = "\n".join(lines) + "\n"
-    (out / "benchmark.md").write_text(text, encoding="utf-8")
-    return text
+    add(())
+    return path.read_text(encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -134,6 +134,28 @@ def test_the_report_has_every_section_and_a_plot(tmp_path, monkeypatch):
         assert word in text
 
 
+def test_an_error_loses_no_section_before_it(tmp_path, monkeypatch):
+    def fail(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(benchmark, "Sizes", lambda: FEW_ROWS)
+    monkeypatch.setattr(benchmark, "matrix_peak", lambda device: 1e9)
+    monkeypatch.setattr(benchmark, "main_section", lambda *args: iter(["\n## Main\n", "| 1 |"]))
+    monkeypatch.setattr(benchmark, "unfavourable_section", fail)
+    with pytest.raises(MemoryError):
+        benchmark.report(Plan({1: 1}, 1, 1, {}, 1, memory=False, images=1), CPU, tmp_path)
+    assert (tmp_path / "benchmark.md").read_text(encoding="utf-8").endswith("\n## Main\n\n| 1 |\n")
+
+
+def test_the_memory_of_a_decode_is_measured_from_a_process_that_has_needed_more():
+    pytest.importorskip("resource")
+    held = torch.ones(2**27)  # half a gigabyte, more than a new process with torch needs
+    case = Case("one", 4, grid=16)
+    found = benchmark.memory_of([META], case, CPU)
+    assert held.sum() > 0
+    assert found[META] > 4 * 4 * 64 * 64 * 4  # at least the masks: prompt sets, masks, pixels, bytes
+
+
 def test_memory_is_a_number_of_bytes():
     pytest.importorskip("resource")
     assert benchmark._peak(CPU) > 2**20
