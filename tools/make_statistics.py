@@ -8,11 +8,15 @@ import numpy as np
 import torch
 
 from sam_edu import ablation
+from sam_edu.ablation.attention_statistics import measure_attention
 from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.sam import tiny_weights
 
 SCENES = 100
+
+UNCHANGED = {"attention": measure_attention, "prompts": measure_prompts}
+"""What is measured with the unchanged decoder, by its name on the command line."""
 
 
 def main() -> None:
@@ -24,7 +28,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ablation.stored_at(), help="the file to write")
     less = parser.add_mutually_exclusive_group()
     less.add_argument("--new", action="store_true", help="only the ablations that the file does not hold")
-    less.add_argument("--only", choices=["prompts"], help="only what is measured without ablations; those stay")
+    less.add_argument(
+        "--only", choices=list(UNCHANGED), help="only this part, measured without ablations; all else stays"
+    )
     args = parser.parse_args()
     if args.scenes < 1:
         parser.error(f"--scenes: expected at least 1, got {args.scenes}")
@@ -35,12 +41,10 @@ def main() -> None:
         if args.new:
             data = merge(before, measure(args.weights, scenes, args.processes, names=missing(before)))
         else:
-            data = join(before, measure_prompts(args.weights, scenes, args.processes))
+            data = join(before, UNCHANGED[args.only](args.weights, scenes, args.processes))
     else:
-        data = join(
-            measure(args.weights, args.scenes, args.processes),
-            measure_prompts(args.weights, args.scenes, args.processes),
-        )
+        parts = (part(args.weights, args.scenes, args.processes) for part in UNCHANGED.values())
+        data = join(measure(args.weights, args.scenes, args.processes), *parts)
     store(data, args.out)
     stats = ablation.load(args.out, weights=args.weights)
     print(f"{args.out}: {args.out.stat().st_size:,} bytes\n{stats!r}")

@@ -96,14 +96,14 @@ def measure_prompts(weights: Path, scenes: int, processes: int = 1, progress: bo
     }
 
 
-def join(ablations: dict[str, Any], prompts: dict[str, Any]) -> dict[str, Any]:
-    """The file's arrays, from what `measure` and what `measure_prompts` measured.
+def join(first: dict[str, Any], *others: dict[str, Any]) -> dict[str, Any]:
+    """The file's arrays, from what `measure`, `measure_attention` and `measure_prompts` measured.
 
     Raises:
         ValueError: they were measured on different weights or clicks.
     """
-    if str(ablations["weights"]) != str(prompts["weights"]) or not np.array_equal(
-        ablations["prompts"], prompts["prompts"]
-    ):
-        raise ValueError("the ablations were measured on other weights or other clicks: measure everything again")
-    return ablations | prompts
+    for other in others:
+        if str(first["weights"]) != str(other["weights"]) or not np.array_equal(first["prompts"], other["prompts"]):
+            raise ValueError("the parts were measured on other weights or other clicks: measure everything again")
+        first = first | other
+    return first

@@ -1,7 +1,6 @@
 """Measuring: every held-out click under one ablation after another, for the file of `sam_edu.ablation.load`."""
 
 import json
-import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -16,16 +15,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sam_edu.ablation.ablations import ABLATIONS
-from sam_edu.ablation.changes import ATTENTIONS, TOKEN_TO_IMAGE
 from sam_edu.ablation.prompts import FIRST_SCENE, Prompt, prompts_of
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.results import sha256
 from sam_edu.ablation.scoring import both_scores
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam, load
-
-CLICK_TOKEN = 5
-"""Position of the click's token, after the IoU token and four mask tokens."""
 
 Row = dict[str, np.ndarray]
 
@@ -40,8 +35,7 @@ def measure_scene(model: Sam, number: int, names: Sequence[str] | None = None) -
         names: which ablations; all by default.
 
     Returns:
-        per click "prompt" (6,), "scores" (1 + ablations, 2), "entropy" (7, heads), "distance" and "share", both
-        (3, heads + 1).
+        per click "prompt" (6,) and "scores" (1 + ablations, 2).
     """
     names = tuple(ABLATIONS) if names is None else names
     image, masks, prompts = prompts_of(number)
@@ -63,30 +57,8 @@ def measure_scene(model: Sam, number: int, names: Sequence[str] | None = None) -
         results: Iterator[tuple[Tensor, Tensor]] = (decode.run(ABLATIONS[n].of(model.mask_decoder)) for n in names)
         scores = [both_scores(decode.masks[0], decode.iou[0], masks[prompt.mask])]
         scores += [both_scores(logits[0], iou[0], masks[prompt.mask]) for logits, iou in results]
-        row = {"prompt": np.array(prompt), "scores": np.array(scores)}
-        weights = {name: decode.t[f"{name}.weights"][0] for name in ATTENTIONS}
-        rows.append(row | _attention_statistics(weights, prompt, masks))
+        rows.append({"prompt": np.array(prompt), "scores": np.array(scores)})
     return rows
-
-
-def _attention_statistics(weights: dict[str, Tensor], prompt: Prompt, masks: np.ndarray) -> Row:
-    """The entropy of each head's weights; and, of the click token's, the mean distance and the share on the mask."""
-    size = masks.shape[-1]
-    grid = math.isqrt(weights[TOKEN_TO_IMAGE[0]].shape[-1])
-    cell = size // grid
-    entropy = []
-    for name in ATTENTIONS:
-        one = weights[name].double()
-        # 0 log 0 is 0
-        entropy_share = -torch.special.xlogy(one, one).sum(-1).mean(-1) / math.log(one.shape[-1])
-        entropy.append(entropy_share.cpu().numpy())
-    y, x = (np.mgrid[:grid, :grid] + 0.5) * cell  # middles of the grid's cells; those of pixels are at 0.5, 1.5, ...
-    distance = np.hypot(x - prompt.x - 0.5, y - prompt.y - 0.5).ravel()
-    inside = masks[prompt.mask].reshape(grid, cell, grid, cell).mean(axis=(1, 3)).ravel()
-    of_click = np.stack([weights[name][:, CLICK_TOKEN].double().cpu().numpy() for name in TOKEN_TO_IMAGE])
-    uniform = np.full((len(of_click), 1, grid * grid), 1 / grid**2)
-    of_click = np.concatenate([of_click, uniform], axis=1)
-    return {"entropy": np.stack(entropy), "distance": of_click @ distance, "share": of_click @ inside}
 
 
 def collect(weights: Path, rows: list[Row], names: Sequence[str]) -> dict[str, Any]:
@@ -97,7 +69,6 @@ def collect(weights: Path, rows: list[Row], names: Sequence[str]) -> dict[str, A
         "definitions": np.array(json.dumps({name: ABLATIONS[name].definition for name in names})),
         "prompts": stacked["prompt"].astype(np.int32),
         "scores": stacked["scores"].transpose(1, 0, 2).astype(np.float16),
-        **{name: stacked[name].astype(np.float16) for name in ("entropy", "distance", "share")},
     }
 
 
@@ -114,7 +85,8 @@ def measure(
         names: which ablations; all by default.
 
     Returns:
-        the arrays of the file but for those of `sam_edu.ablation.held_out`, the same however many processes there are.
+        the arrays of the file but for those of `sam_edu.ablation.held_out` and `sam_edu.ablation.attention_statistics`,
+        the same however many processes there are.
 
     Raises:
         ValueError: scenes that hold nothing to click on.

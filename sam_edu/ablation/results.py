@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -53,6 +53,24 @@ class Effect(NamedTuple):
         """Whether zero lies outside the interval."""
         return self.low > 0 or self.high < 0
 
+    @property
+    def at_most(self) -> float:
+        """The size of the largest effect that the interval does not exclude: larger ones, either way, are excluded.
+
+        An effect that is not clear is not shown to be zero. What is shown is that it is at most this large. "No effect"
+        may be said only where an effect of this size would not matter.
+        """
+        return max(abs(self.low), abs(self.high))
+
+
+OF_CLICK = {"share": "inside", "distance": "away"}
+"""What is measured of the click token's attention, and what its map is summed with at each position."""
+
+NULLS = tuple(f"{name}_null{pool}" for name in OF_CLICK for pool in ("", "_of_map", "_same_scene"))
+"""The arrays of the nulls by permuted clicks, see `sam_edu.ablation.attention_statistics`."""
+
+Pool = Literal["other scenes", "same scene"]
+"""Whose maps a null takes: those of all clicks of other scenes, or of clicks on another object of the same scene."""
 
 # --- The held-out clicks with the decoder as it is ---
 
@@ -144,7 +162,7 @@ class Statistics:
     """The measurements over the held-out clicks.
 
     Args:
-        data: the arrays of the file, as `sam_edu.ablation.measuring` and `sam_edu.ablation.held_out` make them.
+        data: the arrays of the file, as `sam_edu.ablation.measuring`, `.attention_statistics` and `.held_out` make them.
 
     Attributes:
         prompts: the clicks, in the order of every array's axis of that name, and the unchanged decoder's results.
@@ -162,7 +180,8 @@ class Statistics:
         self.names = tuple(self.definitions)
         self.prompts = _read_prompts(data)
         self._scores = np.asarray(data["scores"], np.float64)  # (1 + ablations, prompts, measures): first unchanged
-        self._data = {name: np.asarray(data[name], np.float64) for name in ("entropy", "distance", "share")}
+        attention = ("entropy", *OF_CLICK, *(name for name in NULLS if name in data))
+        self._data = {name: np.asarray(data[name], np.float64) for name in attention}
 
     def __repr__(self) -> str:
         scenes = len({prompt.scene for prompt in self.prompts})
@@ -237,6 +256,72 @@ class Statistics:
         The last column is the mask's share of the image. Argument and errors as for `distance`.
         """
         return self._data["share"][:, _index(attention, TOKEN_TO_IMAGE)]
+
+    def share_null(self, attention: str, pool: Pool = "other scenes") -> np.ndarray:
+        """The share on each click's target of the attention maps of other clicks, their mean, (prompts, heads).
+
+        Question: would the share be as large if the head did not depend on the click? It prevents that a head which
+        always attends to where objects are is said to attend to the clicked one.
+
+        Args:
+            attention: one of `TOKEN_TO_IMAGE`.
+            pool: whose maps. "other scenes": of all clicks of other scenes. "same scene": of the clicks on another
+                object of the same scene, so that the image is the same too; NaN at clicks without such another one.
+
+        Raises:
+            ValueError: another name, or the file does not hold the nulls.
+        """
+        return self._null("share", attention, pool)
+
+    def distance_null(self, attention: str, pool: Pool = "other scenes") -> np.ndarray:
+        """The mean distance from each click of the attention maps of other clicks, (prompts, heads), in pixels.
+
+        Arguments and errors as for `share_null`.
+        """
+        return self._null("distance", attention, pool)
+
+    def share_above_null(self, attention: str, pool: Pool = "other scenes") -> tuple[Effect, ...]:
+        """By head the mean share on the target less its null, with its interval.
+
+        The interval draws the scenes. With the pool "other scenes" a scene that is drawn brings its targets and its
+        maps, and both move the null; an interval of `share - share_null` alone would be too narrow, as it takes the
+        null's maps as given. To first order the null's mean changes by the sum of both parts (Hajek's projection of a
+        mean over pairs), so the interval is that of share - null of the click - (null of the map - its mean). With
+        "same scene" all of it lies within a scene, and clicks without another object are left out.
+
+        Arguments and errors as for `share_null`.
+        """
+        return self._above_null("share", attention, pool)
+
+    def distance_above_null(self, attention: str, pool: Pool = "other scenes") -> tuple[Effect, ...]:
+        """By head the mean distance from the click less its null, in pixels: below zero is nearer than by chance.
+
+        Interval, arguments and errors as for `share_above_null`.
+        """
+        return self._above_null("distance", attention, pool)
+
+    def _null(self, name: str, attention: str, pool: str) -> np.ndarray:
+        chosen = _index(attention, TOKEN_TO_IMAGE)
+        return self._nulls(name, ("", "_same_scene")[_index(pool, get_args(Pool))])[:, chosen]
+
+    def _nulls(self, name: str, part: str) -> np.ndarray:
+        """(prompts, attentions, heads)."""
+        if f"{name}_null{part}" not in self._data:
+            raise ValueError(f"the file lacks {name}_null{part}: {COMMAND} --only attention measures it")
+        return self._data[f"{name}_null{part}"]
+
+    def _above_null(self, name: str, attention: str, pool: Pool) -> tuple[Effect, ...]:
+        null, number = self._null(name, attention, pool), _index(attention, TOKEN_TO_IMAGE)
+        above = self._data[name][:, number, :-1] - null
+        if pool == "other scenes":
+            of_map = self._nulls(name, "_of_map")[:, number]
+            above = above - (of_map - of_map.mean(axis=0))
+        paired = np.isfinite(above).all(axis=1)
+        scenes = [prompt.scene for prompt, one in zip(self.prompts, paired, strict=True) if one]
+        if not scenes:
+            raise ValueError(f"pool: expected clicks with another one in {pool}, got none")
+        bootstrap = SceneBootstrap(scenes)
+        return tuple(Effect(*bootstrap.interval(head), len(scenes)) for head in above[paired].T)
 
     @cached_property
     def _bootstrap(self) -> SceneBootstrap:

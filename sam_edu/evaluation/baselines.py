@@ -78,12 +78,18 @@ def iou(masks: np.ndarray, target: np.ndarray) -> np.ndarray:
         TypeError: they hold no numbers.
         ValueError: other values than 0 and 1, such as logits.
     """
-    masks, target = _as_masks("masks", masks), _as_masks("target", target)
+    masks, target = as_masks("masks", masks), as_masks("target", target)
     both = (masks & target).sum(axis=(1, 2))
     return both / np.maximum((masks | target).sum(axis=(1, 2)), 1)
 
 
-def _as_masks(name: str, values: Any) -> np.ndarray:
+def as_masks(name: str, values: Any) -> np.ndarray:
+    """Masks as an array of bool.
+
+    Raises:
+        TypeError: no numbers.
+        ValueError: other values than 0 and 1, such as logits.
+    """
     array = as_numbers(name, values)
     if array.dtype.kind != "b":
         if not np.isin(array, (0, 1)).all():

@@ -1,7 +1,6 @@
 """What is measured at each click, and how the file is written and completed."""
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,8 @@ import pytest
 import torch
 
 from sam_edu import ablation
-from sam_edu.ablation import ABLATIONS, ATTENTIONS, TOKEN_TO_IMAGE, Prompt, ablations, measuring, prompts, sha256
+from sam_edu.ablation import ABLATIONS, ATTENTIONS, Prompt, ablations, measuring, prompts, sha256
+from sam_edu.ablation.attention_statistics import attention_of_scene, measure_attention
 from sam_edu.ablation.held_out import join, measure_prompts, prompts_of_scene
 from sam_edu.ablation.measuring import collect, measure, merge, missing, store
 from sam_edu.sam import build_tiny, load
@@ -31,24 +31,8 @@ def test_a_scene_with_nothing_to_click_on_gives_no_rows(weights: Path, monkeypat
     monkeypatch.setattr(prompts, "draw_scene", lambda seed: empty)
     assert ablation.prompts_of(1000)[2] == []
     assert measuring.measure_scene(model, 1000) == []
+    assert attention_of_scene(model, 1000) == []
     assert prompts_of_scene(model, 1000) == []
-
-
-def test_attention_statistics_of_known_weights() -> None:
-    """On a grid of 2 x 2 positions of 2 x 2 pixels, with the click in the first pixel."""
-    weights = {name: torch.full((8, 7, 4), 0.25) for name in ATTENTIONS}
-    weights[TOKEN_TO_IMAGE[1]][3, 5] = torch.tensor([0.0, 1.0, 0.0, 0.0])
-    masks = np.zeros((1, 4, 4), bool)
-    masks[0, :2, :3] = True
-    row = measuring._attention_statistics(weights, Prompt(0, 0, 0, 0, 0, 6), masks)
-    assert row["entropy"].shape == (7, 8)
-    np.testing.assert_allclose(row["entropy"][0], 1)
-    np.testing.assert_allclose(row["entropy"][ATTENTIONS.index(TOKEN_TO_IMAGE[1]), 3], 6 / 7)
-    assert row["distance"].shape == row["share"].shape == (3, 9)
-    np.testing.assert_allclose(row["distance"][1, 3], math.hypot(2.5, 0.5))
-    np.testing.assert_allclose(row["share"][1, 3], 0.5)
-    np.testing.assert_allclose(row["share"][:, 8], 6 / 16)
-    np.testing.assert_allclose(row["distance"][0, :8], row["distance"][0, 8])
 
 
 @pytest.fixture
@@ -75,7 +59,8 @@ def test_file_is_measured_stored_and_read(weights: Path, few_ablations: list[str
     data = measure(weights, scenes=1, progress=False)
     assert not missing(data)
     path = tmp_path / "statistics.npz"
-    store(join(data, measure_prompts(weights, scenes=1, progress=False)), path)
+    parts = (measure_attention(weights, scenes=1, progress=False), measure_prompts(weights, scenes=1, progress=False))
+    store(join(data, *parts), path)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     stats = ablation.load(path, weights=weights)
     assert list(stats.names) == few_ablations
@@ -108,14 +93,10 @@ def test_rows_are_stacked_and_stamped(weights: Path) -> None:
     row = {
         "prompt": np.array(Prompt(1000, 0, 0, 5, 6, 7)),
         "scores": np.zeros((1 + len(ABLATIONS), 2)),
-        "entropy": np.zeros((7, 8)),
-        "distance": np.zeros((3, 9)),
-        "share": np.zeros((3, 9)),
     }
     data = collect(weights, [row, row], list(ABLATIONS))
     assert str(data["weights"]) == sha256(weights)
     assert data["scores"].shape == (1 + len(ABLATIONS), 2, 2)
-    assert data["entropy"].shape == (2, 7, 8)
 
 
 def constant_data(weights: str, names: list[str], value: float) -> dict[str, object]:

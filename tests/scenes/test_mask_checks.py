@@ -24,6 +24,11 @@ def test_an_empty_mask_is_refused(place: Callable[[np.ndarray], object]) -> None
         place(np.zeros((3, 4), bool))
 
 
+def test_the_message_names_the_argument() -> None:
+    with pytest.raises(ValueError, match="target: expected at least one pixel"):
+        check_not_empty(np.zeros((3, 4), bool), "target")
+
+
 @pytest.mark.parametrize("place", PLACED.values(), ids=PLACED)
 def test_one_pixel_is_enough(place: Callable[[np.ndarray], object]) -> None:
     mask = np.zeros((3, 4), bool)

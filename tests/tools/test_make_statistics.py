@@ -31,9 +31,12 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
 
     def measure(weights: Path, scenes: int, processes: int, names: object = None) -> dict[str, np.ndarray]:
         found.append(("ablations", scenes))
-        looks = {"entropy": (3, 7, 8), "distance": (3, 3, 9), "share": (3, 3, 9)}
-        scores, rest = np.full((1, 3, 2), 0.1 * len(found)), {name: np.zeros(shape) for name, shape in looks.items()}
-        return stamped(weights) | {"definitions": np.array("{}"), "scores": scores} | rest
+        return stamped(weights) | {"definitions": np.array("{}"), "scores": np.full((1, 3, 2), 0.1 * len(found))}
+
+    def measure_attention(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+        found.append(("attention", scenes))
+        shapes = {"entropy": (3, 7, 8), "distance": (3, 3, 9), "share": (3, 3, 9)}
+        return stamped(weights) | {name: np.full(shape, 0.1 * len(found)) for name, shape in shapes.items()}
 
     def measure_prompts(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
         found.append(("prompts", scenes))
@@ -42,7 +45,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
         return stamped(weights) | {f"prompts.{name}": values for name, values in arrays.items()}
 
     monkeypatch.setattr(make_statistics, "measure", measure)
-    monkeypatch.setattr(make_statistics, "measure_prompts", measure_prompts)
+    monkeypatch.setattr(make_statistics, "UNCHANGED", {"attention": measure_attention, "prompts": measure_prompts})
     monkeypatch.setattr(make_statistics, "missing", lambda before: [])
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
     (tmp_path / "weights").write_bytes(b"weights")
@@ -62,22 +65,28 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ab
     return run
 
 
+def numbers(stats: ablation.Statistics) -> list[float]:
+    """One of each part: ablations, attention, prompts."""
+    share = stats.share(ablation.TOKEN_TO_IMAGE[0])
+    return [float(stats.baseline()[0]), float(share[0, 0]), float(stats.prompts.iou[0, 0])]
+
+
 def test_everything_is_measured_by_default(
     measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stats = command("--scenes", "3")
-    assert measured == [("ablations", 3), ("prompts", 3)]
-    assert (stats.baseline()[0], stats.prompts.iou[0, 0]) == (pytest.approx(0.1), pytest.approx(0.2))
+    assert measured == [("ablations", 3), ("attention", 3), ("prompts", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.3])
     output = capsys.readouterr().out
-    assert "clicks alone: 0.200 0.200" in output
-    assert "exact box, mask 0: 0.200" in output
+    assert "clicks alone: 0.300 0.300" in output
+    assert "exact box, mask 0: 0.300" in output
 
 
 def test_a_hundred_scenes_are_measured_by_default(
     measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
 ) -> None:
     command()
-    assert measured == [("ablations", 100), ("prompts", 100)]
+    assert measured == [("ablations", 100), ("attention", 100), ("prompts", 100)]
 
 
 def test_no_scenes_are_refused(
@@ -96,11 +105,14 @@ def test_one_part_is_measured_again_and_the_other_stays(
 ) -> None:
     command("--scenes", "3")
     stats = command("--only", "prompts")
-    assert measured[2:] == [("prompts", 3)]
-    assert (stats.baseline()[0], stats.prompts.iou[0, 0]) == (pytest.approx(0.1), pytest.approx(0.3))
+    assert measured[3:] == [("prompts", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.4])
+    stats = command("--only", "attention")
+    assert measured[4:] == [("attention", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.5, 0.4])
     stats = command("--new")
-    assert measured[3:] == [("ablations", 3)]
-    assert (stats.baseline()[0], stats.prompts.iou[0, 0]) == (pytest.approx(0.4), pytest.approx(0.3))
+    assert measured[5:] == [("ablations", 3)]
+    assert numbers(stats) == pytest.approx([0.6, 0.5, 0.4])
 
 
 def test_file_of_other_weights_is_not_completed(
@@ -108,7 +120,7 @@ def test_file_of_other_weights_is_not_completed(
 ) -> None:
     command("--scenes", "3")
     (tmp_path / "weights").write_bytes(b"others")
-    for option in (["--only", "prompts"], ["--new"]):
+    for option in (["--only", "prompts"], ["--only", "attention"], ["--new"]):
         with pytest.raises(ValueError, match="measured on other weights"):
             command(*option)
-    assert len(measured) == 2
+    assert len(measured) == 3
