@@ -10,6 +10,7 @@ import torch
 from sam_edu import ablation
 from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.measuring import measure, merge, missing, store
+from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.sam import tiny_weights
 
 SCENES = 100
@@ -21,26 +22,41 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=SCENES, help="held-out scenes, about 2.5 clicks each")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--weights", type=Path, default=tiny_weights(), help="a safetensors file of the tiny model")
-    parser.add_argument("--out", type=Path, default=ablation.stored_at(), help="the file to write")
+    parser.add_argument(
+        "--out", type=Path, help="the file to write; for weights of another training it has to be given"
+    )
     less = parser.add_mutually_exclusive_group()
     less.add_argument("--new", action="store_true", help="only the ablations that the file does not hold")
-    less.add_argument("--only", choices=["prompts"], help="only what is measured without ablations; those stay")
+    less.add_argument(
+        "--only",
+        choices=["prompts", "pairs"],
+        help="only what is measured without ablations, or only the transplants between pairs of clicks; the rest stays",
+    )
     args = parser.parse_args()
     if args.scenes < 1:
         parser.error(f"--scenes: expected at least 1, got {args.scenes}")
+    if args.out is None and args.weights.resolve() != tiny_weights().resolve():
+        parser.error(
+            "--out: expected a file, as these are not the package's weights; for a replica: "
+            f"{ablation.replicas_at() / args.weights.stem}.npz"
+        )
+    args.out = args.out or ablation.stored_at()
     torch.set_num_threads(1)
     if args.new or args.only:
         before = ablation.read(args.out, weights=args.weights)  # refuses the file of other weights
         scenes = int(before["prompts"][:, 0].max()) + 1 - ablation.FIRST_SCENE
         if args.new:
             data = merge(before, measure(args.weights, scenes, args.processes, names=missing(before)))
-        else:
+        elif args.only == "prompts":
             data = join(before, measure_prompts(args.weights, scenes, args.processes))
+        else:
+            data = add_pairs(before, measure_pairs(args.weights, scenes, args.processes))
     else:
         data = join(
             measure(args.weights, args.scenes, args.processes),
             measure_prompts(args.weights, args.scenes, args.processes),
         )
+        data = add_pairs(data, measure_pairs(args.weights, args.scenes, args.processes))
     store(data, args.out)
     stats = ablation.load(args.out, weights=args.weights)
     print(f"{args.out}: {args.out.stat().st_size:,} bytes\n{stats!r}")
@@ -54,6 +70,21 @@ def main() -> None:
     for name in sorted(effects, key=lambda name: effects[name].mean)[:12]:
         mean, low, high, _ = effects[name]
         print(f"  {mean:+.4f} ({low:+.4f} to {high:+.4f})  {name}")
+    if set(ablation.PAIR_ARRAYS) <= set(data):
+        _summarise(ablation.load_pairs(args.out, weights=args.weights))
+
+
+def _summarise(pairs: ablation.PairStatistics) -> None:
+    """Print which transplants bring A's decode closest to B's target mask, kind by kind."""
+    print(f"{pairs!r}: IoU of A's decode with B's target mask")
+    kinds = {pair.kind for pair in pairs.pairs}
+    for kind in [kind for kind in ablation.PAIR_KINDS if kind in kinds]:
+        means = {name: pairs.mean(name, kind=kind, measure="iou_b") for name in (*ablation.UNCHANGED, *pairs.names)}
+        highest = sorted(pairs.names, key=lambda name: -means[name].mean)[:6]
+        print(f"  {kind}, {len(pairs.of_kind(kind))} pairs")
+        for name in (*ablation.UNCHANGED, *highest):
+            mean, low, high, _ = means[name]
+            print(f"    {mean:.3f} ({low:.3f} to {high:.3f})  {name}")
 
 
 def _listed(scores: np.ndarray) -> str:
