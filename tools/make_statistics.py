@@ -11,6 +11,7 @@ from sam_edu import ablation
 from sam_edu.ablation.attention_statistics import measure_attention
 from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.measuring import measure, merge, missing, store
+from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.sam import tiny_weights
 
 SCENES = 100
@@ -25,26 +26,40 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=SCENES, help="held-out scenes, about 2.5 clicks each")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--weights", type=Path, default=tiny_weights(), help="a safetensors file of the tiny model")
-    parser.add_argument("--out", type=Path, default=ablation.stored_at(), help="the file to write")
+    parser.add_argument(
+        "--out", type=Path, help="the file to write; for weights of another training it has to be given"
+    )
     less = parser.add_mutually_exclusive_group()
     less.add_argument("--new", action="store_true", help="only the ablations that the file does not hold")
     less.add_argument(
-        "--only", choices=list(UNCHANGED), help="only this part, measured without ablations; all else stays"
+        "--only",
+        choices=[*UNCHANGED, "pairs"],
+        help="only this part: the attention maps or the prompts, measured without ablations, or the transplants between"
+        " pairs of clicks; all else stays",
     )
     args = parser.parse_args()
     if args.scenes < 1:
         parser.error(f"--scenes: expected at least 1, got {args.scenes}")
+    if args.out is None and args.weights.resolve() != tiny_weights().resolve():
+        parser.error(
+            "--out: expected a file, as these are not the package's weights; for a replica: "
+            f"{ablation.replicas_at() / args.weights.stem}.npz"
+        )
+    args.out = args.out or ablation.stored_at()
     torch.set_num_threads(1)
     if args.new or args.only:
         before = ablation.read(args.out, weights=args.weights)  # refuses the file of other weights
         scenes = int(before["prompts"][:, 0].max()) + 1 - ablation.FIRST_SCENE
         if args.new:
             data = merge(before, measure(args.weights, scenes, args.processes, names=missing(before)))
+        elif args.only == "pairs":
+            data = add_pairs(before, measure_pairs(args.weights, scenes, args.processes))
         else:
             data = join(before, UNCHANGED[args.only](args.weights, scenes, args.processes))
     else:
         parts = (part(args.weights, args.scenes, args.processes) for part in UNCHANGED.values())
         data = join(measure(args.weights, args.scenes, args.processes), *parts)
+        data = add_pairs(data, measure_pairs(args.weights, args.scenes, args.processes))
     store(data, args.out)
     stats = ablation.load(args.out, weights=args.weights)
     print(f"{args.out}: {args.out.stat().st_size:,} bytes\n{stats!r}")
@@ -58,6 +73,21 @@ def main() -> None:
     for name in sorted(effects, key=lambda name: effects[name].mean)[:12]:
         mean, low, high, _ = effects[name]
         print(f"  {mean:+.4f} ({low:+.4f} to {high:+.4f})  {name}")
+    if set(ablation.PAIR_ARRAYS) <= set(data):
+        _summarise(ablation.load_pairs(args.out, weights=args.weights))
+
+
+def _summarise(pairs: ablation.PairStatistics) -> None:
+    """Print which transplants bring A's decode closest to B's target mask, kind by kind."""
+    print(f"{pairs!r}: IoU of A's decode with B's target mask")
+    kinds = {pair.kind for pair in pairs.pairs}
+    for kind in [kind for kind in ablation.PAIR_KINDS if kind in kinds]:
+        means = {name: pairs.mean(name, kind=kind, measure="iou_b") for name in (*ablation.UNCHANGED, *pairs.names)}
+        highest = sorted(pairs.names, key=lambda name: -means[name].mean)[:6]
+        print(f"  {kind}, {len(pairs.of_kind(kind))} pairs")
+        for name in (*ablation.UNCHANGED, *highest):
+            mean, low, high, _ = means[name]
+            print(f"    {mean:.3f} ({low:.3f} to {high:.3f})  {name}")
 
 
 def _listed(scores: np.ndarray) -> str:

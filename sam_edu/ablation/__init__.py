@@ -7,9 +7,12 @@
     stats.prompts.predicted                                             # the predicted IoU of each mask, (clicks, 4)
     with ablation.ablated(model, "transformer.layers.1.mlp ablated"):
         predictor.predict(...)                                          # the same, on your own image
+    pairs = ablation.load_pairs()
+    pairs.denoising("transformer.layers.0 image tokens")                # what a transplant from another click restores
 
-`ABLATIONS` lists every ablation. `HeldOutPrompts` lists the results of the unchanged decoder: all four masks,
-corrective clicks, boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again.
+`ABLATIONS` lists every ablation, `TRANSPLANTS` every transplant. `HeldOutPrompts` lists the results of the unchanged
+decoder: all four masks, corrective clicks, boxes. `recompute` and `recompute_prompts` measure some of the stored
+numbers again. `replicas` lists the same statistics of other trainings of this model.
 """
 
 from sam_edu.ablation.ablations import ABLATIONS, ablated
@@ -22,8 +25,19 @@ from sam_edu.ablation.changes import (
     Ablation,
     Change,
 )
+from sam_edu.ablation.pair_results import (
+    PAIR_ARRAYS,
+    PAIR_MEASURES,
+    UNCHANGED,
+    Broken,
+    PairMeasure,
+    PairStatistics,
+    load_pairs,
+)
+from sam_edu.ablation.pairs import MAX_OVERLAP, PAIR_KINDS, Pair, PairKind, scene_and_pairs
 from sam_edu.ablation.prompts import CLICKS, FIRST_SCENE, TEST_STREAM, Prompt, prompts_of, scene_and_prompts
 from sam_edu.ablation.recomputing import recompute, recompute_prompts
+from sam_edu.ablation.replica_files import pair_replicas, replicas, replicas_at
 from sam_edu.ablation.results import (
     COMMAND,
     MEASURED,
@@ -40,6 +54,7 @@ from sam_edu.ablation.results import (
     stored_at,
 )
 from sam_edu.ablation.scoring import STABILITY_OFFSET, both_scores, four_masks, ious
+from sam_edu.ablation.transplants import TRANSPLANTS, Part, Transplant, transplanted
 
 __all__ = [
     "ABLATIONS",
@@ -50,30 +65,49 @@ __all__ = [
     "FIRST_SCENE",
     "HEADS",
     "HIDDEN",
+    "MAX_OVERLAP",
     "MEASURED",
     "MEASURES",
+    "PAIR_ARRAYS",
+    "PAIR_KINDS",
+    "PAIR_MEASURES",
     "STABILITY_OFFSET",
     "TEST_STREAM",
     "TOKEN_TO_IMAGE",
     "TOLERANCE",
+    "TRANSPLANTS",
+    "UNCHANGED",
     "Ablation",
+    "Broken",
     "Change",
     "Effect",
     "FourMasks",
     "HeldOutPrompts",
     "Measure",
+    "Pair",
+    "PairKind",
+    "PairMeasure",
+    "PairStatistics",
+    "Part",
     "Prompt",
     "Statistics",
+    "Transplant",
     "ablated",
     "both_scores",
     "four_masks",
     "ious",
     "load",
+    "load_pairs",
+    "pair_replicas",
     "prompts_of",
     "read",
     "recompute",
     "recompute_prompts",
+    "replicas",
+    "replicas_at",
+    "scene_and_pairs",
     "scene_and_prompts",
     "sha256",
     "stored_at",
+    "transplanted",
 ]

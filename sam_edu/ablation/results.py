@@ -373,10 +373,7 @@ def load(path: Path | None = None, *, weights: Path | None = None) -> Statistics
 def read(path: Path | None = None, *, weights: Path | None = None) -> dict[str, np.ndarray]:
     """The file's arrays. Arguments and errors as for `load`, but only the stamp has to be there."""
     path, weights = path or stored_at(), weights or tiny_weights()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; {COMMAND} makes it")
-    with np.load(path, allow_pickle=False) as file:
-        data = {name: file[name] for name in file.files}
+    data = arrays(path)
     stamp, wanted = str(data["weights"]), sha256(weights)
     if stamp != wanted:
         raise ValueError(
@@ -384,3 +381,15 @@ def read(path: Path | None = None, *, weights: Path | None = None) -> dict[str, 
             f"({wanted[:12]}...); {COMMAND} measures these"
         )
     return data
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """The file's arrays, of whatever weights.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; {COMMAND} makes it")
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}

@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Interval(NamedTuple):
-    """A mean and the ends of its 95 % interval."""
+    """A mean, or a ratio of means, and the ends of its 95 % interval."""
 
     mean: float
     low: float
@@ -33,6 +33,16 @@ class SceneBootstrap:
         means = (self._drawn @ (self._belongs @ values)) / (self._drawn @ self._belongs.sum(axis=1))
         low, high = np.percentile(means, [2.5, 97.5])
         return Interval(float(values.mean()), float(low), float(high))
+
+    def ratio(self, numerators: np.ndarray, denominators: np.ndarray) -> Interval:
+        """The ratio of two means, one value of each (values,), with its interval.
+
+        In every draw of the scenes both means are formed anew. The mean of the single ratios is something else, and
+        unstable where a denominator is near zero.
+        """
+        sums, others = (self._drawn @ (self._belongs @ values) for values in (numerators, denominators))
+        low, high = np.percentile(sums / others, [2.5, 97.5])
+        return Interval(float(numerators.mean() / denominators.mean()), float(low), float(high))
 
 
 def multinomial_draws(scenes: int, draws: int = 2000) -> np.ndarray:

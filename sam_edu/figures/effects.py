@@ -27,10 +27,12 @@ def effects(
     label: str = "change in IoU",
     sort: bool = False,
     digits: int = 3,
+    replicas: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Figure:
     """Effects with their intervals, a row each: a dot for the mean, a line for the interval, zero as a dashed line.
 
-    A filled dot has an interval that leaves zero out, a hollow one an interval that holds it.
+    A filled dot has an interval that leaves zero out, a hollow one an interval that holds it. Below each row stands a
+    small cross for each replica: what is a property of the architecture lies beside the dot in all of them.
 
     Args:
         values: per name (mean, low, high), as `sam_edu.ablation` gives them, or any sequence that begins so; or
@@ -39,9 +41,12 @@ def effects(
         label: what is measured.
         sort: the lowest mean (of the first series) on top.
         digits: number of digits after the decimal point.
+        replicas: by the name of a replica its effects, a mapping of the same names: other trainings of the same model.
+            Empty or None where there are none.
 
     Raises:
-        ValueError: nothing to draw; series of different names; an interval without its mean.
+        ValueError: nothing to draw; series, or replicas, of different names; an interval without its mean; replicas
+            beside several series.
     """
     if not values:
         raise ValueError("values: expected at least one effect, got none")
@@ -54,15 +59,25 @@ def effects(
     names = list(next(iter(series.values())))
     if not names or any(list(one) != names for one in series.values()):
         raise ValueError("values: expected the same names in each series, at least one")
+    others = {str(key): dict(one) for key, one in (replicas or {}).items()}
+    if others and nested:
+        raise ValueError("replicas: expected one series of values beside them, got several")
+    for key, one in others.items():
+        if any(name not in one for name in names):
+            raise ValueError(f"replicas: {key} lacks {', '.join(name for name in names if name not in one)}")
     means = np.stack([[_triple(name, one[name]) for name in names] for one in series.values()])
     if sort:
         order = np.argsort(means[0, :, 0], kind="stable")
         names, means = [names[i] for i in order], means[:, order]
-    low, high = min(0.0, float(means[..., 1].min())), max(0.0, float(means[..., 2].max()))
+    beside = np.array([[_triple(name, one[name]) for name in names] for one in others.values()]).reshape(
+        -1, len(names), 3
+    )
+    every = np.concatenate([means, beside])
+    low, high = min(0.0, float(every[..., 1].min())), max(0.0, float(every[..., 2].max()))
     room = 0.06 * ((high - low) or 1.0)
     with theme():
-        each = 15.0 * len(series) + 8
-        figure = titled(title, 56 + each * len(names) + (16 if nested else 0), WIDTH * 0.86)
+        each = 15.0 * len(series) + 8 + (8 if others else 0)
+        figure = titled(title, 56 + each * len(names) + (16 if nested or others else 0), WIDTH * 0.86)
         axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
         for j, (key, rows) in enumerate(zip(series, means, strict=True)):
@@ -84,6 +99,12 @@ def effects(
                     fontweight="bold" if clear else "normal",
                     annotation_clip=False,
                 )
+        for rows in beside:
+            at = np.arange(len(names)) + 0.27
+            axes.plot(rows[:, 1:].T, np.stack([at, at]), color=FAINT, linewidth=1.2, zorder=1.5)
+            axes.plot(rows[:, 0], at, "x", color=SOFT, markersize=4.5, markeredgewidth=1.1, zorder=2.5)
+        if others:
+            axes.plot([], [], "x", color=SOFT, markersize=4.5, label=f"other trainings: {listed(list(others))}")
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_xlim(low - room, high + room)
@@ -91,13 +112,15 @@ def effects(
         axes.grid(axis="x", alpha=0.25)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        if nested:
-            figure.legend(loc="outside upper right", ncols=len(series))
+        if nested or others:
+            figure.legend(loc="outside upper right", ncols=max(1, len(series)))
     details = []
     for key, rows in zip(series, means, strict=True):
         for name, (mean, start, end) in zip(names, rows, strict=True):
             numbers = [_signed(float(x), digits) for x in (mean, start, end)]
             details.append(f"{name}{', ' + key if key else ''} {numbers[0]} ({numbers[1]} to {numbers[2]})")
+    for key, rows in zip(others, beside, strict=True):
+        details.append(f"{key}: {', '.join(_signed(float(mean), digits) for mean in rows[:, 0])}")
     return Figure(figure, f"{title or 'Effects'}: dots with intervals, {label}, against zero. {'; '.join(details)}.")
 
 

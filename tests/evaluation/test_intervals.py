@@ -63,3 +63,26 @@ def test_values_that_agree_within_a_scene_widen_the_interval() -> None:
     together = SceneBootstrap([i // 4 for i in range(120)]).interval(values)
     apart = SceneBootstrap(list(range(120))).interval(values)
     assert together.high - together.low > 1.5 * (apart.high - apart.low)
+
+
+def ratio_by_loop(scenes: list[int], over: np.ndarray, under: np.ndarray) -> Interval:
+    """A ratio of means, draw by draw."""
+    numbers = sorted(set(scenes))
+    ratios = []
+    for counts in np.random.default_rng(0).multinomial(len(numbers), [1 / len(numbers)] * len(numbers), size=2000):
+        weights = np.array([counts[numbers.index(scene)] for scene in scenes])
+        ratios.append((weights * over).sum() / (weights * under).sum())
+    return Interval(float(over.mean() / under.mean()), *map(float, np.percentile(ratios, [2.5, 97.5])))
+
+
+@scenes_of_each_case
+def test_ratio_is_one_of_means_in_every_draw(scenes: list[int]) -> None:
+    over, under = np.random.default_rng(4).normal(size=len(scenes)), 1 + np.random.default_rng(5).random(len(scenes))
+    found = SceneBootstrap(scenes).ratio(over, under)
+    np.testing.assert_allclose(found, ratio_by_loop(scenes, over, under), rtol=1e-10, atol=1e-14)
+
+
+def test_ratio_of_what_is_proportional_has_no_width() -> None:
+    under = 1 + np.random.default_rng(6).random(30)
+    found = SceneBootstrap([i // 3 for i in range(30)]).ratio(0.25 * under, under)
+    np.testing.assert_allclose(found, 0.25, rtol=1e-12)

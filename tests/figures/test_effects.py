@@ -55,6 +55,44 @@ def test_effects_stand_in_the_order_given_unless_sorted() -> None:
     assert [label.get_text() for label in figure.figure.axes[0].get_yticklabels()] == ["two", "one"]
 
 
+def crosses(figure: figures.Figure) -> list[list[float]]:
+    """Where each replica's crosses are, row by row."""
+    lines = [line for line in figure.figure.axes[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
+    return [[float(x) for x in line.get_xdata()] for line in lines]
+
+
+def test_replicas_stand_beside_their_rows() -> None:
+    values = {"two": TWO, "one": ONE}
+    others = {"first": {"one": (-0.9, -1.0, -0.8), "two": (0.1, 0.0, 0.2)}, "second": {"one": ONE, "two": TWO}}
+    figure = figures.effects(values, replicas=others, sort=True)
+    assert dots(figure) == [(-0.2, True), (0.01, False)]  # the model's own, as without replicas
+    assert crosses(figure) == [[-0.9, 0.1], [-0.2, 0.01]]
+    [line, *_] = [line for line in figure.figure.axes[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
+    assert all(row < y < row + 0.5 for row, y in enumerate(line.get_ydata()))  # below its row, above the next
+    low, high = figure.figure.axes[0].get_xlim()
+    assert low < -1.0
+    assert high > 0.2
+    assert "; first: −0.900, +0.100; second: −0.200, +0.010." in figure.alt
+    [legend] = figure.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["other trainings: first and second"]
+
+
+@pytest.mark.parametrize("none", [None, {}])
+def test_no_replicas_change_nothing(none: dict[str, object] | None) -> None:
+    plain, figure = figures.effects({"one": ONE}), figures.effects({"one": ONE}, replicas=none)  # type: ignore[arg-type]
+    assert figure.alt == plain.alt
+    assert crosses(figure) == []
+    assert not figure.figure.legends
+    assert figure.figure.get_size_inches().tolist() == plain.figure.get_size_inches().tolist()
+
+
+def test_replicas_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="replicas: first lacks two"):
+        figures.effects({"one": ONE, "two": TWO}, replicas={"first": {"one": ONE}})
+    with pytest.raises(ValueError, match="replicas: expected one series of values beside them, got several"):
+        figures.effects({"zero": {"one": ONE}, "mean": {"one": ONE}}, replicas={"first": {"one": ONE}})
+
+
 def test_nothing_is_minus_zero() -> None:
     assert "nothing 0.000 (0.000 to 0.000)" in figures.effects({"nothing": (-1e-9, -1e-8, 0.0)}).alt
 

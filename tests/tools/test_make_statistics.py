@@ -1,5 +1,6 @@
 """The command that measures: what it measures again, what it keeps, what it refuses."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from sam_edu.ablation import FIRST_SCENE, MEASURED, Prompt
 from tools import make_statistics
 
 CLICKS = [Prompt(FIRST_SCENE + i, 0, 0, 5, 6, 7) for i in range(3)]
+
 SHAPES = {
     "corrections": (2, 3, 8),
     "corrections_without": (3, 8),
@@ -44,6 +46,17 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
         arrays["area"] = np.full((3, 4), len(found))
         return stamped(weights) | {f"prompts.{name}": values for name, values in arrays.items()}
 
+    def measure_pairs(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+        found.append(("pairs", scenes))
+        return {
+            "weights": np.array(ablation.sha256(weights)),
+            "pairs.definitions": np.array(json.dumps({"hyper_in": ablation.TRANSPLANTS["hyper_in"].definition})),
+            "pairs.clicks": np.array([CLICKS[:2], CLICKS[1:]]),
+            "pairs.kind": np.array([1, 4]),
+            "pairs.scores": np.full((3, 2, 4), 0.1 * len(found)),
+        }
+
+    monkeypatch.setattr(make_statistics, "measure_pairs", measure_pairs)
     monkeypatch.setattr(make_statistics, "measure", measure)
     monkeypatch.setattr(make_statistics, "UNCHANGED", {"attention": measure_attention, "prompts": measure_prompts})
     monkeypatch.setattr(make_statistics, "missing", lambda before: [])
@@ -75,18 +88,20 @@ def test_everything_is_measured_by_default(
     measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stats = command("--scenes", "3")
-    assert measured == [("ablations", 3), ("attention", 3), ("prompts", 3)]
+    assert measured == [("ablations", 3), ("attention", 3), ("prompts", 3), ("pairs", 3)]
     assert numbers(stats) == pytest.approx([0.1, 0.2, 0.3])
     output = capsys.readouterr().out
     assert "clicks alone: 0.300 0.300" in output
     assert "exact box, mask 0: 0.300" in output
+    assert "  other object, 1 pairs\n    0.400 (0.400 to 0.400)  A unchanged" in output
+    assert output.count("hyper_in") == output.count("B unchanged") == 2
 
 
 def test_a_hundred_scenes_are_measured_by_default(
     measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
 ) -> None:
     command()
-    assert measured == [("ablations", 100), ("attention", 100), ("prompts", 100)]
+    assert measured == [("ablations", 100), ("attention", 100), ("prompts", 100), ("pairs", 100)]
 
 
 def test_no_scenes_are_refused(
@@ -100,19 +115,31 @@ def test_no_scenes_are_refused(
     assert measured == []
 
 
-def test_one_part_is_measured_again_and_the_other_stays(
-    measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
+def pairs_of(folder: Path) -> np.ndarray:
+    """A score of each pair in the file."""
+    pairs = ablation.load_pairs(folder / "statistics.npz", weights=folder / "weights")
+    return pairs.scores("A unchanged", "iou_a")
+
+
+def test_one_part_is_measured_again_and_the_others_stay(
+    measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics], tmp_path: Path
 ) -> None:
     command("--scenes", "3")
     stats = command("--only", "prompts")
-    assert measured[3:] == [("prompts", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.4])
+    assert measured[4:] == [("prompts", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.5])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.4)
     stats = command("--only", "attention")
-    assert measured[4:] == [("attention", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.5, 0.4])
+    assert measured[5:] == [("attention", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.6, 0.5])
     stats = command("--new")
-    assert measured[5:] == [("ablations", 3)]
-    assert numbers(stats) == pytest.approx([0.6, 0.5, 0.4])
+    assert measured[6:] == [("ablations", 3)]
+    assert numbers(stats) == pytest.approx([0.7, 0.6, 0.5])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.4)
+    stats = command("--only", "pairs")
+    assert measured[7:] == [("pairs", 3)]
+    assert numbers(stats) == pytest.approx([0.7, 0.6, 0.5])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.8)
 
 
 def test_file_of_other_weights_is_not_completed(
@@ -120,7 +147,22 @@ def test_file_of_other_weights_is_not_completed(
 ) -> None:
     command("--scenes", "3")
     (tmp_path / "weights").write_bytes(b"others")
-    for option in (["--only", "prompts"], ["--only", "attention"], ["--new"]):
+    for option in (["--only", "prompts"], ["--only", "attention"], ["--only", "pairs"], ["--new"]):
         with pytest.raises(ValueError, match="measured on other weights"):
             command(*option)
-    assert len(measured) == 3
+    assert len(measured) == 4
+
+
+def test_other_weights_do_not_overwrite_the_packages_statistics(
+    measured: list[tuple[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(ablation, "stored_at", lambda: tmp_path / "package.npz")
+    monkeypatch.setattr(sys, "argv", ["make", "--weights", str(tmp_path / "weights")])
+    with pytest.raises(SystemExit):
+        make_statistics.main()
+    assert "--out: expected a file, as these are not the package's weights" in " ".join(capsys.readouterr().err.split())
+    assert measured == []
+    assert not (tmp_path / "package.npz").exists()

@@ -1,0 +1,136 @@
+"""Measures `sam_edu.ablation.PairStatistics`: every pair of held-out clicks under one transplant after another."""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.pairs import PAIR_KINDS, Pair, scene_and_pairs
+from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
+from sam_edu.ablation.results import sha256
+from sam_edu.ablation.scoring import ious
+from sam_edu.ablation.transplants import TRANSPLANTS
+from sam_edu.predictor import Predictor
+from sam_edu.sam import Sam
+
+
+@torch.no_grad()
+def pairs_of_scene(model: Sam, number: int, names: Sequence[str] | None = None) -> list[Row]:
+    """Measure all pairs of a held-out scene.
+
+    Args:
+        model: in eval mode, with images of 256 pixels.
+        number: of the scene.
+        names: which transplants; all by default.
+
+    Returns:
+        per pair "clicks" (2, 6), "kind", its number in `PAIR_KINDS`, and "scores" (2 + transplants, measures): of A
+        unchanged, of B unchanged, then of A under each transplant.
+    """
+    names = tuple(TRANSPLANTS) if names is None else names
+    scene, pairs = scene_and_pairs(number)
+    if not pairs:
+        return []
+    predictor, encoder, decoder = Predictor(model), model.prompt_encoder, model.mask_decoder
+    predictor.set_image(scene.image)
+    image_pe = encoder.get_dense_pe()
+    encodings = position_encodings(decoder, image_pe)
+
+    # A trace holds some hundred megabytes. Two are enough: those of a pair.
+    @lru_cache(maxsize=2)
+    def decode(x: int, y: int, clicked: bool) -> AblatedDecoder:
+        click = torch.tensor([[[float(x), float(y)]]], device=model.device)
+        label = torch.full((1, 1), 1 if clicked else -1, device=model.device)  # -1 is a padding token
+        sparse, dense = encoder((click, label), None, None)
+        inputs = {
+            "image_embeddings": predictor.get_image_embedding(),
+            "image_pe": image_pe,
+            "sparse_prompt_embeddings": sparse,
+            "dense_prompt_embeddings": dense,
+        }
+        return AblatedDecoder(decoder, inputs, encodings)
+
+    rows = []
+    for pair in pairs:
+        a, b = (
+            decode(click.x, click.y, True) if clicked else decode(0, 0, False)
+            for click, clicked in zip((pair.a, pair.b), pair.clicked, strict=True)
+        )
+        score = _Scores(pair, scene.masks, a.masks[0], b.masks[0])
+        scores = [score(a.masks[0]), score(b.masks[0])]
+        scores += [score(a.run(TRANSPLANTS[name].of(b.t))[0][0]) for name in names]
+        row = {"clicks": np.array([pair.a, pair.b]), "kind": np.array(PAIR_KINDS.index(pair.kind))}
+        rows.append(row | {"scores": np.array(scores)})
+    return rows
+
+
+class _Scores:
+    """All measures of one run of a pair.
+
+    Which of masks 1 to 3 is measured is fixed: for A's target mask the one that fits it best in A's unchanged decode,
+    for B's the one that fits it best in B's. Where a decode has no click, the one that fits best with the click.
+    """
+
+    def __init__(self, pair: Pair, masks: np.ndarray, a: Tensor, b: Tensor) -> None:
+        self.targets = [masks[pair.a.mask], masks[pair.b.mask]]
+        runs = [run if clicked else None for run, clicked in zip((a, b), pair.clicked, strict=True)]
+        numbers = [
+            None if run is None else int(ious(run > 0, target).argmax())
+            for run, target in zip(runs, self.targets, strict=True)
+        ]
+        known = [number for number in numbers if number is not None]
+        self.numbers = [known[0] if number is None else number for number in numbers]
+
+    def __call__(self, logits: Tensor) -> list[float]:
+        """The run's masks 1 to 3, logits (3, height, width), in the order of `sam_edu.ablation.PAIR_MEASURES`."""
+        chosen = [(logits[number], target) for number, target in zip(self.numbers, self.targets, strict=True)]
+        iou = [float(ious(one[None] > 0, target)) for one, target in chosen]
+        return [*iou, *(margin(one, target) for one, target in chosen)]
+
+
+def margin(logits: Tensor, mask: np.ndarray) -> float:
+    """The mean logit inside a mask minus the mean logit outside: linear in the logits.
+
+    Args:
+        logits: of one mask, (height, width).
+        mask: the target mask, (height, width) bool: neither empty nor the whole image.
+    """
+    inside = torch.from_numpy(mask).to(logits.device)
+    return float(logits[inside].double().mean() - logits[~inside].double().mean())
+
+
+def measure_pairs(
+    weights: Path, scenes: int, processes: int = 1, progress: bool = True, names: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Measure stored weights. Arguments and errors as for `sam_edu.ablation.measuring.measure`; names of transplants.
+
+    Returns:
+        the file's stamp, and its arrays whose names begin with "pairs.".
+    """
+    names = tuple(TRANSPLANTS) if names is None else tuple(names)
+    rows = rows_of_scenes(partial(pairs_of_scene, names=names), weights, scenes, processes, progress)
+    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return {
+        "weights": np.array(sha256(weights)),
+        "pairs.definitions": np.array(json.dumps({name: TRANSPLANTS[name].definition for name in names})),
+        "pairs.clicks": stacked["clicks"].astype(np.int32),
+        "pairs.kind": stacked["kind"].astype(np.int8),
+        "pairs.scores": stacked["scores"].transpose(1, 0, 2).astype(np.float16),
+    }
+
+
+def add_pairs(data: dict[str, Any], pairs: dict[str, Any]) -> dict[str, Any]:
+    """The file's arrays, with what `measure_pairs` measured in place of the pairs that it held before.
+
+    Raises:
+        ValueError: they were measured on different weights.
+    """
+    if str(data["weights"]) != str(pairs["weights"]):
+        raise ValueError("the pairs were measured on other weights: measure everything again")
+    return data | pairs

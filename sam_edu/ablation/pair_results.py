@@ -1,0 +1,220 @@
+"""PairStatistics: the stored results of all transplants between the clicks of a pair.
+
+    pairs = ablation.load_pairs()
+    name = "transformer.layers.0.cross_attn_image_to_token keys and values"
+    pairs.mean(name, kind="other object", measure="iou_b")       # IoU with B's target mask, in A's decode
+    pairs.denoising(name)                                         # the share of the way to B's own decode
+    pairs.noising(name)                                           # the share of A's own result that is lost
+
+They stand in the file of `sam_edu.ablation.load`, in arrays whose names begin with "pairs.".
+
+**Measures.** "iou_a", "iou_b": IoU with the target mask of A, of B. "margin_a", "margin_b": the mean logit inside that
+target mask minus the mean logit outside. Measured at mask 1, 2 or 3, always the same number: for A's target mask the
+one that fits it best in A's unchanged decode, for B's the one that fits it best in B's.
+
+**Noising and denoising.** A broken run gets a part of a good run (denoising: does the part suffice?), or a good run
+gets a part of a broken run (noising: is the part needed?). The broken run has the click of another object, or no click.
+Both are shares of the difference between the good and the broken run: 0 is no effect, 1 the whole difference. A share
+is a ratio of means, its interval a bootstrap over the scenes.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from sam_edu.ablation.pairs import PAIR_KINDS, Pair, PairKind
+from sam_edu.ablation.prompts import Prompt
+from sam_edu.ablation.results import COMMAND, Effect, read
+from sam_edu.ablation.transplants import find_transplant
+from sam_edu.evaluation.intervals import SceneBootstrap
+
+PairMeasure = Literal["iou_a", "iou_b", "margin_a", "margin_b"]
+
+PAIR_MEASURES: tuple[PairMeasure, ...] = get_args(PairMeasure)
+
+UNCHANGED = ("A unchanged", "B unchanged")
+"""The names of the two decodes of a pair without a transplant; the others are those of `TRANSPLANTS`."""
+
+_LEVELS = ("object", "part", "sub-part")
+
+Broken = Literal["other object", "no click"]
+"""How the click of the broken run is broken."""
+
+PAIR_ARRAYS = tuple(f"pairs.{name}" for name in ("definitions", "clicks", "kind", "scores"))
+"""The arrays of the file."""
+
+
+class PairStatistics:
+    """The measurements of transplants over pairs of held-out clicks.
+
+    Args:
+        data: the arrays of the file, as `sam_edu.ablation.pair_measuring` makes them.
+
+    Attributes:
+        pairs: the pairs, in the order of every array.
+        names: of all transplants that were measured.
+        definitions: by name the definition of each when it was measured.
+        weights: SHA-256 of the weights that were measured.
+
+    Raises:
+        ValueError: no pairs were measured.
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        if any(name not in data for name in PAIR_ARRAYS):
+            raise ValueError(f"the file lacks the pairs of clicks: {COMMAND} --only pairs measures them")
+        self.weights = str(data["weights"])
+        self.definitions: dict[str, str] = json.loads(str(data["pairs.definitions"]))
+        self.names = tuple(self.definitions)
+        self.pairs = tuple(
+            Pair(PAIR_KINDS[kind], *(Prompt(*map(int, click)) for click in clicks))
+            for kind, clicks in zip(data["pairs.kind"], data["pairs.clicks"], strict=True)
+        )
+        self._scores = np.asarray(data["pairs.scores"], np.float64)  # (2 + transplants, pairs, measures)
+        self._bootstraps: dict[bytes, SceneBootstrap] = {}
+
+    def __repr__(self) -> str:
+        scenes = len({pair.a.scene for pair in self.pairs})
+        return f"<PairStatistics: {len(self.names)} transplants, {len(self.pairs)} pairs on {scenes} held-out scenes>"
+
+    def of_kind(self, kind: PairKind, level: int | str | None = None) -> np.ndarray:
+        """The numbers of the pairs of a kind.
+
+        Args:
+            kind: one of `PAIR_KINDS`.
+            level: only where B's target mask has this level: 0, 1, 2, or "object", "part", "sub-part".
+
+        Raises:
+            ValueError: another kind or level, or no such pair.
+        """
+        _check("kind", kind, PAIR_KINDS)
+        wanted = _LEVELS.index(level) if level in _LEVELS else level
+        if wanted is not None and wanted not in range(len(_LEVELS)):
+            raise ValueError(f"level: expected 0, 1, 2 or one of {', '.join(_LEVELS)}, got {level!r}")
+        found = [i for i, pair in enumerate(self.pairs) if pair.kind == kind and wanted in (None, pair.b.level)]
+        if not found:
+            of_level = (
+                ""
+                if wanted is None
+                else f" with a target mask of B that is {'an' if wanted == 0 else 'a'} {_LEVELS[wanted]}"
+            )
+            raise ValueError(f"kind: no pair of the kind {kind!r}{of_level} was measured")
+        return np.array(found)
+
+    def scores(self, name: str, measure: PairMeasure) -> np.ndarray:
+        """A measure of A's decode under a transplant, for every pair, (pairs,).
+
+        Args:
+            name: one of `TRANSPLANTS`, or one of `UNCHANGED`.
+            measure: one of `PAIR_MEASURES`.
+
+        Raises:
+            KeyError: no such name.
+            ValueError: it was not measured, or its definition has changed since; or another measure.
+        """
+        _check("measure", measure, PAIR_MEASURES)
+        column = PAIR_MEASURES.index(measure)
+        if name in UNCHANGED:
+            return self._scores[UNCHANGED.index(name), :, column]
+        if find_transplant(name).definition != self.definitions.get(name):
+            state = "is new or has changed since" if name in self.definitions else "was not measured"
+            raise ValueError(f"{name!r} {state}: measure it with {COMMAND} --only pairs")
+        return self._scores[len(UNCHANGED) + self.names.index(name), :, column]
+
+    def mean(self, name: str, *, kind: PairKind, measure: PairMeasure, level: int | str | None = None) -> Effect:
+        """The mean of a measure, with its interval. Arguments and errors as for `scores` and `of_kind`."""
+        rows = self.of_kind(kind, level)
+        values = self.scores(name, measure)[rows]
+        return Effect(*self._bootstrap(rows).interval(values), len(rows))
+
+    def effect(self, name: str, *, kind: PairKind, measure: PairMeasure, level: int | str | None = None) -> Effect:
+        """The mean change of a measure against A's unchanged decode. Arguments and errors as for `mean`."""
+        rows = self.of_kind(kind, level)
+        change = (self.scores(name, measure) - self.scores(UNCHANGED[0], measure))[rows]
+        return Effect(*self._bootstrap(rows).interval(change), len(rows))
+
+    def share(self, name: str, *, kind: PairKind, measure: PairMeasure, level: int | str | None = None) -> Effect:
+        """How far the transplant goes from A's unchanged decode (0) to B's (1), with its interval.
+
+        The ratio of the mean change to the mean difference between the two.
+
+        Args:
+            name, kind, measure, level: see `scores` and `of_kind`.
+
+        Raises:
+            KeyError, ValueError: as `scores` and `of_kind`; and where the two decodes do not differ clearly.
+        """
+        rows = self.of_kind(kind, level)
+        a, b = (self.scores(one, measure)[rows] for one in UNCHANGED)
+        bootstrap = self._bootstrap(rows)
+        whole = Effect(*bootstrap.interval(b - a), len(rows))
+        if not whole.clear:
+            raise ValueError(
+                f"measure: {measure} does not differ clearly between A and B for the kind {kind!r} "
+                f"({whole.low:+.3f} to {whole.high:+.3f}), so that there is no share of it; use effect"
+            )
+        change = self.scores(name, measure)[rows] - a
+        return Effect(*bootstrap.ratio(change, b - a), len(rows))
+
+    def denoising(
+        self,
+        name: str,
+        broken: Broken = "other object",
+        measure: Literal["iou", "margin"] = "margin",
+        level: int | str | None = None,
+    ) -> Effect:
+        """The share that a broken run recovers when one part is restored from the good run.
+
+        (restored - broken) / (good - broken): 1 where the part suffices, 0 where it does nothing.
+
+        Args:
+            name: one of `TRANSPLANTS`.
+            broken: the broken run has the click of another object, or no click.
+            measure: of the good run's target mask.
+            level: of the good run's target mask, as for `of_kind`.
+
+        Raises:
+            KeyError, ValueError: as for `share`.
+        """
+        _check("broken", broken, get_args(Broken))
+        _check("measure", measure, ("iou", "margin"))
+        kind: PairKind = "other object" if broken == "other object" else "no click in A"
+        good: dict[str, PairMeasure] = {"iou": "iou_b", "margin": "margin_b"}
+        return self.share(name, kind=kind, measure=good[measure], level=level)
+
+    def noising(
+        self,
+        name: str,
+        broken: Broken = "other object",
+        measure: Literal["iou", "margin"] = "margin",
+        level: int | str | None = None,
+    ) -> Effect:
+        """The share that a good run loses when one part is taken from the broken run.
+
+        (good - noised) / (good - broken): 1 where nothing is left without the part, 0 where it is not needed.
+        Arguments and errors as for `denoising`.
+        """
+        _check("broken", broken, get_args(Broken))
+        _check("measure", measure, ("iou", "margin"))
+        kind: PairKind = "other object" if broken == "other object" else "no click in B"
+        good: dict[str, PairMeasure] = {"iou": "iou_a", "margin": "margin_a"}
+        return self.share(name, kind=kind, measure=good[measure], level=level)
+
+    def _bootstrap(self, rows: np.ndarray) -> SceneBootstrap:
+        key = rows.tobytes()
+        if key not in self._bootstraps:
+            self._bootstraps[key] = SceneBootstrap([self.pairs[i].a.scene for i in rows])
+        return self._bootstraps[key]
+
+
+def _check(argument: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{argument}: expected one of {', '.join(known)}, got {value!r}")
+
+
+def load_pairs(path: Path | None = None, *, weights: Path | None = None) -> PairStatistics:
+    """Read the results of the transplants. Arguments and errors as for `sam_edu.ablation.load`."""
+    return PairStatistics(read(path, weights=weights))
