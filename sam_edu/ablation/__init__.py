@@ -8,6 +8,8 @@
     with ablation.ablated(model, "transformer.layers.1.mlp ablated"):
         predictor.predict(...)                                          # the same, on your own image
 
+`sam_edu.ablation.controls` has what has to stand beside an effect before it may be said.
+
 `ABLATIONS` lists every ablation. `HeldOutPrompts` lists the results of the unchanged decoder: all four masks,
 corrective clicks, boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again.
 """
