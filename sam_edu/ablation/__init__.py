@@ -12,7 +12,8 @@
 
 `ABLATIONS` lists every ablation, `TRANSPLANTS` every transplant. `HeldOutPrompts` lists the results of the unchanged
 decoder: all four masks, corrective clicks, boxes. `recompute` and `recompute_prompts` measure some of the stored
-numbers again. `replicas` lists the same statistics of other trainings of this model.
+numbers again. `replicas` lists the same statistics of other trainings of this model. `sam_edu.ablation.controls` has what
+stands beside an effect before it may be said.
 """
 
 from sam_edu.ablation.ablations import ABLATIONS, ablated

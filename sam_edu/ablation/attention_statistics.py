@@ -68,7 +68,13 @@ def another_object(masks: np.ndarray, one: Prompt, other: Prompt) -> bool:
 
 
 def attention_statistics(weights: dict[str, Tensor], prompt: Prompt, masks: np.ndarray) -> Row:
-    """A click's row, from the weights of the seven attentions, (heads, queries, keys) each; see `attention_of_scene`."""
+    """A click's row of `attention_of_scene`, but for the nulls.
+
+    Args:
+        weights: of the seven attentions, (heads, queries, keys) each.
+        prompt: the click.
+        masks: all of its scene's, (n, height, width) bool.
+    """
     size = masks.shape[-1]
     grid = math.isqrt(weights[TOKEN_TO_IMAGE[0]].shape[-1])
     cell = size // grid
@@ -134,12 +140,11 @@ def measure_attention(weights: Path, scenes: int, processes: int = 1, progress: 
     """
     rows = rows_of_scenes(attention_of_scene, weights, scenes, processes, progress)
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    maps = stacked["maps"]
+    maps, scenes_of = stacked["maps"], stacked["prompt"][:, 0]
+    together = maps.reshape(len(maps), -1, maps.shape[-1])  # the heads of all three attentions
     found = {name: stacked[name] for name in ("entropy", *OF_CLICK)}
     for name, what in OF_CLICK.items():
-        of_click, of_map = permuted_clicks(
-            maps.reshape(len(maps), -1, maps.shape[-1]), stacked[what], stacked["prompt"][:, 0]
-        )
+        of_click, of_map = permuted_clicks(together, stacked[what], scenes_of)
         found[f"{name}_null"] = of_click.reshape(maps.shape[:-1])
         found[f"{name}_null_of_map"] = of_map.reshape(maps.shape[:-1])
         found[f"{name}_null_same_scene"] = stacked[f"{name}_null_same_scene"]

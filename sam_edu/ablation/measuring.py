@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sam_edu.ablation.ablations import ABLATIONS
-from sam_edu.ablation.prompts import FIRST_SCENE, Prompt, prompts_of
+from sam_edu.ablation.prompts import FIRST_SCENE, prompts_of
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.results import sha256
 from sam_edu.ablation.scoring import both_scores

@@ -162,7 +162,7 @@ class Statistics:
     """The measurements over the held-out clicks.
 
     Args:
-        data: the arrays of the file, as `sam_edu.ablation.measuring`, `.attention_statistics` and `.held_out` make them.
+        data: the arrays of the file, as `measuring`, `attention_statistics` and `held_out` of this package make them.
 
     Attributes:
         prompts: the clicks, in the order of every array's axis of that name, and the unchanged decoder's results.

@@ -240,13 +240,13 @@ def test_stored_statistics_are_measured_again(rows: list[Row]) -> None:
 def test_nulls_within_a_scene_are_those_of_the_clicks_on_other_objects(rows: list[Row]) -> None:
     _, masks, prompts = ablation.prompts_of(NUMBER)
     others_of = [[j for j, two in enumerate(prompts) if another_object(masks, one, two)] for one in prompts]
-    assert any(others_of)
-    assert not all(others_of)
+    assert [len(others) for others in others_of] == [2, 1, 1]
     for row, others in zip(rows, others_of, strict=True):
-        wanted = (
-            np.mean([rows[j]["maps"] @ row["inside"] for j in others], axis=0) if others else np.full((3, 8), np.nan)
-        )
-        np.testing.assert_allclose(row["share_null_same_scene"], wanted, rtol=1e-5)
+        for name, what in (("share", "inside"), ("distance", "away")):
+            wanted = np.mean([rows[j]["maps"] @ row[what] for j in others], axis=0)
+            np.testing.assert_allclose(row[f"{name}_null_same_scene"], wanted, rtol=1e-5)
+    [alone] = attention_of_scene(load(), FIRST_SCENE)
+    assert np.isnan(alone["share_null_same_scene"]).all()
 
 
 def test_an_untrained_model_follows_no_click(tmp_path: Path) -> None:
