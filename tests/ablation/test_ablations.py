@@ -120,6 +120,7 @@ def test_a_name_that_is_not_in_the_list_is_refused() -> None:
 
 def test_a_definition_names_the_points_and_the_replacements() -> None:
     assert ABLATIONS["transformer.layers.0.self_attn head 2 token mean"].definition == (
-        "a head's output, before out_proj, is replaced by its token mean [transformer.layers.0.self_attn.heads token_mean [('heads', 2)]]"
+        "a head's output, before out_proj, is replaced by its token mean"
+        " [transformer.layers.0.self_attn.heads token_mean [('heads', 2)]]"
     )
     assert "_count_padding" in ABLATIONS["no padding token"].definition
