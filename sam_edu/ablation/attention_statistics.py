@@ -2,8 +2,12 @@
 
 Beside them stand their nulls by permuted clicks: the same numbers for the attention maps of other clicks. A head that
 always attends to the middle of the image has a large share on a target in the middle. It has the same share under any
-other click, so its null is as large. Only what exceeds the null follows the click. Uniform attention, the share of the
-image that the target takes, is no such null: 247 clicks on objects are not uniform over the image.
+other click, so its null is as large. Uniform attention, the share of the image that the target takes, is no such null:
+clicks on objects are not uniform over the image.
+
+There are two nulls. Maps of other scenes' clicks were made for other images: what exceeds this null follows the click
+or the image, as a head that attends to all objects does. Maps of clicks on another object of the same scene were made
+for the same image: what exceeds this null follows the click.
 """
 
 import math

@@ -307,7 +307,8 @@ class Statistics:
         """The share on each click's target of the attention maps of other clicks, their mean, (prompts, heads).
 
         Question: would the share be as large if the head did not depend on the click? It prevents that a head which
-        always attends to where objects are is said to attend to the clicked one.
+        attends to the middle of every image, where objects are, is said to attend to the clicked object; and, with the
+        same scene, that a head is said so which attends to all objects of the image.
 
         Args:
             attention: one of `TOKEN_TO_IMAGE`.
