@@ -227,8 +227,8 @@ class FastMaskDecoder(nn.Module):
     Elsewhere a comparison would have to wait for the device. There they have to be the same tensors, unchanged as far
     as PyTorch counts changes; it counts those of optimisers and of `load_state_dict`, but not those written through
     `.data`. After such call `forget`, or set `recognition` to "nothing". Positional encodings that are the same tensor
-    in every call are given by `dense_pe`. On a processor the first three calls with an image each prepare what the prompt
-    sets share in one step of the decoder, so that none of them costs much.
+    in every call are given by `dense_pe`. On a processor the first three calls with an image each prepare what the
+    prompt sets share in one step of the decoder, so that none of them costs much.
 
     Args:
         decoder: the decoder whose parameters are used.

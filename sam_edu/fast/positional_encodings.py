@@ -22,7 +22,7 @@ _FIRST = (PromptEncoder.get_dense_pe, PositionEmbeddingRandom.forward, PositionE
 def dense_pe(
     kept: Kept, encoder: Any, dtype: torch.dtype, recognition: Callable[[Tensor], Recognition]
 ) -> Float[Tensor, "1 dim height width"]:
-    """`PromptEncoder.get_dense_pe` in a dtype: the last result, if the Gaussian matrix and the grid are the same as then.
+    """`PromptEncoder.get_dense_pe` in a dtype: the last result, if Gaussian matrix and grid are the same as then.
 
     Where values are not compared, a decoder recognises the encodings by being the same tensor (`sam_edu.fast.kept`).
     An encoder whose encodings may depend on anything else (a subclass, a hook, another layer) is asked in every call.

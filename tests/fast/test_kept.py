@@ -124,7 +124,7 @@ def test_a_tensor_at_the_address_of_one_that_is_gone_is_another_one():
 
 
 def test_other_memory_at_the_same_address_is_other_memory():
-    """The numbers can lie where they lay in a new storage. And a storage that nobody holds gives its own address away."""
+    """A new storage can have its numbers where the old one had them, and lie where that lay if nobody holds it."""
     array = np.ones(3, np.float32)
     x = torch.from_numpy(array)
     before, address, storages = Identity.of(x), x.data_ptr(), []
