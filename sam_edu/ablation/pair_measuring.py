@@ -62,12 +62,17 @@ def pairs_of_scene(model: Sam, number: int, names: Sequence[str] | None = None) 
             decode(click.x, click.y, True) if clicked else decode(0, 0, False)
             for click, clicked in zip((pair.a, pair.b), pair.clicked, strict=True)
         )
-        score = _Scores(pair, scene.masks, a.masks[0], b.masks[0])
-        scores = [score(a.masks[0]), score(b.masks[0])]
-        scores += [score(a.run(TRANSPLANTS[name].of(b.t))[0][0]) for name in names]
+        score = _Scores(pair, scene.masks, _three(a.masks), _three(b.masks))
+        scores = [score(_three(a.masks)), score(_three(b.masks))]
+        scores += [score(_three(a.run(TRANSPLANTS[name].of(b.t))[0])) for name in names]
         row = {"clicks": np.array([pair.a, pair.b]), "kind": np.array(PAIR_KINDS.index(pair.kind))}
         rows.append(row | {"scores": np.array(scores)})
     return rows
+
+
+def _three(logits: Tensor) -> Tensor:
+    """Masks 1 to 3 of one prompt set."""
+    return logits[0, -3:]
 
 
 class _Scores:

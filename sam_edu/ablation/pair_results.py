@@ -91,9 +91,7 @@ class PairStatistics:
             ValueError: another kind or level, or no such pair.
         """
         _check("kind", kind, PAIR_KINDS)
-        wanted = _LEVELS.index(level) if level in _LEVELS else level
-        if wanted is not None and wanted not in range(len(_LEVELS)):
-            raise ValueError(f"level: expected 0, 1, 2 or one of {', '.join(_LEVELS)}, got {level!r}")
+        wanted = None if level is None else _level(level)
         found = [i for i, pair in enumerate(self.pairs) if pair.kind == kind and wanted in (None, pair.b.level)]
         if not found:
             of_level = (
@@ -208,6 +206,14 @@ class PairStatistics:
         if key not in self._bootstraps:
             self._bootstraps[key] = SceneBootstrap([self.pairs[i].a.scene for i in rows])
         return self._bootstraps[key]
+
+
+def _level(level: int | str) -> int:
+    """The number of a level."""
+    known = (*range(len(_LEVELS)), *_LEVELS)
+    if isinstance(level, bool) or level not in known:
+        raise ValueError(f"level: expected 0, 1, 2 or one of {', '.join(_LEVELS)}, got {level!r}")
+    return known.index(level) % len(_LEVELS)
 
 
 def _check(argument: str, value: str, known: tuple[str, ...]) -> None:

@@ -8,6 +8,13 @@
 What follows the part is computed anew from it. If the mask becomes B's, the part suffices to carry the click; if A's
 mask stays, it does not.
 
+**What is so by construction.** In step (4) of block 0 the queries and the residual are the image itself, the same for
+every click. So "keys and values", "output" and "image tokens" of block 0 are one and the same transplant, and
+"step (4) keys and values", those of both blocks, puts all image tokens of B's into A's decode. To find the mask of B
+there says that the image tokens suffice, and that the tokens' own way is not needed; it does not compare step (4) with
+step (1), whose keys and values leave the tokens' residual as it is. "tokens and image tokens" of the last block is all
+that the masks are made from: it gives B's masks.
+
 **What the last words of a name mean.**
 
 - *keys and values*: k and v of an attention. In steps (1) and (4) they come from the tokens, in steps (2) and (6-1)

@@ -136,7 +136,8 @@ def test_pairs_are_measured_stored_and_read(tmp_path: Path, monkeypatch: pytest.
         export(build_tiny(), weights)
     data = measure_pairs(weights, scenes=1, progress=False, names=FEW)
     assert set(data) == {"weights", *PAIR_ARRAYS}
-    store(add_pairs({"weights": data["weights"], "prompts": np.zeros(3)}, data), tmp_path / "file.npz")
+    rest = {f"{kind}.{part}": "" for kind in ("clicks", "boxes") for part in ("definitions", "unchanged", "changes")}
+    store(add_pairs({"weights": data["weights"], **rest}, data), tmp_path / "file.npz")
     pairs = ablation.load_pairs(tmp_path / "file.npz", weights=weights)
     assert list(pairs.pairs) == few_pairs(NUMBER)[1]
     assert list(pairs.names) == FEW

@@ -38,6 +38,7 @@ def random_data(**other: object) -> dict[str, object]:
     clicks[:, :, 0] = FIRST_SCENE + np.arange(count)[:, None] % SCENES
     clicks[:, :, 2] = np.array([[0, 1], [1, 2]])[np.arange(count) // SCENES % 2]
     return {
+        **{f"{kind}.{part}": "" for kind in ("clicks", "boxes") for part in ("definitions", "unchanged", "changes")},
         "weights": "0" * 64,
         "pairs.definitions": json.dumps({name: one.definition for name, one in TRANSPLANTS.items()}),
         "pairs.clicks": clicks,
