@@ -59,10 +59,10 @@ RULES = {
         '"transformer.layers.1.mlp ablated"',
     ),
     "mean of one decode": Rule(
-        r"intervene\([^()]*\"mean\"",
-        "token_mean",
+        r"intervene\([^()]*\"mean\"(?![^()]*reference)",
+        "token_mean, or mean with the runs of a reference",
         'intervene(model, name, "mean")',
-        'intervene(model, name, "token_mean")',
+        'intervene(model, name, "mean", reference=runs)',
         "tests/tracing/",
     ),
     "bend": Rule(

@@ -33,11 +33,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from sam_edu.ablation.changes import ATTENTIONS, DEPTH, TOKEN_TO_IMAGE, Change
+from sam_edu.ablation.changes import ATTENTIONS, DEPTH, TOKEN_TO_IMAGE, Change, References
 from sam_edu.modules import MaskDecoder
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
-from sam_edu.tracing import Select, intervene
+from sam_edu.tracing import Select
 
 MASK_TOKENS, PROMPT_TOKENS = slice(1, 5), slice(5, None)
 """Positions among the tokens: four mask tokens after the IoU token, then the prompt's."""
@@ -70,7 +70,7 @@ class Transplant:
     what: str
     parts: tuple[Part, ...]
 
-    def of(self, source: Mapping[str, Tensor]) -> list[Change]:
+    def changes(self, source: Mapping[str, Tensor]) -> tuple[Change, ...]:
         """The changes that put this part of another decode into the next one.
 
         Args:
@@ -79,7 +79,7 @@ class Transplant:
         Raises:
             KeyError: the trace lacks one of them.
         """
-        return [Change(part.point, source[part.point], part.select) for part in self.parts]
+        return tuple(Change(part.point, source[part.point], part.select) for part in self.parts)
 
     @property
     def definition(self) -> str:
@@ -176,6 +176,6 @@ def transplanted(model: Sam | MaskDecoder | Predictor, name: str, source: Mappin
         ValueError: in the forward pass, tensors of other shapes: another number of tokens, another grid.
     """
     with ExitStack() as stack:
-        for change in find_transplant(name).of(source):
-            stack.enter_context(intervene(model, change.point, change.how, **change.select))
+        for change in find_transplant(name).changes(source):
+            stack.enter_context(change.carry_out(model, References()))
         yield

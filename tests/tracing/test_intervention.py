@@ -218,7 +218,7 @@ def test_a_wrong_replacement_is_refused(decoder: MaskDecoder, how: object, messa
 
 def test_wrong_types_are_refused(decoder: MaskDecoder) -> None:
     with pytest.raises(TypeError, match="how"):
-        intervene(decoder, "hs", "mean")
+        intervene(decoder, "hs", "median")
     with pytest.raises(TypeError, match="how"):
         intervene(decoder, "hs", 0.0)
     with pytest.raises(TypeError, match="tokens"), intervene(decoder, "hs", "zero", tokens=1.5):
@@ -280,7 +280,7 @@ def test_what_is_no_selection_is_refused_when_it_is_given(decoder: MaskDecoder, 
     [
         (np.zeros(16), r"got array\(.*give torch\.as_tensor"),
         (0.0, "got 0.0; give torch.as_tensor"),
-        ("mean", '"token_mean"'),
+        ("median", '"token_mean"'),
         (None, "got None$"),
     ],
 )
