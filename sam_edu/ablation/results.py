@@ -267,7 +267,7 @@ class Statistics:
         wanted = len(self.prompts) if level is None else int(chosen.sum())
         if np.shape(values) != (wanted,):
             raise ValueError(f"values: expected {wanted}, one per click, got shape {np.shape(values)}")
-        return Effect(*self._bootstrap(None if level is None else _level(level)).interval(values), len(values))
+        return Effect(*self._bootstrap(None if level is None else level_number(level)).interval(values), len(values))
 
     def entropy(self, attention: str) -> np.ndarray:
         """The entropy of each head's weights as a share of the largest possible, mean over queries, (prompts, heads).
@@ -372,14 +372,14 @@ class Statistics:
 
     def _of(self, level: Level | None) -> Any:
         """The clicks of a level, as a mask; all of them where there is none."""
-        return slice(None) if level is None else self.prompts.level == _level(level)
+        return slice(None) if level is None else self.prompts.level == level_number(level)
 
     @cache  # noqa: B019
     def _bootstrap(self, level: int | None) -> SceneBootstrap:
         return SceneBootstrap([prompt.scene for prompt in self.prompts if level in (None, prompt.level)])
 
 
-def _level(level: Level) -> int:
+def level_number(level: Level) -> int:
     """The number of a level.
 
     Raises:

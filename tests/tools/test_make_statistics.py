@@ -53,7 +53,8 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
             "pairs.definitions": np.array(json.dumps({"hyper_in": ablation.TRANSPLANTS["hyper_in"].definition})),
             "pairs.clicks": np.array([CLICKS[:2], CLICKS[1:]]),
             "pairs.kind": np.array([1, 4]),
-            "pairs.scores": np.full((3, 2, 4), 0.1 * len(found)),
+            "pairs.unchanged": np.full((2, 2, 4), 0.1 * len(found)),
+            "pairs.changes": np.zeros((1, 2, 4)),
         }
 
     monkeypatch.setattr(make_statistics, "measure_pairs", measure_pairs)
