@@ -31,9 +31,13 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
     def stamped(weights: Path) -> dict[str, np.ndarray]:
         return {"weights": np.array(ablation.sha256(weights)), "prompts": np.array(CLICKS)}
 
-    def measure(weights: Path, scenes: int, processes: int, names: object = None) -> dict[str, np.ndarray]:
+    def measure(
+        weights: Path, scenes: int, processes: int, names: object = None, box_names: object = None
+    ) -> dict[str, np.ndarray]:
         found.append(("ablations", scenes))
-        return stamped(weights) | {"definitions": np.array("{}"), "scores": np.full((1, 3, 2), 0.1 * len(found))}
+        arrays = {"unchanged": np.full((3, 4), 0.1 * len(found)), "changes": np.zeros((0, 3, 4))}
+        arrays["definitions"] = np.array("{}")
+        return stamped(weights) | {f"{kind}.{name}": a for kind in ("clicks", "boxes") for name, a in arrays.items()}
 
     def measure_attention(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
         found.append(("attention", scenes))
@@ -60,7 +64,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
     monkeypatch.setattr(make_statistics, "measure_pairs", measure_pairs)
     monkeypatch.setattr(make_statistics, "measure", measure)
     monkeypatch.setattr(make_statistics, "UNCHANGED", {"attention": measure_attention, "prompts": measure_prompts})
-    monkeypatch.setattr(make_statistics, "missing", lambda before: [])
+    monkeypatch.setattr(make_statistics, "missing", lambda before, prompts="clicks": [])
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
     (tmp_path / "weights").write_bytes(b"weights")
     return found
