@@ -16,7 +16,7 @@ from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_ticks
 from sam_edu.figures.kit.overlay import AttentionScale, draw_attention, draw_attention_bar
 from sam_edu.figures.kit.scales import scale_end
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed, prompts_in_words
 
 
@@ -91,11 +91,11 @@ def token_matrix(
                         f"{values[i, y, x]:.{digits}f}",
                         ha="center",
                         va="center",
-                        fontsize=8.5,
+                        fontsize=SMALL,
                         color="white" if dark else "black",
                     )
-        figure.supylabel(row_label, fontsize=9.5)
-        figure.supxlabel(column_label, fontsize=9.5)
+        figure.supylabel(row_label, fontsize=SMALL)
+        figure.supxlabel(column_label, fontsize=SMALL)
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.9, aspect=22, pad=0.02, label=label)
     details = []
     for name, one in zip(titles, values, strict=True):
@@ -233,7 +233,7 @@ def _named(axes: Axes, name: str, colour: str) -> None:
     axes.legend(
         loc="lower center",
         bbox_to_anchor=(0.5, 0.985),
-        fontsize=9.5,
+        fontsize=SMALL,
         handletextpad=0.1,
         borderpad=0.0,
         borderaxespad=0.2,

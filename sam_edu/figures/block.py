@@ -19,6 +19,7 @@ from sam_edu.figures.kit.colours import (
     SIGNED,
     SOFT,
     TOKEN,
+    for_text,
     token_colour,
 )
 from sam_edu.figures.kit.diagram import (
@@ -34,7 +35,7 @@ from sam_edu.figures.kit.diagram import (
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_mask, draw_ticks, overlap
 from sam_edu.figures.kit.scales import scale_end, signed_norm, strongest
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed
 from sam_edu.selections import Select, as_indices
 
@@ -62,14 +63,14 @@ def block_diagram(
         draw_key(axes, 300, 16, "tokens", TOKEN)
         draw_key(axes, 378, 16, "image tokens", IMAGE)
         _encoding_mark(axes, 486, 16)
-        axes.text(498, 16, "PE added to q and k", fontsize=9, color=SOFT, va="center")
+        axes.text(498, 16, "PE added to q and k", fontsize=SMALL, color=SOFT, va="center")
         axes.plot([640, 668], [16, 16], color=SOFT, linewidth=1.2, linestyle=(0, (4, 2)))
-        axes.text(674, 16, "residual: the input, added to the output", fontsize=9, color=SOFT, va="center")
+        axes.text(674, 16, "residual: the input, added to the output", fontsize=SMALL, color=SOFT, va="center")
         top, low = 138, 288
-        draw_text(axes, 32, top - 17, f"{tokens} × {dim}", 8, SOFT)
-        draw_text(axes, 32, low - 17, f"{image_tokens} × {dim}", 8, SOFT)
-        draw_text(axes, 36, top + 18, "queries", 9.5, TOKEN[1], bold=True)
-        draw_text(axes, 36, low + 18, "keys", 9.5, IMAGE[1], bold=True)
+        draw_text(axes, 32, top - 17, f"{tokens} × {dim}", SMALL, SOFT)
+        draw_text(axes, 40, low - 17, f"{image_tokens} × {dim}", SMALL, SOFT)
+        draw_text(axes, 36, top + 18, "queries", SMALL, TOKEN[1], bold=True)
+        draw_text(axes, 36, low + 18, "keys", SMALL, IMAGE[1], bold=True)
         steps = (
             (154, top, "(1)", "self-attention\namong tokens", "norm1", TOKEN, ("q", "k"), "queries_1"),
             (394, top, "(2)", "tokens attend\nto the image", "norm2", TOKEN, ("q", "k"), "queries_2"),
@@ -80,7 +81,7 @@ def block_diagram(
         for x, y, address, text, norm, colours, encoded, result in steps:
             bare_first = first and address == "(1)"
             wide = 118 if address == "(3)" else 92
-            draw_box(axes, x, y, wide, f"{address}\n{text}", colours, height=68, size=8.8)
+            draw_box(axes, x, y, wide, f"{address}\n{text}", colours, height=68, size=SMALL)
             draw_arrow(axes, [(starts[address], y), (x - wide / 2, y)])
             plus, after = x + wide / 2 + 24, x + wide / 2 + 66
             if bare_first:
@@ -90,16 +91,16 @@ def block_diagram(
                 draw_sum(axes, plus, y, SOFT, area=170, line=1.1, plus=INK, size=11)
                 draw_arrow(axes, [(plus + 8, y), (after - 24, y)])
                 _residual(axes, x - wide / 2 - 22, plus, y)
-            draw_box(axes, after, y, 48, norm, GREY, height=30, size=8.8)
-            draw_text(axes, after + 4, y - 27, result, 8.5, SOFT)
+            draw_box(axes, after, y, 48, norm, GREY, height=30, size=SMALL)
+            draw_text(axes, after + 4, y - 27, result, SMALL, SOFT)
             if encoded and not bare_first:
                 _encoding_mark(axes, x + wide / 2 - 14, y - 21)
         if first:
-            draw_text(axes, 154, top - 60, "block 0: no PE,\nno residual", 8.8, ENCODING)
+            draw_text(axes, 154, top - 60, "block 0: no PE,\nno residual", SMALL, ENCODING)
         draw_arrow(axes, [(745, top), (984, top)])
-        draw_text(axes, 958, top - 17, f"{tokens} × {dim}", 8, SOFT)
+        draw_text(axes, 958, top - 17, f"{tokens} × {dim}", SMALL, SOFT)
         draw_arrow(axes, [(906, low), (984, low)])
-        draw_text(axes, 958, low - 17, f"{image_tokens} × {dim}", 8, SOFT)
+        draw_text(axes, 958, low - 17, f"{image_tokens} × {dim}", SMALL, SOFT)
         draw_arrow(axes, [(394, low), (394, top + 34)], "keys and\nvalues", (401, (top + low) / 2 + 24), "left")
         draw_arrow(axes, [(770, top), (770, low - 34)], "keys and\nvalues", (777, (top + low) / 2 - 4), "left")
         for dot in ((394, low), (770, top)):
@@ -108,7 +109,7 @@ def block_diagram(
             "PE: positional encoding, for queries and keys, never for values. Every tensor has one more axis in front:"
             " the prompt sets."
         )
-        draw_text(axes, 500, 356, note, 8.5, SOFT)
+        draw_text(axes, 500, 356, note, SMALL, SOFT)
     return Figure(
         figure,
         f"Diagram of the two-way block, block {0 if first else 1}. {tokens} tokens and {image_tokens} image tokens of"
@@ -169,9 +170,11 @@ def vectors_before_and_after(
                 axes.annotate("", end, start, arrowprops=arrow)
                 way = (end - start) / max(float(np.linalg.norm(end - start)), 1e-9)
                 offset: dict[str, Any] = {"textcoords": "offset points", "ha": "right" if way[0] > 0 else "left"}
-                axes.annotate(f"{mover} {j}", start, tuple(-9 * way), va="center", color=colour, fontsize=8.5, **offset)
+                axes.annotate(
+                    f"{mover} {j}", start, tuple(-9 * way), va="center", color=colour, fontsize=SMALL, **offset
+                )
             for j, one in enumerate(read):
-                axes.annotate(f"{stays} {j}", one, (6, -13), textcoords="offset points", color=other, fontsize=8.5)
+                axes.annotate(f"{stays} {j}", one, (6, -13), textcoords="offset points", color=other, fontsize=SMALL)
             axes.set_title(name)
             axes.margins(0.24, 0.16)
             axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
@@ -230,12 +233,12 @@ def tokens_before_and_after(
             axes.tick_params(length=0)
         first.set_yticks(range(len(names)), names)
         for tick, name in zip(first.get_yticklabels(), names, strict=True):
-            tick.set_color(token_colour(name))
+            tick.set_color(for_text(token_colour(name)))
             tick.set_fontweight("bold")
         figure.colorbar(drawn, ax=[first, second], aspect=14, pad=0.01, label="value", extend="both")
         bars.barh(range(len(names)), moved, color=[token_colour(name) for name in names], height=0.7, snap=False)
         for y, value in enumerate(moved):
-            bars.annotate(f"{value:.0f}", (value, y), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
+            bars.annotate(f"{value:.0f}", (value, y), (4, 0), textcoords="offset points", va="center", fontsize=SMALL)
         bars.set_xlim(0, 1.18 * max(float(limit), float(moved.max())))
         bars.set_title("how far it moved")
         bars.set_xlabel(label)

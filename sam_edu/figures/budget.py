@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sam_edu.figures.kit.arrays import Array, as_array, as_names
 from sam_edu.figures.kit.colours import IMAGE, INK, OUT, TOKEN
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.theme import theme, titled
+from sam_edu.figures.kit.theme import SMALL, theme, titled
 
 _KINDS = {"tokens": TOKEN, "image": IMAGE, "outputs": OUT}
 
@@ -79,7 +79,7 @@ def _bars(axes: Axes, side: Array, share: Array, kinds: Sequence[str], turned: b
             textcoords="offset points",
             ha="right" if turned else "left",
             va="center",
-            fontsize=8.5,
+            fontsize=SMALL,
             color=INK,
         )
     axes.set_ylim(len(side) - 0.4, -0.6)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sam_edu.figures.kit.arrays import Array, Number, as_array
 from sam_edu.figures.kit.colours import INK, SERIES, SOFT
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.theme import theme, titled
+from sam_edu.figures.kit.theme import SMALL, theme, titled
 
 
 def calibration(
@@ -64,7 +64,7 @@ def calibration(
                     transform=axes.transAxes,
                     ha=side_of,
                     va="bottom" if word == "too high" else "top",
-                    fontsize=9,
+                    fontsize=SMALL,
                     color=INK,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85},
                     zorder=5,

@@ -15,7 +15,7 @@ from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text,
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_clicks, draw_image, draw_mask, draw_ticks
 from sam_edu.figures.kit.scales import draw_signed, strongest
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import listed, prompts_in_words, share
 
 
@@ -39,10 +39,10 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
         draw_arrow(axes, [(112, lane), (178, lane)], f"tokens\n× {dim}", (144, lane - 18))
         for i in range(masks):
             y = lane + 34 * (i - (masks - 1) / 2)
-            draw_box(axes, 478, y, 196, f"MLP {i}: {dim} → {dim} → {dim} → {channels}", OUT, height=26, size=8.6)
+            draw_box(axes, 478, y, 196, f"MLP {i}: {dim} → {dim} → {dim} → {channels}", OUT, height=26, size=SMALL)
             draw_arrow(axes, [(294, lane), (320, lane), (320, y), (380, y)])
             draw_arrow(axes, [(576, y), (632, y), (632, lane), (664, lane)])
-        draw_text(axes, 340, lane - 17 * masks + 2, f"{dim} each", 8, SOFT)
+        draw_text(axes, 340, lane - 17 * masks + 2, f"{dim} each", SMALL, SOFT)
         axes.text(478, lane + 17 * masks + 14, "(6-2)", fontsize=10.5, fontweight="bold", color=OUT[1], ha="center")
         draw_box(axes, 722, lane, 116, f"weights hyper_in\n{masks} × {channels}", OUT)
         draw_box(axes, 62, low, 100, "image tokens\nkeys", IMAGE)
@@ -56,7 +56,7 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
         draw_box(axes, 945, low, 96, f"logits\n{masks} × {high} × {wide}", OUT)
         draw_arrow(axes, [(865, low), (897, low)])
         note = "Every tensor has one more axis in front: the prompt sets. There is no bias and no activation in (6-3)."
-        draw_text(axes, 500, low + 66, note, 8.5, SOFT)
+        draw_text(axes, 500, low + 66, note, SMALL, SOFT)
     return Figure(
         figure,
         f"Diagram of the hypernetwork. The {masks} mask tokens are cut out of the tokens after step (6-1). Each goes"
@@ -98,7 +98,7 @@ def logit_waterfall(
             axes.set_xlim(-0.7, len(terms) - 0.3)
             low, high = min(0.0, ends.min()), max(0.0, ends.max())
             axes.set_ylim(low - 0.07 * (high - low), high + 0.07 * (high - low) or 1.0)
-            axes.set_xticks(range(len(terms)), [str(i) for i in order], fontsize=7.5)
+            axes.set_xticks(range(len(terms)), [str(i) for i in order], fontsize=SMALL)
             axes.set_ylabel("sum so far")
             axes.set_title(f"{name}: the sum is {ends[-1]:.2f} (dashed)", loc="left")
         rows[-1].set_xlabel(label)
@@ -157,12 +157,12 @@ def map_sequence(
                 continue
             if one < 0:
                 draw_image(axes, as_image(image))
-                axes.set_title("the image", fontsize=8.5, pad=3)
+                axes.set_title("the image", fontsize=SMALL, pad=3)
             else:
                 drawn = draw_signed(axes, frames[one], limit)
                 if line:
                     _zero_line(axes, frames[one], block)
-                axes.set_title(names[one], fontsize=8.5, pad=3)
+                axes.set_title(names[one], fontsize=SMALL, pad=3)
             if mask is not None:
                 _final_edge(axes, mask)
             bare(axes)
@@ -233,7 +233,7 @@ def channel_scatter(
                 (x[i], y[i]),
                 (5, 4),
                 textcoords="offset points",
-                fontsize=9 if i in chosen else 7.5,
+                fontsize=10.5 if i in chosen else SMALL,
                 fontweight="bold" if i in chosen else "normal",
                 color=INK if i in chosen else SOFT,
             )

@@ -15,7 +15,7 @@ from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, LEARNED, OUT, P
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, strongest
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import listed
 
 PARTS = ("projections", "heads", "scores", "softmax", "weighted sum")
@@ -56,7 +56,7 @@ def attention_diagram(
     colours = {part: {"projections": LEARNED, "heads": GREY}.get(part, OUT) for part in PARTS}
     colours |= {part: PALE for part in PARTS if part not in shown}
     with theme():
-        figure, axes = canvas(330)
+        figure, axes = canvas(338)
         subtitle = f"{queries} queries attend to {keys} keys, in {heads} heads of width {each}"
         draw_title(axes, "One attention", subtitle, y=22)
         q, k, v, high, low = 92, 172, 270, 132, 208
@@ -86,10 +86,9 @@ def attention_diagram(
         draw_arrow(axes, [(889, low), (920, low)], f"{queries} × {internal}", (905, low - 36))
         draw_arrow(axes, [(954, low + 24), (954, 292)], f"{queries} × {dim}", (954, 302))
         note = "PE: positional encoding. " if any("PE" in source for source in inputs) else ""
-        note += "Every tensor has one more axis in front: the prompt sets. "
-        draw_text(
-            axes, 400, 314, f"{note}Nothing but the projections is learned; everything else is arithmetic.", 8.5, SOFT
-        )
+        note += "Every tensor has one more axis in front: the prompt sets."
+        note += "\nNothing but the projections is learned; everything else is arithmetic."
+        draw_text(axes, 400, 316, note, SMALL, SOFT)
     coloured = "" if lit is None else f" In colour: {listed([part for part in PARTS if part in shown]) or 'none'}."
     sources = ", ".join(
         f"{what} from {text}".replace("\n", " ")
@@ -140,7 +139,7 @@ def one_query(
         _square(left, np.concatenate([keys, query[None], np.zeros((1, 2))]))
         left.set_title("query and keys")
         bars = middle.barh(range(len(keys)), weights, color=SERIES[: len(keys)], snap=False)
-        middle.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)
+        middle.bar_label(bars, fmt="%.2f", padding=3, fontsize=SMALL)
         middle.set_yticks(range(len(keys)), [f"key {i}" for i in range(len(keys))])
         middle.invert_yaxis()
         middle.set_xlim(0, 1.15 * float(weights.max()))
@@ -224,7 +223,7 @@ def matrix_product(
                         f"{round(float(one[y, x]), digits) + 0.0:.{digits}f}",
                         ha="center",
                         va="center",
-                        fontsize=8.5,
+                        fontsize=SMALL,
                         color=colour,
                     )
             axes.set_title(f"{name}\n{one.shape[0]} × {one.shape[1]}")
@@ -283,7 +282,7 @@ def distributions(
                 axes.set_xticks([])
                 details.append(f"{name} {titles[x]} {entropy:.2f}".replace("  ", " "))
             grid[y, 0].set_ylabel(f"{name}\nweight")
-        figure.supxlabel(row_label or "keys, the largest weight first", fontsize=9.5)
+        figure.supxlabel(row_label or "keys, the largest weight first", fontsize=SMALL)
     return Figure(figure, f"{title or 'Distributions'}: bars of weights, sorted. Entropy: {'; '.join(details)}.")
 
 

@@ -288,9 +288,8 @@ def masks_by_prompt(
 def _draw_numbered(axes: Axes, x: Number, y: Number, text: str) -> None:
     """A grey disc with a number in it."""
     wide = len(text) > 1
-    axes.scatter([x], [y], s=210 if wide else 150, c=SOFT, edgecolors="white", linewidths=1.6, zorder=5)
-    size = 7.5 if wide else 8.5
-    axes.text(x, y, text, ha="center", va="center_baseline", color="white", fontsize=size, fontweight="bold", zorder=6)
+    axes.scatter([x], [y], s=260 if wide else 190, c=SOFT, edgecolors="white", linewidths=1.6, zorder=5)
+    axes.text(x, y, text, ha="center", va="center_baseline", color="white", fontweight="bold", zorder=6)
 
 
 def _on_image(name: str, masks: ArrayLike | Any, image: Array) -> Array:

@@ -12,7 +12,7 @@ from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
 from sam_edu.figures.kit.colours import ACTIVATION, FAINT, GREY, IMAGE, OUT, SERIES, SOFT, TOKEN, token_colour
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_junction, draw_sum, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
 
 _FEW = 4  # more curves than this in a panel are drawn thin, without a legend
@@ -68,7 +68,7 @@ def _block_lane(axes: Axes, y: Number, tokens: int, dim: int, inner: int) -> Non
     draw_junction(axes, 244, y)
     draw_sum(axes, 780, y, IMAGE[1], area=210)
     draw_arrow(axes, [(793, y), (846, y)])
-    draw_text(axes, 836, y + 40, "sum and norm belong to the two-way block (notebook 04)", 8.5, SOFT)
+    draw_text(axes, 836, y + 40, "sum and norm belong to the two-way block (notebook 04)", SMALL, SOFT)
 
 
 def _exit_lane(
@@ -91,7 +91,7 @@ def _exit_lane(
 
 def _label(axes: Axes, y: Number, step: str, kind: str) -> None:
     axes.text(8, y - 9, step, fontsize=10.5, fontweight="bold", color=OUT[1], va="center")
-    axes.text(8, y + 9, kind, fontsize=9.5, va="center")
+    axes.text(8, y + 9, kind, fontsize=SMALL, va="center")
 
 
 def line_panels(
@@ -240,4 +240,4 @@ def _ranges(axes: Axes, counts: Array) -> None:
         axes.vlines([first, last], -0.5, -0.85, color=FAINT, linewidth=1.0, clip_on=False)
         if (last - first) / total > 0.05:
             text = f"{count} token{'s' if count > 1 else ''}" if (last - first) / total > 0.11 else f"{count}"
-            axes.text((first + last) / 2, -0.62, text, ha="center", va="bottom", fontsize=8.5, color=SOFT)
+            axes.text((first + last) / 2, -0.62, text, ha="center", va="bottom", fontsize=SMALL, color=SOFT)

@@ -14,7 +14,7 @@ from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, OUT, SERIES, SO
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
 from sam_edu.selections import Select, as_indices, fixed
 
@@ -33,7 +33,7 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
     mask = 4 * grid
     with theme():
         figure, axes = canvas(410)
-        draw_title(axes, "The prompt encoder", "the inputs of the decoder's step (0)", 176, y=22)
+        draw_title(axes, "The prompt encoder", "the inputs of the decoder's step (0)", y=22)
         click, box, positions, prompt, none = 74, 146, 218, 300, 364
         draw_box(axes, 60, click, 100, "a click\n(x, y) and a label", TOKEN)
         draw_box(axes, 60, box, 100, "a box: two\ncorners (x, y)", TOKEN)
@@ -50,13 +50,13 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
         )
         draw_box(axes, 711, box, 48, "sin\ncos", OUT)
         for y, name, result in (
-            (click, "+ embedding\nof its label", f"1 × {dim} per click,\n1 × {dim} for padding\nwhere there is no box"),
+            (click, "+ embedding\nof its label", f"1 × {dim} per click,\n1 × {dim} for padding\nwithout a box"),
             (box, "+ embedding of\ncorner 1 or 2", f"2 × {dim} per box"),
         ):
             draw_box(axes, 806, y, 96, name, GREY)
             draw_arrow(axes, [(735, box), (746, box), (746, y), (758, y)] if y != box else [(735, box), (758, box)])
             draw_arrow(axes, [(854, y), (876, y)])
-            axes.text(881, y, result, fontsize=8.5, va="center", linespacing=1.2, color=TOKEN[1])
+            axes.text(881, y, result, fontsize=SMALL, va="center", linespacing=1.2, color=TOKEN[1])
         middle = (click + box) / 2
         for y in (click, box):
             draw_arrow(axes, [(110, y), (146, y), (146, middle), (184, middle)])
@@ -72,7 +72,7 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
         encodings = f"pos_src: {dim} × {grid} × {grid}, a positional encoding per image token"
         draw_arrow(axes, [(711, box + 22), (711, positions), (758, positions)])
         axes.text(
-            764, positions, encodings.replace(", ", ",\n"), fontsize=8.5, va="center", linespacing=1.2, color=IMAGE[1]
+            764, positions, encodings.replace(", ", ",\n"), fontsize=SMALL, va="center", linespacing=1.2, color=IMAGE[1]
         )
         draw_box(axes, 60, prompt, 100, f"a mask prompt,\nlogits {mask} × {mask}", IMAGE)
         stages = (
@@ -86,8 +86,8 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
             draw_arrow(axes, [(before, prompt), (x - 42, prompt)])
             before = x + 42
             if i < 2:
-                draw_text(axes, x + 94, prompt - 12, shape, 8, SOFT)
-                draw_text(axes, x + 94, prompt + 13, "LayerNorm2d, GELU", 8, SOFT)
+                draw_text(axes, x + 94, prompt - 12, shape, SMALL, SOFT)
+                draw_text(axes, x + 94, prompt + 20, "LayerNorm2d,\nGELU", SMALL, SOFT)
         draw_arrow(axes, [(650, prompt), (778, prompt)], stages[2][2], (714, prompt - 10))
         draw_box(axes, 60, none, 100, "no mask prompt", IMAGE)
         draw_arrow(
@@ -100,13 +100,13 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
             784,
             prompt + 6,
             "the dense embedding,\nadded to the image embedding",
-            fontsize=8.5,
+            fontsize=SMALL,
             va="center",
             linespacing=1.2,
             color=IMAGE[1],
         )
         note = "Learned: the embeddings and the convolutions. Random, and never trained: the matrix."
-        draw_text(axes, 420, 396, note, 8.5, SOFT)
+        draw_text(axes, 420, 396, note, SMALL, SOFT)
     return Figure(
         figure,
         f"Diagram of the prompt encoder. A click, and each of a box's two corners, gets 0.5 added and is divided by"
@@ -212,7 +212,12 @@ def wave_and_circle(angles: ArrayLike | Any, positions: ArrayLike | Any, marked:
             tip = float(np.cos(angles[i])), float(np.sin(angles[i]))
             right.plot([0, tip[0]], [0, tip[1]], color=colour, linewidth=2)
             right.plot(*tip, "o", color=colour, markersize=8)
-            offset: dict[str, Any] = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "fontsize": 8.5}
+            offset: dict[str, Any] = {
+                "xytext": (0, 3),
+                "textcoords": "offset points",
+                "ha": "center",
+                "fontsize": SMALL,
+            }
             left.annotate(f"x = {positions[i]:.2f}", (float(positions[i]), 1.15), color=colour, **offset)
         left.set(
             xlabel="x, from 0 to 1",

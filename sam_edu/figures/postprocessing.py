@@ -28,7 +28,7 @@ from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text,
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import Click, as_clicks, draw_image, draw_mask, draw_outline, draw_ticks, overlap
 from sam_edu.figures.kit.scales import draw_signed
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import listed, share
 
 Size = tuple[int, int]
@@ -48,7 +48,7 @@ def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1
     lanes = 74, 172, 270
     with theme():
         figure, axes = canvas(332)
-        draw_title(axes, "Preprocessing and postprocessing", "every size is height × width; a click is (x, y)", 300)
+        draw_title(axes, "Preprocessing and postprocessing", "every size is height × width; a click is (x, y)")
         there, click, back = lanes
         draw_box(axes, 70, there, 120, f"the image\n{height} × {width}", IMAGE)
         draw_box(axes, 268, there, 150, f"longer side to {side}\n{tall} × {wide}", IMAGE)
@@ -74,7 +74,7 @@ def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1
         for start, end in ((843, 785), (635, 583), (433, 375), (225, 167)):
             draw_arrow(axes, [(start, back), (end, back)])
         note = "Only the encoders and the decoder are learned. Logits and masks have two more axes in front."
-        draw_text(axes, 500, 320, note, 8.5, SOFT)
+        draw_text(axes, 500, 320, note, SMALL, SOFT)
     return Figure(
         figure,
         f"Diagram of preprocessing and postprocessing. The image, {height} by {width}, is scaled by {scale:.3g} to"
@@ -378,7 +378,7 @@ def means_with_intervals(
             axes.hlines(at, rows[:, 1], rows[:, 2], color=SERIES[j], linewidth=2.4)
             axes.plot(rows[:, 0], at, "osD^"[j], color=SERIES[j], markeredgecolor=INK, markersize=6.5, label=key)
             for y, mean, end in zip(at, rows[:, 0], rows[:, 2], strict=True):
-                axes.annotate(f"{mean:.2f}", (end, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+                axes.annotate(f"{mean:.2f}", (end, y), (5, 0), textcoords="offset points", va="center", fontsize=SMALL)
             details.append(f"{key}: " + ", ".join(f"{n} {m:.2f}" for n, m in zip(names, rows[:, 0], strict=True)))
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.4, -0.6)

@@ -10,7 +10,7 @@ from sam_edu.figures.kit.arrays import Number
 from sam_edu.figures.kit.colours import BEYOND, FAINT, GREY, IMAGE, INK, OUT, SERIES, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
 
 
@@ -31,7 +31,7 @@ def folding_diagram(
     folded = {"fold": tokens * internal * dim, "meet": rows * image_tokens * dim}
     with theme():
         figure, axes = canvas(300)
-        draw_title(axes, "The same scores in two orders", "under each product: its multiplications", 272)
+        draw_title(axes, "The same scores in two orders", "under each product: its multiplications")
         for y, name in ((92, "as written"), (222, "folded")):
             axes.text(8, y - 44, name, fontsize=10.5, fontweight="bold", va="center")
         _lane(
@@ -42,11 +42,11 @@ def folding_diagram(
         )
         _lane(axes, 222, ("queries", f"{tokens} × {internal}", TOKEN), ("folded queries", f"{rows} × {dim}", TOKEN))
         for y, one, many in ((92, plain["project"], plain["meet"]), (222, folded["fold"], folded["meet"])):
-            draw_text(axes, 282, y + 36, _millions(one), 9, INK)
-            draw_text(axes, 690, y + 36, _millions(many), 9, INK)
-            draw_text(axes, 950, y, f"in all\n{_millions(one + many)}", 9.5, INK, bold=True)
-        draw_text(axes, 690, 92 - 38, f"queries, {tokens} × {internal}", 8.5, TOKEN[1])
-        draw_text(axes, 690, 222 - 38, f"image tokens, {image_tokens} × {dim}", 8.5, IMAGE[1])
+            draw_text(axes, 282, y + 36, _millions(one), SMALL, INK)
+            draw_text(axes, 690, y + 36, _millions(many), SMALL, INK)
+            draw_text(axes, 950, y, f"in all\n{_millions(one + many)}", SMALL, INK, bold=True)
+        draw_text(axes, 690, 92 - 38, f"queries, {tokens} × {internal}", SMALL, TOKEN[1])
+        draw_text(axes, 690, 222 - 38, f"image tokens, {image_tokens} × {dim}", SMALL, IMAGE[1])
     return Figure(
         figure,
         f"Diagram of one product in two orders. As written: {image_tokens} image tokens of width {dim} are projected to"
@@ -125,7 +125,7 @@ def step_times(
             left += np.array(parts)
         for y, total in enumerate(totals.values()):
             label = f"{total:.3g}" if y == 0 else f"{total:.2g}: {first / total:.1f} times as fast"
-            axes.annotate(label, (total, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+            axes.annotate(label, (total, y), (5, 0), textcoords="offset points", va="center", fontsize=SMALL)
         axes.set_yticks(at, list(ways))
         axes.set_ylim(len(ways) - 0.4, -0.6)
         axes.set_xlim(0, 1.22 * max(totals.values()))
@@ -181,7 +181,7 @@ def roofline(
         axes.annotate(label, (middle, slope * middle), (-10, 8), textcoords="offset points", ha="right", color=SOFT)
         for number, (name, (x, y)) in enumerate(given.items(), start=1):
             axes.plot(x, y, "o", color=SERIES[0], markersize=15, zorder=3)
-            axes.annotate(str(number), (x, y), ha="center", va="center", color="white", fontsize=8.5, zorder=4)
+            axes.annotate(str(number), (x, y), ha="center", va="center", color="white", fontsize=SMALL, zorder=4)
             axes.plot([], [], " ", label=f"{number}  {name}: {y:.1f}")
         axes.set_xscale("log")
         axes.set_yscale("log")

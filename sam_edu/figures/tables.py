@@ -11,7 +11,7 @@ from sam_edu.figures.kit.arrays import as_array, as_names
 from sam_edu.figures.kit.colours import INK
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, scale_end
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 
 
 def signed_matrix(
@@ -49,7 +49,7 @@ def signed_matrix(
         for y, x in np.ndindex(values.shape):
             colour = "white" if abs(values[y, x]) > 0.6 * limit else INK
             text = f"{round(float(values[y, x]), digits) + 0.0:.{digits}f}"
-            axes.text(x, y, text, ha="center", va="center", fontsize=9, color=colour)
+            axes.text(x, y, text, ha="center", va="center", fontsize=SMALL, color=colour)
         figure.colorbar(drawn, ax=axes, aspect=14, pad=0.02, label=label)
     # Of a symmetric table each pair is named once; of a square one its diagonal is not news.
     square = rows == columns

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sam_edu.figures.kit.arrays import as_array, as_names
-from sam_edu.figures.kit.colours import SOFT, token_colour
+from sam_edu.figures.kit.colours import SOFT, for_text, token_colour
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, strongest
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
 from sam_edu.selections import Select, as_indices
 
@@ -67,11 +67,11 @@ def token_strip(
         drawn = draw_signed(axes, shown, limit, aspect="auto")
         axes.set_yticks(range(len(names)), names)
         for tick, name in zip(axes.get_yticklabels(), names, strict=True):
-            tick.set_color(token_colour(name))
+            tick.set_color(for_text(token_colour(name)))
             tick.set_fontweight("bold")
         axes.hlines(np.arange(1, len(names)) - 0.5, -0.5, width - 0.5, color="white", linewidth=2)
         if width <= 40:
-            axes.set_xticks(range(width), [str(i) for i in channels], fontsize=7.5)
+            axes.set_xticks(range(width), [str(i) for i in channels], fontsize=SMALL)
         axes.set_xlabel(along)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
@@ -121,7 +121,9 @@ def vector_bars(
             axes.barh(at, one, height=thick * 0.9, color=faces, edgecolor=colours, linewidth=1.4, snap=False)
             for y, value in zip(at, one, strict=True):
                 text = f"{value:.{digits}f}" + (f"  {key}" if key else "")
-                axes.annotate(text, (max(value, 0.0), y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+                axes.annotate(
+                    text, (max(value, 0.0), y), (5, 0), textcoords="offset points", va="center", fontsize=SMALL
+                )
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_xlim(low * 1.05, high * (1.12 if "" in series else 1.25))

@@ -13,7 +13,7 @@ from sam_edu.figures.kit.colours import ACTIVATION, GREY, IMAGE, OUT, SERIES, SO
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import three_colours
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import listed
 
 
@@ -40,10 +40,10 @@ def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Figure:
         for start, end in ((112, 165), (299, 348), (452, 491), (565, 605), (739, 775), (849, 889)):
             draw_arrow(axes, [(start, y), (end, y)])
         for at, channels, times in ((62, dim, 1), (400, once, 2), (812, twice, 4)):
-            draw_text(axes, at, y - 44, f"{channels} × {times * grid} × {times * grid}", 8.5, SOFT)
+            draw_text(axes, at, y - 44, f"{channels} × {times * grid} × {times * grid}", SMALL, SOFT)
             _squares(axes, at, 200, 84, times)
             label = "one image token" if times == 1 else f"{times} × {times} pixels"
-            draw_text(axes, at, 256, f"{label}\nof {channels} numbers", 8.5, SOFT)
+            draw_text(axes, at, 256, f"{label}\nof {channels} numbers", SMALL, SOFT)
         draw_arrow(axes, [(112, 200), (350, 200)], "a matrix for each of 4 positions", (231, 190))
         draw_arrow(axes, [(450, 200), (762, 200)], "and again, for each of them", (606, 190))
     return Figure(
