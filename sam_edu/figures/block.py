@@ -7,7 +7,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_maps, as_mask_numbers, as_names
+from sam_edu.argument_checks import as_count, as_number
+from sam_edu.arrays import shorten
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_image,
+    as_mapping,
+    as_maps,
+    as_mask_numbers,
+    as_masks,
+    as_names,
+    as_tuple,
+)
 from sam_edu.figures.kit.colours import (
     ENCODING,
     FAINT,
@@ -37,6 +50,7 @@ from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_ma
 from sam_edu.figures.kit.scales import scale_end, signed_norm, strongest
 from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed
+from sam_edu.prompt_checks import check_flag
 from sam_edu.selections import Select, as_indices
 
 
@@ -57,6 +71,8 @@ def block_diagram(
         mlp_dim: inner width of the MLP.
         first: whether it is block 0, whose step (1) has neither positional encoding nor residual.
     """
+    tokens, image_tokens = as_count("tokens", tokens), as_count("image_tokens", image_tokens)
+    dim, mlp_dim, first = as_count("dim", dim), as_count("mlp_dim", mlp_dim), check_flag("first", first)
     with theme():
         figure, axes = canvas(374)
         axes.text(8, 20, f"The two-way block, {'layers.0' if first else 'layers.1'}", fontsize=13, fontweight="bold")
@@ -150,17 +166,19 @@ def vectors_before_and_after(
         names: of the vectors that move in the first panel, and of those that they attend to.
         title: the figure's title.
     """
-    if not panels:
-        raise ValueError("panels: expected at least one, got none")
+    panels = as_mapping("panels", panels)
+    turns = as_names("names", names, 2)
+    parts = "before", "after", "read"
+    given = {name: as_tuple(f"panels {name}", panel, parts) for name, panel in panels.items()}
     details = []
     with theme():
         figure = titled(title, 300, min(WIDTH, 330 * len(panels) + 30))
         row = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
-        for i, (axes, (name, (before, after, read))) in enumerate(zip(row, panels.items(), strict=True)):
-            before = as_array("before", before, ("vectors", 2)).astype(float)
-            after = as_array("after", after, before.shape).astype(float)
-            read = as_array("read", read, ("vectors", 2)).astype(float)
-            mover, stays = names if i % 2 == 0 else names[::-1]
+        for i, (axes, (name, (before, after, read))) in enumerate(zip(row, given.items(), strict=True)):
+            before = as_array(f"panels {name}, before", before, ("vectors", 2)).astype(float)
+            after = as_array(f"panels {name}, after", after, before.shape).astype(float)
+            read = as_array(f"panels {name}, read", read, ("vectors", 2)).astype(float)
+            mover, stays = turns if i % 2 == 0 else turns[::-1]
             colour, other = (TOKEN[1], IMAGE[1]) if i % 2 == 0 else (IMAGE[1], TOKEN[1])
             axes.plot(read[:, 0], read[:, 1], "s" if i % 2 == 0 else "o", color=other, markersize=8, alpha=0.55)
             axes.plot(before[:, 0], before[:, 1], "o", markerfacecolor="white", color=colour, markersize=8)
@@ -213,9 +231,12 @@ def tokens_before_and_after(
     after = as_array("after", after, before.shape)
     names = as_names("names", names, len(before))
     moved = as_array("moved", moved, (len(before),)).astype(float)
+    limit = as_number("limit", limit, above=0)
+    if moved.min() < 0:
+        raise ValueError(f"moved: expected how far each moved, which is not negative, got {moved.min():g}")
     channels = list(range(before.shape[1])) if order is None else as_indices("order", order, before.shape[1])
     if sorted(channels) != list(range(before.shape[1])):
-        raise ValueError(f"order: expected each number from 0 to {before.shape[1] - 1} once")
+        raise ValueError(f"order: expected each number from 0 to {before.shape[1] - 1} once, got {shorten(channels)}")
     top = strongest(np.concatenate([before, after]), 0.99)
     with theme():
         figure = titled(title, 70 + 19 * len(before))
@@ -239,7 +260,7 @@ def tokens_before_and_after(
         bars.barh(range(len(names)), moved, color=[token_colour(name) for name in names], height=0.7, snap=False)
         for y, value in enumerate(moved):
             bars.annotate(f"{value:.0f}", (value, y), (4, 0), textcoords="offset points", va="center", fontsize=SMALL)
-        bars.set_xlim(0, 1.18 * max(float(limit), float(moved.max())))
+        bars.set_xlim(0, 1.18 * max(limit, float(moved.max())))
         bars.set_title("how far it moved")
         bars.set_xlabel(label)
         bars.tick_params(axis="y", length=0)
@@ -275,7 +296,9 @@ def change_over_image(
     image, clicks, shown = as_image(image), as_clicks(points, None), as_maps("maps", maps)
     height, width = image.shape[:2]
     titles = as_names("titles", titles, len(shown))
-    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", height, width)))
+    edges = [] if outlines is None else list(as_masks("outlines", outlines, ("masks", height, width)))
+    if shown.min() < 0:
+        raise ValueError(f"maps: expected how far each moved, which is not negative, got {shown.min():.3g}")
     top = scale_end(float(shown.max()))
     with theme():
         panel = min((WIDTH - 100) / (len(shown) + 1), 230.0)
@@ -328,13 +351,12 @@ def masks_by_way(
     """
     image, clicks = as_image(image), as_clicks(points, None)
     size = image.shape[:2]
-    expected = as_array("reference", reference, ("masks", *size)) > 0
+    expected = as_masks("reference", reference, ("masks", *size))
     names = as_names("names", names, len(expected))
     tokens = as_mask_numbers("numbers", numbers, len(expected), (1, 2, 3))
-    if not ways:
-        raise ValueError("ways: expected at least one, got none")
+    ways = as_mapping("ways", ways)
     pale = _pale(image)
-    given = {way: as_array(f"ways {way}", masks, expected.shape) > 0 for way, masks in ways.items()}
+    given = {way: as_masks(f"ways {way}", masks, expected.shape) for way, masks in ways.items()}
     scores = {way: [overlap(a, b) for a, b in zip(masks, expected, strict=True)] for way, masks in given.items()}
     with theme():
         panel = min((WIDTH - 40) / len(given), 140.0)

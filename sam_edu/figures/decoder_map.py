@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
+from sam_edu.figures.kit.arrays import as_names
 from sam_edu.figures.kit.colours import DARK, IMAGE, INK, OUT, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import (
     WIDE,
@@ -73,9 +74,8 @@ def decoder_map(lit: Iterable[str] | None = None) -> Figure:
     Raises:
         ValueError: an unknown step.
     """
-    if isinstance(lit, str):
-        lit = (lit,)
-    chosen = set(STEPS) if lit is None else {str(step).strip("()") for step in lit}
+    given = [lit] if isinstance(lit, str) else list(STEPS) if lit is None else as_names("lit", lit, least=0)
+    chosen = {step.strip("()") for step in given}
     if unknown := sorted(chosen - set(STEPS)):
         raise ValueError(f"lit: there is no step {', '.join(unknown)}; the steps are {', '.join(STEPS)}")
     with theme():

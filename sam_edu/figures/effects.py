@@ -9,13 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count, as_number
 from sam_edu.choices import name_largest, name_smallest
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_interval,
+    as_limits,
+    as_mapping,
+    as_names,
+)
 from sam_edu.figures.kit.colours import FAINT, INK, REPLICA, SERIES, SOFT
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, scale_end
 from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
+from sam_edu.prompt_checks import check_flag
 
 MARKS = ("o", "s", "D", "^")
 
@@ -180,8 +190,7 @@ def _check_names(argument: str, given: list[str], names: list[str]) -> None:
 
 def _series(values: Mapping[str, Any]) -> tuple[list[str], list[str], Array]:
     """The names of the series, those of the effects, and (series, effects, 3)."""
-    if not values:
-        raise ValueError("values: expected at least one effect, got none")
+    values = as_mapping("values", values)
     nested = all(isinstance(one, Mapping) for one in values.values())
     if not nested and any(isinstance(one, Mapping) for one in values.values()):
         raise ValueError("values: expected effects, or series of effects, got both")
@@ -191,7 +200,11 @@ def _series(values: Mapping[str, Any]) -> tuple[list[str], list[str], Array]:
     names = list(next(iter(series.values())))
     if not names or any(list(one) != names for one in series.values()):
         raise ValueError("values: expected the same names in each series, at least one")
-    return list(series), names, np.stack([[_triple(name, one[name]) for name in names] for one in series.values()])
+    return (
+        list(series),
+        names,
+        np.stack([[as_interval(f"values {name}", one[name]) for name in names] for one in series.values()]),
+    )
 
 
 def effects(
@@ -217,6 +230,7 @@ def effects(
     Raises:
         ValueError: nothing to draw; series, or replicas, of different names; an interval without its mean.
     """
+    sort, digits = check_flag("sort", sort), as_count("digits", digits, 0)
     _, names, _ = _series(values)
     others = {str(key): dict(one) for key, one in (replicas or {}).items()}
     for key, one in others.items():
@@ -253,10 +267,16 @@ def head_grid(
         ValueError: another shape, or other than one name per row.
     """
     values = as_array("values", values, ("rows", "heads", 3)).astype(float)
-    rows = as_names("rows", rows, len(values))
+    rows, digits = as_names("rows", rows, len(values)), as_count("digits", digits, 0)
+    for (y, x), middle in np.ndenumerate(values[..., 0]):
+        if not values[y, x, 1] <= middle <= values[y, x, 2]:
+            raise ValueError(
+                f"values: expected mean, low, high with low <= mean <= high, got {values[y, x].tolist()} for {rows[y]},"
+                f" head {x}"
+            )
     count = values.shape[1]
     mean, clear = values[..., 0], (values[..., 1] > 0) | (values[..., 2] < 0)
-    top = scale_end(float(np.abs(mean).max())) if limit is None else limit
+    top = scale_end(float(np.abs(mean).max())) if limit is None else as_number("limit", limit, above=0)
     with theme():
         figure = titled(title, 74 + 30 * len(rows), min(WIDTH, 66 * count + 330))
         axes = figure.subplots()
@@ -318,11 +338,13 @@ def head_distributions(
     Raises:
         ValueError: no panel; another shape; a reference for other panels.
     """
-    if not values:
-        raise ValueError("values: expected at least one panel, got none")
-    given = {name: as_array(name, one, ("prompts", "heads")).astype(float) for name, one in values.items()}
-    if reference is not None and list(reference) != list(given):
-        raise ValueError("reference: expected one for each panel, under the same names")
+    values = as_mapping("values", values)
+    given = {name: as_array(f"values {name}", one, ("prompts", "heads")).astype(float) for name, one in values.items()}
+    if reference is not None and list(as_mapping("reference", reference)) != list(given):
+        raise ValueError(
+            f"reference: expected the names {', '.join(map(str, given))}, got {', '.join(map(str, reference))}"
+        )
+    ends = None if limits is None else as_limits("limits", limits)
     across = len(given) if len(given) <= 4 else math.ceil(len(given) / 2)
     down = math.ceil(len(given) / across)
     with theme():
@@ -339,8 +361,8 @@ def head_distributions(
                 drawn = axes.axhline(middle, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
         for axes in grid[len(given) :]:
             axes.set_axis_off()
-        if limits is not None:
-            grid[0].set_ylim(*limits)
+        if ends is not None:
+            grid[0].set_ylim(*ends)
         else:
             grid[0].set_ylim(bottom=0)
         figure.supxlabel("head (dot: median; thick: the middle half of the prompts; thin: nine tenths)", fontsize=SMALL)
@@ -354,7 +376,8 @@ def head_distributions(
         words = f"{name} from {medians.min():.2f} (head {name_smallest(medians, heads)})"
         words += f" to {medians.max():.2f} (head {name_largest(medians, heads)})"
         if reference is not None:
-            words += f", {reference_name or 'dashed'} {np.median(as_array(name, reference[name], (len(one),))):.2f}"
+            level = as_array(f"reference {name}", reference[name], (len(one),))
+            words += f", {reference_name or 'dashed'} {np.median(level):.2f}"
         details.append(words)
     return Figure(
         figure,
@@ -373,14 +396,6 @@ def _quantiles(axes: Axes, one: Array) -> None:
     axes.set_xticks(at, [str(i) for i in at])
     axes.set_xlim(-0.6, len(at) - 0.4)
     axes.grid(axis="y", alpha=0.25)
-
-
-def _triple(name: str, effect: Any) -> tuple[float, float, float]:
-    """Mean, low and high."""
-    mean, low, high = (float(x) for x in list(effect)[:3])
-    if not low <= mean <= high:
-        raise ValueError(f"{name}: expected mean, low, high with low <= mean <= high, got {mean:g}, {low:g}, {high:g}")
-    return mean, low, high
 
 
 def _signed(value: Number, digits: int) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count
 from sam_edu.choices import name_largest, name_smallest
 from sam_edu.figures.kit.arrays import as_array, as_image, as_names
 from sam_edu.figures.kit.colours import GRID, SIGNED
@@ -15,6 +16,7 @@ from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import draw_image
 from sam_edu.figures.kit.scales import averaged, strongest, three_colours
 from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, blank, heading, theme, titled
+from sam_edu.prompt_checks import check_flag
 from sam_edu.selections import Select, as_indices
 
 
@@ -46,9 +48,12 @@ def channels(
     maps = as_array("maps", maps, ("channels", "height", "width"))
     chosen = list(range(len(maps))) if order is None else as_indices("order", order, len(maps))
     names = as_names("names", names if names is not None else [str(i) for i in chosen], len(chosen))
+    columns, per_channel = as_count("columns", columns), check_flag("per_channel", per_channel)
+    cell = None if cell is None else as_count("cell", cell)
+    shown = None if image is None else as_image(image)
     limit = strongest(maps[chosen], 0.995)
     tops = [strongest(maps[i]) for i in chosen]
-    first = 0 if image is None else 1
+    first = 0 if shown is None else 1
     height, width = maps.shape[1:]
     with theme():
         columns = min(columns, len(chosen) + first)
@@ -61,14 +66,14 @@ def channels(
             if one >= len(chosen):
                 axes.set_axis_off()
                 continue
-            if one < 0:
-                axes.imshow(as_image(image), extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest")
+            if shown is not None and one < 0:
+                axes.imshow(shown, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest")
                 axes.set_title("the image", fontsize=SMALL, pad=3)
             else:
                 top = tops[one] if per_channel else limit
-                shown = averaged(maps[chosen[one]], panel)
+                small = averaged(maps[chosen[one]], panel)
                 drawn = axes.imshow(
-                    shown / top,
+                    small / top,
                     cmap=SIGNED,
                     norm=TwoSlopeNorm(0.0, -1.0, 1.0),
                     extent=(-0.5, width - 0.5, height - 0.5, -0.5),
@@ -111,12 +116,12 @@ def embeddings(
     """
     maps = as_array("maps", maps, ("maps", "channels", "height", "width")).astype(np.float64)
     if maps.shape[1] < 3:
-        raise ValueError(f"maps: expected at least 3 channels, got {maps.shape[1]}")
+        raise ValueError(f"maps: expected at least 3 channels, one for each colour, got {maps.shape[1]}")
     names = as_names("names", names, len(maps))
     colours, kept = three_colours(maps)
     shown = list(zip(names, colours, strict=True))
     if image is not None:
-        shown.insert(0, ("the image", as_array("image", image, ("height", "width", 3))))
+        shown.insert(0, ("the image", as_image(image)))
     with theme():
         panel = (WIDTH - 36) / max(len(shown), 3)
         high = panel * maps.shape[2] / maps.shape[3] + 28 + (24 if title else 0)

@@ -3,6 +3,7 @@
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from sam_edu.argument_checks import as_count, as_multiple
 from sam_edu.figures.kit.arrays import Number
 from sam_edu.figures.kit.colours import (
     GREY,
@@ -32,10 +33,12 @@ def mask_decoder_diagram(
     Args:
         prompt_tokens: tokens of one prompt set.
         masks: number of mask tokens.
-        dim: width of a token.
+        dim: width of a token; a multiple of 8.
         height: of the grid of image tokens.
         width: of that grid.
     """
+    prompt_tokens, masks = as_count("prompt_tokens", prompt_tokens, 0), as_count("masks", masks)
+    dim, height, width = as_multiple("dim", dim, 8), as_count("height", height), as_count("width", width)
     tokens = 1 + masks + prompt_tokens
     channels, high, wide = dim // 8, 4 * height, 4 * width
     low = 292

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
+from sam_edu.argument_checks import as_count
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_mapping, as_names, as_rising, as_tuple
 from sam_edu.figures.kit.colours import ACTIVATION, FAINT, GREY, IMAGE, OUT, SERIES, SOFT, TOKEN, token_colour
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_junction, draw_sum, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
@@ -35,6 +36,8 @@ def mlp_diagram(
         masks: number of mask tokens, and of scores.
         channels: width of what a mask token becomes.
     """
+    tokens, dim, inner = as_count("tokens", tokens), as_count("dim", dim), as_count("inner", inner)
+    masks, channels = as_count("masks", masks), as_count("channels", channels)
     with theme():
         figure, axes = canvas(330)
         subtitle = "grey: a linear layer, each with weights of its own; white: an activation, which learns nothing"
@@ -117,17 +120,19 @@ def line_panels(
         ylabel: the name of the vertical axis.
         title: the figure's title.
     """
-    if not panels or not all(panels.values()):
-        raise ValueError("panels: expected at least one, each with at least one curve")
-    x = as_array("x", x, ("positions",))
+    panels, x, columns = as_mapping("panels", panels), as_rising("x", x), as_count("columns", columns)
     given = {
-        name: {key: as_array(key or name, curve, x.shape) for key, curve in curves.items()}
+        name: {
+            key: as_array(f"panels {name} {key}".strip(), curve, x.shape)
+            for key, curve in as_mapping(f"panels {name}", curves).items()
+        }
         for name, curves in panels.items()
     }
     dots: tuple[Array, Array] | None = None
     if points is not None:
-        along = as_array("points", points[0], ("points",))
-        dots = along, as_array("points", points[1], along.shape)
+        across_x, across_y = as_tuple("points", points, ("x", "y"))
+        along = as_array("points", across_x, ("points",))
+        dots = along, as_array("points", across_y, along.shape)
     ticks = None if kinks is None else as_array("kinks", kinks, ("kinks",))
     across = min(columns, len(given))
     down = -(-len(given) // across)

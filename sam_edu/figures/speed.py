@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from sam_edu.figures.kit.arrays import Number
+from sam_edu.argument_checks import as_count, as_number
+from sam_edu.figures.kit.arrays import Number, as_mapping, as_tuple
 from sam_edu.figures.kit.colours import BEYOND, FAINT, GREY, IMAGE, INK, OUT, SERIES, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
@@ -26,6 +27,10 @@ def folding_diagram(
         internal: the width of all heads together.
         heads: number of heads.
     """
+    tokens, image_tokens = as_count("tokens", tokens), as_count("image_tokens", image_tokens)
+    dim, internal, heads = as_count("dim", dim), as_count("internal", internal), as_count("heads", heads)
+    if internal % heads:
+        raise ValueError(f"heads: must divide the internal width, {internal}, got {heads}")
     rows = tokens * heads
     plain = {"project": image_tokens * dim * internal, "meet": tokens * image_tokens * internal}
     folded = {"fold": tokens * internal * dim, "meet": rows * image_tokens * dim}
@@ -90,14 +95,18 @@ def step_times(
         title: the figure's title.
         note: what was measured, and on what: a line under the axis.
     """
-    if not ways or not all(ways.values()):
-        raise ValueError("ways: expected at least one, each with at least one step")
-    if any(time < 0 for way in ways.values() for time in way.values()):
-        raise ValueError("ways: expected times, which are not negative")
+    ways = {
+        name: {step: as_number(f"ways {name}, {step}", time) for step, time in as_mapping(f"ways {name}", way).items()}
+        for name, way in as_mapping("ways", ways).items()
+    }
+    least = as_number("least", least)
+    for name, way in ways.items():
+        if (shortest := min(way.values())) < 0:
+            raise ValueError(f"ways {name}: expected times, which are not negative, got {shortest:g}")
     totals = {name: float(sum(way.values())) for name, way in ways.items()}
     first = next(iter(totals.values()))
     if first <= 0:
-        raise ValueError("ways: expected a first one that takes time")
+        raise ValueError("ways: expected a first one that takes time, as the others are compared with it, got 0")
     steps = list(dict.fromkeys(step for way in ways.values() for step in way))
     large = [step for step in steps if next(iter(ways.values())).get(step, 0.0) >= least * first]
     if len(large) > len(SERIES):
@@ -160,11 +169,11 @@ def roofline(
         title: the figure's title.
         note: what was measured, and on what: a line under the axis.
     """
-    if not points:
-        raise ValueError("points: expected at least one, got none")
-    if min(peak, memory, *(number for point in points.values() for number in point)) <= 0:
-        raise ValueError("points, peak, memory: expected numbers above zero")
-    given = {name: (float(x), float(y) / 1e9) for name, (x, y) in points.items()}
+    peak, memory = as_number("peak", peak, above=0), as_number("memory", memory, above=0)
+    given = {}
+    for name, point in as_mapping("points", points).items():
+        x, y = as_tuple(f"points {name}", point, ("operations / byte", "operations / second"))
+        given[name] = as_number(f"points {name}", x, above=0), as_number(f"points {name}", y, above=0) / 1e9
     roof, slope, ridge = peak / 1e9, memory / 1e9, peak / memory
     low = min(0.5 * min(x for x, _ in given.values()), ridge / 4)
     high = max(2.5 * max(x for x, _ in given.values()), ridge * 4)

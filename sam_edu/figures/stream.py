@@ -7,7 +7,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_maps, as_names
+from sam_edu.argument_checks import as_count
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_image,
+    as_maps,
+    as_masks,
+    as_names,
+    as_weights,
+)
 from sam_edu.figures.kit.colours import DARK, FAINT, IMAGE, INK, PLAIN, SOFT, TOKEN, token_colour
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_frame, draw_junction, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
@@ -15,6 +25,7 @@ from sam_edu.figures.kit.marks import as_clicks, draw_edges
 from sam_edu.figures.kit.overlay import AttentionScale, draw_attention, draw_attention_bar
 from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed
+from sam_edu.prompt_checks import check_flag
 
 _STYLES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
 
@@ -31,6 +42,8 @@ def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 
         width: of the grid.
         dim: width of tokens and image tokens.
     """
+    tokens, dim = as_count("tokens", tokens), as_count("dim", dim)
+    height, width = as_count("height", height), as_count("width", width)
     count = height * width
     top, low, lane_above, lane_below = 150, 286, 78, 350
     with theme():
@@ -150,11 +163,11 @@ def similarity_by_depth(
     """
     keys = as_array("keys", keys, ("states", "image_tokens", "dim")).astype(float)
     depth = len(keys) - 1
-    queries = as_array("queries", queries, (3 * depth + 2, "tokens", keys.shape[2])).astype(float)
-    names = as_names("names", names, queries.shape[1])
     if depth < 1:
         raise ValueError("keys: expected the start and at least one block, got one state")
-    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", "height", "width")))
+    queries = as_array("queries", queries, (3 * depth + 2, "tokens", keys.shape[2])).astype(float)
+    names = as_names("names", names, queries.shape[1])
+    edges = [] if outlines is None else list(as_masks("outlines", outlines, ("masks", "height", "width")))
     # One tick per step. At step (4) the tokens stay what they were, at all others the image tokens do.
     steps = ["start", *(f"({i})" for _ in range(depth) for i in (1, 2, 3, 4)), "(6-1)"]
     of_queries = [0, *(3 * block + min(i, 3) for block in range(depth) for i in (1, 2, 3, 4)), len(queries) - 1]
@@ -264,12 +277,12 @@ def attention_grid(
         per_panel: scale each panel to its own maximum, to compare shapes, not strengths. The figure says so.
         title: the figure's title.
     """
-    weights = as_array("weights", weights, (len(rows), len(columns), "image_tokens"))
+    rows, columns = as_names("rows", rows), as_names("columns", columns)
+    weights = as_weights("weights", as_array("weights", weights, (len(rows), len(columns), "image_tokens")))
     image, clicks = as_image(image), as_clicks(points, labels)
-    rows, columns = as_names("rows", rows, len(weights)), as_names("columns", columns, weights.shape[1])
-    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", *image.shape[:2])))
+    edges = [] if outlines is None else list(as_masks("outlines", outlines, ("masks", *image.shape[:2])))
     maps = np.stack([as_maps("weights", row) for row in weights])
-    scale = AttentionScale(maps, None, per_panel)
+    scale = AttentionScale(maps, None, check_flag("per_panel", per_panel))
     down, across = len(rows), len(columns)
     height, width = image.shape[:2]
     with theme():

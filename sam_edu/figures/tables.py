@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count
 from sam_edu.choices import name_largest
 from sam_edu.figures.kit.arrays import as_array, as_names
 from sam_edu.figures.kit.colours import INK
@@ -33,9 +34,9 @@ def signed_matrix(
         label: the name of what the numbers are.
         title: the figure's title.
     """
-    columns = rows if columns is None else columns
+    rows, digits = as_names("rows", rows), as_count("digits", digits, 0)
+    columns = rows if columns is None else as_names("columns", columns)
     values = as_array("values", values, (len(rows), len(columns))).astype(float)
-    rows, columns = as_names("rows", rows, values.shape[0]), as_names("columns", columns, values.shape[1])
     limit = scale_end(float(np.abs(values).max()))
     with theme():
         cell = min(92.0, (WIDTH - 240) / len(columns))

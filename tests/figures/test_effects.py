@@ -142,7 +142,7 @@ def test_spread_names_the_extreme_heads_and_its_reference() -> None:
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.effects({}), "values: expected at least one effect"),
+    (lambda: figures.effects({}), "values: expected at least one, got none"),
     (lambda: figures.effects({"a": ONE, "b": {"c": ONE}}), "values: expected effects, or series"),
     (lambda: figures.effects({"a": {"x": ONE}, "b": {"y": ONE}}), "values: expected the same names"),
     (lambda: figures.effects({"a": (0.0, 1.0, 2.0)}), "a: expected mean, low, high with low <= mean"),
@@ -151,7 +151,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.effects({str(i): {"a": ONE} for i in range(5)}), "values: expected at most 4 series"),
     (lambda: figures.head_grid(GRID, ["a"]), "rows: expected 3, one each, got 1"),
     (lambda: figures.head_grid(GRID[..., 0], ["a"] * 3), r"values: expected shape \(rows, heads, 3\)"),
-    (lambda: figures.head_distributions({}, ylabel="y"), "values: expected at least one panel"),
+    (lambda: figures.head_distributions({}, ylabel="y"), "values: expected at least one, got none"),
     (
         lambda: figures.head_distributions({"a": np.ones((2, 3))}, ylabel="y", reference={"b": np.ones(2)}),
         "reference: expected",

@@ -28,20 +28,39 @@ Click = tuple[float, float, int]
 Box = tuple[float, float, float, float]
 
 
-def as_clicks(points: ArrayLike | Any | None, labels: ArrayLike | Any | None) -> list[Click]:
-    """Clicks as (x, y, label); all positive where no labels are given."""
+def as_clicks(
+    points: ArrayLike | Any | None, labels: ArrayLike | Any | None, *, name: str = "points", all_labels: bool = False
+) -> list[Click]:
+    """Clicks as (x, y, label); all positive where no labels are given.
+
+    Args:
+        points: (clicks, 2) as (x, y).
+        labels: (clicks,): 1 positive, 0 negative.
+        name: what the caller calls the points, for messages.
+        all_labels: accept other whole numbers as labels too.
+
+    Raises:
+        TypeError: something else than numbers.
+        ValueError: labels without points, another number of them, or other labels.
+    """
     if points is None:
+        if labels is not None:
+            raise ValueError(f"{name}: expected a point (x, y) for each label, got None")
         return []
-    points = as_array("points", points, ("clicks", 2))
+    points = as_array(name, points, ("clicks", 2))
     labels = np.ones(len(points), int) if labels is None else as_array("labels", labels, (len(points),))
+    known = labels == np.round(labels) if all_labels else np.isin(labels, (0, 1))
+    if not known.all():
+        wanted = "whole numbers" if all_labels else "1 (positive) or 0 (negative)"
+        raise ValueError(f"labels: expected {wanted}, got {labels[~known][0]:g}")
     return [(float(x), float(y), int(label)) for (x, y), label in zip(points, labels, strict=True)]
 
 
-def as_box(box: ArrayLike | Any | None) -> Box | None:
-    """A box as (x0, y0, x1, y1)."""
+def as_box(box: ArrayLike | Any | None, name: str = "box") -> Box | None:
+    """A box as (x0, y0, x1, y1), whichever corner comes first."""
     if box is None:
         return None
-    x0, y0, x1, y1 = as_array("box", box, (4,)).astype(float).tolist()
+    x0, y0, x1, y1 = as_array(name, box, (4,)).astype(float).tolist()
     return x0, y0, x1, y1
 
 
