@@ -14,7 +14,7 @@ from sam_edu.figures.kit.arrays import as_array, as_image, as_names
 from sam_edu.figures.kit.colours import GRID, SIGNED
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import draw_image
-from sam_edu.figures.kit.scales import averaged, strongest, three_colours
+from sam_edu.figures.kit.scales import strongest, three_colours
 from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, blank, heading, theme, titled
 from sam_edu.prompt_checks import check_flag
 from sam_edu.selections import Select, as_indices
@@ -71,13 +71,7 @@ def channels(
                 axes.set_title("the image", fontsize=SMALL, pad=3)
             else:
                 top = tops[one] if per_channel else limit
-                small = averaged(maps[chosen[one]], panel)
-                drawn = axes.imshow(
-                    small / top,
-                    cmap=SIGNED,
-                    norm=TwoSlopeNorm(0.0, -1.0, 1.0),
-                    extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-                )
+                drawn = axes.imshow(maps[chosen[one]] / top, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -1.0, 1.0))
                 axes.set_title(f"{names[one]}: {top:.2g}" if per_channel else names[one], fontsize=SMALL, pad=3)
             if cell is not None:
                 axes.vlines(np.arange(cell, width, cell) - 0.5, -0.5, height - 0.5, color=GRID, linewidth=0.9)

@@ -92,6 +92,51 @@ def test_nothing_is_minus_zero() -> None:
     assert "nothing 0.000 (0.000 to 0.000)" in figures.effects({"nothing": (-1e-9, -1e-8, 0.0)}).alt
 
 
+def rows(figure: figures.Figure) -> list[str]:
+    return [label.get_text() for label in figure.figure.axes[0].get_yticklabels()]
+
+
+def test_dots_are_open_where_the_interval_holds_the_null() -> None:
+    values = {"one": ONE, "two": TWO}
+    assert [filled for _, filled in dots(figures.effect_dots(values, null=0.03))[:2]] == [True, False]
+    assert [filled for _, filled in dots(figures.effect_dots(values, null=(-0.11, -0.05)))[:2]] == [False, True]
+    own = figures.effect_dots(values, null={"one": -0.2, "two": (0.1, 0.2)}, null_name="chance")
+    assert [filled for _, filled in dots(own)[:2]] == [False, True]
+    assert "two +0.010 (−0.020 to +0.040)." in own.alt
+    assert "one −0.200 (−0.300 to −0.100), not shown" in own.alt
+    assert "open dot: no difference from chance shown" in own.figure.axes[0].get_xlabel()
+
+
+def test_each_null_is_drawn_where_it_is() -> None:
+    figure = figures.effect_dots({"one": ONE, "two": TWO}, null={"one": -0.2, "two": (0.1, 0.2)})
+    [band] = figure.figure.axes[0].patches
+    assert (band.get_x(), band.get_width()) == pytest.approx((0.1, 0.1))
+    assert band.get_y() < 1 < band.get_y() + band.get_height()
+    dashed = [line for line in figure.figure.axes[0].lines if line.get_linestyle() == "--" or line.is_dashed()]
+    assert [line.get_xdata() for line in dashed] == [[-0.2, -0.2]]
+
+
+def test_replicas_are_small_grey_dots_below_theirs() -> None:
+    figure = figures.effect_dots({"one": ONE, "two": TWO}, replicas={"two": [0.05, 0.06]})
+    [small] = [line for line in figure.figure.axes[0].lines if list(line.get_xdata()) == [0.05, 0.06]]
+    assert small.get_color() == REPLICA
+    assert 1 < small.get_ydata()[0] < 1.5
+    assert small.get_markersize() < 5
+    [legend] = figure.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["other trainings of the model"]
+
+
+def test_rows_stand_in_their_groups_in_order() -> None:
+    values = {"a": (0.1, 0, 0.2), "b": (-0.5, -1, 0), "c": (0.3, 0, 1), "d": (-0.2, -1, 0)}
+    groups = {"first": ["a", "c"], "second": ["d", "b"]}
+    assert rows(figures.effect_dots(values, groups=groups)) == ["a", "c", "d", "b"]
+    assert rows(figures.effect_dots(values, groups=groups, order="largest")) == ["c", "a", "d", "b"]
+    assert rows(figures.effect_dots(values, groups=groups, order="lowest")) == ["a", "c", "b", "d"]
+    assert rows(figures.effect_dots(values, order="lowest")) == ["b", "d", "a", "c"]
+    heads = {text.get_text() for text in figures.effect_dots(values, groups=groups).figure.axes[0].texts}
+    assert {"first", "second"} <= heads
+
+
 def test_grid_frames_what_is_clear() -> None:
     figure = figures.head_grid(GRID, ["a", "b", "c"])
     clear = (GRID[..., 1] > 0) | (GRID[..., 2] < 0)
@@ -142,6 +187,11 @@ def test_spread_names_the_extreme_heads_and_its_reference() -> None:
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
+    (lambda: figures.effect_dots({"a": ONE}, null={"b": 0}), "null: expected the names of the effects, a, got b"),
+    (lambda: figures.effect_dots({"a": ONE}, null=(1, 0)), r"null a: expected a number, or \(low, high\)"),
+    (lambda: figures.effect_dots({"a": ONE}, replicas={"b": [0]}), "replicas: expected the names"),
+    (lambda: figures.effect_dots({"a": ONE, "b": ONE}, groups={"x": ["a"]}), "groups: expected the names"),
+    (lambda: figures.effect_dots({"a": ONE}, groups={"x": ["a", "a"]}), "groups: expected the names"),
     (lambda: figures.effects({}), "values: expected at least one, got none"),
     (lambda: figures.effects({"a": ONE, "b": {"c": ONE}}), "values: expected effects, or series"),
     (lambda: figures.effects({"a": {"x": ONE}, "b": {"y": ONE}}), "values: expected the same names"),

@@ -12,15 +12,14 @@ from matplotlib.image import AxesImage, _ImageBase
 from PIL import Image
 
 from sam_edu.figures.kit.arrays import Array
+from sam_edu.figures.kit.scales import averaged
 from sam_edu.figures.kit.svg import to_svg
 from sam_edu.figures.kit.theme import DPI, theme
 
 SCALE = 2
 """Pixels of a PNG in one pixel of the page, across and down: today's screens have as many."""
-LEVELS = 22
+LEVELS = 16
 """How many levels of red, of green and of blue a PNG knows."""
-LEVELS_OF_STAND_IN = 16
-"""The same of the PNG that stands beside an SVG."""
 
 
 class Figure:
@@ -95,10 +94,8 @@ class Figure:
             with theme():
                 self.figure.draw_without_rendering()
             self.figure.set_layout_engine("none")
-        # What is enlarged in the PNG keeps its pixels, and the file little more than theirs.
         for image in self.figure.findobj(AxesImage):
-            if image.get_interpolation() == "auto" and SCALE * image.get_window_extent().width >= image.get_size()[1]:
-                image.set_interpolation("nearest")
+            _fit(image)
 
     def __repr__(self) -> str:
         return f"<Figure: {self.alt.partition(':')[0].rstrip('.')}>"
@@ -110,12 +107,30 @@ class Figure:
         if self.holds_pixels:
             image = self.png
         else:
-            image = _as_png(self._pixels(1), DPI, LEVELS_OF_STAND_IN)
+            image = _as_png(self._pixels(1), DPI)
             data["image/svg+xml"] = self.svg
             metadata["image/svg+xml"] = {"alt": self.alt}
         data["image/png"] = base64.b64encode(image).decode("ascii")
         metadata["image/png"] = {"alt": self.alt, "width": self.width}
         return data, metadata
+
+
+def _fit(image: AxesImage) -> None:
+    """Give an image as many pixels as it has room for, so that no byte of the file is spent on what nobody sees.
+
+    Numbers that become colours are averaged until they have a pixel of the page each. What is enlarged in the PNG keeps
+    its pixels.
+    """
+    if image.get_interpolation() != "auto":
+        return
+    room = float(image.get_window_extent().width)
+    values = image.get_array()
+    if values is not None and values.ndim == 2 and values.shape[1] > room:
+        extent = image.get_extent()
+        image.set_data(averaged(np.asarray(values), max(values.shape) * room / values.shape[1]))
+        image.set_extent(extent)
+    if SCALE * room >= image.get_size()[1]:
+        image.set_interpolation("nearest")
 
 
 def _as_png(pixels: Array, dpi: float, count: int = LEVELS) -> bytes:

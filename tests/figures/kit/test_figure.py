@@ -75,7 +75,7 @@ def test_colours_are_rounded_and_nothing_else_is_lost(colours: int) -> None:
 def test_white_and_black_stay_what_they_are() -> None:
     pixels = np.array([[[255, 255, 255], [0, 0, 0], [251, 4, 128]]], np.uint8)
     drawn = np.asarray(opened(_as_png(pixels, 80)).convert("RGB"))
-    assert drawn.tolist() == [[[255, 255, 255], [0, 0, 0], [255, 0, 134]]]
+    assert drawn.tolist() == [[[255, 255, 255], [0, 0, 0], [255, 0, 136]]]
 
 
 def test_an_enlarged_image_keeps_its_pixels_and_a_reduced_one_is_averaged() -> None:
@@ -84,6 +84,16 @@ def test_an_enlarged_image_keeps_its_pixels_and_a_reduced_one_is_averaged() -> N
     for figure, how in ((small, "nearest"), (large, "auto")):
         assert figure.png
         assert figure.figure.axes[0].images[0].get_interpolation() == how
+
+
+def test_a_map_with_more_numbers_than_pixels_is_averaged_and_stays_where_it_is() -> None:
+    figure = figures.channels(np.indices((256, 256)).sum(0)[None] % 2 * 2.0 - 1, image=np.zeros((256, 256, 3)))
+    image = figure.figure.axes[1].images[0]
+    before = image.get_extent(), figure.figure.axes[1].get_xlim(), figure.figure.axes[1].get_ylim()
+    assert figure.png
+    assert max(image.get_array().shape) <= image.get_window_extent().width < 256
+    assert np.abs(image.get_array()).max() < 1e-12
+    assert (image.get_extent(), figure.figure.axes[1].get_xlim(), figure.figure.axes[1].get_ylim()) == before
 
 
 def test_saves_png_and_svg(tmp_path) -> None:
