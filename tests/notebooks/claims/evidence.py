@@ -102,7 +102,7 @@ def stored(notebook: str) -> Notebook:
 
 
 @cache
-def evidence() -> Evidence:
+def current_evidence() -> Evidence:
     """The evidence as it is."""
     card = (files("sam_edu") / "tiny" / "MODEL_CARD.md").read_text(encoding="utf-8")
     return Evidence(ablation.load(), Click(), card)
@@ -122,26 +122,21 @@ def flips() -> Iterator[tuple[str, Evidence]]:
 
     The card is empty in all of them.
     """
-    usual = replace(evidence(), card="")
-    yield "negated", replace(usual, stats=_changed_statistics(_negated), change=np.negative)
-    yield "reversed", replace(usual, stats=_changed_statistics(_reversed), change=np.flip)
+    usual = replace(current_evidence(), card="")
+    yield "negated", replace(usual, stats=_statistics(_negated), change=np.negative)
+    yield "reversed", replace(usual, stats=_statistics(_reversed), change=np.flip)
     for name in ("reshuffled", "levelled"):
-        yield f"{name} weights", replace(usual, click=click_evidence_of(name))
+        yield f"{name} weights", replace(usual, click=_click(name))
 
 
 @cache
-def click_evidence_of(weights: str) -> Click:
-    """The running example with other weights."""
+def _click(weights: str) -> Click:
     return Click(weights)
 
 
-def _changed_statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Statistics:
-    return Statistics(_cached(change))
-
-
 @cache
-def _cached(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    return change(ablation.read())
+def _statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Statistics:
+    return Statistics(change(ablation.read()))
 
 
 def _measured(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
