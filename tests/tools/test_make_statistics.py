@@ -29,11 +29,17 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
     def stamped(weights: Path) -> dict[str, np.ndarray]:
         return {"weights": np.array(ablation.sha256(weights)), "prompts": np.array(CLICKS)}
 
-    def measure(weights: Path, scenes: int, processes: int, names: object = None) -> dict[str, np.ndarray]:
+    def measure(
+        weights: Path, scenes: int, processes: int, names: object = None, box_names: object = None
+    ) -> dict[str, np.ndarray]:
         found.append(("ablations", scenes))
         looks = {"entropy": (3, 7, 8), "distance": (3, 3, 9), "share": (3, 3, 9)}
-        scores, rest = np.full((1, 3, 2), 0.1 * len(found)), {name: np.zeros(shape) for name, shape in looks.items()}
-        return stamped(weights) | {"definitions": np.array("{}"), "scores": scores} | rest
+        arrays = {name: np.zeros(shape) for name, shape in looks.items()}
+        for kind in ("clicks", "boxes"):
+            arrays[f"{kind}.definitions"] = np.array("{}")
+            arrays[f"{kind}.unchanged"] = np.full((3, 4), 0.1 * len(found))
+            arrays[f"{kind}.changes"] = np.zeros((0, 3, 4))
+        return stamped(weights) | arrays
 
     def measure_prompts(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
         found.append(("prompts", scenes))
@@ -43,7 +49,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
 
     monkeypatch.setattr(make_statistics, "measure", measure)
     monkeypatch.setattr(make_statistics, "measure_prompts", measure_prompts)
-    monkeypatch.setattr(make_statistics, "missing", lambda before: [])
+    monkeypatch.setattr(make_statistics, "missing", lambda before, prompts="clicks": [])
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
     (tmp_path / "weights").write_bytes(b"weights")
     return found
