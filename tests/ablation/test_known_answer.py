@@ -37,7 +37,7 @@ def decoder() -> MaskDecoder:
     size = DIM // HEADS
     carrier, constant = (slice(head * size, (head + 1) * size) for head in (CARRIER, CONSTANT))
     # The carrier's values are the first numbers of a token, those of the other a bias; each goes to dims of its own.
-    first.get_parameter("v_proj.weight")[carrier, :size] = 3 * torch.eye(size)
+    first.get_parameter("v_proj.weight")[carrier, :size] = 8 * torch.eye(size)
     first.get_parameter("v_proj.bias")[constant] = torch.linspace(-9, 9, size)
     first.get_parameter("out_proj.weight")[carrier, carrier] = torch.eye(size)
     first.get_parameter("out_proj.weight")[constant, constant] = torch.eye(size)
@@ -88,8 +88,8 @@ def effects(decoder: MaskDecoder, clicks: list[dict[str, Tensor]]) -> dict[str, 
 def test_the_head_that_carries_the_click_is_found(effects: dict[str, np.ndarray], mode: str) -> None:
     found = SOME_HEADS.index(f"{FIRST} head {CARRIER}")
     best, _, margin, _ = effects[mode][found].mean(axis=0)
-    assert best < -0.1
-    assert margin < -0.1
+    assert best < -0.03
+    assert margin < 0
     others = np.delete(effects[mode], found, axis=0)
     assert (others == 0).all()  # among them the constant head: exactly, at every click, in every measure
 
