@@ -23,6 +23,7 @@ from sam_edu.figures.hypernetwork import (
     map_sequence,
     mask_grid,
 )
+from sam_edu.figures.kit.basis import embedding_basis
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.ladder import (
     attention_diagram,
@@ -81,6 +82,7 @@ __all__ = [
     "distributions",
     "effect_dots",
     "effects",
+    "embedding_basis",
     "embeddings",
     "firing_units",
     "folding_diagram",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sam_edu.argument_checks import as_count
 from sam_edu.choices import name_largest, name_smallest
 from sam_edu.figures.kit.arrays import as_array, as_image, as_names
+from sam_edu.figures.kit.basis import ColourBasis
 from sam_edu.figures.kit.colours import GRID, SIGNED
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import draw_image
@@ -95,24 +96,29 @@ def embeddings(
     names: Sequence[str],
     *,
     image: ArrayLike | Any | None = None,
+    basis: ColourBasis | None = None,
     title: str = "",
 ) -> Figure:
-    """Feature maps as colours: each position's vector projected on the three directions in which the maps vary most.
+    """Feature maps as colours: each position's vector projected on three directions.
 
-    Positions of like colour hold like vectors. The maps share the directions; each is first centred and scaled by
+    Positions of like colour hold like vectors. With a `basis` a colour means the same in every figure that has it.
+    Without one the directions are those in which these maps vary most, and each map is first centred and scaled by
     itself, so that what is seen is how a map differs from position to position.
 
     Args:
         maps: (maps, channels, height, width).
         names: one per map.
         image: (height, width, 3), drawn first.
+        basis: of the model, from `embedding_basis`.
         title: the figure's title.
     """
     maps = as_array("maps", maps, ("maps", "channels", "height", "width")).astype(np.float64)
     if maps.shape[1] < 3:
         raise ValueError(f"maps: expected at least 3 channels, one for each colour, got {maps.shape[1]}")
     names = as_names("names", names, len(maps))
-    colours, kept = three_colours(maps)
+    if basis is not None and len(basis.mean) != maps.shape[1]:
+        raise ValueError(f"basis: expected one of {maps.shape[1]} channels, got one of {len(basis.mean)}")
+    colours, kept = three_colours(maps) if basis is None else (basis.colours(maps), basis.kept)
     shown = list(zip(names, colours, strict=True))
     if image is not None:
         shown.insert(0, ("the image", as_image(image)))
@@ -129,5 +135,5 @@ def embeddings(
         figure,
         f"{title or 'Embeddings'}: {' and '.join(names)} as colour maps of {maps.shape[2]} by {maps.shape[3]}"
         f" positions, where like colours mean like vectors. The three directions shown hold {100 * kept:.0f} % of the"
-        " variance.",
+        f" variance{' of the embedding that they are made from' if basis else ''}.",
     )
