@@ -54,10 +54,10 @@ def replacement(
     if mode in ("mean", "mean_over_positions"):
         return _mean(name, axes, reference, over=position_axes(name, axes) if mode == "mean_over_positions" else None)
     if mode == "resample":
-        return partial(_resampled, name, axes, _of(reference, name, axes), generator)
+        return partial(_resampled, name, axes, _of(reference, name, axes), generator)  # type: ignore[arg-type]
     if mode == "transplant":
         return partial(_transplanted, name, axes, _of(reference, name, axes))
-    return partial(_given, name, how)
+    return partial(_given, name, how)  # type: ignore[arg-type]
 
 
 def position_axes(name: str, axes: tuple[str, ...]) -> tuple[str, ...]:

@@ -103,7 +103,8 @@ class Figure:
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, str], dict[str, dict[str, str | int]]]:
-        data, metadata = {"text/plain": repr(self)}, {}
+        data: dict[str, str] = {"text/plain": repr(self)}
+        metadata: dict[str, dict[str, str | int]] = {}
         if self.holds_pixels:
             image = self.png
         else:
