@@ -77,7 +77,7 @@ def luminance(colour: str) -> float:
 
 def for_text(colour: str) -> str:
     """The colour, darker where letters of it could not be read on white: contrast 4.5 at least (WCAG 2.2)."""
-    parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    parts = [float(int(colour[i : i + 2], 16)) for i in (1, 3, 5)]
     while luminance(darker := "#" + "".join(f"{round(part):02X}" for part in parts)) > 1.05 / 4.5 - 0.05:
         parts = [0.95 * part for part in parts]
     return darker
