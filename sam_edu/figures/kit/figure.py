@@ -142,7 +142,7 @@ def _as_png(pixels: Array, dpi: float, count: int = LEVELS) -> bytes:
     """Pixels as PNG, with `count` levels of each colour, evenly from 0 to 255, which makes the file much smaller.
 
     Where no more than 256 colours are left, the file holds a palette, without any further loss. A palette chosen to
-    fit an image would hang on every pixel, and so on the processor that computed them; rounding does not.
+    fit an image would depend on every pixel, and so on the processor that computed them; rounding does not.
     """
     values = np.rint(np.arange(count) * 255 / (count - 1)).astype(np.uint8)
     place = np.rint(np.arange(256) * (count - 1) / 255).astype(np.int32)
