@@ -155,7 +155,7 @@ def test_wrong_names_are_refused() -> None:
     stats = Statistics(random_data())
     with pytest.raises(KeyError, match=r"no ablation of that name; there is transformer\.final"):
         stats.effect("transformer.final_attn_token_to_image head 3")
-    with pytest.raises(ValueError, match="measure: expected one of 'best', .*, got 'worst'"):
+    with pytest.raises(ValueError, match=r"measure: expected one of 'best', .*, got 'worst'"):
         stats.effect(NAME, "worst")  # type: ignore[arg-type]
     for level in ("whole", 3, True):
         with pytest.raises(ValueError, match=f"level: expected one of 0, 1, 2, object, part, sub-part, got {level!r}"):
