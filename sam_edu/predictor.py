@@ -38,8 +38,10 @@ class Predictor:
         fast: decode with a `FastMaskDecoder`: the same masks up to rounding, sooner, and a predictor that `trace`
             refuses. On a CPU it does less work: from the fourth prediction on an image on, less than a third of the
             decoder's operations, and before that at most two thirds. On any other device it runs the decoder's own
-            algebra in about half as many kernels, and the CPU's form for a batch of 64 prompt sets or more. Whatever
-            it does not run is decoded by the mask decoder itself: hooks and interventions on any of its modules,
+            algebra in about half as many kernels, and the CPU's form for a batch of 64 prompt sets or more; what
+            depends on image and weights alone is kept from the first prediction on, and is recognised without
+            reading a value back (`FastMaskDecoder` says which changes that does not see). Whatever it does not run
+            is decoded by the mask decoder itself: hooks and interventions on any of its modules,
             adapters and other layers in a layer's place, more than about 20 tokens a prompt set (on a CPU).
 
     Attributes:
@@ -104,6 +106,7 @@ class Predictor:
         resized = to_tensor(self.transform.apply_image(pixels), dtype=torch.uint8, device=self.device)
         self.set_torch_image(resized.permute(2, 0, 1)[None], (pixels.shape[0], pixels.shape[1]))
 
+    @torch.inference_mode(False)  # whose tensors the fast decoder could not recognise
     @torch.no_grad()
     def set_torch_image(self, transformed_image: Tensor, original_image_size: tuple[int, int]) -> None:
         """Encode an image that is already in the model's frame.
@@ -285,10 +288,14 @@ class Predictor:
         decoder = self._decoder()
         # The model may have moved to another device or dtype since the image was set.
         features, _, _ = self._require_image()
-        dtype = dtype_of(decoder, features.dtype)
+        dtype, encoder = dtype_of(decoder, features.dtype), self.model.prompt_encoder
+        if isinstance(decoder, FastMaskDecoder):
+            image_pe = decoder.dense_pe(encoder, dtype)
+        else:
+            image_pe = encoder.get_dense_pe().to(dtype)
         return decoder(
             image_embeddings=features.to(self.device, dtype),
-            image_pe=self.model.prompt_encoder.get_dense_pe().to(dtype),
+            image_pe=image_pe,
             sparse_prompt_embeddings=sparse.to(dtype),
             dense_prompt_embeddings=dense.to(dtype),
             multimask_output=check_flag("multimask_output", multimask_output),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-# Several tests import `acting`, `checkpoint_files`, `decoders`, `drawings`, `examples`, `exercise_cases`, `notebook_cells`,
-# `parity`, `predictors` and `toy_masks`.
+# Several tests import `acting`, `checkpoint_files`, `decoders`, `drawings`, `examples`, `exercise_cases`,
+# `notebook_cells`, `operations`, `parity`, `predictors` and `toy_masks`.
 for folder in ("", "modules", "notebooks", "exercises", "figures", "scenes", "fast", "checkpoints", "tracing"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 

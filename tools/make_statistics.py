@@ -12,9 +12,8 @@ from sam_edu.ablation.attention_statistics import measure_attention
 from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
+from sam_edu.ablation.prompts import SCENES
 from sam_edu.sam import tiny_weights
-
-SCENES = 100
 
 UNCHANGED = {"attention": measure_attention, "prompts": measure_prompts}
 """What is measured with the unchanged decoder, by its name on the command line."""
@@ -51,7 +50,10 @@ def main() -> None:
         before = ablation.read(args.out, weights=args.weights)  # refuses the file of other weights
         scenes = int(before["prompts"][:, 0].max()) + 1 - ablation.FIRST_SCENE
         if args.new:
-            data = merge(before, measure(args.weights, scenes, args.processes, names=missing(before)))
+            new = measure(
+                args.weights, scenes, args.processes, names=missing(before), box_names=missing(before, "boxes")
+            )
+            data = merge(before, new)
         elif args.only == "pairs":
             data = add_pairs(before, measure_pairs(args.weights, scenes, args.processes))
         else:
@@ -70,9 +72,12 @@ def main() -> None:
     print(f"  the same at the deepest, clicks alone: {_listed(stats.prompts.corrections_without)}")
     print(f"  exact box, mask 0: {stats.prompts.boxes_iou.mean():.3f}")
     effects = {name: stats.effect(name) for name in stats.names}
-    for name in sorted(effects, key=lambda name: effects[name].mean)[:12]:
-        mean, low, high, _ = effects[name]
-        print(f"  {mean:+.4f} ({low:+.4f} to {high:+.4f})  {name}")
+    for mode in ("mean", "resample", "zero"):
+        print(f"the largest effects of one part by {mode}")
+        of_mode = [name for name in effects if f" {mode}" in name and "token mean" not in name and " + " not in name]
+        for name in sorted(of_mode, key=lambda name: effects[name].mean)[:8]:
+            mean, low, high, _ = effects[name]
+            print(f"  {mean:+.4f} ({low:+.4f} to {high:+.4f})  {name}")
     if set(ablation.PAIR_ARRAYS) <= set(data):
         _summarise(ablation.load_pairs(args.out, weights=args.weights))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import re
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,8 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from tools.notebook_format import is_machine_dependent, label, normalise, source_hash, to_text
-
-RELATIVE_TOLERANCE = 1e-3
-ABSOLUTE_TOLERANCE = 1e-6  # for differences printed in full, such as 2.4e-07, which are rounding noise themselves
+from tools.output_drawings import drawings_differ
+from tools.output_texts import texts_differ
 
 # A pixel differs if a channel is off by more than this, of 255. Another processor shifts a smooth colour by 1 or 2 and
 # tips over a pixel here and there on an edge; one changed digit in a title makes some thirty pixels differ.
@@ -28,10 +26,9 @@ PIXEL_TOLERANCE = 16
 PIXELS_ALLOWED = 20  # how many pixels may differ
 MEAN_TOLERANCE = 0.5  # the mean difference over all pixels and channels, of 255: finds a shift of all colours
 
-REFRESH = "run `make refresh`, look at the difference and commit it"
+IMAGES = ("image/png", "image/jpeg")
 
-_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?(?![\w])")
-_SPACES = re.compile(r"[ \t]+")
+REFRESH = "run `make refresh`, look at the difference and commit it"
 
 
 def staleness(committed: NotebookNode, executed: NotebookNode) -> list[str]:
@@ -89,8 +86,11 @@ def outputs_differ(old: list[NotebookNode], new: list[NotebookNode], share: floa
     for before, after in zip(old, new, strict=True):
         for mime, one in _contents(before).items():
             other = _contents(after)[mime]
-            differ = _figures_differ if mime in ("image/png", "image/jpeg") else texts_differ
-            difference = differ(one, other, share)
+            if mime in IMAGES:
+                widths = [_width(output, mime) for output in (before, after)]
+                difference = _images_differ(one, other, share, widths)
+            else:
+                difference = (drawings_differ if mime == "image/svg+xml" else texts_differ)(one, other, share)
             if difference:
                 return f"{mime}: {difference}"
     return None
@@ -114,61 +114,24 @@ def _contents(output: NotebookNode) -> dict[str, str]:
     return parts
 
 
+def _width(output: NotebookNode, mime: str) -> int | None:
+    """An image's width on the page, where the output says it."""
+    return output.metadata.get(mime, {}).get("width")
+
+
 def _as_text(data: Any) -> str:
     return data if isinstance(data, str) else json.dumps(data, sort_keys=True)
 
 
-def texts_differ(old: str, new: str, share: float = 1.0) -> str | None:
-    """The first difference between two texts, numbers compared within a share of the tolerance, or None.
-
-    A number without a point or an exponent is a count, a size or a name, and has to be the same.
-    """
-    for index, (before, after) in enumerate(zip(_tokens(old), _tokens(new), strict=False)):
-        is_number = index % 2 == 1
-        if before != after and not (is_number and _numbers_agree(before, after, share)):
-            return f"`{_shown(before)}` was expected, and `{_shown(after)}` came out."
-    difference = len(_tokens(new)) - len(_tokens(old))
-    if difference:
-        return f"the text has become {'longer' if difference > 0 else 'shorter'}."
-    return None
-
-
-def _tokens(text: str) -> list[str]:
-    """The text cut into what stands between numbers, and, at the odd places, the numbers.
-
-    Runs of spaces count as one and none beside a number, because a changed sign in an array moves the columns.
-    """
-    tokens = []
-    end = 0
-    for number in _NUMBER.finditer(text):
-        tokens += [_SPACES.sub(" ", text[end : number.start()]).strip(" "), number[0]]
-        end = number.end()
-    return [*tokens, _SPACES.sub(" ", text[end:]).strip(" ")]
-
-
-def _numbers_agree(old: str, new: str, share: float) -> bool:
-    if _is_whole(old) and _is_whole(new):
-        return False
-    a, b = float(old), float(new)
-    return abs(a - b) <= share * (ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * max(abs(a), abs(b)))
-
-
-def _is_whole(number: str) -> bool:
-    return number.lstrip("+-").isdigit()
-
-
-def _shown(token: str) -> str:
-    """A token short enough for a message."""
-    token = token.strip()
-    return token if len(token) <= 80 else token[:77] + "..."
-
-
-def _figures_differ(old: str, new: str, share: float) -> str | None:
-    before, after = _pixels(old), _pixels(new)
-    if before.shape != after.shape:
-        sizes = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (before, after)]
+def _images_differ(old: str, new: str, share: float, widths: list[int | None]) -> str | None:
+    """What differs between two images at the size in which they are shown."""
+    before, after = (_opened(data) for data in (old, new))
+    if before.size != after.size:
+        sizes = [f"{image.width} x {image.height}" for image in (before, after)]
         return f"the figure had {sizes[0]} pixels and now has {sizes[1]}."
-    difference = np.abs(before - after)
+    if widths[0] != widths[1]:
+        return f"the figure was shown {widths[0]} pixels wide and now is {widths[1]}."
+    difference = np.abs(_pixels(before, widths[0]) - _pixels(after, widths[0]))
     changed = int((difference.max(axis=-1) > PIXEL_TOLERANCE).sum())
     mean = float(difference.mean())
     if changed > share * PIXELS_ALLOWED or mean > share * MEAN_TOLERANCE:
@@ -176,6 +139,12 @@ def _figures_differ(old: str, new: str, share: float) -> str | None:
     return None
 
 
-def _pixels(data: str) -> np.ndarray:
+def _opened(data: str) -> Image.Image:
     with Image.open(io.BytesIO(base64.b64decode(data))) as image:
-        return np.asarray(image.convert("RGBA"), dtype=np.int16)
+        return image.convert("RGBA")
+
+
+def _pixels(image: Image.Image, width: int | None) -> np.ndarray:
+    """An image's pixels as on the page: where the file has twice as many, each square of four by its mean."""
+    times = max(1, round(image.width / width)) if width else 1
+    return np.asarray(image.reduce(times), dtype=np.int16)

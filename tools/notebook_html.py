@@ -42,6 +42,7 @@ TEMPLATE = """
 {% block html_head_css %}
 <style>
 main { max-width: 62rem; margin: 0 auto; padding: 0 1rem 4rem; }
+img[src^="data:image/svg"] { background: white; }
 .contents { font: 14px sans-serif; margin: 1rem 0; }
 img { max-width: 100%; height: auto; }
 math[display="block"] { margin: 0.8em 0; }
@@ -50,6 +51,12 @@ math[display="block"] { margin: 0.8em 0; }
 {% endblock %}
 {% block body_header %}{{ super() }}
 <nav class="contents"><a href="index.html">All notebooks</a></nav>
+{% endblock %}
+{% block data_svg %}
+<div class="jp-RenderedSVG jp-OutputArea-output">
+<img src="data:image/svg+xml;base64,{{ output.data['image/svg+xml'] | text_base64 }}"
+ alt="{{ (output | get_metadata('alt', 'image/svg+xml') or '') | e }}">
+</div>
 {% endblock %}
 {% block data_png %}{{ image(output, 'image/png') }}{% endblock %}
 {% block data_jpg %}{{ image(output, 'image/jpeg') }}{% endblock %}

@@ -16,6 +16,7 @@ _PICTURES = ("image/png", "image/jpeg", "image/gif")
 _IMG_TAG = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 _ALT_ATTRIBUTE = re.compile(r"\balt\s*=\s*(\"\s*[^\s\"]|'\s*[^\s'])", re.IGNORECASE)
 _IMAGE_WITHOUT_ALT = re.compile(r"!\[\s*\]\(")
+_NAMED = re.compile(r"<title[^>]*>\s*[^\s<]|\baria-label\s*=\s*(\"\s*[^\s\"]|'\s*[^\s'])")
 _TIME_STAMP = re.compile(r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
 
 
@@ -65,8 +66,10 @@ def _output_problems(output: NotebookNode) -> Iterator[str]:
     for mime, data in output.get("data", {}).items():
         if mime in _PICTURES and not str(output.metadata.get(mime, {}).get("alt", "")).strip():
             yield f'a figure has no alt text: display it with metadata={{"{mime}": {{"alt": "what is to be seen"}}}}.'
-        if mime == "image/svg+xml" and "<title" not in data and "aria-label" not in data:
+        if mime == "image/svg+xml" and not _NAMED.search(data):
             yield "a drawing has no alt text: give the SVG a <title> or an aria-label."
+        if mime == "image/svg+xml" and "<image" in data:
+            yield "a drawing holds an image of pixels: display it as PNG."
         if mime in ("text/html", "text/markdown"):
             yield from _markup_problems(data)
 

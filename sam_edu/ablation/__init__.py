@@ -3,27 +3,33 @@
     from sam_edu import ablation
 
     stats = ablation.load()
-    stats.effect("transformer.final_attn_token_to_image head 3 zero")   # change in IoU, with a 95 % interval
+    stats.effect("transformer.final_attn_token_to_image head 3 mean")   # change in IoU, with a 95 % interval
     stats.prompts.predicted                                             # the predicted IoU of each mask, (clicks, 4)
-    with ablation.ablated(model, "transformer.layers.1.mlp ablated"):
+    with ablation.ablated(model, "transformer.layers.1.mlp mean", ablation.References(stats.means)):
         predictor.predict(...)                                          # the same, on your own image
     pairs = ablation.load_pairs()
     pairs.denoising("transformer.layers.0 image tokens")                # what a transplant from another click restores
 
-`ABLATIONS` lists every ablation, `TRANSPLANTS` every transplant. `HeldOutPrompts` lists the results of the unchanged
-decoder: all four masks, corrective clicks, boxes. `recompute` and `recompute_prompts` measure some of the stored
-numbers again. `replicas` lists the same statistics of other trainings of this model.
+`ABLATIONS` lists every ablation, `TRANSPLANTS` every transplant; `sam_edu.ablation.parts` says what the last words of
+an ablation's name mean. `HeldOutPrompts` lists the results of the unchanged decoder: all four masks, corrective clicks,
+boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again. `reference` and `clicks_on_image`
+decode other prompts. `replicas` lists the same statistics of other trainings of this model.
+`sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
-from sam_edu.ablation.ablations import ABLATIONS, ablated
+from sam_edu.ablation.ablations import ABLATIONS, BOX_ABLATIONS, SHORT_NAMES, ablated, full_name
 from sam_edu.ablation.changes import (
     ATTENTIONS,
+    BIASES,
+    CHANNELS,
     DEPTH,
     HEADS,
     HIDDEN,
+    TERMS,
     TOKEN_TO_IMAGE,
     Ablation,
     Change,
+    References,
 )
 from sam_edu.ablation.pair_results import (
     PAIR_ARRAYS,
@@ -35,11 +41,14 @@ from sam_edu.ablation.pair_results import (
     load_pairs,
 )
 from sam_edu.ablation.pairs import MAX_OVERLAP, PAIR_KINDS, Pair, PairKind, scene_and_pairs
-from sam_edu.ablation.prompts import CLICKS, FIRST_SCENE, TEST_STREAM, Prompt, prompts_of, scene_and_prompts
+from sam_edu.ablation.parts import STEPS, pair_name
+from sam_edu.ablation.prompts import CLICKS, FIRST_SCENE, SCENES, TEST_STREAM, Prompt, prompts_of, scene_and_prompts
 from sam_edu.ablation.recomputing import recompute, recompute_prompts
+from sam_edu.ablation.references import clicks_on_image, other_prompt, other_trace, reference
 from sam_edu.ablation.replica_files import pair_replicas, replicas, replicas_at
 from sam_edu.ablation.results import (
     COMMAND,
+    LEVELS,
     MEASURED,
     MEASURES,
     TOLERANCE,
@@ -53,25 +62,34 @@ from sam_edu.ablation.results import (
     sha256,
     stored_at,
 )
-from sam_edu.ablation.scoring import STABILITY_OFFSET, both_scores, four_masks, ious
+from sam_edu.ablation.scoring import STABILITY_OFFSET, both_scores, four_masks, ious, margin
 from sam_edu.ablation.transplants import TRANSPLANTS, Part, Transplant, transplanted
+from sam_edu.tracing import ReferenceRuns
 
 __all__ = [
     "ABLATIONS",
     "ATTENTIONS",
+    "BIASES",
+    "BOX_ABLATIONS",
+    "CHANNELS",
     "CLICKS",
     "COMMAND",
     "DEPTH",
     "FIRST_SCENE",
     "HEADS",
     "HIDDEN",
+    "LEVELS",
     "MAX_OVERLAP",
     "MEASURED",
     "MEASURES",
     "PAIR_ARRAYS",
     "PAIR_KINDS",
     "PAIR_MEASURES",
+    "SCENES",
+    "SHORT_NAMES",
     "STABILITY_OFFSET",
+    "STEPS",
+    "TERMS",
     "TEST_STREAM",
     "TOKEN_TO_IMAGE",
     "TOLERANCE",
@@ -90,19 +108,28 @@ __all__ = [
     "PairStatistics",
     "Part",
     "Prompt",
+    "ReferenceRuns",
+    "References",
     "Statistics",
     "Transplant",
     "ablated",
     "both_scores",
+    "clicks_on_image",
     "four_masks",
+    "full_name",
     "ious",
     "load",
     "load_pairs",
+    "margin",
+    "other_prompt",
+    "other_trace",
+    "pair_name",
     "pair_replicas",
     "prompts_of",
     "read",
     "recompute",
     "recompute_prompts",
+    "reference",
     "replicas",
     "replicas_at",
     "scene_and_pairs",

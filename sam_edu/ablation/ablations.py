@@ -1,21 +1,17 @@
 """ABLATIONS: every ablation of the decoder that is measured, by name.
 
-    with ablation.ablated(model, "transformer.layers.1.mlp ablated"):
+    with ablation.ablated(model, "transformer.layers.1.mlp mean", References(held_out=stats.means)):
         predictor.predict(...)
 
-**What the last words of a name mean.**
+The last words of a name are the mode: see `sam_edu.ablation.parts` and `sam_edu.ablation.channels`. Beside these:
 
-- *zero*: zeros replace the output of a head (before `out_proj`) or of hidden units.
-- *token mean*: its mean over all queries of this one decode replaces it, so every token, or every image token, gets the
-  same vector. What a head says to all queries alike stays; what differs between queries is removed. This is
-  "token_mean" of `sam_edu.intervene` for one prompt set.
-- *ablated*, of a step: what the step would add is left out, bias included. Its input goes through the step's LayerNorm
-  alone. Step (1) of block 0 has no residual: its output replaces the tokens. There *ablated* passes the tokens on
-  unchanged, and *out zero* replaces them by zeros, so that all tokens become equal.
+- *ablated*, of step (1) of block 0: its tokens pass unchanged. The step has no residual: its output replaces them.
 - *ablated*, of a block: tokens and image tokens leave it unchanged.
+- *step removed*: the step's input takes the place of what leaves it in both blocks, its norm left out too.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Literal
@@ -25,70 +21,57 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sam_edu.ablation.changes import ATTENTIONS, DEPTH, HEADS, HIDDEN, TOKEN_TO_IMAGE, Ablation, Change, Memory
+from sam_edu.ablation import channels, parts
+from sam_edu.ablation.changes import (
+    ATTENTIONS,
+    DEPTH,
+    HIDDEN,
+    TOKEN_TO_IMAGE,
+    Ablation,
+    Change,
+    Memory,
+    References,
+    Whose,
+)
 from sam_edu.modules import Attention, MaskDecoder
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
-from sam_edu.tracing import intervene
 
 _ZERO_AND_TOKEN_MEAN: tuple[Literal["zero", "token_mean"], ...] = ("zero", "token_mean")
 
 
-def _words(how: str) -> str:
-    return how.replace("_", " ")
-
-
-# --- Heads ---
-
-
-def _heads() -> dict[str, Ablation]:
-    """Each head of each attention, by zero and by token mean; and all heads of an attention at once."""
-    found = {}
-    for attention in ATTENTIONS:
-        for head in range(HEADS):
-            for how in _ZERO_AND_TOKEN_MEAN:
-                change = Change(f"{attention}.heads", how, {"heads": head})
-                what = f"a head's output is replaced by its {_words(how)}"
-                found[f"{attention} head {head} {_words(how)}"] = Ablation(what, (change,))
-    for attention in ATTENTIONS:
-        for how in _ZERO_AND_TOKEN_MEAN:
-            what = f"the outputs of all heads are replaced by their {_words(how)}; the bias of out_proj stays"
-            found[f"{attention} all heads {_words(how)}"] = Ablation(what, (Change(f"{attention}.heads", how),))
-    return found
-
-
-# --- Steps and blocks ---
+# --- Steps and blocks whose output is not replaced by a mean, another value or zero ---
 
 
 def _steps_and_blocks() -> dict[str, Ablation]:
-    """Each step and each block; and two other ways to treat step (1) of block 0."""
+    """The MLPs by zero, the blocks left out, and two other ways to treat step (1) of block 0."""
     first = ATTENTIONS[0]
     found = {f"{first} ablated": Ablation("the tokens pass step (1) of block 0 unchanged", _first_step_ablated)}
-    for attention in ATTENTIONS[1:]:
-        found[f"{attention} ablated"] = Ablation("an attention adds nothing", (Change(f"{attention}.out", "zero"),))
     for i in range(DEPTH):
-        found[f"transformer.layers.{i}.mlp ablated"] = Ablation("the MLP adds nothing", partial(_mlp_ablated, number=i))
-        found[f"transformer.layers.{i} ablated"] = Ablation(
-            "tokens and image tokens leave the block unchanged", partial(_block_ablated, number=i)
+        found[f"transformer.layers.{i}.mlp zero"] = Ablation(
+            f"the MLP of block {i} adds nothing", partial(_mlp_zero, number=i)
         )
-    found[f"{first} out zero"] = Ablation("zeros replace the tokens in step (1)", (Change(f"{first}.out", "zero"),))
+        found[f"transformer.layers.{i} ablated"] = Ablation(
+            f"tokens and image tokens leave block {i} unchanged", partial(_block_ablated, number=i)
+        )
+    found["step (3) zero"] = Ablation("the MLPs of both blocks add nothing", _mlps_zero)
     found[f"{first} with residual"] = Ablation(
         "step (1) of block 0 gets the residual connection that it lacks", _first_step_with_residual
     )
     return found
 
 
-def _first_step_ablated(decoder: MaskDecoder) -> list[Change]:
+def _first_step_ablated(decoder: MaskDecoder, references: References) -> list[Change]:
     memory = Memory()
     return [memory.keep("tokens"), Change(f"{ATTENTIONS[0]}.out", lambda x: memory["tokens"])]
 
 
-def _first_step_with_residual(decoder: MaskDecoder) -> list[Change]:
+def _first_step_with_residual(decoder: MaskDecoder, references: References) -> list[Change]:
     memory = Memory()
     return [memory.keep("tokens"), Change(f"{ATTENTIONS[0]}.out", lambda x: memory["tokens"] + x)]
 
 
-def _mlp_ablated(decoder: MaskDecoder, number: int) -> list[Change]:
+def _mlp_zero(decoder: MaskDecoder, references: References, number: int) -> list[Change]:
     memory, block = Memory(), f"transformer.layers.{number}"
     norm = decoder.transformer.layers[number].norm3  # type: ignore[union-attr, index]
     return [
@@ -97,7 +80,11 @@ def _mlp_ablated(decoder: MaskDecoder, number: int) -> list[Change]:
     ]
 
 
-def _block_ablated(decoder: MaskDecoder, number: int) -> list[Change]:
+def _mlps_zero(decoder: MaskDecoder, references: References) -> list[Change]:
+    return [change for i in range(DEPTH) for change in _mlp_zero(decoder, references, i)]
+
+
+def _block_ablated(decoder: MaskDecoder, references: References, number: int) -> list[Change]:
     memory, block = Memory(), f"transformer.layers.{number}"
     before = f"transformer.layers.{number - 1}"
     tokens, image = ("tokens", "src") if number == 0 else (f"{before}.queries_3", f"{before}.keys_4")
@@ -124,7 +111,7 @@ def _steps_removed() -> dict[str, Ablation]:
     }
 
 
-def _step_removed(decoder: MaskDecoder, step: int) -> list[Change]:
+def _step_removed(decoder: MaskDecoder, references: References, step: int) -> list[Change]:
     memory, changes = Memory(), []
     tokens, image = "tokens", "src"
     for i in range(DEPTH):
@@ -169,12 +156,12 @@ def _units_of_both_mlps() -> dict[str, Ablation]:
         what = f"of both MLPs, the {count} hidden units that add most to this decode's tokens are zero"
         found[f"mlps strongest {name} zero"] = Ablation(what, partial(_strongest_zero, count=count))
     for how in _ZERO_AND_TOKEN_MEAN:
-        what = f"all hidden units of both MLPs are replaced by their {_words(how)}"
-        found[f"mlps every unit {_words(how)}"] = Ablation(what, tuple(Change(point, how) for point in points))
+        what = f"all hidden units of both MLPs are replaced by their {parts.mode_name(how)}"
+        found[f"mlps every unit {parts.mode_name(how)}"] = Ablation(what, tuple(Change(point, how) for point in points))
     return found
 
 
-def _strongest_zero(decoder: MaskDecoder, count: int) -> list[Change]:
+def _strongest_zero(decoder: MaskDecoder, references: References, count: int) -> list[Change]:
     return [
         Change(
             f"transformer.layers.{i}.mlp.hidden",
@@ -209,7 +196,7 @@ def _encodings() -> dict[str, Ablation]:
     }
 
 
-def _no_encodings(decoder: MaskDecoder, kinds: tuple[str, ...]) -> list[Change]:
+def _no_encodings(decoder: MaskDecoder, references: References, kinds: tuple[str, ...]) -> list[Change]:
     memory = Memory()
     changes = [memory.keep(kind) for kind in kinds]
     for name in ATTENTIONS:
@@ -232,7 +219,7 @@ def _minus_encoding(memory: Memory, kind: str, attention: Attention, side: str, 
     return x - F.linear(encoding, weight).unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
 
 
-def _encodings_in_values(decoder: MaskDecoder) -> list[Change]:
+def _encodings_in_values(decoder: MaskDecoder, references: References) -> list[Change]:
     memory = Memory()
     changes = [memory.keep("tokens"), memory.keep("pos_src")]
     for name in ATTENTIONS[1:-1]:  # all of both blocks but the first, which has no positional encodings
@@ -299,45 +286,77 @@ def _count_padding(number: int, scores: Tensor) -> Tensor:
 # --- The list ---
 
 ABLATIONS: dict[str, Ablation] = {
-    **_heads(),
+    **parts.heads(),
+    **parts.steps(),
+    **parts.blocks(),
     **_steps_and_blocks(),
     **_units(),
     **_units_of_both_mlps(),
     **_encodings(),
     **_weights_shared(),
     **_prompt_unheard(),
+    **parts.prompts_tokens(),
     **_padding(),
     **_steps_removed(),
+    **parts.pairs(),
+    **channels.channels(),
 }
 """All ablations by name. After a change here: `python -m tools.make_statistics --new`."""
 
+SHORT_NAMES: dict[str, str] = parts.short_names() | channels.short_names()
+"""Other names of some ablations, which `ablated` and the statistics take too."""
 
-def find(name: str) -> Ablation:
-    """The ablation of that name.
+BOX_ABLATIONS: tuple[str, ...] = tuple(
+    name
+    for name in (*parts.heads(), *parts.steps(), *parts.blocks())
+    if re.search(r"(?<! token) mean( by position| over positions)?$", name)
+)
+"""The ablations that are measured for exact boxes too: heads, steps and blocks, by the mean over held-out boxes."""
+
+
+def full_name(name: str) -> str:
+    """The name in `ABLATIONS` of an ablation that is given by this or by a short name.
 
     Raises:
         KeyError: no such name.
     """
+    name = SHORT_NAMES.get(name, name)
     if name not in ABLATIONS:
         close = [other for other in ABLATIONS if name in other or other in name]
         raise KeyError(f"{name!r}: no ablation of that name{'; there is ' + ', '.join(close[:3]) if close else ''}")
-    return ABLATIONS[name]
+    return name
+
+
+def find(name: str) -> Ablation:
+    """The ablation of that name. Raises KeyError where there is none."""
+    return ABLATIONS[full_name(name)]
+
+
+def needed(names: Iterable[str], whose: Whose) -> set[str]:
+    """The names of the tensors that some ablations take from one of the references."""
+    return {point for name in names for point in find(name).needs(whose)}
 
 
 @contextmanager
-def ablated(model: Sam | MaskDecoder | Predictor, name: str) -> Iterator[None]:
+def ablated(
+    model: Sam | MaskDecoder | Predictor,
+    name: str,
+    references: References = References(),  # noqa: B008
+) -> Iterator[None]:
     """Carry out an ablation of the list while the block lasts, by `sam_edu.intervene`.
 
     Args:
         model: a whole model, its decoder or its predictor.
-        name: one of `ABLATIONS`.
+        name: one of `ABLATIONS`, or a short name.
+        references: where the ablation puts in what comes from other prompts: means, or the trace of another prompt.
 
     Raises:
         KeyError: no such name.
+        ValueError: a reference that it needs is not there.
     """
     whole = model.model if isinstance(model, Predictor) else model
     decoder = whole.mask_decoder if isinstance(whole, Sam) else whole
     with ExitStack() as stack:
-        for change in find(name).of(decoder):
-            stack.enter_context(intervene(model, change.point, change.how, **change.select))
+        for change in find(name).of(decoder, references):
+            stack.enter_context(change.carry_out(model, references))
         yield

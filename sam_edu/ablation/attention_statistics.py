@@ -2,8 +2,12 @@
 
 Beside them stand their nulls by permuted clicks: the same numbers for the attention maps of other clicks. A head that
 always attends to the middle of the image has a large share on a target in the middle. It has the same share under any
-other click, so its null is as large. Only what exceeds the null follows the click. Uniform attention, the share of the
-image that the target takes, is no such null: 247 clicks on objects are not uniform over the image.
+other click, so its null is as large. Uniform attention, the share of the image that the target takes, is no such null:
+clicks on objects are not uniform over the image.
+
+There are two nulls. Maps of other scenes' clicks were made for other images: what exceeds this null follows the click
+or the image, as a head that attends to all objects does. Maps of clicks on another object of the same scene were made
+for the same image: what exceeds this null follows the click.
 """
 
 import math
@@ -68,7 +72,13 @@ def another_object(masks: np.ndarray, one: Prompt, other: Prompt) -> bool:
 
 
 def attention_statistics(weights: dict[str, Tensor], prompt: Prompt, masks: np.ndarray) -> Row:
-    """A click's row, from the weights of the seven attentions, (heads, queries, keys) each; see `attention_of_scene`."""
+    """A click's row of `attention_of_scene`, but for the nulls.
+
+    Args:
+        weights: of the seven attentions, (heads, queries, keys) each.
+        prompt: the click.
+        masks: all of its scene's, (n, height, width) bool.
+    """
     size = masks.shape[-1]
     grid = math.isqrt(weights[TOKEN_TO_IMAGE[0]].shape[-1])
     cell = size // grid
@@ -134,12 +144,11 @@ def measure_attention(weights: Path, scenes: int, processes: int = 1, progress: 
     """
     rows = rows_of_scenes(attention_of_scene, weights, scenes, processes, progress)
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    maps = stacked["maps"]
+    maps, scenes_of = stacked["maps"], stacked["prompt"][:, 0]
+    together = maps.reshape(len(maps), -1, maps.shape[-1])  # the heads of all three attentions
     found = {name: stacked[name] for name in ("entropy", *OF_CLICK)}
     for name, what in OF_CLICK.items():
-        of_click, of_map = permuted_clicks(
-            maps.reshape(len(maps), -1, maps.shape[-1]), stacked[what], stacked["prompt"][:, 0]
-        )
+        of_click, of_map = permuted_clicks(together, stacked[what], scenes_of)
         found[f"{name}_null"] = of_click.reshape(maps.shape[:-1])
         found[f"{name}_null_of_map"] = of_map.reshape(maps.shape[:-1])
         found[f"{name}_null_same_scene"] = stacked[f"{name}_null_same_scene"]

@@ -13,10 +13,10 @@ from sam_edu.ablation.measuring import Row, rows_of_scenes
 from sam_edu.ablation.prompts import CLICKS, TEST_STREAM, scene_and_prompts
 from sam_edu.ablation.results import MEASURED, sha256
 from sam_edu.ablation.scoring import four_masks, ious
-from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.sam import Sam
 from sam_edu.scenes.boxes import tight_box
 from sam_edu.training.corrections import by_generator
+from sam_edu.training.decoder_choice import fastest_decoder
 from sam_edu.training.rounds import Prompts, decode, embed_image, next_prompts
 
 
@@ -36,15 +36,15 @@ def prompts_of_scene(model: Sam, number: int) -> list[Row]:
         return []
     n, device = len(prompts), model.device
     targets = np.stack([scene.masks[prompt.mask] for prompt in prompts])
-    fast = FastMaskDecoder(model.mask_decoder)
+    decoder = fastest_decoder(model.mask_decoder, model.device)
     image = torch.from_numpy(scene.image).permute(2, 0, 1)[None].to(device)
     embedding = embed_image(model, image, model.prompt_encoder.image_embedding_size[0])
     clicks = torch.tensor([[[prompt.x, prompt.y]] for prompt in prompts], dtype=torch.float32, device=device)
     boxes = torch.from_numpy(np.stack([tight_box(mask) for mask in targets])).to(device)
     labels, is_box = torch.ones(n, 1, device=device), torch.ones(n, dtype=torch.bool, device=device)
     by_click = Prompts(clicks, labels, boxes, ~is_box)
-    logits, quality = decode(model, fast, embedding, by_click)
-    box_logits, box_quality = decode(model, fast, embedding, Prompts(clicks, labels, boxes, is_box))
+    logits, quality = decode(model, decoder, embedding, by_click)
+    box_logits, box_quality = decode(model, decoder, embedding, Prompts(clicks, labels, boxes, is_box))
 
     def scores(predicted: torch.Tensor) -> list[float]:
         """IoU of one mask per click with its target mask."""
@@ -59,7 +59,7 @@ def prompts_of_scene(model: Sam, number: int) -> list[Row]:
             prompts_now = next_prompts(prompts_now, now, now_quality, torch.from_numpy(targets).to(device), choose)
             if not give_logits:
                 prompts_now.mask = None
-            now, now_quality = decode(model, fast, embedding, prompts_now)
+            now, now_quality = decode(model, decoder, embedding, prompts_now)
             found.append(scores(now[:, 0]))
         return np.array(found).T
 

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sam_edu.ablation.changes import Ablation
 from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.pair_results import UNCHANGED
 from sam_edu.ablation.pairs import PAIR_KINDS, Pair, scene_and_pairs
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.results import sha256
-from sam_edu.ablation.scoring import ious
+from sam_edu.ablation.scoring import ious, margin
 from sam_edu.ablation.transplants import TRANSPLANTS
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
@@ -62,12 +64,19 @@ def pairs_of_scene(model: Sam, number: int, names: Sequence[str] | None = None) 
             decode(click.x, click.y, True) if clicked else decode(0, 0, False)
             for click, clicked in zip((pair.a, pair.b), pair.clicked, strict=True)
         )
-        score = _Scores(pair, scene.masks, a.masks[0], b.masks[0])
-        scores = [score(a.masks[0]), score(b.masks[0])]
-        scores += [score(a.run(TRANSPLANTS[name].of(b.t))[0][0]) for name in names]
+        score = _Scores(pair, scene.masks, _three(a.masks), _three(b.masks))
+        scores = [score(_three(a.masks)), score(_three(b.masks))]
+        for name in names:
+            one = TRANSPLANTS[name]
+            scores.append(score(_three(a.run(Ablation(one.what, one.changes(b.t)))[0])))
         row = {"clicks": np.array([pair.a, pair.b]), "kind": np.array(PAIR_KINDS.index(pair.kind))}
         rows.append(row | {"scores": np.array(scores)})
     return rows
+
+
+def _three(logits: Tensor) -> Tensor:
+    """Masks 1 to 3, of all four of one prompt set."""
+    return logits[0, 1:]
 
 
 class _Scores:
@@ -94,17 +103,6 @@ class _Scores:
         return [*iou, *(margin(one, target) for one, target in chosen)]
 
 
-def margin(logits: Tensor, mask: np.ndarray) -> float:
-    """The mean logit inside a mask minus the mean logit outside: linear in the logits.
-
-    Args:
-        logits: of one mask, (height, width).
-        mask: the target mask, (height, width) bool: neither empty nor the whole image.
-    """
-    inside = torch.from_numpy(mask).to(logits.device)
-    return float(logits[inside].double().mean() - logits[~inside].double().mean())
-
-
 def measure_pairs(
     weights: Path, scenes: int, processes: int = 1, progress: bool = True, names: Sequence[str] | None = None
 ) -> dict[str, Any]:
@@ -116,12 +114,16 @@ def measure_pairs(
     names = tuple(TRANSPLANTS) if names is None else tuple(names)
     rows = rows_of_scenes(partial(pairs_of_scene, names=names), weights, scenes, processes, progress)
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    scores = stacked["scores"].transpose(1, 0, 2)
+    unchanged, transplanted = scores[: len(UNCHANGED)], scores[len(UNCHANGED) :]
     return {
         "weights": np.array(sha256(weights)),
         "pairs.definitions": np.array(json.dumps({name: TRANSPLANTS[name].definition for name in names})),
         "pairs.clicks": stacked["clicks"].astype(np.int32),
         "pairs.kind": stacked["kind"].astype(np.int8),
-        "pairs.scores": stacked["scores"].transpose(1, 0, 2).astype(np.float16),
+        "pairs.unchanged": unchanged.astype(np.float32),
+        # Half a float is enough for a change, as its error is relative to it.
+        "pairs.changes": (transplanted - unchanged[0]).astype(np.float16),
     }
 
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from sam_edu.ablation.pairs import PAIR_KINDS, Pair, PairKind
 from sam_edu.ablation.prompts import Prompt
-from sam_edu.ablation.results import COMMAND, Effect, read
+from sam_edu.ablation.results import COMMAND, LEVELS, Effect, Level, level_number, read
 from sam_edu.ablation.transplants import find_transplant
 from sam_edu.evaluation.intervals import SceneBootstrap
 
@@ -38,12 +38,10 @@ PAIR_MEASURES: tuple[PairMeasure, ...] = get_args(PairMeasure)
 UNCHANGED = ("A unchanged", "B unchanged")
 """The names of the two decodes of a pair without a transplant; the others are those of `TRANSPLANTS`."""
 
-_LEVELS = ("object", "part", "sub-part")
-
 Broken = Literal["other object", "no click"]
 """How the click of the broken run is broken."""
 
-PAIR_ARRAYS = tuple(f"pairs.{name}" for name in ("definitions", "clicks", "kind", "scores"))
+PAIR_ARRAYS = tuple(f"pairs.{name}" for name in ("definitions", "clicks", "kind", "unchanged", "changes"))
 """The arrays of the file."""
 
 
@@ -73,14 +71,16 @@ class PairStatistics:
             Pair(PAIR_KINDS[kind], *(Prompt(*map(int, click)) for click in clicks))
             for kind, clicks in zip(data["pairs.kind"], data["pairs.clicks"], strict=True)
         )
-        self._scores = np.asarray(data["pairs.scores"], np.float64)  # (2 + transplants, pairs, measures)
+        # (2, pairs, measures), and (transplants, pairs, measures)
+        self._unchanged = np.asarray(data["pairs.unchanged"], np.float64)
+        self._changes = np.asarray(data["pairs.changes"], np.float64)
         self._bootstraps: dict[bytes, SceneBootstrap] = {}
 
     def __repr__(self) -> str:
         scenes = len({pair.a.scene for pair in self.pairs})
         return f"<PairStatistics: {len(self.names)} transplants, {len(self.pairs)} pairs on {scenes} held-out scenes>"
 
-    def of_kind(self, kind: PairKind, level: int | str | None = None) -> np.ndarray:
+    def of_kind(self, kind: PairKind, level: Level | None = None) -> np.ndarray:
         """The numbers of the pairs of a kind.
 
         Args:
@@ -91,15 +91,13 @@ class PairStatistics:
             ValueError: another kind or level, or no such pair.
         """
         _check("kind", kind, PAIR_KINDS)
-        wanted = _LEVELS.index(level) if level in _LEVELS else level
-        if wanted is not None and wanted not in range(len(_LEVELS)):
-            raise ValueError(f"level: expected 0, 1, 2 or one of {', '.join(_LEVELS)}, got {level!r}")
+        wanted = None if level is None else level_number(level)
         found = [i for i, pair in enumerate(self.pairs) if pair.kind == kind and wanted in (None, pair.b.level)]
         if not found:
             of_level = (
                 ""
                 if wanted is None
-                else f" with a target mask of B that is {'an' if wanted == 0 else 'a'} {_LEVELS[wanted]}"
+                else f" with a target mask of B that is {'an' if wanted == 0 else 'a'} {LEVELS[wanted]}"
             )
             raise ValueError(f"kind: no pair of the kind {kind!r}{of_level} was measured")
         return np.array(found)
@@ -118,25 +116,25 @@ class PairStatistics:
         _check("measure", measure, PAIR_MEASURES)
         column = PAIR_MEASURES.index(measure)
         if name in UNCHANGED:
-            return self._scores[UNCHANGED.index(name), :, column]
+            return self._unchanged[UNCHANGED.index(name), :, column]
         if find_transplant(name).definition != self.definitions.get(name):
             state = "is new or has changed since" if name in self.definitions else "was not measured"
             raise ValueError(f"{name!r} {state}: measure it with {COMMAND} --only pairs")
-        return self._scores[len(UNCHANGED) + self.names.index(name), :, column]
+        return self._unchanged[0, :, column] + self._changes[self.names.index(name), :, column]
 
-    def mean(self, name: str, *, kind: PairKind, measure: PairMeasure, level: int | str | None = None) -> Effect:
+    def mean(self, name: str, *, kind: PairKind, measure: PairMeasure, level: Level | None = None) -> Effect:
         """The mean of a measure, with its interval. Arguments and errors as for `scores` and `of_kind`."""
         rows = self.of_kind(kind, level)
         values = self.scores(name, measure)[rows]
         return Effect(*self._bootstrap(rows).interval(values), len(rows))
 
-    def effect(self, name: str, *, kind: PairKind, measure: PairMeasure, level: int | str | None = None) -> Effect:
+    def effect(self, name: str, *, kind: PairKind, measure: PairMeasure, level: Level | None = None) -> Effect:
         """The mean change of a measure against A's unchanged decode. Arguments and errors as for `mean`."""
         rows = self.of_kind(kind, level)
         change = (self.scores(name, measure) - self.scores(UNCHANGED[0], measure))[rows]
         return Effect(*self._bootstrap(rows).interval(change), len(rows))
 
-    def share(self, name: str, *, kind: PairKind, measure: PairMeasure, level: int | str | None = None) -> Effect:
+    def share(self, name: str, *, kind: PairKind, measure: PairMeasure, level: Level | None = None) -> Effect:
         """How far the transplant goes from A's unchanged decode (0) to B's (1), with its interval.
 
         The ratio of the mean change to the mean difference between the two.
@@ -164,7 +162,7 @@ class PairStatistics:
         name: str,
         broken: Broken = "other object",
         measure: Literal["iou", "margin"] = "margin",
-        level: int | str | None = None,
+        level: Level | None = None,
     ) -> Effect:
         """The share that a broken run recovers when one part is restored from the good run.
 
@@ -190,7 +188,7 @@ class PairStatistics:
         name: str,
         broken: Broken = "other object",
         measure: Literal["iou", "margin"] = "margin",
-        level: int | str | None = None,
+        level: Level | None = None,
     ) -> Effect:
         """The share that a good run loses when one part is taken from the broken run.
 

@@ -11,6 +11,9 @@ TEST_STREAM, FIRST_SCENE = 3, 1000
 """First numbers of the seeds of the held-out scenes. They come from the stream of the test scenes, after those of the
 published scores, so neither training nor the scores used them."""
 
+SCENES = 100
+"""How many there are."""
+
 CLICKS = 8
 """How many clicks a prompt has at the end of its corrections."""
 

@@ -8,17 +8,16 @@ the ablation needs a tensor that this does not make.
 
 import math
 import re
-from collections.abc import Sequence
 from contextlib import ExitStack
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sam_edu.ablation.changes import ATTENTIONS, Change
+from sam_edu.ablation.changes import ATTENTIONS, Ablation, References
 from sam_edu.fast.fast_mask_decoder import Step, begin, paint
 from sam_edu.modules import Attention, MaskDecoder, TwoWayAttentionBlock, TwoWayTransformer, mask_product
-from sam_edu.tracing import intervene, trace
+from sam_edu.tracing import trace
 
 # The trace points of an attention that the quick way passes.
 _FROM_TOKENS, _FROM_IMAGE = {"q", "weights", "heads", "out"}, {"v", "heads", "out"}
@@ -34,26 +33,29 @@ class AblatedDecoder:
 
     Attributes:
         t: the trace of the unchanged decode.
-        masks: its masks 1 to 3, logits (1, 3, 4 * height, 4 * width).
-        iou: their predicted IoU, (1, 3).
+        masks: its masks 0 to 3, logits (1, 4, 4 * height, 4 * width).
+        iou: their predicted IoU, (1, 4).
     """
 
     def __init__(self, decoder: MaskDecoder, inputs: dict[str, Tensor], encodings: dict[str, Tensor]) -> None:
         self.decoder, self.encodings = decoder, encodings
         self.transformer: TwoWayTransformer = decoder.transformer  # type: ignore[assignment]
         with trace(decoder) as self.t:
-            self.masks, self.iou = decoder(**inputs, multimask_output=True)
+            self.masks, self.iou = decoder.predict_masks(**inputs)
         self._keys = [_as_sequence(self.t["src"])]  # the image tokens before each block, and after the last
         self._keys += [self.t[f"transformer.layers.{i}.keys_4"] for i in range(self.transformer.depth)]
 
     def run(
-        self, changes: Sequence[Change]
+        self,
+        ablation: Ablation,
+        references: References = References(),  # noqa: B008
     ) -> tuple[Float[Tensor, "1 masks large_height large_width"], Float[Tensor, "1 masks"]]:
-        """Masks 1 to 3 and their predicted IoU, under changes: those of the plain decoder up to rounding."""
+        """All masks and their predicted IoU, under an ablation: those of the plain decoder up to rounding."""
+        changes = ablation.of(self.decoder, references)
         touched = {change.point for change in changes}
         with ExitStack() as stack:
             for change in changes:
-                stack.enter_context(intervene(self.decoder, change.point, change.how, **change.select))
+                stack.enter_context(change.carry_out(self.decoder, references))
             return self._run(min(map(self._step, touched)), touched)
 
     def _step(self, point: str) -> int:
@@ -174,16 +176,17 @@ class AblatedDecoder:
         """Steps (5) to (7)."""
         decoder, grid = self.decoder, self.t["src"].shape[2:]
         hyper_in = decoder.hyper_in(decoder.output_hypernetworks_mlps(hs[:, 1 : 1 + decoder.num_mask_tokens]))
-        upscaling = decoder.output_upscaling
-        if any(point.startswith("output_upscaling.") for point in touched):
+        upscaling, same = decoder.output_upscaling, _same(keys, self._keys[-1])
+        replaced = _touched_in("output_upscaling", touched)
+        if same and replaced <= {"activated_twice"}:
+            masks = mask_product(hyper_in, upscaling.activated_twice(self.t["output_upscaling.activated_twice"]))
+        elif replaced:
             masks = mask_product(hyper_in, upscaling(keys.transpose(1, 2).unflatten(2, grid)))
-        elif _same(keys, self._keys[-1]):
-            masks = mask_product(hyper_in, self.t["output_upscaling.activated_twice"])
         else:
             image = begin([Step(None, [], None)], keys.mT)
             masks = paint(upscaling, image, hyper_in, grid)
         iou = decoder.iou_pred(decoder.iou_prediction_head(hs[:, 0]))
-        return decoder.masks(masks)[:, 1:], iou[:, 1:]
+        return decoder.masks(masks), iou
 
 
 def position_encodings(decoder: MaskDecoder, image_pe: Tensor) -> dict[str, Tensor]:

@@ -1,52 +1,89 @@
 """Recomputing: some held-out clicks measured again, one by one, with the plain decoder."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable
 from dataclasses import fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sam_edu.ablation.ablations import ablated
-from sam_edu.ablation.prompts import Prompt, scene_and_prompts
-from sam_edu.ablation.results import COMMAND, FourMasks, Measure, column, load
-from sam_edu.ablation.scoring import both_scores, four_masks
+from sam_edu.ablation.ablations import ablated, find
+from sam_edu.ablation.changes import TERMS, Ablation, References
+from sam_edu.ablation.choosing import drawn_again
+from sam_edu.ablation.prompts import Prompt
+from sam_edu.ablation.references import clicks_on_image, other_trace, reference
+from sam_edu.ablation.results import FourMasks, Measure, column, load
+from sam_edu.ablation.scoring import Scorer, four_masks
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 from sam_edu.scenes.scene import Scene
-from sam_edu.selections import Select, as_indices
+from sam_edu.selections import Select
+from sam_edu.tracing import ReferenceRuns
 
 
 def recompute(
-    model: Sam, name: str | None, prompts: Select | Iterable[Prompt | int | np.integer], measure: Measure = "best"
+    model: Sam,
+    name: str | None,
+    prompts: Select | Iterable[Prompt | int | np.integer],
+    measure: Measure = "best",
+    *,
+    held_out: ReferenceRuns | None = None,
 ) -> np.ndarray:
     """Measure some clicks under an ablation: the whole decoder, a click at a time, nothing reused.
 
     Args:
         model: what to measure; in eval mode.
-        name: one of `ABLATIONS`; None for the unchanged model.
+        name: one of `ABLATIONS`, or a short name; None for the unchanged model.
         prompts: held-out clicks, or their numbers in the package's statistics: a list, an array, a slice, or a mask.
-        measure: "best" or "picked".
+        measure: one of `MEASURES`.
+        held_out: the means over held-out clicks, for an ablation that needs them; those of the package's statistics by
+            default. These hold no mean by position: such a mean is taken over all clicks again, which takes a minute.
 
     Returns:
-        the IoU of each click, (prompts,): within `TOLERANCE` of the stored one, if the model is the one that was
-        measured.
+        the measure at each click, (prompts,): an IoU within `TOLERANCE` of the stored one, if the model is the one that
+        was measured.
 
     Raises:
         KeyError: no such name.
         TypeError: numbers that are not whole.
         ValueError: another measure, or a prompt that is none of the held-out ones.
     """
-    number, predictor, scores = column(measure), Predictor(model), []
-    for prompt, scene in _drawn_again(prompts):
+    number, predictor, found = column(measure), Predictor(model), []
+    ablation = None if name is None else find(name)
+    if ablation is not None and held_out is None:
+        held_out = _held_out(model, ablation)
+    for prompt, scene in drawn_again(prompts):
         predictor.set_image(scene.image)
-        with ExitStack() as stack:
-            if name is not None:
-                stack.enter_context(ablated(model, name))
-            logits, predicted = _predict(predictor, prompt, three=True)
-        scores.append(both_scores(logits, predicted, scene.masks[prompt.mask])[number])
-    return np.array(scores)
+        unchanged = _all_masks(predictor, prompt)
+        score = Scorer(*unchanged, scene.masks[prompt.mask])
+        if ablation is None or name is None:
+            found.append(score(*unchanged)[number])
+            continue
+        with ablated(model, name, _references(model, ablation, prompt, scene, held_out)):
+            found.append(score(*_all_masks(predictor, prompt))[number])
+    return np.array(found)
+
+
+def _held_out(model: Sam, ablation: Ablation) -> ReferenceRuns | None:
+    """The stored means where they are enough, otherwise those over all clicks."""
+    needed = ablation.needs("held_out")
+    if not needed:
+        return None
+    stats = load()
+    by_position = ablation.needs_by_position() | ({TERMS} & needed)
+    return reference(model, sorted(needed), stats.prompts.clicks) if by_position else stats.means
+
+
+def _references(
+    model: Sam, ablation: Ablation, prompt: Prompt, scene: Scene, held_out: ReferenceRuns | None
+) -> References:
+    """What an ablation puts in at a click."""
+    of_image, of_other = ablation.needs("image"), ablation.needs("other")
+    return References(
+        held_out,
+        clicks_on_image(model, sorted(of_image), scene.image) if of_image else None,
+        other_trace(model, prompt, sorted(of_other)) if of_other else None,
+    )
 
 
 def recompute_prompts(model: Sam, numbers: Select | Iterable[Prompt | int | np.integer]) -> FourMasks:
@@ -64,34 +101,17 @@ def recompute_prompts(model: Sam, numbers: Select | Iterable[Prompt | int | np.i
         ValueError: a prompt that is none of the held-out ones.
     """
     predictor, rows = Predictor(model), []
-    for prompt, scene in _drawn_again(numbers):
+    for prompt, scene in drawn_again(numbers):
         predictor.set_image(scene.image)
-        single, three = _predict(predictor, prompt, three=False), _predict(predictor, prompt, three=True)
-        rows.append(four_masks(torch.cat([single[0], three[0]]), torch.cat([single[1], three[1]]), scene, prompt))
+        rows.append(four_masks(*_all_masks(predictor, prompt), scene, prompt))
     return FourMasks(**{one.name: np.stack([row[one.name] for row in rows]) for one in fields(FourMasks)})
 
 
-def _drawn_again(prompts: Select | Iterable[Prompt | int | np.integer]) -> Iterator[tuple[Prompt, Scene]]:
-    """Clicks or their numbers, as clicks with their scenes."""
-    for prompt in _found(prompts):
-        scene, drawn = scene_and_prompts(prompt.scene)
-        if prompt not in drawn:
-            raise ValueError(f"{prompt}: is none of the held-out clicks; {COMMAND} draws them anew")
-        yield prompt, scene
-
-
-def _found(prompts: Select | Iterable[Prompt | int | np.integer]) -> list[Prompt]:
-    """Clicks as they are; numbers, also as a slice or a mask with a bool for each, as the clicks of these numbers."""
-    given = prompts if isinstance(prompts, slice | np.ndarray | Tensor) else list(prompts)  # type: ignore[arg-type]
-    if isinstance(given, list) and all(isinstance(one, Prompt) for one in given):
-        return given
-    known = load().prompts
-    if isinstance(given, list) and any(isinstance(one, Prompt) for one in given):
-        return [one if isinstance(one, Prompt) else known[as_indices("prompts", one, len(known))[0]] for one in given]
-    return [known[i] for i in as_indices("prompts", given, len(known))]
-
-
-def _predict(predictor: Predictor, prompt: Prompt, three: bool) -> tuple[Tensor, Tensor]:
-    """Logits at full size and predicted IoU: of masks 1 to 3, or of mask 0."""
-    logits, predicted, _ = predictor.predict([[prompt.x, prompt.y]], [1], multimask_output=three, return_logits=True)
-    return torch.from_numpy(logits), torch.from_numpy(predicted)
+def _all_masks(predictor: Predictor, prompt: Prompt) -> tuple[Tensor, Tensor]:
+    """Logits at full size and predicted IoU of masks 0 to 3."""
+    results = [
+        predictor.predict([[prompt.x, prompt.y]], [1], multimask_output=three, return_logits=True)
+        for three in (False, True)
+    ]
+    logits, predicted = (torch.from_numpy(np.concatenate([result[i] for result in results])) for i in (0, 1))
+    return logits, predicted

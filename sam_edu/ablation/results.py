@@ -1,47 +1,59 @@
 """Statistics: the stored effects of all ablations, and the decoder's results at the held-out clicks.
 
     stats = ablation.load()
-    stats.effect("transformer.final_attn_token_to_image head 3 zero")   # change in IoU, with a 95 % interval
+    stats.effect("transformer.final_attn_token_to_image head 3 mean")   # change in IoU, with a 95 % interval
+    stats.effect("step (4) mean", "margin", level="part")               # of the margin, over parts alone
     stats.prompts.predicted                                             # the predicted IoU of each mask, (clicks, 4)
 
 The file `tiny/statistics.npz` holds what `python -m tools.make_statistics` measured. It carries the SHA-256 of the
 weights and is refused for others.
 
 **Measures.** "best": IoU with the target mask, of the best of masks 1 to 3. "picked": IoU of the mask whose predicted
-IoU is highest. Both at the full 256 x 256 pixels, threshold 0. **Interval.** 95 %, by bootstrap over the scenes (they
-are drawn again with replacement), as the clicks of one scene are not independent.
+IoU is highest. Both at the full 256 x 256 pixels, threshold 0. "margin": the mean logit inside the target mask minus
+the mean logit outside it, of the mask that is best in the unchanged decode; it is linear in the logits, where IoU
+thresholds and saturates. "predicted": the predicted IoU of that same mask. For exact boxes all are those of mask 0.
+**Interval.** 95 %, by bootstrap over the scenes (they are drawn again with replacement), as the clicks of one scene are
+not independent.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
-from sam_edu.ablation.ablations import find
+from sam_edu.ablation.ablations import find, full_name
 from sam_edu.ablation.changes import ATTENTIONS, TOKEN_TO_IMAGE
 from sam_edu.ablation.prompts import Prompt
 from sam_edu.arrays import as_numbers
 from sam_edu.evaluation.intervals import SceneBootstrap
 from sam_edu.sam import tiny_weights
+from sam_edu.tracing import ReferenceRuns
 
-MEASURES = ("best", "picked")
-Measure = Literal["best", "picked"]
+MEASURES = ("best", "picked", "margin", "predicted")
+Measure = Literal["best", "picked", "margin", "predicted"]
+
+LEVELS = ("object", "part", "sub-part")
+Level = Literal[0, 1, 2, "object", "part", "sub-part"]
+
+PROMPTS = ("clicks", "boxes")
+PromptKind = Literal["clicks", "boxes"]
 
 TOLERANCE = 2e-3
-"""How far a recomputed IoU may be from the stored one: half floats keep 0.0003, and rounding may turn a pixel."""
+"""How far a recomputed IoU may be from the stored one: half floats keep three digits, and rounding may turn a pixel."""
 
 COMMAND = "python -m tools.make_statistics"
 
 
 class Effect(NamedTuple):
-    """A mean change in IoU against the unchanged model, its 95 % interval, and the number of clicks."""
+    """A mean change against the unchanged model, its 95 % interval, and the number of clicks."""
 
     mean: float
     low: float
@@ -162,12 +174,14 @@ class Statistics:
     """The measurements over the held-out clicks.
 
     Args:
-        data: the arrays of the file, as `sam_edu.ablation.measuring`, `.attention_statistics` and `.held_out` make them.
+        data: the arrays of the file, as `measuring`, `attention_statistics` and `held_out` of this package make them.
 
     Attributes:
         prompts: the clicks, in the order of every array's axis of that name, and the unchanged decoder's results.
         names: of all ablations that were measured.
-        definitions: by name the definition of each when it was measured.
+        box_names: of those that were measured for exact boxes.
+        means: the means over the held-out clicks that replaced what was ablated, by the names of tensors. Those with a
+            row per image token are means over all positions.
         weights: SHA-256 of the weights that were measured.
 
     Raises:
@@ -175,53 +189,85 @@ class Statistics:
     """
 
     def __init__(self, data: Mapping[str, Any]) -> None:
+        _check_is_new(data)
         self.weights = str(data["weights"])
-        self.definitions: dict[str, str] = json.loads(str(data["definitions"]))
-        self.names = tuple(self.definitions)
+        self._definitions: dict[str, dict[str, str]] = {
+            kind: json.loads(str(data[f"{kind}.definitions"])) for kind in PROMPTS
+        }
+        self.names, self.box_names = (tuple(self._definitions[kind]) for kind in PROMPTS)
         self.prompts = _read_prompts(data)
-        self._scores = np.asarray(data["scores"], np.float64)  # (1 + ablations, prompts, measures): first unchanged
+        # (prompts, measures), and (ablations, prompts, measures)
+        self._unchanged = {kind: np.asarray(data[f"{kind}.unchanged"], np.float64) for kind in PROMPTS}
+        self._changes = {kind: np.asarray(data[f"{kind}.changes"], np.float64) for kind in PROMPTS}
         attention = ("entropy", *OF_CLICK, *(name for name in NULLS if name in data))
         self._data = {name: np.asarray(data[name], np.float64) for name in attention}
+        means = {name.removeprefix("means."): data[name] for name in data if name.startswith("means.")}
+        self.means = ReferenceRuns(
+            {}, {name: torch.from_numpy(mean.astype(np.float32)) for name, mean in means.items()}, len(self.prompts)
+        )
 
     def __repr__(self) -> str:
         scenes = len({prompt.scene for prompt in self.prompts})
         return f"<Statistics: {len(self.names)} ablations, {len(self.prompts)} clicks on {scenes} held-out scenes>"
 
-    def baseline(self, measure: Measure = "best") -> np.ndarray:
-        """The IoU of every click with the unchanged model, (prompts,)."""
-        return self._scores[0, :, column(measure)]
+    def baseline(
+        self, measure: Measure = "best", level: Level | None = None, prompts: PromptKind = "clicks"
+    ) -> np.ndarray:
+        """A measure at every prompt with the unchanged model, (prompts,). Arguments and errors as for `scores`."""
+        _index(prompts, PROMPTS)
+        return self._unchanged[prompts][self._of(level), column(measure)]
 
-    def scores(self, name: str, measure: Measure = "best") -> np.ndarray:
-        """The IoU of every click under an ablation, (prompts,).
+    def scores(
+        self, name: str, measure: Measure = "best", level: Level | None = None, prompts: PromptKind = "clicks"
+    ) -> np.ndarray:
+        """A measure at every prompt under an ablation, (prompts,).
 
         Args:
-            name: one of `ABLATIONS`.
-            measure: "best" or "picked".
+            name: one of `ABLATIONS`, or a short name.
+            measure: one of `MEASURES`.
+            level: only where the target mask is of this level: "object", "part" or "sub-part", or 0, 1, 2.
+            prompts: "clicks", or "boxes", the exact box in each click's place (`box_names` are measured).
 
         Raises:
             KeyError: no such name.
-            ValueError: it was not measured, or its definition has changed since; or another measure.
+            ValueError: it was not measured, or its definition has changed since; or another measure, level or prompt.
         """
-        if find(name).definition != self.definitions.get(name):
-            state = "is new or has changed since" if name in self.definitions else "was not measured"
+        return self.baseline(measure, level, prompts) + self.changes(name, measure, level, prompts)
+
+    def changes(
+        self, name: str, measure: Measure = "best", level: Level | None = None, prompts: PromptKind = "clicks"
+    ) -> np.ndarray:
+        """What an ablation changes at every prompt, (prompts,). Arguments and errors as for `scores`."""
+        _index(prompts, PROMPTS)
+        name, known = full_name(name), self._definitions[prompts]
+        if find(name).definition != known.get(name):
+            state = "is new or has changed since" if name in known else f"was not measured for {prompts}"
             raise ValueError(f"{name!r} {state}: measure it with {COMMAND}")
-        return self._scores[1 + self.names.index(name), :, column(measure)]
+        return self._changes[prompts][list(known).index(name), self._of(level), column(measure)]
 
-    def effect(self, name: str, measure: Measure = "best") -> Effect:
-        """The mean change in IoU under an ablation, with its interval. Arguments and errors as for `scores`."""
-        return self.interval(self.scores(name, measure) - self.baseline(measure))
+    def effect(
+        self, name: str, measure: Measure = "best", level: Level | None = None, prompts: PromptKind = "clicks"
+    ) -> Effect:
+        """The mean change under an ablation, with its interval. Arguments and errors as for `scores`."""
+        return self.interval(self.changes(name, measure, level, prompts), level)
 
-    def interval(self, values: np.ndarray) -> Effect:
+    def interval(self, values: np.ndarray, level: Level | None = None) -> Effect:
         """The mean of anything measured at each click, (prompts,), with its interval.
+
+        Args:
+            values: one per click, or one per click of a level.
+            level: as for `scores`.
 
         Raises:
             TypeError: other than numbers.
-            ValueError: other than one value per click.
+            ValueError: other than one value per click, or another level.
         """
         values = as_numbers("values", values).astype(np.float64)
-        if np.shape(values) != (len(self.prompts),):
-            raise ValueError(f"values: expected {len(self.prompts)}, one per click, got shape {np.shape(values)}")
-        return Effect(*self._bootstrap.interval(values), len(values))
+        chosen = self._of(level)
+        wanted = len(self.prompts) if level is None else int(chosen.sum())
+        if np.shape(values) != (wanted,):
+            raise ValueError(f"values: expected {wanted}, one per click, got shape {np.shape(values)}")
+        return Effect(*self._bootstrap(None if level is None else level_number(level)).interval(values), len(values))
 
     def entropy(self, attention: str) -> np.ndarray:
         """The entropy of each head's weights as a share of the largest possible, mean over queries, (prompts, heads).
@@ -261,7 +307,8 @@ class Statistics:
         """The share on each click's target of the attention maps of other clicks, their mean, (prompts, heads).
 
         Question: would the share be as large if the head did not depend on the click? It prevents that a head which
-        always attends to where objects are is said to attend to the clicked one.
+        attends to the middle of every image, where objects are, is said to attend to the clicked object; and, with the
+        same scene, that a head is said so which attends to all objects of the image.
 
         Args:
             attention: one of `TOKEN_TO_IMAGE`.
@@ -323,9 +370,25 @@ class Statistics:
         bootstrap = SceneBootstrap(scenes)
         return tuple(Effect(*bootstrap.interval(head), len(scenes)) for head in above[paired].T)
 
-    @cached_property
-    def _bootstrap(self) -> SceneBootstrap:
-        return SceneBootstrap([prompt.scene for prompt in self.prompts])
+    def _of(self, level: Level | None) -> Any:
+        """The clicks of a level, as a mask; all of them where there is none."""
+        return slice(None) if level is None else self.prompts.level == level_number(level)
+
+    @cache  # noqa: B019
+    def _bootstrap(self, level: int | None) -> SceneBootstrap:
+        return SceneBootstrap([prompt.scene for prompt in self.prompts if level in (None, prompt.level)])
+
+
+def level_number(level: Level) -> int:
+    """The number of a level.
+
+    Raises:
+        ValueError: no such level.
+    """
+    known = (*range(len(LEVELS)), *LEVELS)
+    if isinstance(level, bool) or level not in known:
+        raise ValueError(f"level: expected one of {', '.join(map(str, known))}, got {level!r}")
+    return known.index(level) % len(LEVELS)
 
 
 def column(measure: str) -> int:
@@ -344,6 +407,17 @@ def _index(name: str, names: Sequence[str]) -> int:
 
 
 # --- The file ---
+
+
+def _check_is_new(data: Mapping[str, Any]) -> None:
+    """Refuse a file that an earlier version made."""
+    missing = [f"{kind}.{part}" for kind in PROMPTS for part in ("definitions", "unchanged", "changes")]
+    missing = [name for name in missing if name not in data]
+    if missing:
+        raise ValueError(
+            f"the statistics lack {', '.join(missing)}: an earlier version of the package made them, without the mean"
+            f" over held-out clicks, the margin or boxes; {COMMAND} makes them anew"
+        )
 
 
 def stored_at() -> Path:
@@ -371,7 +445,7 @@ def load(path: Path | None = None, *, weights: Path | None = None) -> Statistics
 
 
 def read(path: Path | None = None, *, weights: Path | None = None) -> dict[str, np.ndarray]:
-    """The file's arrays. Arguments and errors as for `load`, but only the stamp has to be there."""
+    """The file's arrays. Arguments and errors as for `load`; the arrays of `HeldOutPrompts` may be missing."""
     path, weights = path or stored_at(), weights or tiny_weights()
     data = arrays(path)
     stamp, wanted = str(data["weights"]), sha256(weights)
@@ -380,6 +454,7 @@ def read(path: Path | None = None, *, weights: Path | None = None) -> dict[str, 
             f"{path.name} was measured on other weights (SHA-256 {stamp[:12]}...) than {weights.name} "
             f"({wanted[:12]}...); {COMMAND} measures these"
         )
+    _check_is_new(data)
     return data
 
 

@@ -31,6 +31,43 @@ def both_scores(logits: Tensor, predicted: Tensor, mask: np.ndarray) -> tuple[fl
     return float(iou.max()), float(iou[int(predicted.argmax())])
 
 
+def margin(logits: Float[Tensor, "height width"], mask: np.ndarray) -> float:
+    """The mean logit inside the target mask minus the mean logit outside it.
+
+    Raises:
+        ValueError: nothing is inside, or nothing outside.
+    """
+    target = torch.from_numpy(mask).to(logits.device)
+    if mask.all() or not mask.any():
+        raise ValueError(f"mask: expected pixels inside and outside, got {int(mask.sum())} of {mask.size} inside")
+    return float((logits * target).sum(dtype=torch.float64) / target.sum()) - float(
+        (logits * ~target).sum(dtype=torch.float64) / (~target).sum()
+    )
+
+
+class Scorer:
+    """The four measures of a decode, for one target mask.
+
+    After a click masks 1 to 3 count, after a box mask 0 alone, as it is what `multimask_output=False` returns.
+
+    Args:
+        logits, predicted: those of the unchanged decode, all four masks. Whichever mask is best there is the one whose
+            margin and predicted IoU are measured, in every other decode too: so that the margin is linear in the
+            logits.
+        mask: the target mask.
+        box: the prompt is a box.
+    """
+
+    def __init__(self, logits: Tensor, predicted: Tensor, mask: np.ndarray, box: bool = False) -> None:
+        self.mask, self.counted = mask, slice(0, 1) if box else slice(1, None)
+        self.best = int(ious(logits[self.counted] > 0, mask).argmax()) + (0 if box else 1)
+
+    def __call__(self, logits: Float[Tensor, "4 height width"], predicted: Float[Tensor, "4"]) -> tuple[float, ...]:
+        """The measures in the order of `MEASURES`."""
+        best, picked = both_scores(logits[self.counted], predicted[self.counted], self.mask)
+        return best, picked, margin(logits[self.best], self.mask), float(predicted[self.best])
+
+
 def four_masks(
     logits: Float[Tensor, "4 height width"], predicted: Float[Tensor, "4"], scene: Scene, prompt: Prompt
 ) -> dict[str, np.ndarray]:

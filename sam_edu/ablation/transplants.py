@@ -8,6 +8,13 @@
 What follows the part is computed anew from it. If the mask becomes B's, the part suffices to carry the click; if A's
 mask stays, it does not.
 
+**What is so by construction.** In step (4) of block 0 the queries and the residual are the image itself, the same for
+every click. So "keys and values", "output" and "image tokens" of block 0 are one and the same transplant, and
+"step (4) keys and values", those of both blocks, puts all image tokens of B's into A's decode. To find the mask of B
+there says that the image tokens suffice, and that the tokens' own way is not needed; it does not compare step (4) with
+step (1), whose keys and values leave the tokens' residual as it is. "tokens and image tokens" of the last block is all
+that the masks are made from: it gives B's masks.
+
 **What the last words of a name mean.**
 
 - *keys and values*: k and v of an attention. In steps (1) and (4) they come from the tokens, in steps (2) and (6-1)
@@ -26,11 +33,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from sam_edu.ablation.changes import ATTENTIONS, DEPTH, TOKEN_TO_IMAGE, Change
+from sam_edu.ablation.changes import ATTENTIONS, DEPTH, TOKEN_TO_IMAGE, Change, References
 from sam_edu.modules import MaskDecoder
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
-from sam_edu.tracing import Select, intervene
+from sam_edu.tracing import Select
 
 MASK_TOKENS, PROMPT_TOKENS = slice(1, 5), slice(5, None)
 """Positions among the tokens: four mask tokens after the IoU token, then the prompt's."""
@@ -63,7 +70,7 @@ class Transplant:
     what: str
     parts: tuple[Part, ...]
 
-    def of(self, source: Mapping[str, Tensor]) -> list[Change]:
+    def changes(self, source: Mapping[str, Tensor]) -> tuple[Change, ...]:
         """The changes that put this part of another decode into the next one.
 
         Args:
@@ -72,7 +79,7 @@ class Transplant:
         Raises:
             KeyError: the trace lacks one of them.
         """
-        return [Change(part.point, source[part.point], part.select) for part in self.parts]
+        return tuple(Change(part.point, source[part.point], part.select) for part in self.parts)
 
     @property
     def definition(self) -> str:
@@ -169,6 +176,6 @@ def transplanted(model: Sam | MaskDecoder | Predictor, name: str, source: Mappin
         ValueError: in the forward pass, tensors of other shapes: another number of tokens, another grid.
     """
     with ExitStack() as stack:
-        for change in find_transplant(name).of(source):
-            stack.enter_context(intervene(model, change.point, change.how, **change.select))
+        for change in find_transplant(name).changes(source):
+            stack.enter_context(change.carry_out(model, References()))
         yield

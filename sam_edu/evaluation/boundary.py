@@ -31,7 +31,8 @@ def boundary_iou(
 
     Raises:
         TypeError: they hold no numbers.
-        ValueError: other values than 0 and 1, such as logits; another size; an empty target; a share that is not positive.
+        ValueError: other values than 0 and 1, such as logits; another size; an empty target; a share that is not
+            positive.
 
     Source: Cheng, Girshick, Dollar, Berg, Kirillov 2021, "Boundary IoU: improving object-centric image segmentation
     evaluation", equation 1.

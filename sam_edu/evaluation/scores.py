@@ -18,13 +18,13 @@ from tqdm import tqdm
 from sam_edu.evaluation.attention_share import attention_shares, share_table
 from sam_edu.evaluation.baselines import discs, ellipse, filled_box, flood_fills, iou
 from sam_edu.evaluation.intervals import Interval, SceneBootstrap, single_draws
-from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.sam import Sam, build_tiny, load, tiny_weights
 from sam_edu.scenes.boxes import tight_box
 from sam_edu.scenes.clicks import centre_click, random_click
 from sam_edu.scenes.prompts import masks_at
 from sam_edu.scenes.scene import Kind, Scene, draw_scene
 from sam_edu.training.corrections import by_generator
+from sam_edu.training.decoder_choice import fastest_decoder
 from sam_edu.training.rounds import Prompts, decode, embed_image, next_prompts, set_grid
 
 TEST_STREAMS: dict[Kind, int] = {"ordinary": 3, "unseen": 4, "slender": 5}
@@ -107,7 +107,7 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
     clicks = np.stack([random_click(mask, rng) for mask in masks])
     boxes = np.stack([tight_box(mask) for mask in masks])
     set_grid(model, 64)
-    fast = FastMaskDecoder(model.mask_decoder)
+    decoder = fastest_decoder(model.mask_decoder, model.device)
     image = torch.from_numpy(scene.image).permute(2, 0, 1)[None].to(model.device)
     embedding = embed_image(model, image, 64)
     n = len(chosen)
@@ -117,7 +117,7 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
         torch.from_numpy(np.concatenate([boxes, boxes, boxes])).to(model.device),
         (torch.arange(3 * n) >= 2 * n).to(model.device),
     )
-    logits, quality = decode(model, fast, embedding, first)
+    logits, quality = decode(model, decoder, embedding, first)
     drawn = (logits > 0).cpu().numpy()
     predicted = quality.cpu().numpy()
 
@@ -130,7 +130,7 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
         for _ in range(CORRECTIONS):
             choose = None if rng is None else by_generator(rng)
             prompts = next_prompts(prompts, now, now_quality, targets, choose)
-            now, now_quality = decode(model, fast, embedding, prompts)
+            now, now_quality = decode(model, decoder, embedding, prompts)
             corrected.append((now[:, 0] > 0).cpu().numpy())
         return corrected
 

@@ -41,7 +41,7 @@ def change_of(decoder: nn.Module) -> str:
 
     It reads attributes alone, so it costs a fraction of a millisecond and can be asked in every call.
     """
-    if any(not _only_counts(hook) for hooks in _GLOBAL_HOOKS for hook in hooks.values()):
+    if has_global_hook():
         return "a global module hook is registered"
     modules = [decoder]
     for module in modules:  # grows while it is read
@@ -50,6 +50,11 @@ def change_of(decoder: nn.Module) -> str:
             return f"{paths[id(module)] or 'the decoder'} {reason}"
         modules.extend(child for child in module._modules.values() if child is not None)
     return next(_changes_of_structure(decoder), "")
+
+
+def has_global_hook() -> bool:
+    """Whether a hook on all modules is registered that may read or change what they compute."""
+    return any(not _only_counts(hook) for hooks in _GLOBAL_HOOKS for hook in hooks.values())
 
 
 def _only_counts(hook: Any) -> bool:

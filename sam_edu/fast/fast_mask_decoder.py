@@ -22,6 +22,7 @@ from sam_edu.fast import plan
 from sam_edu.fast.changes import change_of
 from sam_edu.fast.fused import decode_fused, doubling, first_image_side, stack, stacked_parameters
 from sam_edu.fast.kept import Kept
+from sam_edu.fast.positional_encodings import dense_pe
 from sam_edu.modules import Attention, MaskDecoder, TwoWayTransformer
 
 Tokens = Float[Tensor, "batch tokens dim"]
@@ -225,8 +226,9 @@ class FastMaskDecoder(nn.Module):
     only if these are still the same: on a processor if they have the same values, so that no change can leave it stale.
     Elsewhere a comparison would have to wait for the device. There they have to be the same tensors, unchanged as far
     as PyTorch counts changes; it counts those of optimisers and of `load_state_dict`, but not those written through
-    `.data`. After such call `forget`, or set `recognition` to "nothing". On a processor the first three calls with an
-    image each prepare what the prompt sets share in one step of the decoder, so that none of them costs much.
+    `.data`. After such call `forget`, or set `recognition` to "nothing". Positional encodings that are the same tensor
+    in every call are given by `dense_pe`. On a processor the first three calls with an image each prepare what the
+    prompt sets share in one step of the decoder, so that none of them costs much.
 
     Args:
         decoder: the decoder whose parameters are used.
@@ -318,6 +320,14 @@ class FastMaskDecoder(nn.Module):
         if change or form == "plain" or len(sparse_prompt_embeddings) == 0:
             return self._decode_plainly(src, image_pe, sparse_prompt_embeddings, chosen)
         return self._in_chunks(form, sizes, src, image_pe, sparse_prompt_embeddings, chosen, [src])
+
+    def dense_pe(self, encoder: Any, dtype: torch.dtype) -> Float[Tensor, "1 dim height width"]:
+        """A prompt encoder's `get_dense_pe` in a dtype, as the same tensor in every call as long as it is the same.
+
+        `get_dense_pe` itself makes another tensor in every call. Where values are not compared, the decoder takes that
+        for other encodings, and computes anew what it keeps. (`Predictor` uses this one.)
+        """
+        return dense_pe(self._kept, encoder, dtype, self._recognition)
 
     def forget(self) -> None:
         """Drop all that is kept, for instance after weights were changed through `.data` on a GPU."""

@@ -1,7 +1,7 @@
 """Kept: results that are used again as long as the tensors that they were computed from are the same."""
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -62,10 +62,17 @@ class Values(NamedTuple):
 
 
 class Kept:
-    """Results by name, each with what its inputs are recognised by."""
+    """Results by name, each with what its inputs are recognised by.
+
+    A copy (`copy.deepcopy`, pickle) begins empty: what goes with it are copies of the inputs, and a reference to memory
+    cannot be copied.
+    """
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[list[Any], Any]] = {}
+        self._found: dict[str, tuple[list[Any], Hashable, Any]] = {}
+
+    def __reduce__(self) -> tuple[type["Kept"], tuple[()]]:
+        return type(self), ()
 
     def __contains__(self, name: object) -> bool:
         return name in self._found
@@ -73,7 +80,14 @@ class Kept:
     def __len__(self) -> int:
         return len(self._found)
 
-    def get(self, name: str, inputs: Sequence[Tensor], compute: Callable[[], T], by: Recognition) -> T:
+    def get(
+        self,
+        name: str,
+        inputs: Sequence[Tensor],
+        compute: Callable[[], T],
+        by: Recognition,
+        settings: Hashable = None,
+    ) -> T:
         """`compute()`, or its last result under this name if the inputs are the same as then.
 
         Args:
@@ -82,17 +96,18 @@ class Kept:
             compute: computes it.
             by: "values" compares all of them with copies. "identity" asks whether they are the same tensors, and in
                 no way changed, without reading a value. "nothing" computes and keeps nothing.
+            settings: what else it depends on, compared with ==.
         """
         if by == "nothing":
             return compute()
         kind: Any = Values if by == "values" else Identity
-        before, result = self._found.get(name, ([], None))
+        before, settings_before, result = self._found.get(name, ([], None, None))
         same = len(before) == len(inputs) and all(
             isinstance(a, kind) and a.fits(b) for a, b in zip(before, inputs, strict=True)
         )
-        if not before or not same:
+        if not before or not same or settings_before != settings:
             result = compute()
-            self._found[name] = ([kind.of(x) for x in inputs], result)
+            self._found[name] = ([kind.of(x) for x in inputs], settings, result)
         return result
 
     def forget(self, *names: str) -> None:

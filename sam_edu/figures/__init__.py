@@ -1,6 +1,6 @@
 """All drawing functions: tensors and images in, a `Figure` with alt text out. They take arrays, never a model."""
 
-from sam_edu.figures.attention import attention_over_image, attention_to_tokens, token_matrix
+from sam_edu.figures.attention import attention_maps, attention_to_tokens, token_matrix
 from sam_edu.figures.block import (
     block_diagram,
     change_over_image,
@@ -63,7 +63,7 @@ __all__ = [
     "Figure",
     "attention_diagram",
     "attention_grid",
-    "attention_over_image",
+    "attention_maps",
     "attention_to_tokens",
     "block_diagram",
     "calibration",

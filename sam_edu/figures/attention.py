@@ -13,15 +13,8 @@ from sam_edu.choices import name_largest
 from sam_edu.figures.kit.arrays import Number, as_array, as_image, as_maps, as_names
 from sam_edu.figures.kit.colours import HEAT, PLAIN, SIGNED, token_colour
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.marks import (
-    as_clicks,
-    draw_edges,
-    draw_image,
-    draw_outline,
-    draw_prompts,
-    draw_rings,
-    draw_ticks,
-)
+from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_ticks
+from sam_edu.figures.kit.overlay import AttentionScale, draw_attention, draw_attention_bar
 from sam_edu.figures.kit.scales import scale_end
 from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed, prompts_in_words
@@ -116,7 +109,7 @@ def token_matrix(
     )
 
 
-def attention_over_image(
+def attention_maps(
     weights: ArrayLike | Any,
     image: ArrayLike | Any,
     *,
@@ -124,71 +117,55 @@ def attention_over_image(
     points: ArrayLike | Any | None = None,
     labels: ArrayLike | Any | None = None,
     outlines: ArrayLike | Any | None = None,
-    ticks: bool = False,
+    columns: int = 4,
+    limit: Number | None = None,
+    per_panel: bool = False,
     title: str = "",
 ) -> Figure:
-    """Attention maps: the image, then a panel per map, each from zero to its own maximum. A ring: the click.
+    """Attention maps over the image in grey, on a square-root scale, which is one for all panels and stands beside.
 
     Args:
         weights: (maps, height, width), or (maps, image_tokens) of a square grid: one attention map per head or token.
         image: (height, width, 3).
         titles: one per map; "head 0", "head 1" by default.
-        points: clicks (clicks, 2) as (x, y) in the image's pixels.
+        points: clicks (clicks, 2) as (x, y) in the image's pixels; ticks point at them.
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
         outlines: masks (masks, height, width) of the image's size whose edges are drawn, for orientation.
-        ticks: four ticks that point at the click, and leave the position itself free, in place of the ring.
+        columns: panels in a row, at most.
+        limit: the colours end here; by default at the largest weight. The same for two figures that are compared.
+        per_panel: scale each panel to its own maximum, to compare shapes, not strengths. The figure says so.
         title: the figure's title.
+
+    Raises:
+        ValueError: weights below zero; another shape; a limit with `per_panel`.
     """
     image, clicks, maps = as_image(image), as_clicks(points, labels), as_maps("weights", weights)
     height, width = image.shape[:2]
     edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", height, width)))
     count = len(maps)
     titles = as_names("titles", titles if titles is not None else [f"head {i}" for i in range(count)], count)
+    scale = AttentionScale(maps, limit, per_panel)
     with theme():
-        across = count + 1 if count < 4 else math.ceil((count + 1) / 2) if count < 10 else 5
-        down = math.ceil((count + 1) / across)
-        panel = min((WIDTH - 110) / across, 200.0)
-        figure = titled(title, down * (panel * height / width + 38) + 8, panel * across + 110)
+        across = min(count, columns)
+        down = math.ceil(count / across)
+        panel = min((WIDTH - 110) / across, 260.0)
+        lines = 2 + max(name.count("\n") for name in titles)
+        figure = titled(title, down * (panel * height / width + 16 * lines) + 8, panel * across + 110)
         grid = list(figure.subplots(down, across, squeeze=False).flat)
-        first, shown = grid[0], grid[: count + 1]
-        draw_image(first, image, panel)
-        first.set_title("the image\n")
-        for axes in grid[count + 1 :]:
+        for axes in grid[count:]:
             axes.set_axis_off()
-        for i in range(count):
-            axes = shown[i + 1]
-            peak = float(maps[i].max())
-            drawn = axes.imshow(
-                maps[i] / (peak or 1.0),
-                cmap=HEAT,
-                vmin=0.0,
-                vmax=1.0,
-                extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-                interpolation="nearest",
-            )
-            axes.set_title(f"{titles[i]}\nmax {peak:.2g}")
-        for edge in edges:
-            draw_outline(first, edge > 0, "white", width=0.6)
-        bare(first)
-        for axes in shown[1:]:
-            draw_edges(axes, edges)
-            bare(axes)
-        draw_prompts(first, clicks, size=70)
-        for axes in shown[1:]:
-            if ticks:
-                draw_ticks(axes, clicks, 0.045 * width)
-            else:
-                draw_rings(axes, clicks)
-        bar = figure.colorbar(drawn, ax=shown[1:], shrink=0.8, aspect=20, pad=0.015, ticks=[0.0, 0.5, 1.0])
-        bar.set_label("weight / the panel's max")
-    details = []
-    for name, one in zip(titles, maps, strict=True):
-        details.append(f"{name} at {brightest(one, width, height)}")
+        for axes, one, name in zip(grid, maps, titles, strict=False):
+            draw_attention(axes, one, image, edges, clicks, scale)
+            axes.set_title(f"{name}\nmax {one.max():.2g}")
+        draw_attention_bar(figure, grid, scale)
+    details = [
+        f"{name} at {brightest(one, width, height)} {one.max():.2g}" for name, one in zip(titles, maps, strict=True)
+    ]
     where = f" with {prompts_in_words(clicks)}" if clicks else ""
     return Figure(
         figure,
-        f"{title or 'Attention'}: the image{where}, and {count} heat maps of the attention"
-        f" weights. Brightest positions as (x, y): {listed(details)}.",
+        f"{title or 'Attention'}: {count} {'map' if count == 1 else 'maps'} of attention weights over the image in"
+        f" grey{where}, {scale.in_words}. Largest weights, at (x, y): {listed(details)}.".replace("\n", " "),
     )
 
 
@@ -238,7 +215,7 @@ def attention_to_tokens(
                 axes.imshow(winner, cmap=colours, vmin=-0.5, vmax=count - 0.5, extent=extent, interpolation="nearest")
                 axes.set_title("largest share")
             draw_edges(axes, edges, 0.8, 0.8)
-            draw_rings(axes, clicks)
+            draw_ticks(axes, clicks)
             bare(axes)
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.8, aspect=26, pad=0.015, label="share of the attention")
     details = [f"{name} on {100 * part:.0f} %" for name, part in zip(names, shares, strict=True) if part > 0]

@@ -16,7 +16,6 @@ from sam_edu.figures.kit.colours import (
     IMAGE,
     INK,
     MASK_COLOURS,
-    POSITIVE,
     SIGNED,
     SOFT,
     TOKEN,
@@ -33,7 +32,7 @@ from sam_edu.figures.kit.diagram import (
     draw_text,
 )
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_mask, draw_prompts, draw_rings, overlap
+from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_mask, draw_ticks, overlap
 from sam_edu.figures.kit.scales import scale_end, signed_norm, strongest
 from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed
@@ -161,7 +160,7 @@ def vectors_before_and_after(
             after = as_array("after", after, before.shape).astype(float)
             read = as_array("read", read, ("vectors", 2)).astype(float)
             mover, stays = names if i % 2 == 0 else names[::-1]
-            colour, other = (MASK_COLOURS[0], POSITIVE) if i % 2 == 0 else (POSITIVE, MASK_COLOURS[0])
+            colour, other = (TOKEN[1], IMAGE[1]) if i % 2 == 0 else (IMAGE[1], TOKEN[1])
             axes.plot(read[:, 0], read[:, 1], "s" if i % 2 == 0 else "o", color=other, markersize=8, alpha=0.55)
             axes.plot(before[:, 0], before[:, 1], "o", markerfacecolor="white", color=colour, markersize=8)
             axes.plot(after[:, 0], after[:, 1], "o", color=colour, markersize=8)
@@ -279,15 +278,15 @@ def change_over_image(
         panel = min((WIDTH - 100) / (len(shown) + 1), 230.0)
         figure = titled(title, panel * height / width + 36, panel * (len(shown) + 1) + 100)
         first, *rest = figure.subplots(1, len(shown) + 1, squeeze=False)[0]
-        draw_image(first, image, panel)
+        draw_image(first, image)
         first.set_title("the image\n")
-        draw_prompts(first, clicks, size=70)
+        draw_ticks(first, clicks)
         extent = (-0.5, width - 0.5, height - 0.5, -0.5)
         for axes, one, name in zip(rest, shown, titles, strict=True):
             drawn = axes.imshow(one, cmap=HEAT, vmin=0.0, vmax=top, extent=extent, interpolation="nearest")
             axes.set_title(f"{name}\nmean {one.mean():.0f}, from {one.min():.0f} to {one.max():.0f}")
             draw_edges(axes, edges, 0.7, 0.7)
-            draw_rings(axes, clicks)
+            draw_ticks(axes, clicks)
         for axes in (first, *rest):
             bare(axes)
         figure.colorbar(drawn, ax=rest, shrink=0.8, aspect=18, pad=0.015, label=label)
@@ -342,12 +341,12 @@ def masks_by_way(
         grid = figure.subplots(len(expected), len(given), squeeze=False)
         for x, (way, masks) in enumerate(given.items()):
             for y, axes in enumerate(grid[:, x]):
-                draw_image(axes, pale, panel)
+                draw_image(axes, pale)
                 draw_mask(axes, masks[y], MASK_COLOURS[tokens[y]])
                 if expected[y].any() and not np.array_equal(masks[y], expected[y]):
                     lines_drawn = axes.contour(expected[y], levels=[0.5], colors=[INK], linewidths=1.0)
                     lines_drawn.set_linestyle((0, (2, 1.5)))
-                draw_prompts(axes, clicks, size=50)
+                draw_ticks(axes, clicks)
                 axes.set_title(f"{way}\nIoU {scores[way][y]:.2f}" if y == 0 else f"IoU {scores[way][y]:.2f}", pad=3)
                 bare(axes)
         for axes, name in zip(grid[:, 0], names, strict=True):

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from sam_edu.figures.kit.arrays import Array, Number, as_array
-from sam_edu.figures.kit.colours import INK, MASK_COLOURS, SOFT
+from sam_edu.figures.kit.colours import INK, SERIES, SOFT
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.theme import theme, titled
 
@@ -82,9 +82,9 @@ def calibration(
 
 
 def _panel(axes: Axes, x: Array, y: Array, groups: list[Array], means: list[tuple[float, float]]) -> None:
-    axes.plot(x, y, "o", color=MASK_COLOURS[3], markersize=2.6, alpha=0.45, markeredgewidth=0, zorder=1)
+    axes.plot(x, y, "o", color=SERIES[5], markersize=2.6, alpha=0.45, markeredgewidth=0, zorder=1)
     for group, (across, upward) in zip(groups, means, strict=True):
         least, low, high, most = np.quantile(y[group], [0.05, 0.25, 0.75, 0.95])
-        axes.vlines(across, least, most, color=MASK_COLOURS[0], linewidth=1.1, zorder=3)
-        axes.vlines(across, low, high, color=MASK_COLOURS[0], linewidth=4.0, zorder=3)
+        axes.vlines(across, least, most, color=SERIES[0], linewidth=1.1, zorder=3)
+        axes.vlines(across, low, high, color=SERIES[0], linewidth=4.0, zorder=3)
         axes.plot(across, upward, "o", color="white", markeredgecolor=INK, markersize=6, zorder=4)

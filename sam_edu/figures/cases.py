@@ -8,7 +8,7 @@ import numpy as np
 from sam_edu.figures.kit.arrays import as_image, as_mask_numbers
 from sam_edu.figures.kit.colours import INK, MASK_COLOURS
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.marks import as_clicks, draw_image, draw_mask, draw_outline, draw_prompts
+from sam_edu.figures.kit.marks import as_clicks, draw_image, draw_mask, draw_outline, draw_ticks
 from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme
 
 
@@ -54,10 +54,10 @@ def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Figur
         heading(figure, title)
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, case, number in zip(grid, panels, numbers, strict=False):
-            draw_image(axes, as_image(case.image), side)
+            draw_image(axes, as_image(case.image))
             draw_mask(axes, case.mask > 0, MASK_COLOURS[number], 0.3)
             draw_outline(axes, case.truth > 0, INK, width=1.2, dashed=True)
-            draw_prompts(axes, as_clicks(case.click[None], None), size=60)
+            draw_ticks(axes, as_clicks(case.click[None], None))
             axes.set_title(case.name)
             bare(axes)
         for axes in grid[len(panels) :]:

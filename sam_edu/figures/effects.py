@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from sam_edu.choices import name_largest, name_smallest
 from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
-from sam_edu.figures.kit.colours import FAINT, INK, MASK_COLOURS, SOFT
+from sam_edu.figures.kit.colours import FAINT, INK, SERIES, SOFT
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, scale_end
 from sam_edu.figures.kit.theme import WIDTH, theme, titled
@@ -81,7 +81,7 @@ def effects(
         axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
         for j, (key, rows) in enumerate(zip(series, means, strict=True)):
-            colour = MASK_COLOURS[j % len(MASK_COLOURS)]
+            colour = SERIES[j % len(SERIES)]
             axes.plot([], [], MARKS[j], color=colour, markersize=6, label=key)
             at = np.arange(len(names)) + (j - (len(series) - 1) / 2) * 0.72 / len(series)
             for y, (mean, start, end) in zip(at, rows, strict=True):
@@ -261,8 +261,8 @@ def _quantiles(axes: Axes, one: Array) -> None:
     """One head beside the other: median, quartiles, middle nine tenths."""
     least, low, middle, high, most = np.quantile(one, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
     at = np.arange(one.shape[1])
-    axes.vlines(at, least, most, color=MASK_COLOURS[0], linewidth=1.1, zorder=2)
-    axes.vlines(at, low, high, color=MASK_COLOURS[0], linewidth=5.0, zorder=3)
+    axes.vlines(at, least, most, color=SERIES[0], linewidth=1.1, zorder=2)
+    axes.vlines(at, low, high, color=SERIES[0], linewidth=5.0, zorder=3)
     axes.plot(at, middle, "o", color="white", markeredgecolor=INK, markersize=5.5, zorder=4, clip_on=False)
     axes.set_xticks(at, [str(i) for i in at])
     axes.set_xlim(-0.6, len(at) - 0.4)

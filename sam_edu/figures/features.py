@@ -118,7 +118,7 @@ def embeddings(
         heading(figure, title)
         for axes, (name, drawn) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
             axes.set_title(name)
-            draw_image(axes, drawn, panel)
+            draw_image(axes, drawn)
             bare(axes)
     return Figure(
         figure,

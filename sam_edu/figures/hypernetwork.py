@@ -13,7 +13,7 @@ from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_mas
 from sam_edu.figures.kit.colours import ABOVE, BELOW, EDGE, FAINT, GROUPS, IMAGE, INK, MASK_COLOURS, OUT, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.marks import as_clicks, draw_image, draw_mask, draw_prompts
+from sam_edu.figures.kit.marks import as_clicks, draw_image, draw_mask, draw_ticks
 from sam_edu.figures.kit.scales import draw_signed, strongest
 from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import listed, prompts_in_words, share
@@ -33,7 +33,7 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
     with theme():
         figure, axes = canvas(low + 84)
         subtitle = "mask tokens become weights, image tokens become features"
-        draw_title(axes, "The hypernetwork and its product", subtitle, 300)
+        draw_title(axes, "The hypernetwork and its product", subtitle)
         draw_box(axes, 62, lane, 100, "tokens hs\n(6-1)", TOKEN)
         draw_box(axes, 236, lane, 116, f"cut out the\n{masks} mask tokens", TOKEN)
         draw_arrow(axes, [(112, lane), (178, lane)], f"tokens\n× {dim}", (144, lane - 18))
@@ -156,7 +156,7 @@ def map_sequence(
                 axes.set_axis_off()
                 continue
             if one < 0:
-                draw_image(axes, as_image(image), panel)
+                draw_image(axes, as_image(image))
                 axes.set_title("the image", fontsize=8.5, pad=3)
             else:
                 drawn = draw_signed(axes, frames[one], limit)
@@ -287,10 +287,10 @@ def mask_grid(
         figure = titled(title, high * len(rows) + 14, max(panel * len(columns) + 60, 420))
         grid = figure.subplots(len(rows), len(columns), squeeze=False)
         for (y, x), axes in np.ndenumerate(grid):
-            draw_image(axes, image, panel)
+            draw_image(axes, image)
             draw_mask(axes, masks[y, x], MASK_COLOURS[tokens[x]])
             for word, click in placed.items():
-                draw_prompts(axes, click, size=70)
+                draw_ticks(axes, click)
                 axes.annotate(
                     word,
                     click[0][:2],

@@ -58,7 +58,7 @@ def attention_diagram(
     with theme():
         figure, axes = canvas(330)
         subtitle = f"{queries} queries attend to {keys} keys, in {heads} heads of width {each}"
-        draw_title(axes, "One attention", subtitle, 140, y=22)
+        draw_title(axes, "One attention", subtitle, y=22)
         q, k, v, high, low = 92, 172, 270, 132, 208
         for y, name, text, count, kind in (
             (q, "q", inputs[0], queries, TOKEN),

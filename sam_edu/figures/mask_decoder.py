@@ -43,8 +43,8 @@ def mask_decoder_diagram(
     own, prompts = 86 + (1 + masks) * tall / 2, 86 + (1 + masks + prompt_tokens / 2) * tall
     with theme():
         figure, axes = canvas(_HIGH)
-        subtitle = "violet: its parts, which hold the parameters; all names are those of Meta's code"
-        draw_title(axes, "The class MaskDecoder", subtitle, 196)
+        subtitle = "grey-blue: its parts, which hold the parameters; all names are those of Meta's code"
+        draw_title(axes, "The class MaskDecoder", subtitle)
 
         _part(axes, 66, 92, 116, 46, "iou_token.weight\nmask_tokens.weight", LEARNED)
         _part(axes, 66, 156, 116, 46, "sparse_prompt_\nembeddings", TOKEN)

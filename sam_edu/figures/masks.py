@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_mask_numbers, as_names
 from sam_edu.figures.kit.colours import INK, MASK_COLOURS, SOFT
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.marks import as_box, as_clicks, draw_image, draw_mask, draw_outline, draw_prompts
+from sam_edu.figures.kit.marks import as_box, as_clicks, draw_image, draw_mask, draw_outline, draw_prompts, draw_ticks
 from sam_edu.figures.kit.scales import draw_signed
 from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme, titled
 from sam_edu.figures.kit.words import listed, prompts_in_words, share
@@ -55,13 +55,13 @@ def prompts_and_masks(
         figure = blank(54 + high, min(WIDTH, 66 + high * width / height + (120 if names else 0)))
         heading(figure, title)
         axes = figure.subplots()
-        draw_image(axes, image, high * width / height)
+        draw_image(axes, image)
         for layer, token, name in zip(layers, tokens, names, strict=True):
             draw_mask(axes, layer > 0, MASK_COLOURS[token])
             axes.plot([], [], color=MASK_COLOURS[token], linewidth=3, label=name)
         for one in targets:
             draw_outline(axes, one > 0, INK, width=1.3, dashed=True)
-        draw_prompts(axes, clicks, frame, size=190)
+        draw_prompts(axes, clicks, frame, high * width / height)
         axes.set(xlabel="x (pixels)", ylabel="y (pixels)")
         if names:
             axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
@@ -123,11 +123,11 @@ def masks_row(
         figure = blank(high + 8 + (32 if title else 0) + 14 * lines_above, panel * count + 6 * count + 2)
         heading(figure, title)
         for i, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
-            draw_image(axes, image, panel)
+            draw_image(axes, image)
             draw_mask(axes, layers[i] > 0, MASK_COLOURS[tokens[i]])
             if targets is not None:
                 draw_outline(axes, targets[i] > 0, INK, width=1.3, dashed=True)
-            draw_prompts(axes, clicks, frame)
+            draw_prompts(axes, clicks, frame, panel)
             axes.set_title(f"{names[i]}\nIoU {short[i]}" if scores else names[i])
             bare(axes)
     details = [
@@ -176,10 +176,10 @@ def logits_and_mask(
             drawn = draw_signed(above, logits[i], limit)
             draw_outline(above, logits[i] > 0, INK, width=0.9)
             above.set_title(names[i])
-            draw_image(below, image, panel)
+            draw_image(below, image)
             draw_mask(below, logits[i] > 0, MASK_COLOURS[tokens[i]])
             for axes in (above, below):
-                draw_prompts(axes, clicks, size=90)
+                draw_ticks(axes, clicks)
                 bare(axes)
         grid[0, 0].set_ylabel("logits, line at 0")
         grid[1, 0].set_ylabel("mask: logits > 0")
@@ -208,7 +208,7 @@ def images(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: st
         lines = 1 + max(name.count("\n") for name in names)
         figure = titled(title, panel + 6 + 15 * lines, panel * len(shown) + 20)
         for axes, image, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, names, strict=True):
-            draw_image(axes, image, panel)
+            draw_image(axes, image)
             axes.set_title(name)
             bare(axes)
     return Figure(figure, f"{title or 'Images'}: {len(shown)} images: {listed(names)}.".replace("\n", " "))
@@ -262,10 +262,10 @@ def masks_by_prompt(
         heading(figure, title)
         for i, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
             placed, box = as_clicks(given["clicks"][i], given["labels"][i]), as_box(given["boxes"][i])
-            draw_image(axes, image, panel)
+            draw_image(axes, image)
             draw_mask(axes, layers[i] > 0, MASK_COLOURS[tokens[i]])
             frame = None if box is None else (*np.minimum(box[:2], box[2:]), *np.maximum(box[:2], box[2:]))
-            draw_prompts(axes, [one for one in placed if one[2] in (0, 1)], frame)
+            draw_prompts(axes, [one for one in placed if one[2] in (0, 1)], frame, panel)
             for x, y, label in placed:
                 if label not in (0, 1):
                     _draw_numbered(axes, x, y, str(label).replace("-", "−"))

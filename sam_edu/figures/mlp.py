@@ -37,8 +37,8 @@ def mlp_diagram(
     """
     with theme():
         figure, axes = canvas(330)
-        subtitle = "grey: a linear layer, each with weights of its own; pink: an activation, which learns nothing"
-        draw_title(axes, "Two kinds of MLP", subtitle, 170)
+        subtitle = "grey: a linear layer, each with weights of its own; white: an activation, which learns nothing"
+        draw_title(axes, "Two kinds of MLP", subtitle)
         _block_lane(axes, 96, tokens, dim, inner)
         _exit_lane(axes, 206, "(6-2)", f"MLP, {masks} of them", "mask token", (masks, dim, channels), "weights")
         _exit_lane(axes, 284, "(7)", "MLP, one", "IoU token", (1, dim, masks), "scores")

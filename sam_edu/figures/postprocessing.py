@@ -11,10 +11,22 @@ from numpy.typing import ArrayLike
 
 from sam_edu.arrays import as_numbers
 from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_mask_numbers, as_names
-from sam_edu.figures.kit.colours import EDGE, FAINT, IMAGE, INK, MASK_COLOURS, NEGATIVE, OUT, POSITIVE, SOFT, TOKEN
+from sam_edu.figures.kit.colours import (
+    EDGE,
+    FAINT,
+    IMAGE,
+    INK,
+    MASK_COLOURS,
+    NEGATIVE,
+    OUT,
+    POSITIVE,
+    SERIES,
+    SOFT,
+    TOKEN,
+)
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.marks import Click, as_clicks, draw_image, draw_mask, draw_outline, draw_prompts, overlap
+from sam_edu.figures.kit.marks import Click, as_clicks, draw_image, draw_mask, draw_outline, draw_ticks, overlap
 from sam_edu.figures.kit.scales import draw_signed
 from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import listed, share
@@ -100,11 +112,9 @@ def resampled_line(
             for i in range(len(values) + 1):
                 axes.axvline(i, color=FAINT, linewidth=0.9, zorder=0)
             ends = [0.0, *middles, float(len(values))]
-            axes.plot(ends, [values[0], *values, values[-1]], color=MASK_COLOURS[0], linewidth=1.2, zorder=1)
-            axes.plot(middles, values, "o", color=MASK_COLOURS[0], markersize=11, label="given", zorder=2)
-            axes.plot(
-                at, computed, "D", color=MASK_COLOURS[1], markeredgecolor=INK, markersize=5.5, label="new", zorder=3
-            )
+            axes.plot(ends, [values[0], *values, values[-1]], color=SERIES[0], linewidth=1.2, zorder=1)
+            axes.plot(middles, values, "o", color=SERIES[0], markersize=11, label="given", zorder=2)
+            axes.plot(at, computed, "D", color=SERIES[1], markeredgecolor=INK, markersize=5.5, label="new", zorder=3)
             axes.set_title(name)
             axes.set_xlabel("position, in pixels of the small line")
             axes.set_xticks(range(len(values) + 1))
@@ -161,7 +171,7 @@ def sized_maps(
                 axes.add_patch(Rectangle((-0.5, -0.5), frame[1], frame[0], fill=False, edgecolor=EDGE, linestyle="--"))
             axes.set_title(f"{name}\n{one.shape[0]} × {one.shape[1]}")
         if shown is not None:
-            draw_image(panels[-1], shown, scale * shown.shape[1])
+            draw_image(panels[-1], shown)
             draw_mask(panels[-1], last > 0, MASK_COLOURS[token])
             panels[-1].set_title("mask: > 0\n" + f"{last.shape[0]} × {last.shape[1]}")
         for axes in panels:
@@ -239,7 +249,7 @@ def corrections(
                 if i >= len(masks):
                     axes.set_axis_off()
                     continue
-                _round(axes, image, panel, masks[i], MASK_COLOURS[tokens[name][i]], target, placed[name][: i + 1])
+                _round(axes, image, masks[i], MASK_COLOURS[tokens[name][i]], target, placed[name][: i + 1])
                 axes.set_xlim(window[0], window[2])
                 axes.set_ylim(window[3], window[1])
                 number = f"{i + 1} click{'s' if i else ''}: " if y == 0 else ""
@@ -250,21 +260,19 @@ def corrections(
     return Figure(
         figure,
         f"{title or 'Corrections'}: masks after {first} to {first + across - 1} clicks, a row each; dashed the"
-        f" ground truth; the newest click is the largest. {'; '.join(details)}.",
+        f" ground truth; the newest click has ticks around it. {'; '.join(details)}.",
     )
 
 
-def _round(
-    axes: Axes, image: Array, panel: Number, mask: Array, colour: str, target: Array, clicks: list[Click]
-) -> None:
-    draw_image(axes, image, panel)
+def _round(axes: Axes, image: Array, mask: Array, colour: str, target: Array, clicks: list[Click]) -> None:
+    draw_image(axes, image)
     draw_mask(axes, mask, colour, fill=0.35)
     draw_outline(axes, target, INK, width=1.2, dashed=True)
     for x, y, label in clicks[:-1]:
         axes.scatter(
             [x], [y], s=26, c=POSITIVE if label == 1 else NEGATIVE, edgecolors="white", linewidths=0.9, zorder=4
         )
-    draw_prompts(axes, clicks[-1:], size=80)
+    draw_ticks(axes, clicks[-1:])
     bare(axes)
 
 
@@ -313,12 +321,12 @@ def many_masks(
         figure = titled(title, high + 26, (panel + 4) * count + 6)
         panels = list(figure.subplots(1, count, squeeze=False)[0])
         if dots is not None:
-            draw_image(panels[0], image, panel)
+            draw_image(panels[0], image)
             panels[0].plot(*dots.T, "o", color="white", markeredgecolor=INK, markersize=4.2, markeredgewidth=0.8)
             panels[0].set_title(f"{len(dots)} clicks")
             bare(panels.pop(0))
         for axes, (name, masks) in zip(panels, given.items(), strict=True):
-            draw_image(axes, np.full_like(image, 255) if image.dtype.kind == "u" else np.ones_like(image), panel)
+            draw_image(axes, np.full_like(image, 255) if image.dtype.kind == "u" else np.ones_like(image))
             axes.imshow(image, alpha=0.35)
             for i, mask in enumerate(sorted(masks > 0, key=lambda one: -float(one.sum()))):
                 draw_mask(axes, mask, _colour(i), fill=0.5)
@@ -367,8 +375,8 @@ def means_with_intervals(
         axes = figure.subplots()
         for j, (key, rows) in enumerate(values.items()):
             at = np.arange(len(names)) + (j - (len(values) - 1) / 2) * 0.7 / len(values)
-            axes.hlines(at, rows[:, 1], rows[:, 2], color=MASK_COLOURS[j], linewidth=2.4)
-            axes.plot(rows[:, 0], at, "osD^"[j], color=MASK_COLOURS[j], markeredgecolor=INK, markersize=6.5, label=key)
+            axes.hlines(at, rows[:, 1], rows[:, 2], color=SERIES[j], linewidth=2.4)
+            axes.plot(rows[:, 0], at, "osD^"[j], color=SERIES[j], markeredgecolor=INK, markersize=6.5, label=key)
             for y, mean, end in zip(at, rows[:, 0], rows[:, 2], strict=True):
                 axes.annotate(f"{mean:.2f}", (end, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
             details.append(f"{key}: " + ", ".join(f"{n} {m:.2f}" for n, m in zip(names, rows[:, 0], strict=True)))

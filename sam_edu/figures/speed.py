@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from sam_edu.figures.kit.arrays import Number
-from sam_edu.figures.kit.colours import BEYOND, FAINT, GREY, IMAGE, INK, MASK_COLOURS, OUT, SOFT, STEP_COLOURS, TOKEN
+from sam_edu.figures.kit.colours import BEYOND, FAINT, GREY, IMAGE, INK, OUT, SERIES, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.theme import WIDTH, theme, titled
@@ -100,8 +100,8 @@ def step_times(
         raise ValueError("ways: expected a first one that takes time")
     steps = list(dict.fromkeys(step for way in ways.values() for step in way))
     large = [step for step in steps if next(iter(ways.values())).get(step, 0.0) >= least * first]
-    if len(large) > len(STEP_COLOURS):
-        raise ValueError(f"ways: expected at most {len(STEP_COLOURS)} large steps, one colour each, got {len(large)}")
+    if len(large) > len(SERIES):
+        raise ValueError(f"ways: expected at most {len(SERIES)} large steps, one colour each, got {len(large)}")
     with theme():
         figure = titled(title, 92 + 25 * len(ways) + (18 if note else 0), WIDTH)
         axes = figure.subplots()
@@ -110,7 +110,7 @@ def step_times(
         for name in [*large, "the rest"]:
             parts = [way.get(name, 0.0) if name in large else totals[w] - sum(way.get(s, 0.0) for s in large)
                      for w, way in ways.items()]  # fmt: skip
-            colour = STEP_COLOURS[large.index(name)] if name in large else FAINT
+            colour = SERIES[large.index(name)] if name in large else FAINT
             axes.barh(
                 at,
                 parts,
@@ -180,7 +180,7 @@ def roofline(
         label = f"memory: {slope:.0f} GB/s"
         axes.annotate(label, (middle, slope * middle), (-10, 8), textcoords="offset points", ha="right", color=SOFT)
         for number, (name, (x, y)) in enumerate(given.items(), start=1):
-            axes.plot(x, y, "o", color=MASK_COLOURS[0], markersize=15, zorder=3)
+            axes.plot(x, y, "o", color=SERIES[0], markersize=15, zorder=3)
             axes.annotate(str(number), (x, y), ha="center", va="center", color="white", fontsize=8.5, zorder=4)
             axes.plot([], [], " ", label=f"{number}  {name}: {y:.1f}")
         axes.set_xscale("log")

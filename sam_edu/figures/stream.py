@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_maps, as_names
-from sam_edu.figures.kit.colours import DARK, FAINT, HEAT, IMAGE, IMAGE_STREAM, INK, PLAIN, SOFT, TOKEN, token_colour
+from sam_edu.figures.kit.colours import DARK, FAINT, IMAGE, INK, PLAIN, SOFT, TOKEN, token_colour
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_frame, draw_junction, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_outline, draw_prompts, draw_rings
+from sam_edu.figures.kit.marks import as_clicks, draw_edges
+from sam_edu.figures.kit.overlay import AttentionScale, draw_attention, draw_attention_bar
 from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed
 
@@ -35,7 +36,7 @@ def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 
     with theme():
         figure, axes = canvas(420)
         subtitle = "two streams, two blocks, a last attention; (5) does not wait for (6-1)"
-        draw_title(axes, "The two-way transformer", subtitle, 222, y=22)
+        draw_title(axes, "The two-way transformer", subtitle, y=22)
         draw_box(axes, 54, top, 98, "tokens:\npoint_embedding", TOKEN, size=8.6)
         draw_box(axes, 54, low, 98, "src:\nimage_embedding", IMAGE, size=8.6)
         draw_box(axes, 174, low, 56, "flatten,\npermute", DARK, size=8.6)
@@ -179,9 +180,9 @@ def similarity_by_depth(
                 style = _STYLES[i % len(_STYLES)]
                 axes.plot(tokens[of_queries, i], color=token_colour(name), linestyle=style, linewidth=1.8, label=name)
             band = np.quantile(image_tokens, [0.1, 0.9], axis=1)[:, of_keys]
-            axes.plot(image_tokens.mean(1)[of_keys], color=IMAGE_STREAM, linewidth=3.5, label="image tokens, mean")
+            axes.plot(image_tokens.mean(1)[of_keys], color=IMAGE[1], linewidth=3.5, label="image tokens, mean")
             axes.fill_between(
-                range(len(steps)), *band, color=IMAGE_STREAM, alpha=0.15, linewidth=0, label="the middle 80 %"
+                range(len(steps)), *band, color=IMAGE[1], alpha=0.15, linewidth=0, label="the middle 80 %"
             )
             axes.set_xticks(range(len(steps)), steps, fontsize=8)
             axes.set_ylim(low - 0.04, 1.14)
@@ -245,70 +246,48 @@ def attention_grid(
     points: ArrayLike | Any | None = None,
     labels: ArrayLike | Any | None = None,
     outlines: ArrayLike | Any | None = None,
+    per_panel: bool = False,
     title: str = "",
 ) -> Figure:
-    """Attention maps of several tokens in several layers: a row per layer, a column per token.
+    """Attention maps of several tokens in several layers, over the image in grey: a row per layer, a column per token.
 
-    Each panel goes from zero to its own maximum, which stands above it.
+    All panels share one square-root scale, which stands beside them; above each stands its largest weight.
 
     Args:
         weights: (rows, columns, image_tokens) of a square grid.
-        image: (height, width, 3), drawn at the beginning of the first row.
+        image: (height, width, 3).
         rows: one name per row.
         columns: one per column.
-        points: clicks (clicks, 2) as (x, y) in the image's pixels.
+        points: clicks (clicks, 2) as (x, y) in the image's pixels; ticks point at them.
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
         outlines: masks (masks, height, width) of the image's size whose edges are drawn, for orientation.
+        per_panel: scale each panel to its own maximum, to compare shapes, not strengths. The figure says so.
         title: the figure's title.
     """
     weights = as_array("weights", weights, (len(rows), len(columns), "image_tokens"))
     image, clicks = as_image(image), as_clicks(points, labels)
     rows, columns = as_names("rows", rows, len(weights)), as_names("columns", columns, weights.shape[1])
     edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", *image.shape[:2])))
-    down, across = len(rows), len(columns) + 1
+    maps = np.stack([as_maps("weights", row) for row in weights])
+    scale = AttentionScale(maps, None, per_panel)
+    down, across = len(rows), len(columns)
     height, width = image.shape[:2]
     with theme():
-        panel = min((WIDTH - 110) / across, 140.0)
-        figure = titled(title, down * (panel * height / width + 24) + 20, panel * across + 110)
+        panel = min((WIDTH - 130) / across, 200.0)
+        figure = titled(title, down * (panel * height / width + 22) + 20, panel * across + 130)
         grid = figure.subplots(down, across, squeeze=False)
-        for y, name in enumerate(rows):
-            for x, maps in enumerate(as_maps("weights", weights[y]), start=1):
-                axes = grid[y, x]
-                peak = float(maps.max())
-                drawn = axes.imshow(
-                    maps / (peak or 1.0),
-                    cmap=HEAT,
-                    vmin=0.0,
-                    vmax=1.0,
-                    extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-                    interpolation="nearest",
-                )
-                head = f"{columns[x - 1]}\n" if y == 0 else ""
-                axes.set_title(f"{head}max {peak:.2g}", fontsize=9, pad=3)
-                draw_edges(axes, edges)
-                draw_rings(axes, clicks)
-                bare(axes)
-            grid[y, 1].set_ylabel(name, fontsize=9.5)
-            if y > 0:
-                grid[y, 0].set_axis_off()
-        first = grid[0, 0]
-        draw_image(first, image, panel)
-        for edge in edges:
-            draw_outline(first, edge > 0, "white", width=0.6)
-        draw_prompts(first, clicks, size=70)
-        first.set_title("the image\n", fontsize=9, pad=3)
-        bare(first)
-        bar = figure.colorbar(drawn, ax=list(grid.flat), shrink=0.6, aspect=24, pad=0.015, ticks=[0.0, 0.5, 1.0])
-        bar.set_label("weight / the panel's max")
+        for (y, x), axes in np.ndenumerate(grid):
+            draw_attention(axes, maps[y, x], image, edges, clicks, scale)
+            axes.set_title(f"{columns[x]}\n" * (y == 0) + f"max {maps[y, x].max():.2g}", pad=3)
+        for axes, name in zip(grid[:, 0], rows, strict=True):
+            axes.set_ylabel(name)
+        draw_attention_bar(figure, list(grid.flat), scale)
     details = []
-    for name, row in zip(rows, weights, strict=True):
-        side = as_maps("weights", row).shape[1:]
-        spots = []
-        for column, one in zip(columns, row, strict=True):
-            spots.append(f"{column} at {brightest(one.reshape(side), width, height)}")
+    for name, row in zip(rows, maps, strict=True):
+        spots = [f"{column} at {brightest(one, width, height)}" for column, one in zip(columns, row, strict=True)]
         details.append(f"{name}: {listed(spots)}")
     return Figure(
         figure,
-        f"{title or 'Attention'}: heat maps of {len(columns)} tokens in {down} rows. Brightest positions as (x, y):"
-        f" {'; '.join(details)}.",
+        f"{title or 'Attention'}: attention of {len(columns)} tokens in {down} rows, over the image in grey,"
+        f" {scale.in_words}. Brightest positions as (x, y): {'; '.join(details)}.",
     )

@@ -28,8 +28,8 @@ def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Figure:
     y, x = 92, {"in": 62, "0": 232, "1": 400, "2": 528, "3": 672, "4": 812, "out": 935}
     with theme():
         figure, axes = canvas(286)
-        subtitle = "grey: learned; pink: not learned. Numbers in brackets: Meta's names of the layers"
-        draw_title(axes, "Step (5): output_upscaling", subtitle, 268)
+        subtitle = "grey: learned; white: not learned. Numbers in brackets: Meta's names of the layers"
+        draw_title(axes, "Step (5): output_upscaling", subtitle)
         draw_box(axes, x["in"], y, 100, "image tokens", IMAGE)
         draw_box(axes, x["0"], y, 134, f"[0] ConvTranspose2d\n{dim} → {once}, 2 × 2", GREY)
         draw_box(axes, x["1"], y, 104, f"[1] LayerNorm2d\n{once}", GREY)

@@ -64,12 +64,14 @@ def options() -> argparse.ArgumentParser:
     own = parser.add_argument_group("images of your own")
     own.add_argument("--photographs", metavar="FOLDER", help="take fills and backgrounds of the scenes from its images")
     own.add_argument(
-        "--photograph-share", type=float, default=Settings.photograph_share, help="of fills and backgrounds"
+        "--photograph-share", type=float, help=f"of fills and backgrounds; {Settings.photograph_share} by default"
     )
     own.add_argument("--annotated", metavar="FILE", help="images with outlined objects, in COCO's JSON")
     own.add_argument("--annotated-images", metavar="FOLDER", help="where they are, if not beside the file")
     own.add_argument(
-        "--annotated-share", type=float, default=Settings.annotated_share, help="of the images of a step; 1: no scenes"
+        "--annotated-share",
+        type=float,
+        help=f"of the images of a step; 1: no scenes; {Settings.annotated_share} by default",
     )
 
     watch = parser.add_argument_group("watching")
@@ -85,6 +87,11 @@ def settings_of(args: argparse.Namespace) -> Settings:
         ValueError: a value that a run cannot have.
     """
     given = {name: getattr(args, name) for name in Settings.__dataclass_fields__ if hasattr(args, name)}
+    for share, source in (("photograph_share", "photographs"), ("annotated_share", "annotated")):
+        if given[share] is None:
+            del given[share]
+        elif given[source] is None:
+            raise ValueError(f"{share}: the share of what --{source} gives was asked for without it; give that too")
     given["freeze"] = tuple(dict.fromkeys(args.freeze))
     if args.grid is not None:
         given["grids"] = ((0.0, args.grid),)

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.modules import MaskDecoder
 from sam_edu.sam import Sam
 from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import draw_scene
+from sam_edu.training.decoder_choice import fastest_decoder
 from sam_edu.training.rounds import Prompts, decode, embed_image, set_grid
 from sam_edu.training.validation import VALIDATION_STREAM
 
@@ -36,7 +36,7 @@ def mean_areas(model: Sam, grid: int, scenes: int) -> list[float]:
     """
     before = model.prompt_encoder.image_embedding_size[0]
     set_grid(model, grid)
-    fast = FastMaskDecoder(model.mask_decoder)
+    decoder = fastest_decoder(model.mask_decoder, model.device)
     total, clicks = np.zeros(3), 0
     for number in range(scenes):
         scene, rng = draw_scene((VALIDATION_STREAM, number)), np.random.default_rng((VALIDATION_STREAM, number, 2))
@@ -46,7 +46,7 @@ def mean_areas(model: Sam, grid: int, scenes: int) -> list[float]:
         n = len(click)
         image = torch.from_numpy(scene.image).permute(2, 0, 1)[None].to(model.device)
         prompts = Prompts(click, click.new_ones(n, 1), click.new_zeros(n, 4), click.new_zeros(n) > 0)
-        masks, _ = decode(model, fast, embed_image(model, image, grid), prompts)
+        masks, _ = decode(model, decoder, embed_image(model, image, grid), prompts)
         total += (masks[:, 1:] > 0).double().mean((2, 3)).sum(0).cpu().numpy()
         clicks += n
     set_grid(model, before)

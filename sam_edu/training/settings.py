@@ -8,6 +8,8 @@ GRIDS = (8, 16, 32, 64)
 PARTS = ("image_encoder", "prompt_encoder", "mask_decoder")
 """The parts of the model that can be left as they are."""
 PRECISIONS = ("bfloat16", "float32")
+LARGEST_SEED = 2**64 - 1
+"""The largest that torch.manual_seed takes."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < bound:
                 raise ValueError(f"{name}: expected a whole number from {bound} on, got {value}")
+        if self.seed > LARGEST_SEED:
+            raise ValueError(f"seed: expected a whole number up to {LARGEST_SEED}, got {self.seed}")
         for name in ("hours", "learning_rate", "balanced_until"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):

@@ -26,7 +26,7 @@ from sam_edu.figures import Figure, training_curves
 from sam_edu.modules import Attention
 from sam_edu.sam import Sam, build_tiny, tiny_weights
 from sam_edu.training.batches import GROUPING_GRID, Batch
-from sam_edu.training.decoder_choice import training_decoder
+from sam_edu.training.decoder_choice import fastest_decoder
 from sam_edu.training.draw_ahead import STOPPING, DrawAhead, Steps
 from sam_edu.training.losses import grouping_loss
 from sam_edu.training.mask_order import mean_areas, reorder_masks, smallest_first
@@ -93,7 +93,7 @@ class Trainer:
         self.grouping.to(device)
         for part in settings.freeze:
             self.model.get_submodule(part).requires_grad_(False)
-        self.decoder = training_decoder(self.model.mask_decoder, device)
+        self.decoder = fastest_decoder(self.model.mask_decoder, device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         # The grouping loss trains the image encoder.
         grouping = [] if "image_encoder" in settings.freeze else [*self.grouping.parameters()]

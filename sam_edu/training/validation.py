@@ -3,12 +3,12 @@
 import numpy as np
 import torch
 
-from sam_edu.fast.fast_mask_decoder import FastMaskDecoder
 from sam_edu.sam import Sam
 from sam_edu.scenes.boxes import tight_box
 from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import draw_scene
 from sam_edu.training.batches import shrink
+from sam_edu.training.decoder_choice import fastest_decoder
 from sam_edu.training.losses import pairwise_iou
 from sam_edu.training.rounds import Prompts, decode, embed_image, set_grid
 
@@ -32,7 +32,7 @@ def validate(model: Sam, grid: int, scenes: int, precision: str) -> dict[str, fl
     """
     before = model.prompt_encoder.image_embedding_size[0]
     set_grid(model, grid)
-    fast = FastMaskDecoder(model.mask_decoder)
+    decoder = fastest_decoder(model.mask_decoder, model.device)
     rows: list[tuple[int, float, float, float]] = []
     for number in range(scenes):
         scene = draw_scene((VALIDATION_STREAM, number))
@@ -50,8 +50,8 @@ def validate(model: Sam, grid: int, scenes: int, precision: str) -> dict[str, fl
         ones = torch.ones(len(masks), 1, device=model.device)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             embedding = embed_image(model, image, grid)
-            by_click = decode(model, fast, embedding, Prompts(clicks, ones, boxes, ones[:, 0] < 0))
-            by_box = decode(model, fast, embedding, Prompts(clicks, ones, boxes, ones[:, 0] > 0))
+            by_click = decode(model, decoder, embedding, Prompts(clicks, ones, boxes, ones[:, 0] < 0))
+            by_box = decode(model, decoder, embedding, Prompts(clicks, ones, boxes, ones[:, 0] > 0))
         click_iou = pairwise_iou(by_click[0] > 0, targets)[:, 1:, 0]
         picked = click_iou.gather(1, by_click[1][:, 1:].argmax(1, keepdim=True))[:, 0]
         box_iou = pairwise_iou(by_box[0][:, :1] > 0, targets)[:, 0, 0]

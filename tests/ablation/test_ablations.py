@@ -1,26 +1,89 @@
 """The list of ablations, and that carrying one out is an intervention."""
 
+import re
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 import sam_edu
 from sam_edu import ablation
-from sam_edu.ablation import ABLATIONS, ATTENTIONS, HEADS, ablated
-from sam_edu.sam import load
+from sam_edu.ablation import (
+    ABLATIONS,
+    ATTENTIONS,
+    BIASES,
+    BOX_ABLATIONS,
+    CHANNELS,
+    HEADS,
+    SHORT_NAMES,
+    STEPS,
+    TERMS,
+    ablated,
+    full_name,
+    pair_name,
+)
+from sam_edu.ablation.ablations import find
+from sam_edu.sam import build_mask_decoder, load
 
+DECODER = build_mask_decoder()
 NAME = "transformer.final_attn_token_to_image head 3 zero"
 
 
 def test_the_list_is_complete() -> None:
     for attention in ATTENTIONS:
-        assert f"{attention} ablated" in ABLATIONS
-        for how in ("zero", "token mean"):
-            assert f"{attention} all heads {how}" in ABLATIONS
-            assert all(f"{attention} head {head} {how}" in ABLATIONS for head in range(HEADS))
+        assert find(f"{attention} ablated")
+        for how in ("mean", "resample", "zero", "token mean"):
+            assert all(find(f"{attention} head {head} {how}") for head in range(HEADS))
+            assert find(f"{attention} all heads {how}")
+            assert how == "token mean" or find(f"{attention} {how}")
     for block in ("transformer.layers.0", "transformer.layers.1"):
-        assert {f"{block} ablated", f"{block}.mlp ablated", f"{block}.mlp half of the units zero"} < set(ABLATIONS)
-    definitions = [one.definition for name, one in ABLATIONS.items() if not callable(one.changes)]
-    assert len(set(definitions)) == len(definitions)
+        assert {f"{block} ablated", f"{block}.mlp half of the units zero"} < set(ABLATIONS)
+        for how in ("mean", "resample"):
+            assert find(f"{block} {how}")
+            assert find(f"{block}.mlp {how}")
+    for step in (1, 2, 3, 4):
+        assert all(find(f"step ({step}) {how}") for how in ("mean", "resample", "zero"))
+        assert f"step ({step}) removed" in ABLATIONS
+    for channel in range(CHANNELS):
+        assert all(find(f"channel {channel} {how}") for how in ("mean", "resample", "zero"))
+    for one, other in combinations(STEPS, 2):
+        assert pair_name(other, one) in ABLATIONS
+    assert len(set(BOX_ABLATIONS)) == (56 + 16) + (9 + 2) + (2 + 1)
+    assert set(BOX_ABLATIONS) < set(ABLATIONS)
+
+
+def test_no_two_ablations_are_the_same() -> None:
+    definitions = [one.definition for one in ABLATIONS.values()]
+    assert len(set(definitions)) == len(definitions) == 521
+
+
+def test_short_names_stand_for_other_names() -> None:
+    assert not set(SHORT_NAMES) & set(ABLATIONS)
+    assert set(SHORT_NAMES.values()) <= set(ABLATIONS)
+    assert full_name("step (1) mean") == f"{STEPS[0]} + {STEPS[4]} mean"
+    assert full_name(f"{ATTENTIONS[2]} head 3 mean") == f"{ATTENTIONS[2]} head 3 mean by position"
+    assert full_name(NAME) == NAME
+
+
+@pytest.mark.parametrize("name", [name for name in ABLATIONS if re.search(r"(?<! token) mean|resample", name)])
+def test_what_an_ablation_needs_is_named_and_its_lack_refused(name: str) -> None:
+    needed = {whose: ABLATIONS[name].needs(whose) for whose in ("held_out", "image", "other")}
+    [(whose, points)] = [(whose, points) for whose, points in needed.items() if points]
+    by_end = {"of this image": "image", "resample": "other"}
+    assert whose == next((one for end, one in by_end.items() if name.endswith(end)), "held_out")
+    assert all(point in (TERMS, BIASES) or DECODER.get_submodule(point) for point in points)
+    with pytest.raises(ValueError, match=r"references: this ablation needs .*got None"), ablated(DECODER, name):
+        pass
+
+
+def test_means_by_position_are_told_from_the_others() -> None:
+    by_position = {name for name, one in ABLATIONS.items() if one.needs_by_position()}
+    assert f"{ATTENTIONS[2]} head 3 mean by position" in by_position
+    assert "transformer.layers.1 mean by position" in by_position
+    assert f"{ATTENTIONS[2]} mean over positions" not in by_position
+    assert f"{ATTENTIONS[0]} mean" not in by_position
+    assert pair_name(STEPS[0], STEPS[1]) not in by_position
+    assert pair_name(STEPS[0], STEPS[3]) in by_position
 
 
 def test_attentions_are_those_of_the_decoder() -> None:
@@ -57,6 +120,7 @@ def test_a_name_that_is_not_in_the_list_is_refused() -> None:
 
 def test_a_definition_names_the_points_and_the_replacements() -> None:
     assert ABLATIONS["transformer.layers.0.self_attn head 2 token mean"].definition == (
-        "a head's output is replaced by its token mean [transformer.layers.0.self_attn.heads token_mean [('heads', 2)]]"
+        "a head's output, before out_proj, is replaced by its token mean"
+        " [transformer.layers.0.self_attn.heads token_mean [('heads', 2)]]"
     )
     assert "_count_padding" in ABLATIONS["no padding token"].definition

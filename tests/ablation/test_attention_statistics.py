@@ -149,6 +149,23 @@ def test_maps_that_belong_to_no_click_are_clear_as_rarely_as_they_should_be() ->
     assert width == pytest.approx(2 * 1.96 * np.std([effect.mean for effect in effects]), rel=0.2)
 
 
+def test_a_map_that_follows_the_image_and_not_the_click_exceeds_the_null_of_other_scenes_alone() -> None:
+    """It looks at both objects of its scene alike, whichever is clicked."""
+    _, targets, scenes, _ = made_up(0.0, scenes=20)
+    pairs = targets.reshape(20, 2, -1)
+    pairs[:, 0] *= pairs[:, 1] == 0  # two objects share no position
+    both = pairs.sum(axis=1) / pairs.sum(axis=(1, 2))[:, None]
+    maps, targets = both[scenes][:, None], pairs.reshape(40, -1)
+    share = (maps[:, 0] * targets).sum(axis=1)
+    stats = statistics_of(maps, targets, scenes, share)
+    other, *_ = stats.share_above_null(TOKEN_TO_IMAGE[0])
+    assert other.low > 0.1
+    # In the same scene the other click's map is the same map.
+    stats._data["share_null_same_scene"][:, 0, 0] = (maps[np.arange(40) ^ 1, 0] * targets).sum(axis=1)
+    same, *_ = stats.share_above_null(TOKEN_TO_IMAGE[0], "same scene")
+    assert same.mean == pytest.approx(0, abs=1e-12)
+
+
 def test_the_interval_is_that_of_a_bootstrap_that_makes_the_null_anew() -> None:
     maps, targets, scenes, share = made_up(follows=0.5, scenes=20)
     effect, *_ = statistics_of(maps, targets, scenes, share).share_above_null(TOKEN_TO_IMAGE[0])
@@ -240,13 +257,13 @@ def test_stored_statistics_are_measured_again(rows: list[Row]) -> None:
 def test_nulls_within_a_scene_are_those_of_the_clicks_on_other_objects(rows: list[Row]) -> None:
     _, masks, prompts = ablation.prompts_of(NUMBER)
     others_of = [[j for j, two in enumerate(prompts) if another_object(masks, one, two)] for one in prompts]
-    assert any(others_of)
-    assert not all(others_of)
+    assert [len(others) for others in others_of] == [2, 1, 1]
     for row, others in zip(rows, others_of, strict=True):
-        wanted = (
-            np.mean([rows[j]["maps"] @ row["inside"] for j in others], axis=0) if others else np.full((3, 8), np.nan)
-        )
-        np.testing.assert_allclose(row["share_null_same_scene"], wanted, rtol=1e-5)
+        for name, what in (("share", "inside"), ("distance", "away")):
+            wanted = np.mean([rows[j]["maps"] @ row[what] for j in others], axis=0)
+            np.testing.assert_allclose(row[f"{name}_null_same_scene"], wanted, rtol=1e-5)
+    [alone] = attention_of_scene(load(), FIRST_SCENE)
+    assert np.isnan(alone["share_null_same_scene"]).all()
 
 
 def test_an_untrained_model_follows_no_click(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from sam_edu.ablation import (
     transplanted,
 )
 from sam_edu.ablation.measuring import Row, store
-from sam_edu.ablation.pair_measuring import add_pairs, margin, measure_pairs, pairs_of_scene
+from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs, pairs_of_scene
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam, build_tiny, load
 from sam_edu.scenes.scene import Scene
@@ -112,15 +112,6 @@ def test_the_click_of_another_object_gives_another_mask(rows: list[Row]) -> None
     assert b[1] > a[1] + 0.3
 
 
-def test_margin_of_known_logits() -> None:
-    mask = np.zeros((4, 4), bool)
-    mask[0] = True
-    logits = torch.full((4, 4), -2.0)
-    logits[0] = torch.tensor([1.0, 2.0, 3.0, 6.0])
-    assert margin(logits, mask) == pytest.approx(5.0)
-    assert margin(3 * logits + 1, mask) == pytest.approx(15.0)  # linear; a constant does not count
-
-
 def test_a_scene_with_nothing_to_click_on_gives_no_rows(model: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
     scene, _ = scene_and_pairs(NUMBER)
     monkeypatch.setattr(pair_measuring, "scene_and_pairs", lambda number: (scene, []))
@@ -136,7 +127,8 @@ def test_pairs_are_measured_stored_and_read(tmp_path: Path, monkeypatch: pytest.
         export(build_tiny(), weights)
     data = measure_pairs(weights, scenes=1, progress=False, names=FEW)
     assert set(data) == {"weights", *PAIR_ARRAYS}
-    store(add_pairs({"weights": data["weights"], "prompts": np.zeros(3)}, data), tmp_path / "file.npz")
+    rest = {f"{kind}.{part}": "" for kind in ("clicks", "boxes") for part in ("definitions", "unchanged", "changes")}
+    store(add_pairs({"weights": data["weights"], **rest}, data), tmp_path / "file.npz")
     pairs = ablation.load_pairs(tmp_path / "file.npz", weights=weights)
     assert list(pairs.pairs) == few_pairs(NUMBER)[1]
     assert list(pairs.names) == FEW
@@ -145,6 +137,8 @@ def test_pairs_are_measured_stored_and_read(tmp_path: Path, monkeypatch: pytest.
         for column, measure in enumerate(PAIR_MEASURES):
             stored = pairs.scores(name, measure)[0]
             assert stored == pytest.approx(row["scores"][number, column], abs=TOLERANCE, rel=TOLERANCE)
+    # A small change keeps its digits, however large the value is that it is a change of.
+    np.testing.assert_allclose(data["pairs.changes"][:, 0], row["scores"][2:] - row["scores"][0], rtol=1e-3, atol=1e-7)
 
 
 def test_pairs_of_other_weights_are_not_added() -> None:

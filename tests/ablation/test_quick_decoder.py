@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from sam_edu.ablation import ABLATIONS, ATTENTIONS, Ablation, Change, ablated
+from sam_edu.ablation import ABLATIONS, ATTENTIONS, BIASES, TERMS, Ablation, Change, ReferenceRuns, References, ablated
+from sam_edu.ablation.channels import VALUES, WEIGHTS, terms
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.modules import MaskDecoder
 from sam_edu.sam import build_mask_decoder
+from sam_edu.tracing import trace
 
 GRID = 6
 
@@ -25,9 +27,8 @@ def decoder() -> MaskDecoder:
     return decoder.requires_grad_(False)
 
 
-@pytest.fixture(scope="module")
-def inputs() -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(1)
+def random_inputs(seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
     shapes = {
         "image_embeddings": (1, 256, GRID, GRID),
         "image_pe": (1, 256, GRID, GRID),
@@ -35,6 +36,28 @@ def inputs() -> dict[str, Tensor]:
         "dense_prompt_embeddings": (1, 256, GRID, GRID),
     }
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+
+@pytest.fixture(scope="module")
+def inputs() -> dict[str, Tensor]:
+    return random_inputs(1)
+
+
+@pytest.fixture(scope="module")
+def references(decoder: MaskDecoder, inputs: dict[str, Tensor]) -> References:
+    """Runs of other inputs; those on the same image have other prompts alone."""
+    others, same_image = [], []
+    for seed in range(2, 5):
+        other = random_inputs(seed)
+        for kept, found in ((other, others), (other | {"image_embeddings": inputs["image_embeddings"]}, same_image)):
+            with trace(decoder) as t:
+                decoder.predict_masks(**(kept | {"image_pe": inputs["image_pe"]}))
+            product = terms(t[WEIGHTS], t[VALUES])
+            found.append(dict(t) | {TERMS: product, BIASES: product.mean(dim=(3, 4), keepdim=True)})
+    held_out, image = (
+        {name: torch.cat([t[name] for t in found]) for name in others[0]} for found in (others, same_image)
+    )
+    return References(ReferenceRuns(held_out), ReferenceRuns(image), others[0])
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +98,14 @@ def test_quick_way_equals_the_plain_decoder(
     decoder: MaskDecoder,
     inputs: dict[str, Tensor],
     recorded: AblatedDecoder,
+    references: References,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for other, one in OTHERS.items():
         monkeypatch.setitem(ABLATIONS, other, one)
-    with ablated(decoder, name):
-        masks, iou = decoder(**inputs, multimask_output=True)
-    quick_masks, quick_iou = recorded.run(ABLATIONS[name].of(decoder))
+    with ablated(decoder, name, references):
+        masks, iou = decoder.predict_masks(**inputs)
+    quick_masks, quick_iou = recorded.run(ABLATIONS[name], references)
     torch.testing.assert_close(quick_masks, masks, atol=1e-4 * float(masks.abs().max()), rtol=1e-4)
     torch.testing.assert_close(quick_iou, iou, atol=1e-4 * max(1.0, float(iou.abs().max())), rtol=1e-4)
     changed = not torch.allclose(masks, recorded.masks, atol=1e-6) or not torch.allclose(iou, recorded.iou, atol=1e-6)
@@ -105,7 +129,7 @@ def test_positional_encodings_in_the_values_are_values_made_from_the_keys_inputs
 
 
 def test_no_hook_stays(decoder: MaskDecoder, recorded: AblatedDecoder) -> None:
-    recorded.run(ABLATIONS["transformer.layers.0 ablated"].of(decoder))
+    recorded.run(ABLATIONS["transformer.layers.0 ablated"])
     assert not [name for name, module in decoder.named_modules() if module._forward_pre_hooks or module._forward_hooks]
 
 
@@ -116,10 +140,10 @@ def test_only_what_can_change_is_computed_again(decoder: MaskDecoder, recorded: 
         for name, module in decoder.named_modules()
         if name in (*ATTENTIONS, "output_upscaling") or name.endswith((".queries_1", ".keys_4", "hs"))
     ]
-    recorded.run(ABLATIONS[f"{ATTENTIONS[-1]} head 0 zero"].of(decoder))
+    recorded.run(ABLATIONS[f"{ATTENTIONS[-1]} head 0 zero"])
     assert passed == ["hs"]
     passed.clear()
-    recorded.run(ABLATIONS[f"{ATTENTIONS[5]} head 0 zero"].of(decoder))
+    recorded.run(ABLATIONS[f"{ATTENTIONS[5]} head 0 zero"])
     assert passed == ["transformer.layers.1.keys_4", "hs"]
     for hook in hooks:
         hook.remove()

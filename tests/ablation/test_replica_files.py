@@ -26,6 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         export(build_tiny(), weights)
         for module in (ablations, measuring):
             patch.setattr(module, "ABLATIONS", {NAME: ablations.ABLATIONS[NAME]})
+            patch.setattr(module, "BOX_ABLATIONS", ())
         patch.setattr(pair_measuring, "TRANSPLANTS", {TRANSPLANT: ablation.TRANSPLANTS[TRANSPLANT]})
         patch.setattr(torch, "set_num_threads", lambda number: None)
         options = ["--weights", str(weights), "--out", str(place / "untrained.npz"), "--scenes", "1"]

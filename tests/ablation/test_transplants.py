@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sam_edu.ablation import ATTENTIONS, TRANSPLANTS, transplanted
+from sam_edu.ablation import ATTENTIONS, TRANSPLANTS, Ablation, transplanted
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.modules import MaskDecoder
 from sam_edu.sam import build_mask_decoder
@@ -93,9 +93,9 @@ def test_quick_way_equals_the_plain_decoder(
 ) -> None:
     inputs = inputs_of(0)
     recorded = AblatedDecoder(decoder, inputs, position_encodings(decoder, inputs["image_pe"]))
-    quick, _ = recorded.run(TRANSPLANTS[name].of(b[0]))
+    quick, _ = recorded.run(Ablation("", TRANSPLANTS[name].changes(b[0])))
     _, masks = changed(decoder, name, b[0])
-    torch.testing.assert_close(quick, masks, atol=1e-4 * float(masks.abs().max()), rtol=1e-4)
+    torch.testing.assert_close(quick[:, 1:], masks, atol=1e-4 * float(masks.abs().max()), rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", TRANSPLANTS)
@@ -112,6 +112,30 @@ def test_everything_after_the_last_block_gives_exactly_the_other_mask(
     _, masks = changed(decoder, f"{LAST} tokens and image tokens", b[0])
     torch.testing.assert_close(masks, b[1], rtol=1e-5, atol=1e-5 * float(b[1].abs().max()))
     assert not torch.allclose(masks, a[1], atol=1e-2)
+
+
+@pytest.mark.parametrize("word", ["keys and values", "output"])
+def test_step_4_of_both_blocks_puts_in_all_image_tokens_of_the_other_click(
+    word: str, decoder: MaskDecoder, b: tuple[Trace, Tensor]
+) -> None:
+    now, _ = changed(decoder, f"step (4) {word}", b[0])
+    for i in range(2):
+        name = f"transformer.layers.{i}.keys_4"
+        torch.testing.assert_close(now[name], b[0][name], rtol=1e-5, atol=1e-5)
+    upscaled = "output_upscaling.activated_twice"
+    torch.testing.assert_close(now[upscaled], b[0][upscaled], rtol=1e-5, atol=1e-5)
+
+
+def test_in_block_0_three_transplants_are_one(decoder: MaskDecoder, b: tuple[Trace, Tensor]) -> None:
+    names = [
+        f"transformer.layers.0{end}"
+        for end in (".cross_attn_image_to_token keys and values", ".cross_attn_image_to_token output", " image tokens")
+    ]
+    first, *others = (changed(decoder, name, b[0])[1] for name in names)
+    for masks in others:
+        torch.testing.assert_close(masks, first, rtol=1e-5, atol=1e-5)
+    block_1, _ = changed(decoder, names[0].replace("0", "1"), b[0])
+    assert not torch.allclose(block_1["keys"], b[0]["keys"], atol=1e-3)  # there the image knows the click already
 
 
 def test_both_factors_of_the_product_give_exactly_the_other_mask_and_one_alone_does_not(

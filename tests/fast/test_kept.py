@@ -1,13 +1,16 @@
 """What is kept is used again for the same inputs, and never for others."""
 
+import copy
 import gc
+import pickle
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from sam_edu.fast.kept import Kept
+from sam_edu.fast.kept import Identity, Kept
 
 
 def uses(kept, by, *inputs):
@@ -120,6 +123,20 @@ def test_a_tensor_at_the_address_of_one_that_is_gone_is_another_one():
         del x
 
 
+def test_other_memory_at_the_same_address_is_other_memory():
+    """A new storage can have its numbers where the old one had them, and lie where that lay if nobody holds it."""
+    array = np.ones(3, np.float32)
+    x = torch.from_numpy(array)
+    before, address, storages = Identity.of(x), x.data_ptr(), []
+    for _ in range(100):
+        array += 1
+        x.data = torch.from_numpy(array)
+        storages.append(x.untyped_storage()._cdata)
+        assert (x.data_ptr(), x._version) == (address, before.version)
+        assert not before.fits(x)
+    assert len(set(storages)) < len(storages)  # else nothing is shown
+
+
 def test_inference_tensors_have_no_version_and_are_never_recognised():
     kept = Kept()
     with torch.inference_mode():
@@ -167,3 +184,19 @@ def test_forgetting():
     assert "b" in kept
     kept.forget()
     assert len(kept) == 0
+
+
+@pytest.mark.parametrize("by", ["values", "identity"])
+def test_other_settings_are_other_inputs(by):
+    kept, x = Kept(), torch.ones(3)
+    assert [kept.get("a", [x], lambda n=n: n, by, n) for n in (1, 1, 2, None)] == [1, 1, 2, None]
+    assert len(kept) == 1
+
+
+@pytest.mark.parametrize("by", ["values", "identity"])
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, copy.copy, lambda kept: pickle.loads(pickle.dumps(kept))])
+def test_a_copy_begins_empty(duplicate, by):
+    kept, x = Kept(), torch.ones(3)
+    uses(kept, by, x)
+    assert len(duplicate(kept)) == 0
+    assert uses(kept, by, x)

@@ -1,12 +1,10 @@
 """The plan: which form runs on which device, and how much at a time. A measurement moves a constant, not a rule."""
 
-import weakref
-
 import pytest
 import torch
 from decoders import make_decoder
+from operations import READS, Operations
 from parity import FULL_SIZE, TINY, decoder_inputs
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from sam_edu.fast import FastMaskDecoder, plan
 from sam_edu.fast.plan import Sizes
@@ -83,38 +81,6 @@ def test_a_budget_is_above_zero(budget):
 
 
 # --- What a device without a processor's rules runs: the meta device has no values to read ---
-
-
-class Operations(TorchDispatchMode):
-    """Records the operations, and the bytes that are alive at most."""
-
-    def __init__(self):
-        super().__init__()
-        self.names, self.alive, self.most = [], 0, 0
-        self._known = set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.names.append(str(func))
-        result = func(*args, **(kwargs or {}))
-        for x in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(x, torch.Tensor):
-                self._count(x.untyped_storage())
-        return result
-
-    def _count(self, storage):
-        if storage._cdata not in self._known:
-            size = storage.nbytes()
-            self._known.add(storage._cdata)
-            self.alive += size
-            self.most = max(self.most, self.alive)
-            weakref.finalize(storage, self._free, storage._cdata, size)
-
-    def _free(self, key, size):
-        self._known.discard(key)
-        self.alive -= size
-
-
-READS = ("_local_scalar_dense", "aten.equal", "nonzero", "aten.item", "is_nonzero", "_to_copy", "masked_select")
 
 
 def on_meta(configuration, **sizes):

@@ -31,11 +31,11 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "vector_bars series": lambda: figures.vector_bars({"predicted": [0.1, 0.2], "true": [0.3, 0.4]}, NAMES[1:3]),
     "token_matrix": lambda: figures.token_matrix(SELF, NAMES),
     "token_matrix table": lambda: figures.token_matrix(SELF[:1, :, :2], NAMES, ["(1)", "(2)"], titles=[""], digits=1),
-    "attention_over_image": lambda: figures.attention_over_image(WEIGHTS, SQUARE, points=CLICK),
-    "attention_over_image outlined": lambda: figures.attention_over_image(
+    "attention_maps": lambda: figures.attention_maps(WEIGHTS, SQUARE, points=CLICK),
+    "attention_maps outlined": lambda: figures.attention_maps(
         WEIGHTS.unflatten(1, (8, 32))[:5], IMAGE, titles=NAMES[:5], outlines=MASKS
     ),
-    "attention_over_image ticks": lambda: figures.attention_over_image(WEIGHTS, SQUARE, points=CLICK, ticks=True),
+    "attention_maps per panel": lambda: figures.attention_maps(WEIGHTS[:3], SQUARE, per_panel=True),
     "token_matrix diverging": lambda: figures.token_matrix(SELF[:1], NAMES, titles=[""], digits=2, middle=1 / 7),
     "attention_to_tokens limited": lambda: figures.attention_to_tokens(SHARES, NAMES, points=CLICK, limit=1),
     "cases": lambda: figures.cases(

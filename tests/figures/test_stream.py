@@ -136,7 +136,7 @@ def test_outlines_stand_on_every_map_of_the_grid() -> None:
         return [sum(len(line.get_paths()[0].vertices) > 0 for line in axes.collections) for axes in panels(figure)]
 
     def panels(figure: Figure) -> list:
-        return [axes for axes in figure.figure.axes[:8] if axes.axison or axes.images]
+        return figure.figure.axes[:6]
 
     assert set(edges(figures.attention_grid(WEIGHTS, IMAGE, ["a", "b"], list("xyz"), outlines=MASKS))) == {1}
     assert set(edges(figures.attention_grid(WEIGHTS, IMAGE, ["a", "b"], list("xyz")))) == {0}

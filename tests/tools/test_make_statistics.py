@@ -31,9 +31,13 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
     def stamped(weights: Path) -> dict[str, np.ndarray]:
         return {"weights": np.array(ablation.sha256(weights)), "prompts": np.array(CLICKS)}
 
-    def measure(weights: Path, scenes: int, processes: int, names: object = None) -> dict[str, np.ndarray]:
+    def measure(
+        weights: Path, scenes: int, processes: int, names: object = None, box_names: object = None
+    ) -> dict[str, np.ndarray]:
         found.append(("ablations", scenes))
-        return stamped(weights) | {"definitions": np.array("{}"), "scores": np.full((1, 3, 2), 0.1 * len(found))}
+        arrays = {"unchanged": np.full((3, 4), 0.1 * len(found)), "changes": np.zeros((0, 3, 4))}
+        arrays["definitions"] = np.array("{}")
+        return stamped(weights) | {f"{kind}.{name}": a for kind in ("clicks", "boxes") for name, a in arrays.items()}
 
     def measure_attention(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
         found.append(("attention", scenes))
@@ -53,13 +57,14 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
             "pairs.definitions": np.array(json.dumps({"hyper_in": ablation.TRANSPLANTS["hyper_in"].definition})),
             "pairs.clicks": np.array([CLICKS[:2], CLICKS[1:]]),
             "pairs.kind": np.array([1, 4]),
-            "pairs.scores": np.full((3, 2, 4), 0.1 * len(found)),
+            "pairs.unchanged": np.full((2, 2, 4), 0.1 * len(found)),
+            "pairs.changes": np.zeros((1, 2, 4)),
         }
 
     monkeypatch.setattr(make_statistics, "measure_pairs", measure_pairs)
     monkeypatch.setattr(make_statistics, "measure", measure)
     monkeypatch.setattr(make_statistics, "UNCHANGED", {"attention": measure_attention, "prompts": measure_prompts})
-    monkeypatch.setattr(make_statistics, "missing", lambda before: [])
+    monkeypatch.setattr(make_statistics, "missing", lambda before, prompts="clicks": [])
     monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
     (tmp_path / "weights").write_bytes(b"weights")
     return found

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.notebook_freshness import keep_fresh_outputs, outputs_differ, staleness, texts_differ
+from tools.notebook_freshness import keep_fresh_outputs, outputs_differ, staleness
+from tools.output_texts import texts_differ
 
 matplotlib.use("Agg")
 
@@ -222,3 +223,28 @@ def test_changed_cells_keep_their_new_outputs(make_notebook, printed):
 
     kept = keep_fresh_outputs(executed("a()", "0.5000"), executed("b()", "0.5001"))
     assert kept.cells[1].outputs[0].text == "0.5001"
+
+
+def test_an_image_is_compared_at_the_size_in_which_it_is_shown(with_output, shown, png, image):
+    """Twice as large a file has four pixels for one on the page: the same change is the same difference."""
+    double = image.repeat(2, axis=0).repeat(2, axis=1)
+
+    def stale(pixels, width):
+        outputs = [shown("image/png", png(one), "a plot") for one in (double, pixels)]
+        for output in outputs:
+            output["metadata"]["image/png"]["width"] = width
+        return staleness(*map(with_output, outputs))
+
+    changed = double.copy()
+    changed[:8, :10] += 60  # 4 x 5 pixels on the page
+    assert stale(changed, 300) == []
+    assert stale(changed, 600)
+    changed[:2, 10:12] += 60
+    assert "21 pixels clearly" in stale(changed, 300)[0]
+
+
+def test_another_width_on_the_page_is_found(with_output, shown, png, image):
+    outputs = [shown("image/png", png(image), "a plot") for _ in range(2)]
+    for output, width in zip(outputs, (300, 150), strict=True):
+        output["metadata"]["image/png"]["width"] = width
+    assert "was shown 300 pixels wide and now is 150" in staleness(*map(with_output, outputs))[0]

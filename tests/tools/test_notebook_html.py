@@ -1,5 +1,7 @@
 """The pages need nothing but a browser."""
 
+import base64
+
 import pytest
 from bs4 import BeautifulSoup
 
@@ -27,6 +29,7 @@ def page(make_notebook, shown, printed, png, tmp_path_factory):
         nbformat.from_dict(output)
         for output in (
             shown("image/png", png(np.zeros((4, 4, 3))), "a black square"),
+            shown("image/svg+xml", "<svg><path id='one'/></svg>", 'a "drawing"'),
             shown("text/latex", "$\\alpha$"),
             shown("text/html", "<table><tr><td>0.5</td></tr></table>"),
             printed("plain\n"),
@@ -53,8 +56,16 @@ def test_dollars_that_are_no_formulas_stay(page):
 
 def test_images_are_in_the_page_with_their_alt_text(page):
     images = BeautifulSoup(page, "html.parser").find_all("img")
-    assert [image["alt"] for image in images] == ["a cat", "again", "a black square"]
-    assert all(image["src"].startswith("data:image/png;base64,") for image in images)
+    assert [image["alt"] for image in images] == ["a cat", "again", "a black square", 'a "drawing"']
+    assert all(image["src"].startswith("data:image/png;base64,") for image in images[:3])
+
+
+def test_drawings_are_images_so_that_they_share_no_names(page):
+    drawing = BeautifulSoup(page, "html.parser").find_all("img")[3]
+    kind, _, data = drawing["src"].partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(data).decode() == "<svg><path id='one'/></svg>"
+    assert "<svg><path id=" not in page
 
 
 def test_links_lead_to_pages(page):

@@ -22,6 +22,7 @@ def test_good_notebook_has_no_problems(with_output, printed, shown):
         ("image/png", "iVBORw0KGgo=", "a figure has no alt text"),
         ("image/jpeg", "iVBORw0KGgo=", "a figure has no alt text"),
         ("image/svg+xml", "<svg></svg>", "a drawing has no alt text"),
+        ("image/svg+xml", "<svg aria-label=' '><title> </title></svg>", "a drawing has no alt text"),
         ("text/html", "<img src='x'>", "an image has no alt text"),
         ("text/html", "<img src='x' alt=' '>", "an image has no alt text"),
     ],
@@ -31,6 +32,11 @@ def test_images_need_alt_text(mime, data, message, with_output, shown):
     assert len(found) == 1
     assert message in found[0]
     assert "code cell 1 (run())" in found[0]
+
+
+def test_drawings_hold_no_pixels(with_output, shown):
+    svg = "<svg><title>a map</title><image href='data:image/png;base64,x'/></svg>"
+    assert "holds an image of pixels" in problems(with_output(shown("image/svg+xml", svg)))[0]
 
 
 @pytest.mark.parametrize("alt", ["", "   "])

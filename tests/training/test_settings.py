@@ -48,6 +48,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no number": ({"steps": None, "hours": math.nan}, "hours: expected a number above 0, got nan"),
     "endless": ({"steps": None, "hours": math.inf}, "hours: expected a number above 0, got inf"),
     "seed": ({"seed": -1}, "seed: expected a whole number from 0 on, got -1"),
+    "large seed": (
+        {"seed": 2**64},
+        "seed: expected a whole number up to 18446744073709551615, got 18446744073709551616",
+    ),
     "images": ({"images": 0}, "images: expected a whole number from 1 on, got 0"),
     "prompt sets": ({"prompt_sets": 0}, "prompt_sets: expected a whole number from 1 on, got 0"),
     "followed": ({"followed": 0}, "followed: expected a whole number from 1 on, got 0"),

@@ -54,8 +54,8 @@ def matched_draws(
     hypothesis that `AgainstDraws.p` is about.
 
     Args:
-        fires: per unit whether it fires in this decode (bool), or in which share of many decodes it fires (0 to 1). Rates
-            are matched in classes, see `RATES`. A unit that fires is one whose activation is above zero.
+        fires: per unit whether it fires in this decode (bool), or in which share of many decodes it fires (0 to 1).
+            Rates are matched in classes, see `RATES`. A unit fires where its activation is above zero.
         chosen: the units of the set: indices, or a bool per unit.
         generator: of the randomness.
         draws: how many sets.

@@ -15,8 +15,8 @@ FOLDS = 5
 class OneBeforeMany:
     """How much of some targets several numbers explain, beside one of them and beside random ones.
 
-    Every share is of the targets' variance on scenes that the fit has not seen: 1 - error / variance about the mean of the
-    scenes that it has seen. A constant explains 0; a fit that does worse than a constant is below 0.
+    Every share is of the targets' variance on scenes that the fit has not seen: 1 - error / variance about the mean of
+    the scenes that it has seen. A constant explains 0; a fit that does worse than a constant is below 0.
 
     Attributes:
         many: what all k numbers explain.
@@ -44,8 +44,8 @@ def one_before_many(
     """Compare what k numbers explain with what one explains, and with k random numbers.
 
     Question: are these k numbers needed to explain the targets by 98 %? Perhaps their mean explains 99 %, or any k
-    directions do. All fits are linear, by least squares in float64 with an intercept; they are fitted on some scenes and
-    judged on others (5 folds), so that more numbers are not better by their number alone.
+    directions do. All fits are linear, by least squares in float64 with an intercept; they are fitted on some scenes
+    and judged on others (5 folds), so that more numbers are not better by their number alone.
 
     Args:
         numbers: the k numbers of each sample.
@@ -58,8 +58,8 @@ def one_before_many(
 
     Raises:
         TypeError: no numbers.
-        ValueError: arrays that do not have the same samples, fewer scenes than folds, values that are not finite, targets
-            without variance, or a pool of fewer than k numbers.
+        ValueError: arrays that do not have the same samples, fewer scenes than folds, values that are not finite,
+            targets without variance, or a pool of fewer than k numbers.
     """
     arrays = {"numbers": numbers, "targets": targets, "scenes": scenes, "pool": numbers if pool is None else pool}
     x, y, scene, everything = (_as_table(name, value) for name, value in arrays.items())

@@ -32,12 +32,8 @@ def paired_effect(
     numbers = as_numbers("scenes", scenes)
     for name, array in arrays.items():
         if array.shape != numbers.shape or array.ndim != 1 or not array.size:
-            raise ValueError(
-                f"{name}: expected one value for each of {numbers.size} scenes' numbers, got {array.shape}"
-            )
+            raise ValueError(f"{name}: expected one value for each of {numbers.size} prompts, got shape {array.shape}")
         if not np.isfinite(array).all():
-            raise ValueError(
-                f"{name}: expected finite values, got {int((~np.isfinite(array)).sum())} others; leave out"
-            )
+            raise ValueError(f"{name}: expected finite values, got {int((~np.isfinite(array)).sum())} others")
     change = arrays["after"].astype(np.float64) - arrays["before"]
     return Effect(*SceneBootstrap(numbers.tolist()).interval(change), len(change))

@@ -10,7 +10,6 @@ from sam_edu.ablation.controls.paired import paired_effect
 from sam_edu.ablation.results import Effect
 from sam_edu.arrays import as_numbers
 
-
 Z = 2.2414
 """Half the width of a normal distribution's 97.5 % interval, in standard errors."""
 
@@ -67,14 +66,14 @@ def split_half(
 
     Raises:
         TypeError: no numbers.
-        ValueError: fewer than two candidates or four scenes, another number of scenes' numbers than prompts, effects that are
-            not finite, another `choose`, or no split.
+        ValueError: fewer than two candidates or four scenes, not a scene for each prompt, effects that are not finite,
+            another `choose`, or no split.
     """
     values, numbers = as_numbers("effects", effects).astype(np.float64), as_numbers("scenes", scenes)
     if values.ndim != 2 or len(values) < 2 or numbers.shape != values.shape[1:]:
         raise ValueError(
-            f"effects: expected (candidates, prompts) with at least 2 candidates and a scene for each prompt, got shape "
-            f"{values.shape} and {numbers.shape} scenes"
+            "effects: expected (candidates, prompts) with at least 2 candidates and a scene for each prompt, got shape "
+            f"{values.shape} and scenes of shape {numbers.shape}"
         )
     if not np.isfinite(values).all():
         raise ValueError("effects: expected finite numbers, got others")

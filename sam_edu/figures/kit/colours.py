@@ -22,39 +22,44 @@ UNLIT = "#9A9A9A"
 # The poster: frames, lanes, the text of the legend.
 THIN_FRAME = "#8A8A8A"
 BLOCK_FRAME = "#A0A0A0"
-TOKENS_LANE, IMAGE_LANE, OUTPUTS_LANE = "#E8F0F8", "#E8F8F0", "#F8F0E0"
+TOKENS_LANE, IMAGE_LANE, OUTPUTS_LANE = "#E6F2F3", "#EFE9F7", "#F8EFE6"
 LEGEND = "#444444"
 
-# Masks, clicks, tokens: Okabe and Ito's colours, told apart by people who do not see all colours.
-MASK_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9")
-IOU_COLOUR = "#3B3B3B"
-POSITIVE = "#009E73"
-NEGATIVE = "#D55E00"
+# What stands on images. Blue, orange, pink and pale blue are masks and nothing else; in grey they are told apart too,
+# from dark to light 0, 2, 1, 3, and so by people who do not see all colours.
+MASK_COLOURS = ("#00519E", "#F0A010", "#C25A94", "#A5DBF5")
+POSITIVE = "#12853A"
+"""Green is a positive click and nothing else."""
+NEGATIVE = "#D1202F"
 BOX_COLOUR = "#F0E442"
 CORNER = "#9A7B1C"
+IOU_COLOUR = "#3B3B3B"
 PADDING = "#B8B8B8"
-RING = "#35E0B0"
-"""A click on a heat map."""
-EDGE = "#1B7837"
+TRUTH = INK
+"""The ground truth, always a dashed line."""
+EDGE = INK
 """A dashed line on a map of signed numbers: the final mask, the end of the image."""
-IMAGE_STREAM = "#5B2A86"
-"""The mean of the image tokens, as a line."""
-ENCODING = "#A0348C"
-"""A positional encoding that is added."""
 
-# Series: curves, heads, terms of a sum.
-SERIES = (*MASK_COLOURS, POSITIVE, NEGATIVE, CORNER, SOFT)
-STEP_COLOURS = (*MASK_COLOURS, POSITIVE, NEGATIVE, CORNER, "#7A5195")
+# Pixels that one of two masks has: told apart by their lightness, and by hatches.
+KEPT, GAINED, LOST = "#C9C9C9", "#FFF3B0", "#5A1035"
+
+# Series: curves, heads, terms of a sum. None of them is the colour of a thing.
+SERIES = ("#34558B", "#C9A227", "#B0607E", "#6F7F8C", "#222222", "#8FB3D9", "#D9B8A9", "#7D7A3C")
+REPLICA = "#8C8C8C"
+"""What another training of the same model gives."""
 ABOVE, BELOW = "#B2182B", "#2166AC"
-GROUPS = (ABOVE, MASK_COLOURS[0], IOU_COLOUR)
+GROUPS = (ABOVE, SERIES[0], IOU_COLOUR)
 
 # Boxes of diagrams, as face and edge.
 Pair = tuple[str, str]
-TOKEN: Pair = ("#DCEBF7", "#0072B2")
-IMAGE: Pair = ("#DDF1E9", "#00805D")
-OUT: Pair = ("#FBEBD0", "#B86E00")
-LEARNED: Pair = ("#EADDF1", "#8A4F9E")
-ACTIVATION: Pair = ("#F3E5F0", "#A4518A")
+TOKEN: Pair = ("#DDEEF0", "#0B6B78")
+IMAGE: Pair = ("#E9E1F3", "#65389B")
+"""Purple is the image tokens and nothing else."""
+OUT: Pair = ("#F4E7DA", "#8A5A2B")
+LEARNED: Pair = ("#DCE1E7", "#3F4A56")
+ENCODING = INK
+"""A positional encoding that is added."""
+ACTIVATION: Pair = ("#FFFFFF", SOFT)
 """A non-linearity, which learns nothing: ReLU, GELU."""
 GREY: Pair = ("#F4F4F4", SOFT)
 DARK: Pair = ("#F4F4F4", UNLIT)

@@ -29,11 +29,12 @@ def canvas(height: Number, width: Number = WIDE) -> tuple[matplotlib.figure.Figu
     return figure, axes
 
 
-def draw_title(axes: Axes, title: str, subtitle: str = "", at: Number = 0, y: Number = 20) -> None:
-    """The diagram's title, and at `at` a line beside it."""
-    axes.text(8, y, title, fontsize=13, fontweight="bold", va="center")
+def draw_title(axes: Axes, title: str, subtitle: str = "", y: Number = 20) -> None:
+    """The diagram's title, and a line beside it."""
+    drawn = axes.text(8, y, title, fontsize=13, fontweight="bold", va="center")
     if subtitle:
-        axes.text(at, y, subtitle, fontsize=10, color=SOFT, va="center")
+        place: dict[str, Any] = {"xycoords": drawn, "xytext": (14, 0), "textcoords": "offset points"}
+        axes.annotate(subtitle, (1.0, 0.5), fontsize=10, color=SOFT, va="center", **place)
 
 
 def draw_key(axes: Axes, x: Number, y: Number, name: str, colours: Pair) -> None:

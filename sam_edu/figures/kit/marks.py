@@ -6,11 +6,21 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Rectangle
+from matplotlib.path import Path
 from numpy.typing import ArrayLike
 
 from sam_edu.figures.kit.arrays import Array, Number, as_array
-from sam_edu.figures.kit.colours import BOX_COLOUR, INK, NEGATIVE, POSITIVE, RING
+from sam_edu.figures.kit.colours import BOX_COLOUR, INK, NEGATIVE, POSITIVE
+
+LARGE = 260
+"""Width in pixels from which an image is large enough for a disc at a click."""
+_OUTER, _INNER = 0.5, 0.2
+_ACROSS = [(-_OUTER, 0.0), (-_INNER, 0.0), (_INNER, 0.0), (_OUTER, 0.0)]
+_CODES = [Path.MOVETO, Path.LINETO] * 2
+_TICKS_OF_MINUS = Path(_ACROSS, _CODES)
+_TICKS_OF_PLUS = Path([*_ACROSS, *((y, x) for x, y in _ACROSS)], _CODES * 2)
 
 Click = tuple[float, float, int]
 Box = tuple[float, float, float, float]
@@ -33,32 +43,48 @@ def as_box(box: ArrayLike | Any | None) -> Box | None:
     return x0, y0, x1, y1
 
 
-def draw_image(axes: Axes, image: Array, width: Number) -> None:
-    """An image, about `width` pixels wide. If that enlarges it, its pixels stay sharp; else they are averaged."""
-    axes.imshow(image, interpolation="nearest" if width >= image.shape[1] else "auto")
+def draw_image(axes: Axes, image: Array) -> None:
+    """An image. Made smaller, or a little larger, its pixels are averaged; enlarged three times they stay sharp."""
+    axes.imshow(image, interpolation="auto")
 
 
 def draw_prompts(
     axes: Axes,
     clicks: list[Click],
     box: Box | None = None,
-    size: Number = 130,
+    width: Number = 0,
 ) -> None:
-    """Clicks as discs with a plus or a minus, the box as a frame."""
+    """Clicks and a box on an image about `width` pixels wide: discs with a sign where it is large, else ticks."""
     if box is not None:
         x0, y0, x1, y1 = box
-        for width, colour in ((4.0, INK), (2.0, BOX_COLOUR)):
-            axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=width))
+        for line, colour in ((4.0, INK), (2.0, BOX_COLOUR)):
+            axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=line))
+    if width < LARGE:
+        draw_ticks(axes, clicks)
+        return
     for x, y, label in clicks:
         colour, sign = (POSITIVE, "+") if label == 1 else (NEGATIVE, "_")
-        axes.scatter([x], [y], s=size, c=colour, edgecolors="white", linewidths=1.6, zorder=5)
-        axes.scatter([x], [y], s=size * 0.42, c="white", marker=sign, linewidths=1.8, zorder=6)
+        axes.scatter([x], [y], s=130, c=colour, edgecolors="white", linewidths=1.6, zorder=5)
+        axes.scatter([x], [y], s=55, c="white", marker=sign, linewidths=1.8, zorder=6)
 
 
-def draw_rings(axes: Axes, clicks: list[Click]) -> None:
-    """Clicks as rings, through which a map can be seen."""
-    for x, y, _ in clicks:
-        axes.plot([x], [y], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=RING)
+def draw_ticks(axes: Axes, clicks: list[Click]) -> None:
+    """Ticks that point at each click and leave the position free: four for a positive click, two for a negative."""
+    for x, y, label in clicks:
+        colour, mark = (POSITIVE, _TICKS_OF_PLUS) if label == 1 else (NEGATIVE, _TICKS_OF_MINUS)
+        for width, edge in ((4.2, "white"), (2.4, colour)):
+            axes.plot(
+                [x],
+                [y],
+                marker=MarkerStyle(mark, capstyle="butt"),
+                markersize=17,
+                markeredgecolor=edge,
+                markerfacecolor="none",
+                markeredgewidth=width,
+                zorder=6,
+                scalex=False,
+                scaley=False,
+            )
 
 
 def draw_mask(axes: Axes, mask: Array, colour: str, fill: Number = 0.42) -> None:
@@ -85,14 +111,6 @@ def draw_outline(axes: Axes, mask: Array, colour: str, width: Number = 1.6, dash
         drawn.set_linestyle("dashed")
     axes.set_xlim(-0.5, wide - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
-
-
-def draw_ticks(axes: Axes, clicks: list[Click], gap: Number) -> None:
-    """Four short lines towards each click, which end before it."""
-    for x, y, _ in clicks:
-        for to_x, to_y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-            ends = [x + gap * to_x, x + 2.4 * gap * to_x], [y + gap * to_y, y + 2.4 * gap * to_y]
-            axes.plot(*ends, color=RING, linewidth=1.6, solid_capstyle="butt", scalex=False, scaley=False)
 
 
 def draw_edges(axes: Axes, masks: list[Array], width: Number = 0.6, alpha: Number = 0.6) -> None:

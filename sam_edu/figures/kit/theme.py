@@ -43,6 +43,8 @@ RC: dict[str, Any] = {
     "legend.fontsize": 8.5,
     "image.interpolation": "auto",
     "svg.hashsalt": "sam_edu",
+    "path.simplify": False,  # which points of a line are left out would hang on the last bits of its numbers
+    "hatch.linewidth": 0.8,
 }
 
 

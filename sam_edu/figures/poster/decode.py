@@ -10,8 +10,9 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from sam_edu.figures.kit.arrays import Array, Number, as_array
-from sam_edu.figures.kit.colours import HEAT, MASK_COLOURS, SIGNED
+from sam_edu.figures.kit.colours import MASK_COLOURS, SIGNED
 from sam_edu.figures.kit.marks import Click
+from sam_edu.figures.kit.overlay import overlay
 from sam_edu.figures.kit.scales import three_colours
 from sam_edu.figures.poster.rows import StepRows, axes_of, listed_in_table
 from sam_edu.figures.tokens import token_names
@@ -92,13 +93,9 @@ class Decode:
     def overlay(self, weights: Array) -> Array:
         """Attention over the grid, laid over the image in grey: dark where there is none."""
         height, width = (2 * side for side in self.grid)
-        grey = self.ground(height, width).mean(-1, keepdims=True)
-        of_top = np.sqrt(weights / max(float(weights.max()), 1e-12)).reshape(self.grid)
-        strength = np.repeat(np.repeat(of_top, 2, 0), 2, 1)[..., None]
-        heat = mpl.colormaps[HEAT](0.25 + 0.75 * strength[..., 0])[..., :3]
-        cover = np.clip(1.5 * strength, 0.0, 1.0)
-        result: Array = (1 - cover) * (0.1 + 0.5 * grey) + cover * heat
-        return result
+        return overlay(
+            weights.reshape(self.grid), self.ground(height, width).mean(-1), max(float(weights.max()), 1e-12)
+        )
 
     def masked(self, number: int) -> Array:
         """The image, paler, with one mask on it."""

@@ -33,14 +33,16 @@ class Poster(Figure):
 
     def save(self, path: str | Path) -> Path:
         """Write the poster to `path`, as PNG or SVG by its ending."""
-        if Path(path).suffix.lower() != ".svg":
+        path = Path(path)
+        if path.suffix.lower() != ".svg":
             return super().save(path)
         images = self.figure.axes[0].images
         before = [image.get_interpolation() for image in images]
         try:
             for image in images:
                 image.set_interpolation("none")  # each image with its own pixels, once
-            path = super().save(path)
+            with theme():
+                self.figure.savefig(path, format="svg", metadata={"Date": None})
         finally:
             for image, how in zip(images, before, strict=True):
                 image.set_interpolation(how)

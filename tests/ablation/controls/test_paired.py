@@ -40,7 +40,7 @@ def test_noise_is_not_clear_and_at_most_says_how_large_it_may_be() -> None:
 
 @pytest.mark.no_shape_check
 def test_wrong_arrays_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"after: expected one value for each of 80 scenes' numbers, got \(79,\)"):
+    with pytest.raises(ValueError, match=r"after: expected one value for each of 80 prompts, got shape \(79,\)"):
         paired_effect(np.zeros(79), np.zeros(80), SCENES)
     with pytest.raises(ValueError, match="before: expected finite values, got 80 others"):
         paired_effect(np.zeros(80), np.full(80, np.nan), SCENES)

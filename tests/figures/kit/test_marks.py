@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from sam_edu.figures.kit.marks import as_box, as_clicks, draw_edges, draw_rings, draw_ticks, overlap
+from sam_edu.figures.kit.colours import NEGATIVE, POSITIVE
+from sam_edu.figures.kit.marks import as_box, as_clicks, draw_edges, draw_prompts, draw_ticks, overlap
 
 
 def test_clicks_are_positive_without_labels() -> None:
@@ -15,14 +16,25 @@ def test_clicks_are_positive_without_labels() -> None:
     assert as_box(None) is None
 
 
-def test_ticks_leave_the_click_free_and_a_ring_stands_on_it() -> None:
+def test_ticks_leave_the_click_free_and_show_its_sign() -> None:
     axes = Figure().subplots()
-    draw_ticks(axes, [(10.0, 20.0, 1)], 2.0)
-    assert len(axes.lines) == 4
-    for line in axes.lines:
-        assert max(np.abs(line.get_xdata() - 10).min(), np.abs(line.get_ydata() - 20).min()) == pytest.approx(2)
-    draw_rings(axes, [(10.0, 20.0, 1)])
-    assert (axes.lines[4].get_xdata()[0], axes.lines[4].get_ydata()[0]) == (10, 20)
+    draw_ticks(axes, [(10.0, 20.0, 1), (5.0, 6.0, 0)])
+    assert [tuple(line.get_xydata()[0]) for line in axes.lines] == [(10, 20)] * 2 + [(5, 6)] * 2
+    marks = [line._marker for line in axes.lines]
+    for mark in marks:
+        vertices = mark.get_transform().transform(mark.get_path().vertices)
+        assert np.hypot(*vertices.T).min() == pytest.approx(0.2)  # of the mark's size; half of it is the end
+    assert [len(mark.get_path().vertices) for mark in marks] == [8, 8, 4, 4]
+    assert axes.lines[1].get_markeredgecolor() == POSITIVE
+    assert axes.lines[3].get_markeredgecolor() == NEGATIVE
+
+
+@pytest.mark.parametrize(("width", "ticks"), [(100, True), (259, True), (260, False)])
+def test_discs_stand_on_large_images_alone(width: int, ticks: bool) -> None:
+    axes = Figure().subplots()
+    draw_prompts(axes, [(10.0, 20.0, 1)], (1.0, 2.0, 3.0, 4.0), width)
+    assert (len(axes.lines), len(axes.collections)) == ((2, 0) if ticks else (0, 2))
+    assert len(axes.patches) == 2
 
 
 def test_empty_masks_have_no_edge() -> None:
