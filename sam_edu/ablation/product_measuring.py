@@ -17,9 +17,9 @@ from sam_edu.ablation.held_out import join
 from sam_edu.ablation.measuring import Row, rows_of_scenes
 from sam_edu.ablation.outline_fits import outline_fits
 from sam_edu.ablation.pairs import Pair, scene_and_pairs
-from sam_edu.ablation.product_results import MODES, ORDERS, PARTS, REGIONS, ZONES
+from sam_edu.ablation.product_results import ORDERS
 from sam_edu.ablation.product_ways import WAYS, ProductMeans, logits_by_way, overlaps
-from sam_edu.ablation.prompts import FIRST_SCENE, TEST_STREAM, Prompt, prompts_of
+from sam_edu.ablation.prompts import TEST_STREAM, Prompt, prompts_of
 from sam_edu.ablation.results import sha256
 from sam_edu.ablation.scoring import ious
 from sam_edu.ablation.token_crossing import LOTS, STRIDE, crossed
@@ -31,6 +31,9 @@ from sam_edu.tracing import Trace, trace
 
 OTHERS = 20
 """From how many further scenes the means come. They are not measured, so no click has a part in its own means."""
+
+FURTHER = 1000
+"""How much higher the numbers of these scenes are."""
 
 BAND = 4
 """Pixels on either side of a mask's edge that belong to its band."""
@@ -57,6 +60,11 @@ def sums_of_scene(model: Sam, number: int) -> list[Row]:
         }
         rows.append({name: tensor.double().cpu().numpy() for name, tensor in tensors.items()})
     return rows
+
+
+def sums_of_further_scene(model: Sam, number: int) -> list[Row]:
+    """The same for the scene that lies so far behind it that it is none of those that are measured."""
+    return sums_of_scene(model, number + FURTHER)
 
 
 def means_of(rows: list[Row]) -> ProductMeans:
@@ -118,7 +126,7 @@ def product_of_scene(model: Sam, number: int, means: ProductMeans) -> list[Row]:
 
 @torch.no_grad()
 def outlines_of_scene(model: Sam, number: int) -> list[Row]:
-    """Fit weights for one pair of clicks on two objects of a held-out scene, where it has such a pair.
+    """Fit weights at one pair of clicks on two objects of a held-out scene, where it has such a pair.
 
     Returns:
         none or one, "clicks" (2, 6) and "fits", in the order of `sam_edu.ablation.outline_fits.FITS`.
@@ -144,7 +152,7 @@ def measure_product(weights: Path, scenes: int, processes: int = 1, progress: bo
     Returns:
         the file's stamp and clicks, and its arrays whose names begin with "product.".
     """
-    others = rows_of_scenes(sums_of_scene, weights, OTHERS, processes, progress, first=FIRST_SCENE + max(scenes, 100))
+    others = rows_of_scenes(sums_of_further_scene, weights, OTHERS, processes, progress)
     of_scene = partial(product_of_scene, means=means_of(others))
     rows = rows_of_scenes(of_scene, weights, scenes, processes, progress)
     pairs = rows_of_scenes(outlines_of_scene, weights, scenes, processes, progress)
@@ -216,29 +224,27 @@ def _parts(
     features: Float[Tensor, "channels pixels"],
     own: Bool[Tensor, "masks pixels"],
 ) -> Float[Tensor, "parts regions masks"]:
-    """What silent and loud features add to each mask's logits: mean inside the mask, mean outside, and deviation."""
+    """What silent and loud features add to each mask's logits: see `PARTS` and `REGIONS`."""
     parts = []
     for part in (weights @ features.clamp(max=0), weights @ features.clamp(min=0)):
         inside, outside = ((part * region).sum(1) / region.sum(1).clamp(min=1) for region in (own, ~own))
         parts.append(torch.stack([inside, outside, part.std(1)]))
-    found = torch.stack(parts)
-    assert found.shape[:2] == (len(PARTS), len(REGIONS))
-    return found
+    return torch.stack(parts)
 
 
 def _growth(
     terms: Float[Tensor, "channels height width"], usual: Float[Tensor, "channels"], generator: torch.Generator
 ) -> Float[Tensor, "orders channels"]:
     """IoU with the whole mask after one channel, two, three ..., in the orders of `ORDERS`."""
-    own = terms.sum(0).flatten()[None] > 0
-    sizes = terms.abs().mean((1, 2))
+    sizes, terms = terms.abs().mean((1, 2)), terms[:, ::STRIDE, ::STRIDE].flatten(1)
+    own = terms.sum(0)[None] > 0
     orders = {
         "largest first": sizes.argsort(descending=True),
         "largest first on other scenes": usual.argsort(descending=True),
         "random": torch.randperm(len(terms), generator=generator),
         "smallest first": sizes.argsort(),
     }
-    return torch.stack([overlaps(terms[orders[name]].cumsum(0).flatten(1) > 0, own)[:, 0] for name in ORDERS])
+    return torch.stack([overlaps(terms[orders[name]].cumsum(0) > 0, own)[:, 0] for name in ORDERS])
 
 
 def _term_sizes(
@@ -247,9 +253,7 @@ def _term_sizes(
     """The mean absolute value of each term, over the image and over the band along the mask's edge; see `ZONES`."""
     band = _grown(mask) & _grown(~mask)
     whole = terms.abs().mean((1, 2))
-    found = torch.stack([whole, terms[:, band].abs().mean(1) if band.any() else whole])
-    assert len(found) == len(ZONES)
-    return found
+    return torch.stack([whole, terms[:, band].abs().mean(1) if band.any() else whole])
 
 
 def _grown(mask: Bool[Tensor, "height width"]) -> Bool[Tensor, "height width"]:
@@ -257,15 +261,13 @@ def _grown(mask: Bool[Tensor, "height width"]) -> Bool[Tensor, "height width"]:
 
 
 def _channels(
-    logits: Float[Tensor, "height width"], terms: Float[Tensor, "channels height width"], means: Float[Tensor, "channels"]
-) -> Float[Tensor, "modes measures channels"]:
-    """IoU and boundary IoU with the unchanged mask, with each channel's term ablated in the modes of `MODES`."""
+    logits: Float[Tensor, "height width"],
+    terms: Float[Tensor, "channels height width"],
+    means: Float[Tensor, "channels"],
+) -> Float[Tensor, "measures channels"]:
+    """IoU and boundary IoU with the unchanged mask, where each channel's term becomes its mean over other clicks."""
     own = logits > 0
-    found = []
-    for new in (means, torch.zeros_like(means)):
-        changed = logits - terms + new[:, None, None] > 0
-        area = overlaps(changed.flatten(1), own.flatten()[None])[:, 0]
-        edge = boundary_iou(changed.cpu().numpy(), own.cpu().numpy()) if own.any() else np.ones(len(terms))
-        found.append(torch.stack([area, torch.from_numpy(edge).to(area)]))
-    assert len(found) == len(MODES)
-    return torch.stack(found)
+    changed = logits - terms + means[:, None, None] > 0
+    area = overlaps(changed.flatten(1), own.flatten()[None])[:, 0]
+    edge = boundary_iou(changed.cpu().numpy(), own.cpu().numpy()) if own.any() else np.ones(len(terms))
+    return torch.stack([area, torch.from_numpy(edge).to(area)])

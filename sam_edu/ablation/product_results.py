@@ -29,14 +29,24 @@ PARTS = ("silent", "loud")
 REGIONS = ("inside", "outside", "deviation")
 ORDERS = ("largest first", "largest first on other scenes", "random", "smallest first")
 ZONES = ("image", "edge")
-MODES = ("mean", "zero")
 MEASURES_OF_CHANNEL = ("area", "boundary")
 
 PRODUCT_ARRAYS = tuple(
     f"product.{name}"
-    for name in (
-        "definitions kept parts best growth terms channels crossings tokens reshuffled outlines outline_clicks"
-    ).split()
+    for name in [
+        "definitions",
+        "kept",
+        "parts",
+        "best",
+        "growth",
+        "terms",
+        "channels",
+        "crossings",
+        "tokens",
+        "reshuffled",
+        "outlines",
+        "outline_clicks",
+    ]
 )
 """The arrays of the file."""
 
@@ -127,18 +137,16 @@ class ProductStatistics:
         """
         return self._data["terms"][:, _index("zone", zone, ZONES)]
 
-    def channels(self, measure: str, mode: str = "mean") -> Float[np.ndarray, "clicks channels"]:
-        """What is lost of the mask when one channel's term is ablated: 1 less its IoU with the unchanged mask.
+    def channels(self, measure: str) -> Float[np.ndarray, "clicks channels"]:
+        """What is lost of the mask when one channel's term becomes its mean over positions and other scenes' clicks.
 
         Args:
-            measure: "area", the IoU, or "boundary", the boundary IoU.
-            mode: "mean", each position gets the term's mean over positions and clicks of other scenes; or "zero".
+            measure: "area", 1 less the IoU with the unchanged mask, or "boundary", 1 less the boundary IoU with it.
 
         Raises:
-            ValueError: another measure or mode.
+            ValueError: another measure.
         """
-        where = _index("mode", mode, MODES), _index("measure", measure, MEASURES_OF_CHANNEL)
-        return 1 - self._data["channels"][:, *where]
+        return 1 - self._data["channels"][:, _index("measure", measure, MEASURES_OF_CHANNEL)]
 
     def crossing(self, what: str) -> Effect:
         """IoU of tokens sent through the MLPs of other masks, with one of `CROSSINGS`.
