@@ -12,10 +12,11 @@ from sam_edu.ablation.attention_statistics import measure_attention
 from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
+from sam_edu.ablation.product_measuring import measure_product
 from sam_edu.ablation.prompts import SCENES
 from sam_edu.sam import tiny_weights
 
-UNCHANGED = {"attention": measure_attention, "prompts": measure_prompts}
+UNCHANGED = {"attention": measure_attention, "prompts": measure_prompts, "product": measure_product}
 """What is measured with the unchanged decoder, by its name on the command line."""
 
 
@@ -33,8 +34,8 @@ def main() -> None:
     less.add_argument(
         "--only",
         choices=[*UNCHANGED, "pairs"],
-        help="only this part: the attention maps or the prompts, measured without ablations, or the transplants between"
-        " pairs of clicks; all else stays",
+        help="only this part: the attention maps, the prompts or the product (6-3), measured without ablations, or the"
+        " transplants between pairs of clicks; all else stays",
     )
     args = parser.parse_args()
     if args.scenes < 1:

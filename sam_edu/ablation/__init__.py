@@ -42,6 +42,8 @@ from sam_edu.ablation.pair_results import (
 )
 from sam_edu.ablation.pairs import MAX_OVERLAP, PAIR_KINDS, Pair, PairKind, scene_and_pairs
 from sam_edu.ablation.parts import STEPS, pair_name
+from sam_edu.ablation.product_results import PRODUCT_ARRAYS, ProductStatistics, load_product
+from sam_edu.ablation.product_ways import WAYS
 from sam_edu.ablation.prompts import CLICKS, FIRST_SCENE, SCENES, TEST_STREAM, Prompt, prompts_of, scene_and_prompts
 from sam_edu.ablation.recomputing import recompute, recompute_prompts
 from sam_edu.ablation.references import clicks_on_image, other_prompt, other_trace, reference
@@ -85,6 +87,7 @@ __all__ = [
     "PAIR_ARRAYS",
     "PAIR_KINDS",
     "PAIR_MEASURES",
+    "PRODUCT_ARRAYS",
     "SCENES",
     "SHORT_NAMES",
     "STABILITY_OFFSET",
@@ -95,6 +98,7 @@ __all__ = [
     "TOLERANCE",
     "TRANSPLANTS",
     "UNCHANGED",
+    "WAYS",
     "Ablation",
     "Broken",
     "Change",
@@ -107,6 +111,7 @@ __all__ = [
     "PairMeasure",
     "PairStatistics",
     "Part",
+    "ProductStatistics",
     "Prompt",
     "ReferenceRuns",
     "References",
@@ -120,6 +125,7 @@ __all__ = [
     "ious",
     "load",
     "load_pairs",
+    "load_product",
     "margin",
     "other_prompt",
     "other_trace",

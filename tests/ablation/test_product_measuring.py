@@ -1,0 +1,214 @@
+"""What is measured of the product: against the plain predictor, and how it is stored."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from sam_edu import ablation
+from sam_edu.ablation import FIRST_SCENE, PRODUCT_ARRAYS, WAYS, product_measuring, sha256
+from sam_edu.ablation.measuring import Row, store
+from sam_edu.ablation.product_measuring import (
+    FEATURES,
+    FURTHER,
+    OTHERS,
+    WEIGHTS,
+    add_product,
+    means_of,
+    measure_product,
+    outlines_of_scene,
+    product_of_scene,
+    sums_of_further_scene,
+    sums_of_scene,
+)
+from sam_edu.ablation.product_results import ORDERS, PARTS, REGIONS
+from sam_edu.ablation.product_ways import ProductMeans
+from sam_edu.ablation.token_crossing import STRIDE
+from sam_edu.evaluation.boundary import boundary_iou
+from sam_edu.predictor import Predictor
+from sam_edu.sam import Sam, build_tiny, load
+from sam_edu.tracing import Trace, trace
+from sam_edu.training.trainer import export
+
+NUMBER = FIRST_SCENE + 5
+CLICK = 1
+
+
+@pytest.fixture(scope="module")
+def model() -> Sam:
+    return load()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_lots() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(product_measuring, "LOTS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def means(model: Sam) -> ProductMeans:
+    return means_of(sums_of_scene(model, NUMBER + 1))
+
+
+@pytest.fixture(scope="module")
+def row(model: Sam, means: ProductMeans) -> Row:
+    return product_of_scene(model, NUMBER, means)[CLICK]
+
+
+@pytest.fixture(scope="module")
+def plain(model: Sam) -> Trace:
+    """The predictor's own decode of the click."""
+    return decoded(model, NUMBER, CLICK)
+
+
+def decoded(model: Sam, number: int, click: int) -> Trace:
+    image, _, prompts = ablation.prompts_of(number)
+    predictor = Predictor(model)
+    predictor.set_image(image)
+    with trace(model) as t:
+        predictor.predict([[prompts[click].x, prompts[click].y]], [1])
+    return t
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+def test_means_are_over_all_clicks_of_the_scenes(model: Sam, means: ProductMeans) -> None:
+    clicks = range(len(ablation.prompts_of(NUMBER + 1)[2]))
+    decodes = [decoded(model, NUMBER + 1, i) for i in clicks]
+    features = np.concatenate([t[FEATURES][0].flatten(1).numpy() for t in decodes], axis=1).astype(np.float64)
+    weights = np.stack([t[WEIGHTS][0].numpy() for t in decodes])
+    for c in (0, 17, 31):
+        assert means.silent[c] == pytest.approx(features[c][features[c] < 0].mean(), rel=1e-4)
+        assert means.loud[c] == pytest.approx(features[c][features[c] > 0].mean(), rel=1e-4)
+        assert means.every[c] == pytest.approx(features[c].mean(), rel=1e-3, abs=1e-5)
+    np.testing.assert_allclose(means.weights, weights.mean(0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(means.other_weights, weights, rtol=1e-4, atol=1e-4)
+    terms = np.stack([(t[WEIGHTS][0][..., None, None] * t[FEATURES]).numpy() for t in decodes])
+    np.testing.assert_allclose(means.terms, terms.mean((0, 3, 4)), rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(means.term_sizes, np.abs(terms).mean((0, 3, 4)), rtol=1e-3)
+    tokens = np.stack([t["hs"][0, 1:5].numpy() for t in decodes])
+    np.testing.assert_allclose(means.tokens, tokens.mean(0), rtol=1e-3, atol=1e-4)
+
+
+def test_means_are_of_scenes_that_are_not_measured(model: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+    monkeypatch.setattr(product_measuring, "sums_of_scene", lambda model, number: numbers.append(number) or [])
+    for i in range(OTHERS):
+        sums_of_further_scene(model, FIRST_SCENE + i)
+    assert min(numbers) >= FIRST_SCENE + max(ablation.SCENES, FURTHER)
+
+
+def test_ways_are_compared_with_the_decoders_own_masks(row: Row, plain: Trace, means: ProductMeans) -> None:
+    features, weights = plain[FEATURES][0].numpy(), plain[WEIGHTS][0].numpy()
+    own = plain["masks"][0].numpy() > 0
+    silent = np.where(features < 0, means.silent.numpy()[:, None, None], features)
+    for way, new in (("silent features constant", silent), ("silent features zero", np.maximum(features, 0))):
+        logits = np.einsum("mc,chw->mhw", weights, new)
+        expected = [iou(one > 0, mask) for one, mask in zip(logits, own, strict=True)]
+        np.testing.assert_allclose(row["kept"][list(WAYS).index(way)], expected, atol=2e-3)
+
+
+def test_parts_sum_to_the_logits(row: Row, plain: Trace) -> None:
+    logits = plain["masks"][0].numpy()
+    assert row["parts"].shape == (len(PARTS), len(REGIONS), 4)
+    for m in range(4):
+        inside = logits[m] > 0
+        np.testing.assert_allclose(row["parts"][:, 0, m].sum(), logits[m][inside].mean(), rtol=1e-3)
+        np.testing.assert_allclose(row["parts"][:, 1, m].sum(), logits[m][~inside].mean(), rtol=1e-3)
+    quiet = np.einsum("mc,chw->mhw", plain[WEIGHTS][0].numpy(), np.minimum(plain[FEATURES][0].numpy(), 0))
+    np.testing.assert_allclose(row["parts"][0, 2], quiet.std((1, 2)), rtol=1e-3)
+
+
+def test_the_mask_that_fits_the_target_best_is_followed(row: Row, plain: Trace) -> None:
+    _, masks, prompts = ablation.prompts_of(NUMBER)
+    fits = [iou(one > 0, masks[prompts[CLICK].mask]) for one in plain["masks"][0, 1:].numpy()]
+    assert row["best"] == 1 + int(np.argmax(fits))
+
+
+def test_growth_ends_with_the_whole_mask_and_begins_with_one_term(row: Row, plain: Trace, means: ProductMeans) -> None:
+    best = int(row["best"])
+    terms = (plain[WEIGHTS][0, best][:, None, None] * plain[FEATURES][0]).numpy()
+    own = plain["masks"][0, best].numpy() > 0
+    np.testing.assert_allclose(row["growth"][:, -1], 1.0, atol=2e-3)
+    sizes = np.abs(terms).mean((1, 2))
+    orders = {"largest first": np.argsort(-sizes), "smallest first": np.argsort(sizes)}
+    orders["largest first on other scenes"] = np.argsort(-means.term_sizes[best].numpy())
+    for name, order in orders.items():
+        for count in (1, 5, 20):
+            sampled = iou(terms[order[:count], ::STRIDE, ::STRIDE].sum(0) > 0, own[::STRIDE, ::STRIDE])
+            assert row["growth"][ORDERS.index(name), count - 1] == pytest.approx(sampled, abs=5e-3)
+
+
+def test_terms_are_larger_than_zero_in_both_zones(row: Row, plain: Trace) -> None:
+    best = int(row["best"])
+    terms = (plain[WEIGHTS][0, best][:, None, None] * plain[FEATURES][0]).abs().numpy()
+    np.testing.assert_allclose(row["terms"][0], terms.mean((1, 2)), rtol=1e-3)
+    own = plain["masks"][0, best].numpy() > 0
+    structure = np.ones((9, 9), bool)  # four pixels either way
+    band = ndimage.binary_dilation(own, structure) & ndimage.binary_dilation(~own, structure)
+    np.testing.assert_allclose(row["terms"][1], terms[:, band].mean(1), rtol=1e-3)
+
+
+def test_each_channel_becomes_its_mean(row: Row, plain: Trace, means: ProductMeans) -> None:
+    best = int(row["best"])
+    terms = (plain[WEIGHTS][0, best][:, None, None] * plain[FEATURES][0]).numpy()
+    logits = plain["masks"][0, best].numpy()
+    costly = int(row["channels"][0].argmin())
+    for c in (costly, 3):
+        changed = logits - terms[c] + means.terms[best, c].item() > 0
+        assert row["channels"][0, c] == pytest.approx(iou(changed, logits > 0), abs=2e-3)
+        assert row["channels"][1, c] == pytest.approx(float(boundary_iou(changed[None], logits > 0)[0]), abs=5e-3)
+    assert row["channels"][0, costly] < 0.98  # it has acted
+
+
+def test_tokens_are_crossed_with_trained_and_with_reshuffled_mlps(row: Row) -> None:
+    assert row["crossings"].shape == (3,)
+    assert row["tokens"].shape == (2, 4)
+    assert row["reshuffled"].shape == (2, 11)
+    assert not np.allclose(row["reshuffled"][0], row["reshuffled"][1])
+    assert not np.allclose(row["reshuffled"][0, :3], row["crossings"])
+
+
+def test_a_pair_of_objects_is_fitted_where_a_scene_has_one(model: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    [found] = outlines_of_scene(model, NUMBER)
+    own_a, own_b, crossed, elsewhere, *_, written = found["fits"]
+    assert min(own_a, own_b) > 0.8
+    assert elsewhere < crossed
+    assert written < 0.5
+    assert found["clicks"].shape == (2, 6)
+    scene, pairs = ablation.scene_and_pairs(NUMBER)
+    monkeypatch.setattr(
+        product_measuring,
+        "scene_and_pairs",
+        lambda number: (scene, [pair for pair in pairs if pair.kind != "other object"]),
+    )
+    assert outlines_of_scene(model, NUMBER) == []
+
+
+def test_everything_is_measured_stored_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sam_edu.ablation.measuring.FIRST_SCENE", NUMBER)
+    monkeypatch.setattr(product_measuring, "OTHERS", 1)
+    weights = tmp_path / "random.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        export(build_tiny(), weights)
+    data = measure_product(weights, scenes=1, progress=False)
+    assert set(data) == {"weights", "prompts", *PRODUCT_ARRAYS}
+    with pytest.raises(ValueError, match="other weights"):
+        add_product({"weights": np.array("0"), "prompts": data["prompts"]}, data)
+    before = {
+        f"{kind}.{part}": np.zeros(0)
+        for kind in ("clicks", "boxes")
+        for part in ("definitions", "unchanged", "changes")
+    }
+    before |= {"weights": data["weights"], "prompts": data["prompts"]}
+    store(add_product(before, data), tmp_path / "file.npz")
+    product = ablation.load_product(tmp_path / "file.npz", weights=weights)
+    assert product.weights == sha256(weights)
+    assert list(product.clicks) == ablation.prompts_of(NUMBER)[2]
+    assert product.growth("random").shape == (len(product.clicks), 32)
