@@ -13,10 +13,11 @@ from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.ablation.prompts import SCENES
+from sam_edu.ablation.score_terms import measure_score_terms
 from sam_edu.sam import tiny_weights
 
-UNCHANGED = {"attention": measure_attention, "prompts": measure_prompts}
-"""What is measured with the unchanged decoder, by its name on the command line."""
+UNCHANGED = {"attention": measure_attention, "prompts": measure_prompts, "terms": measure_score_terms}
+"""What is measured beside the ablations, by its name on the command line."""
 
 
 def main() -> None:

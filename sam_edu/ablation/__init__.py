@@ -14,6 +14,7 @@
 an ablation's name mean. `HeldOutPrompts` lists the results of the unchanged decoder: all four masks, corrective clicks,
 boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again. `reference` and `clicks_on_image`
 decode other prompts. `replicas` lists the same statistics of other trainings of this model.
+`load_score_terms` gives the four terms of attention scores, by content and position on either side.
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
@@ -62,6 +63,15 @@ from sam_edu.ablation.results import (
     sha256,
     stored_at,
 )
+from sam_edu.ablation.score_terms import (
+    SCORE_TERMS,
+    ScoreTerms,
+    Term,
+    four_terms,
+    load_score_terms,
+    terms_of_decode,
+    variance_shares,
+)
 from sam_edu.ablation.scoring import STABILITY_OFFSET, both_scores, four_masks, ious, margin
 from sam_edu.ablation.transplants import TRANSPLANTS, Part, Transplant, transplanted
 from sam_edu.tracing import ReferenceRuns
@@ -86,6 +96,7 @@ __all__ = [
     "PAIR_KINDS",
     "PAIR_MEASURES",
     "SCENES",
+    "SCORE_TERMS",
     "SHORT_NAMES",
     "STABILITY_OFFSET",
     "STEPS",
@@ -110,16 +121,20 @@ __all__ = [
     "Prompt",
     "ReferenceRuns",
     "References",
+    "ScoreTerms",
     "Statistics",
+    "Term",
     "Transplant",
     "ablated",
     "both_scores",
     "clicks_on_image",
     "four_masks",
+    "four_terms",
     "full_name",
     "ious",
     "load",
     "load_pairs",
+    "load_score_terms",
     "margin",
     "other_prompt",
     "other_trace",
@@ -136,5 +151,7 @@ __all__ = [
     "scene_and_prompts",
     "sha256",
     "stored_at",
+    "terms_of_decode",
     "transplanted",
+    "variance_shares",
 ]
