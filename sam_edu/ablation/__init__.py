@@ -14,7 +14,8 @@
 an ablation's name mean. `HeldOutPrompts` lists the results of the unchanged decoder: all four masks, corrective clicks,
 boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again. `reference` and `clicks_on_image`
 decode other prompts. `replicas` lists the same statistics of other trainings of this model.
-`load_score_terms` gives the four terms of attention scores, by content and position on either side.
+`load_score_terms` gives the four terms of attention scores, by content and position on either side,
+`load_head_paths` what each later step loses of a head of step (4).
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
@@ -32,6 +33,7 @@ from sam_edu.ablation.changes import (
     Change,
     References,
 )
+from sam_edu.ablation.head_paths import PATHS, HeadPaths, load_head_paths
 from sam_edu.ablation.pair_results import (
     PAIR_ARRAYS,
     PAIR_MEASURES,
@@ -95,6 +97,7 @@ __all__ = [
     "PAIR_ARRAYS",
     "PAIR_KINDS",
     "PAIR_MEASURES",
+    "PATHS",
     "SCENES",
     "SCORE_TERMS",
     "SHORT_NAMES",
@@ -111,6 +114,7 @@ __all__ = [
     "Change",
     "Effect",
     "FourMasks",
+    "HeadPaths",
     "HeldOutPrompts",
     "Measure",
     "Pair",
@@ -133,6 +137,7 @@ __all__ = [
     "full_name",
     "ious",
     "load",
+    "load_head_paths",
     "load_pairs",
     "load_score_terms",
     "margin",

@@ -61,6 +61,14 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
             "pairs.changes": np.zeros((1, 2, 4)),
         }
 
+    def measure_head_paths(
+        data: dict[str, np.ndarray], weights: Path, scenes: int, processes: int
+    ) -> dict[str, np.ndarray]:
+        assert "clicks.changes" in data  # the effects that choose the heads
+        found.append(("paths", scenes))
+        return stamped(weights) | {"paths.changes": np.full(3, 0.1 * len(found))}
+
+    monkeypatch.setattr(make_statistics, "measure_head_paths", measure_head_paths)
     monkeypatch.setattr(make_statistics, "measure_pairs", measure_pairs)
     monkeypatch.setattr(make_statistics, "measure", measure)
     monkeypatch.setattr(make_statistics, "UNCHANGED", {"attention": measure_attention, "prompts": measure_prompts})
@@ -93,12 +101,12 @@ def test_everything_is_measured_by_default(
     measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stats = command("--scenes", "3")
-    assert measured == [("ablations", 3), ("attention", 3), ("prompts", 3), ("pairs", 3)]
+    assert measured == [("ablations", 3), ("attention", 3), ("prompts", 3), ("paths", 3), ("pairs", 3)]
     assert numbers(stats) == pytest.approx([0.1, 0.2, 0.3])
     output = capsys.readouterr().out
     assert "clicks alone: 0.300 0.300" in output
     assert "exact box, mask 0: 0.300" in output
-    assert "  other object, 1 pairs\n    0.400 (0.400 to 0.400)  A unchanged" in output
+    assert "  other object, 1 pairs\n    0.500 (0.500 to 0.500)  A unchanged" in output
     assert output.count("hyper_in") == output.count("B unchanged") == 2
 
 
@@ -106,7 +114,7 @@ def test_a_hundred_scenes_are_measured_by_default(
     measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
 ) -> None:
     command()
-    assert measured == [("ablations", 100), ("attention", 100), ("prompts", 100), ("pairs", 100)]
+    assert measured == [("ablations", 100), ("attention", 100), ("prompts", 100), ("paths", 100), ("pairs", 100)]
 
 
 def test_no_scenes_are_refused(
@@ -131,20 +139,20 @@ def test_one_part_is_measured_again_and_the_others_stay(
 ) -> None:
     command("--scenes", "3")
     stats = command("--only", "prompts")
-    assert measured[4:] == [("prompts", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.5])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.4)
+    assert measured[5:] == [("prompts", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.6])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.5)
     stats = command("--only", "attention")
-    assert measured[5:] == [("attention", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.6, 0.5])
+    assert measured[6:] == [("attention", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.7, 0.6])
     stats = command("--new")
-    assert measured[6:] == [("ablations", 3)]
-    assert numbers(stats) == pytest.approx([0.7, 0.6, 0.5])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.4)
+    assert measured[7:] == [("ablations", 3)]
+    assert numbers(stats) == pytest.approx([0.8, 0.7, 0.6])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.5)
     stats = command("--only", "pairs")
-    assert measured[7:] == [("pairs", 3)]
-    assert numbers(stats) == pytest.approx([0.7, 0.6, 0.5])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.8)
+    assert measured[8:] == [("pairs", 3)]
+    assert numbers(stats) == pytest.approx([0.8, 0.7, 0.6])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.9)
 
 
 def test_file_of_other_weights_is_not_completed(
@@ -152,10 +160,10 @@ def test_file_of_other_weights_is_not_completed(
 ) -> None:
     command("--scenes", "3")
     (tmp_path / "weights").write_bytes(b"others")
-    for option in (["--only", "prompts"], ["--only", "attention"], ["--only", "pairs"], ["--new"]):
+    for option in (["--only", "prompts"], ["--only", "attention"], ["--only", "pairs"], ["--only", "paths"], ["--new"]):
         with pytest.raises(ValueError, match="measured on other weights"):
             command(*option)
-    assert len(measured) == 4
+    assert len(measured) == 5
 
 
 def test_other_weights_do_not_overwrite_the_packages_statistics(
