@@ -9,15 +9,22 @@ import torch
 
 from sam_edu import ablation
 from sam_edu.ablation.attention_statistics import measure_attention
+from sam_edu.ablation.head_paths import measure_head_paths
 from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.ablation.product_measuring import measure_product
 from sam_edu.ablation.prompts import SCENES
+from sam_edu.ablation.score_terms import measure_score_terms
 from sam_edu.sam import tiny_weights
 
-UNCHANGED = {"attention": measure_attention, "prompts": measure_prompts, "product": measure_product}
-"""What is measured with the unchanged decoder, by its name on the command line."""
+UNCHANGED = {
+    "attention": measure_attention,
+    "prompts": measure_prompts,
+    "product": measure_product,
+    "terms": measure_score_terms,
+}
+"""What is measured beside the ablations, by its name on the command line."""
 
 
 def main() -> None:
@@ -33,9 +40,10 @@ def main() -> None:
     less.add_argument("--new", action="store_true", help="only the ablations that the file does not hold")
     less.add_argument(
         "--only",
-        choices=[*UNCHANGED, "pairs"],
-        help="only this part: the attention maps, the prompts or the product (6-3), measured without ablations, or the"
-        " transplants between pairs of clicks; all else stays",
+        choices=[*UNCHANGED, "paths", "pairs"],
+        help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores, the"
+        " paths of heads (chosen by the effects that the file holds), or the transplants between pairs of clicks; all"
+        " else stays",
     )
     args = parser.parse_args()
     if args.scenes < 1:
@@ -57,11 +65,14 @@ def main() -> None:
             data = merge(before, new)
         elif args.only == "pairs":
             data = add_pairs(before, measure_pairs(args.weights, scenes, args.processes))
+        elif args.only == "paths":
+            data = join(before, measure_head_paths(before, args.weights, scenes, args.processes))
         else:
             data = join(before, UNCHANGED[args.only](args.weights, scenes, args.processes))
     else:
         parts = (part(args.weights, args.scenes, args.processes) for part in UNCHANGED.values())
         data = join(measure(args.weights, args.scenes, args.processes), *parts)
+        data = join(data, measure_head_paths(data, args.weights, args.scenes, args.processes))
         data = add_pairs(data, measure_pairs(args.weights, args.scenes, args.processes))
     store(data, args.out)
     stats = ablation.load(args.out, weights=args.weights)

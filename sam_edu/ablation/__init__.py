@@ -14,6 +14,8 @@
 an ablation's name mean. `HeldOutPrompts` lists the results of the unchanged decoder: all four masks, corrective clicks,
 boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again. `reference` and `clicks_on_image`
 decode other prompts. `replicas` lists the same statistics of other trainings of this model.
+`load_score_terms` gives the four terms of attention scores, by content and position on either side,
+`load_head_paths` what each later step loses of a head of step (4).
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
@@ -31,6 +33,7 @@ from sam_edu.ablation.changes import (
     Change,
     References,
 )
+from sam_edu.ablation.head_paths import PATHS, HeadPaths, load_head_paths
 from sam_edu.ablation.pair_results import (
     PAIR_ARRAYS,
     PAIR_MEASURES,
@@ -64,6 +67,15 @@ from sam_edu.ablation.results import (
     sha256,
     stored_at,
 )
+from sam_edu.ablation.score_terms import (
+    SCORE_TERMS,
+    ScoreTerms,
+    Term,
+    four_terms,
+    load_score_terms,
+    terms_of_decode,
+    variance_shares,
+)
 from sam_edu.ablation.scoring import STABILITY_OFFSET, both_scores, four_masks, ious, margin
 from sam_edu.ablation.transplants import TRANSPLANTS, Part, Transplant, transplanted
 from sam_edu.tracing import ReferenceRuns
@@ -87,8 +99,10 @@ __all__ = [
     "PAIR_ARRAYS",
     "PAIR_KINDS",
     "PAIR_MEASURES",
+    "PATHS",
     "PRODUCT_ARRAYS",
     "SCENES",
+    "SCORE_TERMS",
     "SHORT_NAMES",
     "STABILITY_OFFSET",
     "STEPS",
@@ -104,6 +118,7 @@ __all__ = [
     "Change",
     "Effect",
     "FourMasks",
+    "HeadPaths",
     "HeldOutPrompts",
     "Measure",
     "Pair",
@@ -115,17 +130,22 @@ __all__ = [
     "Prompt",
     "ReferenceRuns",
     "References",
+    "ScoreTerms",
     "Statistics",
+    "Term",
     "Transplant",
     "ablated",
     "both_scores",
     "clicks_on_image",
     "four_masks",
+    "four_terms",
     "full_name",
     "ious",
     "load",
+    "load_head_paths",
     "load_pairs",
     "load_product",
+    "load_score_terms",
     "margin",
     "other_prompt",
     "other_trace",
@@ -142,5 +162,7 @@ __all__ = [
     "scene_and_prompts",
     "sha256",
     "stored_at",
+    "terms_of_decode",
     "transplanted",
+    "variance_shares",
 ]

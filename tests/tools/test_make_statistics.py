@@ -15,6 +15,8 @@ from tools import make_statistics
 
 CLICKS = [Prompt(FIRST_SCENE + i, 0, 0, 5, 6, 7) for i in range(3)]
 
+PARTS = ("ablations", "attention", "prompts", "product", "terms", "paths", "pairs")
+
 SHAPES = {
     "corrections": (2, 3, 8),
     "corrections_without": (3, 8),
@@ -65,9 +67,26 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
         found.append(("product", scenes))
         return stamped(weights) | {"product.best": np.full(3, len(found))}
 
+    def measure_score_terms(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+        found.append(("terms", scenes))
+        return stamped(weights) | {"terms.share": np.full(3, len(found))}
+
+    def measure_head_paths(
+        data: dict[str, np.ndarray], weights: Path, scenes: int, processes: int
+    ) -> dict[str, np.ndarray]:
+        assert "clicks.changes" in data  # the effects that choose the heads
+        found.append(("paths", scenes))
+        return stamped(weights) | {"paths.changes": np.full(3, len(found))}
+
+    monkeypatch.setattr(make_statistics, "measure_head_paths", measure_head_paths)
     monkeypatch.setattr(make_statistics, "measure_pairs", measure_pairs)
     monkeypatch.setattr(make_statistics, "measure", measure)
-    unchanged = {"attention": measure_attention, "prompts": measure_prompts, "product": measure_product}
+    unchanged = {
+        "attention": measure_attention,
+        "prompts": measure_prompts,
+        "product": measure_product,
+        "terms": measure_score_terms,
+    }
     assert list(make_statistics.UNCHANGED) == list(unchanged)
     monkeypatch.setattr(make_statistics, "UNCHANGED", unchanged)
     monkeypatch.setattr(make_statistics, "missing", lambda before, prompts="clicks": [])
@@ -99,12 +118,12 @@ def test_everything_is_measured_by_default(
     measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stats = command("--scenes", "3")
-    assert measured == [("ablations", 3), ("attention", 3), ("prompts", 3), ("product", 3), ("pairs", 3)]
+    assert measured == [(part, 3) for part in PARTS]
     assert numbers(stats) == pytest.approx([0.1, 0.2, 0.3])
     output = capsys.readouterr().out
     assert "clicks alone: 0.300 0.300" in output
     assert "exact box, mask 0: 0.300" in output
-    assert "  other object, 1 pairs\n    0.500 (0.500 to 0.500)  A unchanged" in output
+    assert "  other object, 1 pairs\n    0.700 (0.700 to 0.700)  A unchanged" in output
     assert output.count("hyper_in") == output.count("B unchanged") == 2
 
 
@@ -112,7 +131,7 @@ def test_a_hundred_scenes_are_measured_by_default(
     measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics]
 ) -> None:
     command()
-    assert measured == [("ablations", 100), ("attention", 100), ("prompts", 100), ("product", 100), ("pairs", 100)]
+    assert measured == [(part, 100) for part in PARTS]
 
 
 def test_no_scenes_are_refused(
@@ -137,25 +156,26 @@ def test_one_part_is_measured_again_and_the_others_stay(
 ) -> None:
     command("--scenes", "3")
     stats = command("--only", "prompts")
-    assert measured[5:] == [("prompts", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.6])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.5)
+    assert measured[7:] == [("prompts", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.8])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.7)
     stats = command("--only", "attention")
-    assert measured[6:] == [("attention", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.7, 0.6])
+    assert measured[8:] == [("attention", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.9, 0.8])
     stats = command("--new")
-    assert measured[7:] == [("ablations", 3)]
-    assert numbers(stats) == pytest.approx([0.8, 0.7, 0.6])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.5)
+    assert measured[9:] == [("ablations", 3)]
+    assert numbers(stats) == pytest.approx([1.0, 0.9, 0.8])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.7)
     stats = command("--only", "pairs")
-    assert measured[8:] == [("pairs", 3)]
-    assert numbers(stats) == pytest.approx([0.8, 0.7, 0.6])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.9)
-    command("--only", "product")
-    assert measured[9:] == [("product", 3)]
-    with np.load(tmp_path / "statistics.npz") as file:
-        assert file["product.best"].tolist() == [10, 10, 10]
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.9)
+    assert measured[10:] == [("pairs", 3)]
+    assert numbers(stats) == pytest.approx([1.0, 0.9, 0.8])
+    assert pairs_of(tmp_path)[0] == pytest.approx(1.1)
+    for number, part, array in ((12, "product", "best"), (13, "terms", "share"), (14, "paths", "changes")):
+        command("--only", part)
+        assert measured[number - 1 :] == [(part, 3)]
+        with np.load(tmp_path / "statistics.npz") as file:
+            assert file[f"{part}.{array}"].tolist() == [number] * 3
+    assert pairs_of(tmp_path)[0] == pytest.approx(1.1)
 
 
 def test_file_of_other_weights_is_not_completed(
@@ -163,10 +183,10 @@ def test_file_of_other_weights_is_not_completed(
 ) -> None:
     command("--scenes", "3")
     (tmp_path / "weights").write_bytes(b"others")
-    for option in (["--only", "prompts"], ["--only", "attention"], ["--only", "pairs"], ["--new"]):
+    for option in (["--only", "prompts"], ["--only", "attention"], ["--only", "pairs"], ["--only", "paths"], ["--new"]):
         with pytest.raises(ValueError, match="measured on other weights"):
             command(*option)
-    assert len(measured) == 5
+    assert len(measured) == len(PARTS)
 
 
 def test_other_weights_do_not_overwrite_the_packages_statistics(

@@ -1,0 +1,166 @@
+"""The four terms of attention scores: their sum, their shares, what is removed, and how it is stored."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sam_edu import ablation
+from sam_edu.ablation import FIRST_SCENE, SCORE_TERMS, TOKEN_TO_IMAGE, ScoreTerms, four_terms
+from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
+from sam_edu.ablation.references import decoder_inputs
+from sam_edu.ablation.score_terms import (
+    ARRAYS,
+    overlaps_without,
+    score_terms_of_scene,
+    terms_of_decode,
+    variance_shares,
+    without_term,
+)
+from sam_edu.predictor import Predictor
+from sam_edu.sam import Sam, load
+
+NUMBER = FIRST_SCENE + 3
+
+
+@pytest.fixture(scope="module")
+def model() -> Sam:
+    return load()
+
+
+@pytest.fixture(scope="module")
+def decode(model: Sam) -> AblatedDecoder:
+    image, _, prompts = ablation.prompts.prompts_of(NUMBER)
+    predictor = Predictor(model)
+    predictor.set_image(image)
+    encodings = position_encodings(model.mask_decoder, model.prompt_encoder.get_dense_pe())
+    return AblatedDecoder(model.mask_decoder, decoder_inputs(predictor, prompts[0]), encodings)
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+# --- The terms ---
+
+
+def test_each_term_is_the_product_of_two_parts() -> None:
+    content_q, position_q, content_k, position_k = (drawn(2, n, 16, seed=i) for i, n in enumerate((3, 3, 9, 9)))
+    terms = four_terms(content_q + position_q, content_k + position_k, position_q, position_k)
+    assert SCORE_TERMS == ("content . content", "content . position", "position . content", "position . position")
+    for term, q, k in zip(
+        terms, (content_q, content_q, position_q, position_q), (content_k, position_k) * 2, strict=True
+    ):
+        torch.testing.assert_close(term, q @ k.mT / 4)
+
+
+@pytest.mark.parametrize("name", TOKEN_TO_IMAGE)
+def test_the_terms_of_a_decode_sum_to_its_scores(model: Sam, decode: AblatedDecoder, name: str) -> None:
+    terms = terms_of_decode(model.mask_decoder, decode.t, name)
+    torch.testing.assert_close(terms.sum(0), decode.t[f"{name}.scores"], atol=1e-4, rtol=1e-4)
+    assert all(term.abs().max() > 0.01 for term in terms)
+    # What the query holds beside its encoding is content.
+    other = terms_of_decode(model.mask_decoder, {**decode.t, f"{name}.q": decode.t[f"{name}.q"] + 1}, name)
+    torch.testing.assert_close(other[2:], terms[2:])
+
+
+def test_another_attention_is_refused(model: Sam, decode: AblatedDecoder) -> None:
+    with pytest.raises(ValueError, match="expected one of transformer"):
+        terms_of_decode(model.mask_decoder, decode.t, "transformer.layers.0.self_attn")
+
+
+# --- Shares and overlaps of known terms ---
+
+
+def test_shares_of_independent_terms_are_their_variances() -> None:
+    terms = torch.tensor([1.0, 2.0, 0.0, 3.0]).double()[:, None, None] * drawn(4, 1, 100_000)
+    shares = variance_shares(terms + 7)  # what is the same for all keys does not count
+    torch.testing.assert_close(shares.sum(0), torch.ones(1).double())
+    torch.testing.assert_close(shares[:, 0], torch.tensor([1.0, 4.0, 0.0, 9.0]).double() / 14, atol=0.02, rtol=0)
+
+
+def test_a_term_that_works_against_the_others_has_a_share_below_zero() -> None:
+    one = drawn(1, 50)
+    shares = variance_shares(torch.stack([3 * one, -one, 0 * one, 0 * one]))
+    torch.testing.assert_close(shares[:, 0], torch.tensor([1.5, -0.5, 0.0, 0.0]).double())
+
+
+def test_overlaps_of_a_map_that_one_term_makes() -> None:
+    zero = torch.zeros(1, 4).double()
+    peak = torch.tensor([[20.0, 0.0, 0.0, 0.0]]).double()
+    overlaps = overlaps_without(torch.stack([peak, zero, zero, zero]))[:, 0]
+    torch.testing.assert_close(overlaps, torch.tensor([0.25, 1.0, 1.0, 1.0, 0.25]).double(), atol=1e-6, rtol=0)
+
+
+# --- Removing ---
+
+
+@pytest.mark.parametrize("term", SCORE_TERMS)
+def test_removing_a_term_subtracts_it_in_all_three_attentions(
+    model: Sam, decode: AblatedDecoder, term: ablation.Term
+) -> None:
+    seen: dict[str, Tensor] = {}
+    one = without_term(model.mask_decoder, decode.t, term).of(model.mask_decoder)
+    with_memory = [change for change in one if not change.point.endswith("scores")]
+    assert [change.point for change in one if change.point.endswith("scores")] == [
+        f"{n}.scores" for n in TOKEN_TO_IMAGE
+    ]
+    for change in with_memory:
+        change.how(decode.t[change.point])  # type: ignore[operator]
+    for change in one:
+        if change.point.endswith("scores"):
+            seen[change.point] = change.how(decode.t[change.point])  # type: ignore[operator]
+    for name in TOKEN_TO_IMAGE:
+        removed = terms_of_decode(model.mask_decoder, decode.t, name)[SCORE_TERMS.index(term)]
+        torch.testing.assert_close(decode.t[f"{name}.scores"] - seen[f"{name}.scores"], removed, atol=1e-4, rtol=1e-4)
+    masks, _ = decode.run(without_term(model.mask_decoder, decode.t, term))
+    assert (masks - decode.masks).abs().max() > 1e-3
+
+
+# --- What is stored ---
+
+
+def test_a_scene(model: Sam) -> None:
+    rows = score_terms_of_scene(model, NUMBER)
+    assert [tuple(row["prompt"]) for row in rows] == ablation.prompts.prompts_of(NUMBER)[2]
+    for row in rows:
+        assert row["share"].shape == row["untrained_share"].shape == (3, 2, 8, 4)
+        assert row["overlap"].shape == (3, 2, 8, 5)
+        assert row["changes"].shape == (4, 4)
+        np.testing.assert_allclose(row["share"].sum(-1), 1, atol=1e-4)
+        np.testing.assert_allclose(row["untrained_share"].sum(-1), 1, atol=1e-4)
+        assert ((row["overlap"] >= 0) & (row["overlap"] <= 1 + 1e-5)).all()
+    assert np.abs(rows[0]["share"] - rows[0]["untrained_share"]).max() > 0.1
+
+
+def stored() -> dict[str, np.ndarray]:
+    """The package's file with made-up numbers: each entry says where it stands."""
+    data = ablation.read()
+    n = len(data["prompts"])
+    shapes = {"share": (3, 2, 8, 4), "overlap": (3, 2, 8, 5), "untrained_share": (3, 2, 8, 4), "changes": (4, 4)}
+    numbers = np.random.default_rng(0)
+    return data | {f"score_terms.{name}": numbers.normal(size=(n, *shapes[name])) for name in ARRAYS}
+
+
+def test_stored_numbers_are_read() -> None:
+    data = stored()
+    terms = ScoreTerms(data)
+    last = TOKEN_TO_IMAGE[2]
+    np.testing.assert_array_equal(terms.share(last), data["score_terms.share"][:, 2, 0])
+    np.testing.assert_array_equal(terms.share(last, "masks"), data["score_terms.share"][:, 2, 1])
+    np.testing.assert_array_equal(terms.share(last, untrained=True), data["score_terms.untrained_share"][:, 2, 0])
+    np.testing.assert_array_equal(terms.overlap(TOKEN_TO_IMAGE[0], "masks"), data["score_terms.overlap"][:, 0, 1])
+    effect = terms.effect("position . content", "margin")
+    assert effect.mean == pytest.approx(data["score_terms.changes"][:, 2, 2].mean())
+    assert effect.low < effect.mean < effect.high
+
+
+def test_what_is_missing_or_unknown_is_refused() -> None:
+    data = stored()
+    with pytest.raises(ValueError, match=r"lacks the terms' overlap: .*--only terms"):
+        ScoreTerms({name: array for name, array in data.items() if name != "score_terms.overlap"})
+    terms = ScoreTerms(data)
+    with pytest.raises(ValueError, match="expected one of click, masks, got 'padding'"):
+        terms.share(TOKEN_TO_IMAGE[0], "padding")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected one of content"):
+        terms.effect("content")  # type: ignore[arg-type]
