@@ -155,7 +155,7 @@ class ProductStatistics:
         return self.interval(self._data["crossings"][:, _index("what", what, CROSSINGS)])
 
     def reshuffled_crossings(self, what: str) -> Float[np.ndarray, "lots"]:
-        """The same with reshuffled MLPs: the mean over the clicks, each time they are reshuffled. Argument and errors as there."""
+        """The same with reshuffled MLPs, each time the mean over the clicks. Argument and errors as there."""
         return self._data["reshuffled"][:, _index("what", what, CROSSINGS)]
 
     def token(self, token: str, mask: int) -> Effect:
@@ -173,7 +173,7 @@ class ProductStatistics:
         return self.interval(self._data["tokens"][:, *where])
 
     def reshuffled_tokens(self, token: str, mask: int) -> Float[np.ndarray, "lots"]:
-        """The same with reshuffled MLPs: the mean over the clicks, each time they are reshuffled. Arguments and errors as there."""
+        """The same with reshuffled MLPs, each time the mean over the clicks. Arguments and errors as there."""
         column = len(CROSSINGS) + 4 * _index("token", token, TOKENS) + _index("mask", mask, range(4))
         return self._data["reshuffled"][:, column]
 
