@@ -20,7 +20,15 @@ def to_numpy(tensor: Tensor) -> np.ndarray:
 
     Args:
         tensor: of any shape, dtype, device and layout that holds values.
+
+    Raises:
+        ValueError: a tensor without values (on the device meta).
     """
+    if tensor.is_meta:
+        raise ValueError(
+            "expected a tensor with values, got one on the device meta; load the model with device='cpu', and create"
+            " tensors while torch.get_default_device() is no meta device"
+        )
     tensor = tensor.detach().cpu()
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()

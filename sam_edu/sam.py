@@ -233,8 +233,9 @@ def build_empty(name: str) -> Sam:
     """
     with torch.device("meta"):
         model = build_tiny() if name == "tiny" else build_official(name)
-    # Once more outside, for the two buffers that no checkpoint holds.
-    return Sam(model.image_encoder, model.prompt_encoder, model.mask_decoder, model.image_size)
+    # Once more outside, for the two buffers that no checkpoint holds; on the CPU, whatever PyTorch's default device is.
+    with torch.device("cpu"):
+        return Sam(model.image_encoder, model.prompt_encoder, model.mask_decoder, model.image_size)
 
 
 def load(

@@ -2,7 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Several tests import `acting`, `checkpoint_files`, `decoders`, `drawings`, `examples`, `exercise_cases`,
@@ -10,8 +12,28 @@ from hypothesis import HealthCheck, settings
 for folder in ("", "modules", "notebooks", "exercises", "figures", "scenes", "fast", "checkpoints", "tracing"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
+if TYPE_CHECKING:
+    from sam_edu.predictor import Predictor
+    from sam_edu.sam import Sam
+
 # The same examples on every run, however busy the machine is.
 settings.register_profile(
     "sam_edu", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("sam_edu")
+
+
+@pytest.fixture(scope="module")
+def sam() -> "Sam":
+    """The small model of `predictors.py`, one for all tests of a file."""
+    from predictors import make_sam
+
+    return make_sam()
+
+
+@pytest.fixture
+def predictor(sam: "Sam") -> "Predictor":
+    """A predictor of its own for each test, with an image of 64 x 48 pixels."""
+    from predictors import make_predictor
+
+    return make_predictor(sam)

@@ -13,26 +13,14 @@ from predictors import (
     check_refused,
     embed,
     hints_of,
-    make_predictor,
-    make_sam,
     on_image,
     random_image,
     with_value,
 )
 
+from sam_edu.image_checks import from_pil, to_rgb
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
-
-
-@pytest.fixture(scope="module")
-def sam() -> Sam:
-    return make_sam()
-
-
-@pytest.fixture
-def predictor(sam: Sam) -> Predictor:
-    return make_predictor(sam)
-
 
 # Kinds of images
 
@@ -149,6 +137,48 @@ def test_a_transparent_photograph_is_turned_too(sam: Sam) -> None:
     image = Image.fromarray(stored)
     image.getexif()[0x0112] = 6
     assert torch.equal(embed(sam, image), embed(sam, np.rot90(stored, -1)))
+
+
+WRITTEN = {
+    "PNG": {"format": "PNG"},
+    "TIFF": {"format": "TIFF"},
+    "TIFF, deflate": {"format": "TIFF", "compression": "tiff_deflate"},
+    "TIFF, LZW": {"format": "TIFF", "compression": "tiff_lzw"},
+    "WebP": {"format": "WEBP", "lossless": True, "exact": True},
+}
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+def test_a_transparent_file_is_turned_and_laid_on_white(written: dict[str, Any], mode: str) -> None:
+    for orientation, upright in ORIENTATIONS.items():
+        stored = random_image(48, 64, len(mode))
+        image = Image.fromarray(stored, mode)
+        image.getexif()[0x0112] = orientation
+        file = io.BytesIO()
+        image.save(file, exif=image.getexif(), **written)
+        pixels = np.ascontiguousarray(upright(stored))
+        wanted = pixels if mode == "RGBA" else np.dstack([pixels[..., 0]] * 3 + [pixels[..., 1]])
+        assert np.array_equal(to_rgb(from_pil(Image.open(file))), to_rgb(wanted)), orientation
+        loaded = Image.open(file)
+        loaded.load()  # here Pillow turns a TIFF by itself, and it is not turned again
+        assert np.array_equal(to_rgb(from_pil(loaded)), to_rgb(wanted)), orientation
+
+
+def test_a_tiff_has_no_colour_that_stands_for_transparent() -> None:
+    """Pillow writes an alpha channel into a TIFF, but not a transparent colour: what is read back is opaque."""
+    image = Image.new("P", (64, 48), 1)
+    image.putpalette([0, 0, 0, 200, 0, 0])
+    image.info["transparency"] = 1
+    image.getexif()[0x0112] = 6
+    read: dict[str, Image.Image] = {}
+    for form in ("TIFF", "PNG"):
+        file = io.BytesIO()
+        image.save(file, form, exif=image.getexif())
+        read[form] = Image.open(file)
+    assert "transparency" not in read["TIFF"].info
+    assert np.array_equal(to_rgb(from_pil(read["TIFF"])), np.full((64, 48, 3), (200, 0, 0)))
+    assert np.array_equal(to_rgb(from_pil(read["PNG"])), np.full((64, 48, 3), 255))
 
 
 @pytest.mark.parametrize("orientation", [0, 9])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from predictors import make_predictor, make_sam, result
+from predictors import make_predictor, result
 from torch import nn
 
 import sam_edu
@@ -16,11 +16,6 @@ from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 
 pytestmark = pytest.mark.no_shape_check
-
-
-@pytest.fixture(scope="module")
-def sam() -> Sam:
-    return make_sam()
 
 
 class Holder:

@@ -23,16 +23,6 @@ SIZES = [(48, 64), (64, 64), (97, 31), (200, 333), (7, 5), (1, 300), (300, 1), (
 
 
 @pytest.fixture(scope="module")
-def sam() -> Sam:
-    return make_sam()
-
-
-@pytest.fixture
-def predictor(sam: Sam) -> Predictor:
-    return make_predictor(sam)
-
-
-@pytest.fixture(scope="module")
 def theirs(sam: Sam) -> Any:
     """Meta's SamPredictor with the same weights."""
     return official.sam_predictor(

@@ -12,8 +12,6 @@ from predictors import (
     check_refused,
     hints_of,
     logits,
-    make_predictor,
-    make_sam,
     on_batch,
     on_points,
     on_prompt,
@@ -23,18 +21,6 @@ from torch import nn
 
 from sam_edu.predictor import Predictor
 from sam_edu.prompt_checks import check_flag
-from sam_edu.sam import Sam
-
-
-@pytest.fixture(scope="module")
-def sam() -> Sam:
-    return make_sam()
-
-
-@pytest.fixture
-def predictor(sam: Sam) -> Predictor:
-    return make_predictor(sam)
-
 
 ONE = torch.ones(1, 1)
 REFUSED = {

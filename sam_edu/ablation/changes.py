@@ -103,7 +103,7 @@ class Change(NamedTuple):
         """The intervention. Raises ValueError where it needs a reference that is not there."""
         if isinstance(self.how, str) and self.how in _FROM_REFERENCES:
             how, whose = _FROM_REFERENCES[self.how]
-            return intervene(model, self.point, how, reference=references.get(whose), **self.select)
+            return intervene(model, self.point, how, reference=references.get(whose), **self.select)  # type: ignore[arg-type]
         return intervene(model, self.point, self.how, **self.select)  # type: ignore[arg-type]
 
 

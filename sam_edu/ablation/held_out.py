@@ -13,6 +13,7 @@ from sam_edu.ablation.measuring import Row, rows_of_scenes
 from sam_edu.ablation.prompts import CLICKS, TEST_STREAM, scene_and_prompts
 from sam_edu.ablation.results import MEASURED, sha256
 from sam_edu.ablation.scoring import four_masks, ious
+from sam_edu.model_checks import as_sam
 from sam_edu.sam import Sam
 from sam_edu.scenes.boxes import tight_box
 from sam_edu.training.corrections import by_generator
@@ -30,7 +31,12 @@ def prompts_of_scene(model: Sam, number: int) -> list[Row]:
 
     Returns:
         per click "prompt" (6,), and each array of `MEASURED` without the axis of the clicks.
+
+    Raises:
+        TypeError: no model, or a number that is not whole.
+        ValueError: a number below 0.
     """
+    model = as_sam(model)
     scene, prompts = scene_and_prompts(number)
     if not prompts:
         return []

@@ -152,9 +152,8 @@ def stored_means(means: dict[str, np.ndarray], model: Sam) -> dict[str, np.ndarr
     for name, mean in means.items():
         if name == TERMS:
             continue
-        point = None if name == BIASES else model.mask_decoder.get_submodule(name)
-        axes = position_axes(name, point.axes) if point else ()
-        over = tuple(point.axes.index(axis) - 1 for axis in axes) if point else ()
+        axes: tuple[str, ...] = () if name == BIASES else model.mask_decoder.get_submodule(name).axes  # type: ignore[assignment]
+        over = tuple(axes.index(axis) - 1 for axis in position_axes(name, axes)) if axes else ()
         found[name] = (mean.mean(axis=over, keepdims=True) if over else mean).astype(np.float16)
     return found
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sam_edu.argument_checks import as_count
 from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import Scene, draw_scene
 
@@ -44,7 +45,12 @@ def prompts_of(number: int) -> tuple[np.ndarray, np.ndarray, list[Prompt]]:
 
 
 def scene_and_prompts(number: int) -> tuple[Scene, list[Prompt]]:
-    """A held-out scene as it is drawn, and the same clicks."""
+    """A held-out scene as it is drawn, and the same clicks.
+
+    Raises:
+        TypeError, ValueError: the number is no whole number, or is below 0.
+    """
+    number = as_count("number", number, 0)
     scene = draw_scene((TEST_STREAM, number))
     rng = np.random.default_rng((TEST_STREAM, number, 1))
     prompts = []

@@ -11,7 +11,7 @@ from sam_edu.ablation.ablations import ablated, find
 from sam_edu.ablation.changes import TERMS, Ablation, References
 from sam_edu.ablation.choosing import drawn_again
 from sam_edu.ablation.prompts import Prompt
-from sam_edu.ablation.references import clicks_on_image, other_trace, reference
+from sam_edu.ablation.references import clicks_on_image, decoder_inputs, other_trace, reference
 from sam_edu.ablation.results import FourMasks, Measure, column, load
 from sam_edu.ablation.scoring import Scorer, four_masks
 from sam_edu.predictor import Predictor
@@ -107,11 +107,8 @@ def recompute_prompts(model: Sam, numbers: Select | Iterable[Prompt | int | np.i
     return FourMasks(**{one.name: np.stack([row[one.name] for row in rows]) for one in fields(FourMasks)})
 
 
+@torch.no_grad()
 def _all_masks(predictor: Predictor, prompt: Prompt) -> tuple[Tensor, Tensor]:
-    """Logits at full size and predicted IoU of masks 0 to 3."""
-    results = [
-        predictor.predict([[prompt.x, prompt.y]], [1], multimask_output=three, return_logits=True)
-        for three in (False, True)
-    ]
-    logits, predicted = (torch.from_numpy(np.concatenate([result[i] for result in results])) for i in (0, 1))
-    return logits, predicted
+    """Logits and predicted IoU of masks 0 to 3. A held-out image is as large as the masks of the decoder."""
+    logits, predicted = predictor.model.mask_decoder.predict_masks(**decoder_inputs(predictor, prompt))
+    return logits[0], predicted[0]

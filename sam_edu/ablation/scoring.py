@@ -6,6 +6,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sam_edu.ablation.prompts import Prompt
+from sam_edu.arrays import as_numbers
+from sam_edu.modules.checks import check_shape
 from sam_edu.scenes.prompts import masks_at
 from sam_edu.scenes.scene import Scene
 
@@ -14,8 +16,22 @@ STABILITY_OFFSET = 1.0
 
 
 def ious(predicted: Bool[Tensor, "masks height width"], mask: np.ndarray) -> Float[Tensor, "masks"]:
-    """IoU of each predicted mask with a target mask that is not empty, (height, width) bool."""
-    target = torch.from_numpy(mask).to(predicted.device)
+    """IoU of each predicted mask with a target mask that is not empty, (height, width) bool.
+
+    Raises:
+        TypeError: no tensor of bools, or no array of them.
+        ValueError: a target mask that is empty or of another size.
+    """
+    check_shape("predicted", predicted, ("masks", "height", "width"))
+    if predicted.dtype != torch.bool:
+        raise TypeError(f"predicted: expected masks of bools, got {predicted.dtype}; of logits take logits > 0")
+    target = torch.from_numpy(as_numbers("mask", mask)).to(predicted.device)
+    if target.shape != predicted.shape[1:] or target.dtype != torch.bool or not target.any():
+        size = " x ".join(map(str, predicted.shape[1:]))
+        raise ValueError(
+            f"mask: expected bools of {size} pixels, at least one of them True, got {target.dtype} of shape"
+            f" {tuple(target.shape)} with {int(target.count_nonzero())} of them"
+        )
     return (predicted & target).sum(dim=(1, 2)).double() / (predicted | target).sum(dim=(1, 2))
 
 
@@ -26,7 +42,12 @@ def both_scores(logits: Tensor, predicted: Tensor, mask: np.ndarray) -> tuple[fl
         logits: (masks, height, width), as large as the target mask.
         predicted: the predicted IoU, (masks,).
         mask: the target mask, (height, width) bool.
+
+    Raises:
+        TypeError, ValueError: as for `ious`, or another number of predictions.
     """
+    check_shape("logits", logits, ("masks", "height", "width"))
+    check_shape("predicted", predicted, (len(logits),))
     iou = ious(logits > 0, mask)
     return float(iou.max()), float(iou[int(predicted.argmax())])
 
@@ -78,7 +99,13 @@ def four_masks(
         predicted: their predicted IoU.
         scene: where the click is.
         prompt: the click.
+
+    Raises:
+        TypeError: no tensors.
+        ValueError: not four masks of the scene's size, or not four predictions.
     """
+    check_shape("logits", logits, (4, *scene.masks.shape[1:]))
+    check_shape("predicted", predicted, (4,))
     valid = scene.masks[masks_at(scene, prompt.x, prompt.y, prompt.mask)]  # the first is the target mask
     each = torch.stack([ious(logits > 0, mask) for mask in valid])
     high = (logits > STABILITY_OFFSET).sum(dim=(1, 2))

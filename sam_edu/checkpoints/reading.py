@@ -1,6 +1,5 @@
 """read: a file of torch.save or of safetensors, and nothing that is not plain tensors."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from safetensors.torch import load_file
 
 from sam_edu.checkpoints.archives import DOWNLOAD_AGAIN, ArchiveError, check_archive
 from sam_edu.checkpoints.entries import Entries, printable
+from sam_edu.checkpoints.hashes import sha256_of
 from sam_edu.checkpoints.official_files import OFFICIAL, claimed
 from sam_edu.official import layouts
 
@@ -22,9 +22,9 @@ def read(path: str | os.PathLike[str], *, argument: str = "checkpoint", name: st
     """Read a file that torch.save or safetensors wrote, and nothing that is not plain tensors.
 
     The first bytes are looked at before anything else, what the file declares before anything is built, and no code
-    that it may hold is ever run. A file that is named as one of Meta's has to be that file, by its SHA-256. Entries get
-    Meta's names: what stands beside a state dict (optimiser, epoch) is left out, the prefixes of torch's wrappers are
-    removed, and Hugging Face's names are converted.
+    that it may hold is ever run. A file that is named as one of Meta's has to be that file, by its SHA-256; the hash is
+    remembered in the cache folder until the file changes. Entries get Meta's names: what stands beside a state dict
+    (optimiser, epoch) is left out, the prefixes of torch's wrappers are removed, Hugging Face's names are converted.
 
     Args:
         path: the file; a leading `~` is the home folder.
@@ -140,8 +140,7 @@ def _compare_with_metas(entries: Entries) -> bool:
     official = claimed(entries.path.name)
     if official is None:
         return False
-    with entries.path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    sha256 = sha256_of(entries.path)
     if sha256 != official.sha256:
         raise entries.refuse(
             f"is named as Meta's file and is not it: its SHA-256 is {sha256}, that of Meta's is {official.sha256}"

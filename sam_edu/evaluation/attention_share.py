@@ -1,9 +1,14 @@
 """The share of a click token's attention that lies on the clicked object, head by head, beside chance."""
 
+from typing import get_args
+
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from sam_edu.argument_checks import as_choice, as_count
+from sam_edu.arrays import shorten
+from sam_edu.model_checks import as_sam
 from sam_edu.sam import Sam
 from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import Kind, draw_scene
@@ -38,7 +43,13 @@ def attention_shares(
     Returns:
         per attention (prompts, 8 heads + 1, 2): for each head, and last for chance (the object's share of the area),
         the share on the object, of the whole image and of the ring. NaN where the ring holds no attention.
+
+    Raises:
+        TypeError: no model, or numbers that are not whole.
+        ValueError: another kind, a number below zero, no scene, or scenes that hold no object.
     """
+    model, scenes, stream = as_sam(model), as_count("scenes", scenes), as_count("stream", stream, 0)
+    kind = as_choice("kind", kind, get_args(Kind))  # type: ignore[assignment]
     found: dict[str, list[np.ndarray]] = {name: [] for name in ATTENTIONS}
     set_grid(model, 64)
     ys, xs = np.mgrid[2:256:4, 2:256:4]  # centres of the grid's cells, in pixels
@@ -71,11 +82,25 @@ def attention_shares(
             with np.errstate(invalid="ignore"):
                 around = weights[:, inside & ring].sum(axis=1) / weights[:, ring].sum(axis=1)
             found[name].append(np.stack([whole, around], axis=1))
+    if not any(found.values()):
+        raise ValueError(f"scenes: expected some with at least one object, got {scenes} without")
     return {name: np.stack(rows) for name, rows in found.items()}
 
 
 def share_table(shares: dict[str, np.ndarray]) -> str:
-    """The mean shares as Markdown: a row per attention, a column per head, chance last."""
+    """The mean shares as Markdown: a row per attention, a column per head, chance last.
+
+    Args:
+        shares: as `attention_shares` gives them.
+
+    Raises:
+        ValueError: another form.
+    """
+    if not isinstance(shares, dict) or not shares:
+        raise ValueError(f"shares: expected what attention_shares gives, got {shorten(shares)}")
+    for name, values in shares.items():
+        if np.ndim(values) != 3 or np.shape(values)[2] != 2 or not np.size(values):
+            raise ValueError(f"shares: expected shape (prompts, heads + 1, 2) of {name}, got {np.shape(values)}")
     heads = next(iter(shares.values())).shape[1] - 1
     header = "| share on the clicked object | " + " | ".join(f"head {i}" for i in range(heads)) + " | area |"
     lines = [header, "|---" * (heads + 2) + "|"]

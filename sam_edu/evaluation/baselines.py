@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from sam_edu.arrays import as_numbers
+from sam_edu.argument_checks import as_count
+from sam_edu.arrays import as_numbers, shorten
+from sam_edu.image_checks import as_size, to_rgb
 from sam_edu.scenes.clicks import random_click
 from sam_edu.scenes.scene import draw_scene
 from sam_edu.training.batches import TRAINING_STREAM
@@ -28,24 +30,34 @@ def discs(click: np.ndarray, shape: tuple[int, int], radii: tuple[int, ...] = DI
 
     Returns:
         (len(radii), height, width) bool.
+
+    Raises:
+        TypeError: something else than numbers.
+        ValueError: a click that is not (x, y), a shape that is none, no radius, or a negative one.
     """
-    click = as_numbers("click", click)
-    y, x = np.ogrid[: shape[0], : shape[1]]
+    click, (height, width) = _as_click(click), as_size("shape", shape)
+    sizes = _as_positive("radii", radii)
+    y, x = np.ogrid[:height, :width]
     distance = (x - click[0]) ** 2 + (y - click[1]) ** 2
-    return np.stack([distance <= radius**2 for radius in radii])
+    return np.stack([distance <= radius**2 for radius in sizes])
 
 
 def filled_box(box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """All pixels of a box (x0, y0, x1, y1), both ends inclusive: (height, width) bool."""
-    box = as_numbers("box", box)
-    y, x = np.ogrid[: shape[0], : shape[1]]
+    """All pixels of a box (x0, y0, x1, y1), both ends inclusive: (height, width) bool.
+
+    Raises:
+        TypeError: something else than numbers.
+        ValueError: a box of another shape or with its corners swapped, or a shape that is none.
+    """
+    box, (height, width) = _as_box(box), as_size("shape", shape)
+    y, x = np.ogrid[:height, :width]
     return (x >= box[0]) & (x <= box[2]) & (y >= box[1]) & (y <= box[3])
 
 
 def ellipse(box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The largest upright ellipse in a box (x0, y0, x1, y1): (height, width) bool."""
-    box = as_numbers("box", box)
-    y, x = np.ogrid[: shape[0], : shape[1]]
+    """The largest upright ellipse in a box (x0, y0, x1, y1): (height, width) bool. Errors as for `filled_box`."""
+    box, (height, width) = _as_box(box), as_size("shape", shape)
+    y, x = np.ogrid[:height, :width]
     rx, ry = (box[2] - box[0] + 1) / 2, (box[3] - box[1] + 1) / 2
     return ((x - (box[0] + box[2]) / 2) / rx) ** 2 + ((y - (box[1] + box[3]) / 2) / ry) ** 2 <= 1
 
@@ -60,12 +72,20 @@ def flood_fills(image: np.ndarray, click: np.ndarray, tolerances: tuple[int, ...
 
     Returns:
         (len(tolerances), height, width) bool.
+
+    Raises:
+        TypeError: no image, or something else than numbers.
+        ValueError: a click that is not (x, y) or lies outside the image, no tolerance, or a negative one.
     """
-    x, y = (int(one) for one in as_numbers("click", click))
+    image, limits = to_rgb(image), _as_positive("tolerances", tolerances)
+    x, y = (int(one) for one in np.floor(_as_click(click)))
+    height, width = image.shape[:2]
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(f"click: expected (x, y) inside the image of {width} x {height} pixels, got {shorten(click)}")
     smooth = ndimage.uniform_filter(image.astype(np.float32), size=(3, 3, 1))
     difference = np.abs(smooth - smooth[y, x]).max(axis=-1)
     fills = []
-    for tolerance in tolerances:
+    for tolerance in limits:
         regions, _ = ndimage.label(difference <= tolerance)
         fills.append(regions == regions[y, x])
     return np.stack(fills)
@@ -76,9 +96,14 @@ def iou(masks: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     Raises:
         TypeError: they hold no numbers.
-        ValueError: other values than 0 and 1, such as logits.
+        ValueError: other values than 0 and 1, such as logits; or other shapes.
     """
     masks, target = as_masks("masks", masks), as_masks("target", target)
+    if target.ndim != 2:
+        raise ValueError(f"target: expected shape (height, width), got {target.shape}")
+    if masks.ndim != 3 or masks.shape[1:] != target.shape:
+        hint = "; masks[None] makes one mask a list of one" if masks.shape == target.shape else ""
+        raise ValueError(f"masks: expected shape (n, {target.shape[0]}, {target.shape[1]}), got {masks.shape}{hint}")
     both = (masks & target).sum(axis=(1, 2))
     return both / np.maximum((masks | target).sum(axis=(1, 2)), 1)
 
@@ -98,12 +123,44 @@ def as_masks(name: str, values: Any) -> np.ndarray:
     return array
 
 
+def _as_click(click: Any) -> np.ndarray:
+    """A click (x, y) of finite numbers."""
+    numbers = as_numbers("click", click)
+    if numbers.shape != (2,) or not np.isfinite(numbers).all():
+        raise ValueError(f"click: expected (x, y), got {shorten(click)}")
+    return numbers
+
+
+def _as_box(box: Any) -> np.ndarray:
+    """A box (x0, y0, x1, y1) whose corners are in order."""
+    numbers = as_numbers("box", box)
+    if numbers.shape != (4,) or not np.isfinite(numbers).all():
+        raise ValueError(f"box: expected (x0, y0, x1, y1), got {shorten(box)}")
+    if (numbers[:2] > numbers[2:]).any():
+        raise ValueError(f"box: expected (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, got {numbers.tolist()}")
+    return numbers if numbers.dtype.kind == "f" else numbers.astype(np.int64)  # sizes of unsigned corners would wrap
+
+
+def _as_positive(name: str, values: Any) -> list[float]:
+    """Numbers that are not negative, at least one."""
+    numbers = as_numbers(name, values)
+    if numbers.ndim != 1 or not numbers.size or not (numbers >= 0).all():
+        raise ValueError(
+            f"{name}: expected a list of numbers that are not negative, at least one, got {shorten(values)}"
+        )
+    return numbers.tolist()
+
+
 def tune(scenes: int = 300) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Find the three radii and the three tolerances with the best mean best-of-three IoU at random training clicks.
 
     Args:
         scenes: number of training scenes, a mask of each level from each.
+
+    Raises:
+        TypeError, ValueError: no whole number above zero.
     """
+    scenes = as_count("scenes", scenes)
     radii = tuple(int(r) for r in np.geomspace(5, 130, 18))
     tolerances = (8, 12, 16, 24, 32, 40, 52, 64, 84)
     by_radius, by_tolerance = [], []

@@ -10,7 +10,7 @@ from sam_edu.evaluation.baselines import as_masks
 from sam_edu.scenes.mask_checks import check_not_empty
 
 DIAGONAL_SHARE = 0.02
-"""Width of the band as a share of the image's diagonal: the value that the paper uses for COCO and LVIS."""
+"""Width of the band as a share of the image's diagonal: the default of the authors' code, boundary-iou-api."""
 
 
 def boundary_iou(
@@ -35,7 +35,7 @@ def boundary_iou(
             positive.
 
     Source: Cheng, Girshick, Dollar, Berg, Kirillov 2021, "Boundary IoU: improving object-centric image segmentation
-    evaluation", equation 1.
+    evaluation".
     """
     masks, target = as_masks("masks", masks), as_masks("target", target)
     if masks.ndim != 3 or masks.shape[1:] != target.shape:

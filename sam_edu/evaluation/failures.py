@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from sam_edu.argument_checks import as_count
 from sam_edu.evaluation.baselines import iou
-from sam_edu.evaluation.scores import LEVELS, TEST_STREAMS, Target
+from sam_edu.evaluation.scores import LEVELS, TEST_STREAMS, Target, require_rows
 from sam_edu.figures.cases import Case
+from sam_edu.model_checks import as_sam
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 from sam_edu.scenes.scene import draw_scene
@@ -25,7 +27,13 @@ def worst_clicks(model: Sam, rows: Sequence[Target], per_level: int = 4) -> list
 
     Returns:
         one case each, with the best of the three masks.
+
+    Raises:
+        TypeError: no model, no rows, or a number that is not whole.
+        ValueError: no row, or a number below 1.
     """
+    require_rows(rows)
+    model, per_level = as_sam(model), as_count("per_level", per_level)
     set_grid(model, 64)
     predictor = Predictor(model)
     found = []

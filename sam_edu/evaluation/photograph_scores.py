@@ -20,6 +20,10 @@ def photo_table(model: Sam, folder: Path) -> str:
     Returns:
         a row per object: centred click (best of three, picked by the IoU head), box (mask 0), and the best disc,
         flood fill and ellipse on the same prompts. Disc radii grow with the image.
+
+    Raises:
+        TypeError: no model, or no path.
+        FileNotFoundError, ValueError: as for `photographs`; or no object is outlined.
     """
     predictor = Predictor(model)
     lines = [
@@ -27,7 +31,10 @@ def photo_table(model: Sam, folder: Path) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     rows = []
-    for photo in photographs(folder):
+    found = photographs(folder)
+    if not found:
+        raise ValueError(f"folder: expected at least one outlined object in {folder}, got none")
+    for photo in found:
         predictor.set_image(photo.image)
         shape = photo.mask.shape
         masks, predicted, _ = predictor.predict(photo.click[None], [1])

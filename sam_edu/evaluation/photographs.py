@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
+from sam_edu.argument_checks import as_count, as_path
 from sam_edu.image_checks import from_pil, to_rgb
 from sam_edu.images import image_folder
 from sam_edu.scenes.boxes import tight_box
@@ -63,13 +64,14 @@ def photographs(folder: str | PathLike[str] | None = None) -> list[Photograph]:
         folder: of the images and their outlines; the notebooks' photographs where it is not given.
 
     Raises:
+        TypeError: no path.
         FileNotFoundError: no `photograph_outlines.json` in the folder, or an image that it names is missing.
         ValueError: `photograph_outlines.json` or an image cannot be read, or an outline leaves its image.
     """
-    folder = image_folder() if folder is None else folder
+    folder = image_folder() if folder is None else as_path("folder", folder)
     found = []
     for name, objects in outlines(folder).items():
-        image = read_image(Path(folder) / name)
+        image = read_image(folder / name)
         for outline in objects:
             mask = rasterise(outline, image.shape[0], image.shape[1], name)
             found.append(Photograph(name, outline.name, image, mask, centre_click(mask), tight_box(mask)))
@@ -80,10 +82,11 @@ def outlines(folder: str | PathLike[str]) -> dict[str, list[Outline]]:
     """The outlines of a folder's `photograph_outlines.json`, by the images' file names.
 
     Raises:
+        TypeError: no path.
         FileNotFoundError: no `photograph_outlines.json` in the folder.
         ValueError: it is not JSON of the expected form.
     """
-    path = Path(folder) / OUTLINES
+    path = as_path("folder", folder) / OUTLINES
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file; expected a folder of images with their outlines")
     try:
@@ -102,6 +105,7 @@ def read_image(path: Path) -> np.ndarray:
         FileNotFoundError: there is no such file.
         ValueError: it is not an image, or one whose range of values is not known.
     """
+    path = as_path("path", path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such image, but {OUTLINES} has outlines for it")
     try:
@@ -123,8 +127,12 @@ def rasterise(outline: Outline, height: int, width: int, name: str = "image") ->
         name: of the image, for the messages.
 
     Raises:
-        ValueError: a corner lies outside the image, or nothing is left of the object.
+        TypeError: no outline, or a size that is no whole number.
+        ValueError: a corner lies outside the image, or nothing is left of the object; or a size below 1.
     """
+    height, width = as_count("height", height), as_count("width", width)
+    if not isinstance(outline, Outline):
+        raise TypeError(f"outline: expected an Outline, as outlines(folder) gives, got {type(outline).__name__}")
     canvas = Image.new("L", (width, height))
     draw = ImageDraw.Draw(canvas)
     for value, ring in [(1, outline.polygon), *((0, hole) for hole in outline.holes)]:

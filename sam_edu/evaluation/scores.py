@@ -4,7 +4,7 @@ import argparse
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +12,16 @@ from typing import get_args
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from tqdm import tqdm
 
+from sam_edu import checkpoints
+from sam_edu.argument_checks import as_choice, as_count
+from sam_edu.arrays import shorten
 from sam_edu.evaluation.attention_share import attention_shares, share_table
 from sam_edu.evaluation.baselines import discs, ellipse, filled_box, flood_fills, iou
 from sam_edu.evaluation.intervals import Interval, SceneBootstrap, single_draws
-from sam_edu.sam import Sam, build_tiny, load, tiny_weights
+from sam_edu.model_checks import as_sam
+from sam_edu.sam import Sam, build_empty, load, tiny_weights
 from sam_edu.scenes.boxes import tight_box
 from sam_edu.scenes.clicks import centre_click, random_click
 from sam_edu.scenes.prompts import masks_at
@@ -96,7 +99,14 @@ def evaluate_scene(model: Sam, scene: Scene, number: int, seed: int) -> list[Tar
         scene: a test scene.
         number: of the scene, for the rows.
         seed: of all that is left to chance.
+
+    Raises:
+        TypeError: no model, no scene, or numbers that are not whole.
+        ValueError: a number below zero.
     """
+    model, number, seed = as_sam(model), as_count("number", number, 0), as_count("seed", seed, 0)
+    if not isinstance(scene, Scene):
+        raise TypeError(f"scene: expected a Scene, as draw_scene gives it, got {type(scene).__name__}")
     rng = np.random.default_rng((seed, number))
     chosen = [int(rng.choice(np.flatnonzero(scene.level == level))) for level in np.unique(scene.level)]
     if not chosen:
@@ -186,8 +196,16 @@ def evaluate(
 
     Returns:
         a row per mask.
+
+    Raises:
+        TypeError: no path, or numbers that are not whole.
+        FileNotFoundError: there is no such file.
+        ValueError: weights that are not those of a tiny model, another kind, or a number below 1.
     """
+    scenes, processes = as_count("scenes", scenes), as_count("processes", processes)
+    kind = as_choice("kind", kind, TEST_STREAMS)  # type: ignore[assignment]
     _models.clear()  # the file may have changed since
+    _models[weights] = _read_model(weights)  # refused before any process is started
     jobs = [(weights, kind, number) for number in range(scenes)]
     rows: list[Target] = []
     if processes == 1:
@@ -204,12 +222,16 @@ def evaluate(
 _models: dict[Path, Sam] = {}
 
 
+def _read_model(weights: Path) -> Sam:
+    model = build_empty("tiny")
+    checkpoints.fill(model, checkpoints.read(weights, argument="weights", name="tiny"), "tiny")
+    return model
+
+
 def _evaluate_job(job: tuple[Path, Kind, int]) -> list[Target]:
     weights, kind, number = job
     if weights not in _models:
-        model = build_tiny()
-        model.load_state_dict({key: value.float() for key, value in load_file(weights).items()}, strict=True)
-        _models[weights] = model.eval()
+        _models[weights] = _read_model(weights)
     stream = TEST_STREAMS[kind]
     scene = draw_scene((stream, number), kind=kind)
     return evaluate_scene(_models[weights], scene, number, stream)
@@ -222,7 +244,12 @@ def interval(rows: list[Target], value: Callable[[Target], float], draws: int = 
         rows: the measurements; there must be at least one.
         value: what to average.
         draws: of the bootstrap.
+
+    Raises:
+        TypeError: a number of draws that is not whole.
+        ValueError: no row, or a value that is not finite.
     """
+    require_rows(rows)
     scenes = [row.scene for row in rows]
     values = np.array([value(row) for row in rows], dtype=np.float64)
     return SceneBootstrap(scenes, single_draws(len(set(scenes)), draws)).interval(values)
@@ -254,6 +281,7 @@ MEASURES: dict[str, Callable[[Target], float]] = {
 
 def table(rows: list[Target]) -> str:
     """All scores as Markdown: over all masks with a 95 % interval, and by level."""
+    require_rows(rows)
     lines = [
         "| mean IoU | all | 95 % | " + " | ".join(f"{name}s" for name in LEVELS) + " |",
         "|---|---|---|" + "---|" * len(LEVELS),
@@ -270,6 +298,7 @@ def table(rows: list[Target]) -> str:
 
 def area_table(rows: list[Target]) -> str:
     """Random click, discs and box by the mask's area, as Markdown."""
+    require_rows(rows)
     lines = ["| area in pixels | masks | random click | discs | box | ellipse |", "|---|---|---|---|---|---|"]
     for low, high in pairwise(AREAS):
         inside = [row for row in rows if low <= row.area < high]
@@ -280,6 +309,7 @@ def area_table(rows: list[Target]) -> str:
 
 def head_table(rows: list[Target]) -> str:
     """The IoU head: correlation and calibration of each mask, how often it is picked, how alike the masks are."""
+    require_rows(rows)
     predicted, true = np.array([row.predicted for row in rows]), np.array([row.true for row in rows])
     picks = np.bincount([row.pick for row in rows], minlength=3) / len(rows)
     lines = ["| | mask 1 | mask 2 | mask 3 |", "|---|---|---|---|"]
@@ -299,6 +329,7 @@ def head_table(rows: list[Target]) -> str:
 
 def calibration_table(rows: list[Target]) -> str:
     """Predicted IoU in bins, against the true IoU there, for all three masks together, as Markdown."""
+    require_rows(rows)
     predicted, true = np.array([row.predicted for row in rows]).ravel(), np.array([row.true for row in rows]).ravel()
     lines = ["| predicted IoU | masks | mean predicted | mean true |", "|---|---|---|---|"]
     for low, high in pairwise(CALIBRATION_BINS):
@@ -306,6 +337,14 @@ def calibration_table(rows: list[Target]) -> str:
         means = f"{predicted[inside].mean():.3f} | {true[inside].mean():.3f}" if inside.any() else "- | -"
         lines.append(f"| {low:g} to {high:g} | {inside.sum()} | {means} |")
     return "\n".join(lines)
+
+
+def require_rows(rows: Sequence[Target]) -> None:
+    """Refuse rows of which nothing can be said."""
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Target) for row in rows):
+        raise TypeError(f"rows: expected the rows that evaluate gives, got {shorten(rows)}")
+    if not rows:
+        raise ValueError("rows: expected at least one measured mask, got none")
 
 
 def _mean(values: list[float]) -> str:

@@ -129,6 +129,9 @@ class ImageTokens(NamedTuple):
         Shared image tokens are computed only for their standard deviation, and not stored. As the weights of a head sum
         to 1, sum_t a_t v_t = v_0 + sum_{t > 0} a_t (v_t - v_0): a row less for each head. All v_0 and the shift are
         one row.
+
+        (A Gram matrix of base and rows would give the deviation with fewer operations. It saves 2 % of the time, and
+        three digits are lost where what is added nearly cancels the base.)
         """
         base, size = self.steps[0].base, _tile(weights, values.shape[3])
         if base is None:

@@ -13,7 +13,8 @@ from sam_edu.figures.calibration import calibration
 from sam_edu.figures.cases import Case, cases
 from sam_edu.figures.curves import training_curves
 from sam_edu.figures.decoder_map import STEPS, decoder_map
-from sam_edu.figures.effects import effects, head_distributions, head_grid
+from sam_edu.figures.differences import gained_and_lost, two_and_difference
+from sam_edu.figures.effects import effect_dots, effects, head_distributions, head_grid
 from sam_edu.figures.features import channels, embeddings
 from sam_edu.figures.hypernetwork import (
     channel_scatter,
@@ -22,6 +23,7 @@ from sam_edu.figures.hypernetwork import (
     map_sequence,
     mask_grid,
 )
+from sam_edu.figures.kit.basis import embedding_basis
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.ladder import (
     attention_diagram,
@@ -78,10 +80,13 @@ __all__ = [
     "decoder_map",
     "differences_by_position",
     "distributions",
+    "effect_dots",
     "effects",
+    "embedding_basis",
     "embeddings",
     "firing_units",
     "folding_diagram",
+    "gained_and_lost",
     "head_distributions",
     "head_grid",
     "head_split",
@@ -120,6 +125,7 @@ __all__ = [
     "token_strip",
     "tokens_before_and_after",
     "training_curves",
+    "two_and_difference",
     "two_way_transformer_diagram",
     "upscaling_diagram",
     "vector_bars",

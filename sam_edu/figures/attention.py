@@ -9,15 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize, TwoSlopeNorm
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count, as_number
 from sam_edu.choices import name_largest
-from sam_edu.figures.kit.arrays import Number, as_array, as_image, as_maps, as_names
+from sam_edu.figures.kit.arrays import (
+    Number,
+    as_array,
+    as_image,
+    as_maps,
+    as_masks,
+    as_names,
+    as_weights,
+)
 from sam_edu.figures.kit.colours import HEAT, PLAIN, SIGNED, token_colour
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_ticks
 from sam_edu.figures.kit.overlay import AttentionScale, draw_attention, draw_attention_bar
 from sam_edu.figures.kit.scales import scale_end
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed, prompts_in_words
+from sam_edu.prompt_checks import check_flag
 
 
 def token_matrix(
@@ -47,10 +57,16 @@ def token_matrix(
         digits: write each value into its cell, with so many digits after the point.
         middle: the value drawn white; what lies above it is red, what lies below it blue.
     """
-    columns = rows if columns is None else columns
+    rows = as_names("rows", rows)
+    columns = rows if columns is None else as_names("columns", columns)
     values = as_array("values", values, ("panels", len(rows), len(columns)))
+    digits = None if digits is None else as_count("digits", digits, 0)
+    middle = None if middle is None else as_number("middle", middle, above=0)
+    if values.min() < -1e-6:
+        raise ValueError(
+            f"values: expected numbers that are not negative, got {values.min():.3g}; signed_matrix draws both signs"
+        )
     count = len(values)
-    rows, columns = as_names("rows", rows, values.shape[1]), as_names("columns", columns, values.shape[2])
     titles = as_names("titles", titles if titles is not None else [f"head {i}" for i in range(count)], count)
     across = min(count, 4)
     down = math.ceil(count / across)
@@ -58,8 +74,8 @@ def token_matrix(
     if middle is None:
         colours, norm = PLAIN, Normalize(0.0, top)
     else:
-        top = max(top, 1.001 * float(middle))
-        colours, norm = SIGNED, TwoSlopeNorm(float(middle), min(0.0, float(middle) - 1e-6), top)
+        top = max(top, 1.001 * middle)
+        colours, norm = SIGNED, TwoSlopeNorm(middle, min(0.0, middle - 1e-6), top)
     with theme():
         cell = (WIDTH - 160) / across / len(columns)
         cell = min(cell, 44.0 if count == 1 else 30.0)
@@ -91,11 +107,11 @@ def token_matrix(
                         f"{values[i, y, x]:.{digits}f}",
                         ha="center",
                         va="center",
-                        fontsize=8.5,
+                        fontsize=SMALL,
                         color="white" if dark else "black",
                     )
-        figure.supylabel(row_label, fontsize=9.5)
-        figure.supxlabel(column_label, fontsize=9.5)
+        figure.supylabel(row_label, fontsize=SMALL)
+        figure.supxlabel(column_label, fontsize=SMALL)
         figure.colorbar(drawn, ax=list(grid.flat), shrink=0.9, aspect=22, pad=0.02, label=label)
     details = []
     for name, one in zip(titles, values, strict=True):
@@ -139,9 +155,10 @@ def attention_maps(
     Raises:
         ValueError: weights below zero; another shape; a limit with `per_panel`.
     """
-    image, clicks, maps = as_image(image), as_clicks(points, labels), as_maps("weights", weights)
+    image, clicks, maps = as_image(image), as_clicks(points, labels), as_weights("weights", as_maps("weights", weights))
     height, width = image.shape[:2]
-    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", height, width)))
+    edges = [] if outlines is None else list(as_masks("outlines", outlines, ("masks", height, width)))
+    per_panel = check_flag("per_panel", per_panel)
     count = len(maps)
     titles = as_names("titles", titles if titles is not None else [f"head {i}" for i in range(count)], count)
     scale = AttentionScale(maps, limit, per_panel)
@@ -188,13 +205,13 @@ def attention_to_tokens(
         limit: the colours end here; by default at the largest share. The same for two images that are compared.
         title: the figure's title.
     """
-    maps, clicks = as_maps("weights", weights), as_clicks(points, None)
+    maps, clicks = as_weights("weights", as_maps("weights", weights)), as_clicks(points, None)
     count = len(maps)
     names = as_names("names", names, count)
-    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", "height", "width")))
+    edges = [] if outlines is None else list(as_masks("outlines", outlines, ("masks", "height", "width")))
     height, width = edges[0].shape if edges else maps.shape[1:]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    top = scale_end(float(maps.max())) if limit is None else limit
+    top = scale_end(float(maps.max())) if limit is None else as_number("limit", limit, above=0)
     winner = maps.argmax(0)
     shares = [float((winner == i).mean()) for i in range(count)]
     with theme():
@@ -233,7 +250,7 @@ def _named(axes: Axes, name: str, colour: str) -> None:
     axes.legend(
         loc="lower center",
         bbox_to_anchor=(0.5, 0.985),
-        fontsize=9.5,
+        fontsize=SMALL,
         handletextpad=0.1,
         borderpad=0.0,
         borderaxespad=0.2,

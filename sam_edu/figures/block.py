@@ -7,7 +7,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_maps, as_mask_numbers, as_names
+from sam_edu.argument_checks import as_count, as_number
+from sam_edu.arrays import shorten
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_image,
+    as_mapping,
+    as_maps,
+    as_mask_numbers,
+    as_masks,
+    as_names,
+    as_tuple,
+)
 from sam_edu.figures.kit.colours import (
     ENCODING,
     FAINT,
@@ -19,6 +32,7 @@ from sam_edu.figures.kit.colours import (
     SIGNED,
     SOFT,
     TOKEN,
+    for_text,
     token_colour,
 )
 from sam_edu.figures.kit.diagram import (
@@ -34,8 +48,9 @@ from sam_edu.figures.kit.diagram import (
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_mask, draw_ticks, overlap
 from sam_edu.figures.kit.scales import scale_end, signed_norm, strongest
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed
+from sam_edu.prompt_checks import check_flag
 from sam_edu.selections import Select, as_indices
 
 
@@ -56,20 +71,22 @@ def block_diagram(
         mlp_dim: inner width of the MLP.
         first: whether it is block 0, whose step (1) has neither positional encoding nor residual.
     """
+    tokens, image_tokens = as_count("tokens", tokens), as_count("image_tokens", image_tokens)
+    dim, mlp_dim, first = as_count("dim", dim), as_count("mlp_dim", mlp_dim), check_flag("first", first)
     with theme():
         figure, axes = canvas(374)
         axes.text(8, 20, f"The two-way block, {'layers.0' if first else 'layers.1'}", fontsize=13, fontweight="bold")
         draw_key(axes, 300, 16, "tokens", TOKEN)
         draw_key(axes, 378, 16, "image tokens", IMAGE)
         _encoding_mark(axes, 486, 16)
-        axes.text(498, 16, "PE added to q and k", fontsize=9, color=SOFT, va="center")
+        axes.text(498, 16, "PE added to q and k", fontsize=SMALL, color=SOFT, va="center")
         axes.plot([640, 668], [16, 16], color=SOFT, linewidth=1.2, linestyle=(0, (4, 2)))
-        axes.text(674, 16, "residual: the input, added to the output", fontsize=9, color=SOFT, va="center")
+        axes.text(674, 16, "residual: the input, added to the output", fontsize=SMALL, color=SOFT, va="center")
         top, low = 138, 288
-        draw_text(axes, 32, top - 17, f"{tokens} × {dim}", 8, SOFT)
-        draw_text(axes, 32, low - 17, f"{image_tokens} × {dim}", 8, SOFT)
-        draw_text(axes, 36, top + 18, "queries", 9.5, TOKEN[1], bold=True)
-        draw_text(axes, 36, low + 18, "keys", 9.5, IMAGE[1], bold=True)
+        draw_text(axes, 32, top - 17, f"{tokens} × {dim}", SMALL, SOFT)
+        draw_text(axes, 40, low - 17, f"{image_tokens} × {dim}", SMALL, SOFT)
+        draw_text(axes, 36, top + 18, "queries", SMALL, TOKEN[1], bold=True)
+        draw_text(axes, 36, low + 18, "keys", SMALL, IMAGE[1], bold=True)
         steps = (
             (154, top, "(1)", "self-attention\namong tokens", "norm1", TOKEN, ("q", "k"), "queries_1"),
             (394, top, "(2)", "tokens attend\nto the image", "norm2", TOKEN, ("q", "k"), "queries_2"),
@@ -80,7 +97,7 @@ def block_diagram(
         for x, y, address, text, norm, colours, encoded, result in steps:
             bare_first = first and address == "(1)"
             wide = 118 if address == "(3)" else 92
-            draw_box(axes, x, y, wide, f"{address}\n{text}", colours, height=68, size=8.8)
+            draw_box(axes, x, y, wide, f"{address}\n{text}", colours, height=68, size=SMALL)
             draw_arrow(axes, [(starts[address], y), (x - wide / 2, y)])
             plus, after = x + wide / 2 + 24, x + wide / 2 + 66
             if bare_first:
@@ -90,16 +107,16 @@ def block_diagram(
                 draw_sum(axes, plus, y, SOFT, area=170, line=1.1, plus=INK, size=11)
                 draw_arrow(axes, [(plus + 8, y), (after - 24, y)])
                 _residual(axes, x - wide / 2 - 22, plus, y)
-            draw_box(axes, after, y, 48, norm, GREY, height=30, size=8.8)
-            draw_text(axes, after + 4, y - 27, result, 8.5, SOFT)
+            draw_box(axes, after, y, 48, norm, GREY, height=30, size=SMALL)
+            draw_text(axes, after + 4, y - 27, result, SMALL, SOFT)
             if encoded and not bare_first:
                 _encoding_mark(axes, x + wide / 2 - 14, y - 21)
         if first:
-            draw_text(axes, 154, top - 60, "block 0: no PE,\nno residual", 8.8, ENCODING)
+            draw_text(axes, 154, top - 60, "block 0: no PE,\nno residual", SMALL, ENCODING)
         draw_arrow(axes, [(745, top), (984, top)])
-        draw_text(axes, 958, top - 17, f"{tokens} × {dim}", 8, SOFT)
+        draw_text(axes, 958, top - 17, f"{tokens} × {dim}", SMALL, SOFT)
         draw_arrow(axes, [(906, low), (984, low)])
-        draw_text(axes, 958, low - 17, f"{image_tokens} × {dim}", 8, SOFT)
+        draw_text(axes, 958, low - 17, f"{image_tokens} × {dim}", SMALL, SOFT)
         draw_arrow(axes, [(394, low), (394, top + 34)], "keys and\nvalues", (401, (top + low) / 2 + 24), "left")
         draw_arrow(axes, [(770, top), (770, low - 34)], "keys and\nvalues", (777, (top + low) / 2 - 4), "left")
         for dot in ((394, low), (770, top)):
@@ -108,7 +125,7 @@ def block_diagram(
             "PE: positional encoding, for queries and keys, never for values. Every tensor has one more axis in front:"
             " the prompt sets."
         )
-        draw_text(axes, 500, 356, note, 8.5, SOFT)
+        draw_text(axes, 500, 356, note, SMALL, SOFT)
     return Figure(
         figure,
         f"Diagram of the two-way block, block {0 if first else 1}. {tokens} tokens and {image_tokens} image tokens of"
@@ -149,17 +166,19 @@ def vectors_before_and_after(
         names: of the vectors that move in the first panel, and of those that they attend to.
         title: the figure's title.
     """
-    if not panels:
-        raise ValueError("panels: expected at least one, got none")
+    panels = as_mapping("panels", panels)
+    turns = as_names("names", names, 2)
+    parts = "before", "after", "read"
+    given = {name: as_tuple(f"panels {name}", panel, parts) for name, panel in panels.items()}
     details = []
     with theme():
         figure = titled(title, 300, min(WIDTH, 330 * len(panels) + 30))
         row = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
-        for i, (axes, (name, (before, after, read))) in enumerate(zip(row, panels.items(), strict=True)):
-            before = as_array("before", before, ("vectors", 2)).astype(float)
-            after = as_array("after", after, before.shape).astype(float)
-            read = as_array("read", read, ("vectors", 2)).astype(float)
-            mover, stays = names if i % 2 == 0 else names[::-1]
+        for i, (axes, (name, (before, after, read))) in enumerate(zip(row, given.items(), strict=True)):
+            before = as_array(f"panels {name}, before", before, ("vectors", 2)).astype(float)
+            after = as_array(f"panels {name}, after", after, before.shape).astype(float)
+            read = as_array(f"panels {name}, read", read, ("vectors", 2)).astype(float)
+            mover, stays = turns if i % 2 == 0 else turns[::-1]
             colour, other = (TOKEN[1], IMAGE[1]) if i % 2 == 0 else (IMAGE[1], TOKEN[1])
             axes.plot(read[:, 0], read[:, 1], "s" if i % 2 == 0 else "o", color=other, markersize=8, alpha=0.55)
             axes.plot(before[:, 0], before[:, 1], "o", markerfacecolor="white", color=colour, markersize=8)
@@ -169,9 +188,11 @@ def vectors_before_and_after(
                 axes.annotate("", end, start, arrowprops=arrow)
                 way = (end - start) / max(float(np.linalg.norm(end - start)), 1e-9)
                 offset: dict[str, Any] = {"textcoords": "offset points", "ha": "right" if way[0] > 0 else "left"}
-                axes.annotate(f"{mover} {j}", start, tuple(-9 * way), va="center", color=colour, fontsize=8.5, **offset)
+                axes.annotate(
+                    f"{mover} {j}", start, tuple(-9 * way), va="center", color=colour, fontsize=SMALL, **offset
+                )
             for j, one in enumerate(read):
-                axes.annotate(f"{stays} {j}", one, (6, -13), textcoords="offset points", color=other, fontsize=8.5)
+                axes.annotate(f"{stays} {j}", one, (6, -13), textcoords="offset points", color=other, fontsize=SMALL)
             axes.set_title(name)
             axes.margins(0.24, 0.16)
             axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
@@ -210,9 +231,12 @@ def tokens_before_and_after(
     after = as_array("after", after, before.shape)
     names = as_names("names", names, len(before))
     moved = as_array("moved", moved, (len(before),)).astype(float)
+    limit = as_number("limit", limit, above=0)
+    if moved.min() < 0:
+        raise ValueError(f"moved: expected how far each moved, which is not negative, got {moved.min():g}")
     channels = list(range(before.shape[1])) if order is None else as_indices("order", order, before.shape[1])
     if sorted(channels) != list(range(before.shape[1])):
-        raise ValueError(f"order: expected each number from 0 to {before.shape[1] - 1} once")
+        raise ValueError(f"order: expected each number from 0 to {before.shape[1] - 1} once, got {shorten(channels)}")
     top = strongest(np.concatenate([before, after]), 0.99)
     with theme():
         figure = titled(title, 70 + 19 * len(before))
@@ -230,13 +254,13 @@ def tokens_before_and_after(
             axes.tick_params(length=0)
         first.set_yticks(range(len(names)), names)
         for tick, name in zip(first.get_yticklabels(), names, strict=True):
-            tick.set_color(token_colour(name))
+            tick.set_color(for_text(token_colour(name)))
             tick.set_fontweight("bold")
         figure.colorbar(drawn, ax=[first, second], aspect=14, pad=0.01, label="value", extend="both")
         bars.barh(range(len(names)), moved, color=[token_colour(name) for name in names], height=0.7, snap=False)
         for y, value in enumerate(moved):
-            bars.annotate(f"{value:.0f}", (value, y), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
-        bars.set_xlim(0, 1.18 * max(float(limit), float(moved.max())))
+            bars.annotate(f"{value:.0f}", (value, y), (4, 0), textcoords="offset points", va="center", fontsize=SMALL)
+        bars.set_xlim(0, 1.18 * max(limit, float(moved.max())))
         bars.set_title("how far it moved")
         bars.set_xlabel(label)
         bars.tick_params(axis="y", length=0)
@@ -272,7 +296,9 @@ def change_over_image(
     image, clicks, shown = as_image(image), as_clicks(points, None), as_maps("maps", maps)
     height, width = image.shape[:2]
     titles = as_names("titles", titles, len(shown))
-    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", height, width)))
+    edges = [] if outlines is None else list(as_masks("outlines", outlines, ("masks", height, width)))
+    if shown.min() < 0:
+        raise ValueError(f"maps: expected how far each moved, which is not negative, got {shown.min():.3g}")
     top = scale_end(float(shown.max()))
     with theme():
         panel = min((WIDTH - 100) / (len(shown) + 1), 230.0)
@@ -325,13 +351,12 @@ def masks_by_way(
     """
     image, clicks = as_image(image), as_clicks(points, None)
     size = image.shape[:2]
-    expected = as_array("reference", reference, ("masks", *size)) > 0
+    expected = as_masks("reference", reference, ("masks", *size))
     names = as_names("names", names, len(expected))
     tokens = as_mask_numbers("numbers", numbers, len(expected), (1, 2, 3))
-    if not ways:
-        raise ValueError("ways: expected at least one, got none")
+    ways = as_mapping("ways", ways)
     pale = _pale(image)
-    given = {way: as_array(f"ways {way}", masks, expected.shape) > 0 for way, masks in ways.items()}
+    given = {way: as_masks(f"ways {way}", masks, expected.shape) for way, masks in ways.items()}
     scores = {way: [overlap(a, b) for a, b in zip(masks, expected, strict=True)] for way, masks in given.items()}
     with theme():
         panel = min((WIDTH - 40) / len(given), 140.0)

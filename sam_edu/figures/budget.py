@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from sam_edu.arrays import shorten
 from sam_edu.figures.kit.arrays import Array, as_array, as_names
 from sam_edu.figures.kit.colours import IMAGE, INK, OUT, TOKEN
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.theme import theme, titled
+from sam_edu.figures.kit.theme import SMALL, theme, titled
 
 _KINDS = {"tokens": TOKEN, "image": IMAGE, "outputs": OUT}
 
@@ -37,11 +38,13 @@ def compared_shares(
     Raises:
         ValueError: a negative number, a total of zero, or a kind that there is not.
     """
-    names = as_names("names", names, len(names))
+    names, counted = as_names("names", names), as_names("labels", labels, 2)
     sides = [as_array(word, given, (len(names),)).astype(float) for word, given in (("left", left), ("right", right))]
     for word, side in zip(("left", "right"), sides, strict=True):
         if (side < 0).any() or not side.sum():
-            raise ValueError(f"{word}: expected numbers that are not negative, with a sum above zero")
+            raise ValueError(
+                f"{word}: expected numbers that are not negative, with a sum above zero, got {shorten(side.tolist())}"
+            )
     chosen = ["outputs"] * len(names) if kinds is None else as_names("kinds", kinds, len(names))
     if unknown := sorted(set(chosen) - set(_KINDS)):
         raise ValueError(f"kinds: there is no {', '.join(unknown)}; there are {', '.join(_KINDS)}")
@@ -49,7 +52,9 @@ def compared_shares(
     with theme():
         figure = titled(title, 64 + 25 * len(names), 900)
         first, second = figure.subplots(1, 2)
-        for axes, side, share, label, turned in zip((first, second), sides, shares, labels, (True, False), strict=True):
+        for axes, side, share, label, turned in zip(
+            (first, second), sides, shares, counted, (True, False), strict=True
+        ):
             _bars(axes, side, share, chosen, turned)
             axes.set_xlabel(f"share of {label}")
             axes.set_title(f"{label}: {_short(side.sum())}", loc="right" if turned else "left")
@@ -61,7 +66,7 @@ def compared_shares(
     details = [f"{name}: {_percent(a)} and {_percent(b)}" for name, a, b in zip(names, *shares, strict=True)]
     return Figure(
         figure,
-        f"{title or 'Two budgets'}: shares of {labels[0]} ({_short(sides[0].sum())} in all) and of {labels[1]}"
+        f"{title or 'Two budgets'}: shares of {counted[0]} ({_short(sides[0].sum())} in all) and of {counted[1]}"
         f" ({_short(sides[1].sum())} in all). {'; '.join(details)}.",
     )
 
@@ -79,7 +84,7 @@ def _bars(axes: Axes, side: Array, share: Array, kinds: Sequence[str], turned: b
             textcoords="offset points",
             ha="right" if turned else "left",
             va="center",
-            fontsize=8.5,
+            fontsize=SMALL,
             color=INK,
         )
     axes.set_ylim(len(side) - 0.4, -0.6)

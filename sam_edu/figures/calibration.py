@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array
+from sam_edu.argument_checks import as_count
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_limits, as_mapping, as_tuple
 from sam_edu.figures.kit.colours import INK, SERIES, SOFT
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.theme import theme, titled
+from sam_edu.figures.kit.theme import SMALL, theme, titled
 
 
 def calibration(
@@ -39,16 +40,17 @@ def calibration(
     Raises:
         ValueError: no panel; fewer cases than groups; series of different lengths.
     """
-    if not pairs:
-        raise ValueError("pairs: expected at least one panel, got none")
+    pairs, bins = as_mapping("pairs", pairs), as_count("bins", bins)
     given: dict[str, tuple[Array, Array]] = {}
-    for name, (predicted, true) in pairs.items():
-        x = as_array(f"{name}, predicted", predicted, ("cases",)).astype(float)
-        given[name] = x, as_array(f"{name}, true", true, x.shape).astype(float)
-        if not 1 <= bins <= len(x):
+    for name, pair in pairs.items():
+        predicted, true = as_tuple(f"pairs {name}", pair, ("predicted", "true"))
+        x = as_array(f"pairs {name}, predicted", predicted, ("cases",)).astype(float)
+        given[name] = x, as_array(f"pairs {name}, true", true, x.shape).astype(float)
+        if bins > len(x):
             raise ValueError(f"bins: expected from 1 to {len(x)}, the number of cases in {name}, got {bins}")
     everything = np.concatenate([np.concatenate(pair) for pair in given.values()])
-    low, high = limits or (min(0.0, float(everything.min())) - 0.09, max(1.0, float(everything.max())) + 0.05)
+    least, most = min(0.0, float(everything.min())) - 0.09, max(1.0, float(everything.max())) + 0.05
+    low, high = (least, most) if limits is None else as_limits("limits", limits)
     details = []
     with theme():
         side = min(900 / len(given), 360)
@@ -64,7 +66,7 @@ def calibration(
                     transform=axes.transAxes,
                     ha=side_of,
                     va="bottom" if word == "too high" else "top",
-                    fontsize=9,
+                    fontsize=SMALL,
                     color=INK,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85},
                     zorder=5,

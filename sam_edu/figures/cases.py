@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam_edu.figures.kit.arrays import as_image, as_mask_numbers
+from sam_edu.argument_checks import as_count
+from sam_edu.arrays import shorten
+from sam_edu.figures.kit.arrays import as_array, as_image, as_mask_numbers, as_masks
 from sam_edu.figures.kit.colours import INK, MASK_COLOURS
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_clicks, draw_image, draw_mask, draw_outline, draw_ticks
@@ -42,10 +44,14 @@ def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Figur
         title: what they have in common.
 
     Raises:
-        ValueError: no case, fewer than one column, or a number that no mask has.
+        TypeError: something else than cases.
+        ValueError: no case, fewer than one column, a number that no mask has, or a mask of another size.
     """
-    if not panels or columns < 1:
-        raise ValueError(f"panels, columns: expected at least one of each, got {len(panels)} and {columns}")
+    columns = as_count("columns", columns)
+    if not isinstance(panels, Sequence) or not all(isinstance(case, Case) for case in panels):
+        raise TypeError(f"panels: expected a list of figures.Case, got {shorten(panels)}")
+    if not panels:
+        raise ValueError("panels: expected at least one case, got none")
     numbers = as_mask_numbers("number", [case.number for case in panels], len(panels), [1])
     rows = -(-len(panels) // columns)
     side = (WIDTH - 10) / columns
@@ -54,10 +60,11 @@ def cases(panels: Sequence[Case], *, columns: int = 4, title: str = "") -> Figur
         heading(figure, title)
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, case, number in zip(grid, panels, numbers, strict=False):
-            draw_image(axes, as_image(case.image))
-            draw_mask(axes, case.mask > 0, MASK_COLOURS[number], 0.3)
-            draw_outline(axes, case.truth > 0, INK, width=1.2, dashed=True)
-            draw_ticks(axes, as_clicks(case.click[None], None))
+            image = as_image(case.image)
+            draw_image(axes, image)
+            draw_mask(axes, as_masks("mask", case.mask, image.shape[:2]), MASK_COLOURS[number], 0.3)
+            draw_outline(axes, as_masks("truth", case.truth, image.shape[:2]), INK, width=1.2, dashed=True)
+            draw_ticks(axes, as_clicks([as_array("click", case.click, (2,))], None, name="click"))
             axes.set_title(case.name)
             bare(axes)
         for axes in grid[len(panels) :]:

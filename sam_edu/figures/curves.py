@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sam_edu.figures.kit.arrays import as_array
+from sam_edu.arrays import shorten
+from sam_edu.figures.kit.arrays import Array, as_array, as_tuple
 from sam_edu.figures.kit.colours import SERIES
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.theme import blank, heading, theme
@@ -29,22 +30,33 @@ def training_curves(
         title: above the figure.
 
     Raises:
-        ValueError: steps and values of other lengths, or nothing to draw.
+        TypeError: no dictionaries of curves.
+        ValueError: steps and values of other lengths, nothing to draw, or more curves than there are dashes.
     """
+    for word, curves in (("losses", losses), ("scores", scores)):
+        if not isinstance(curves, Mapping):
+            raise TypeError(f"{word}: expected a dictionary, with a name for each curve, got {shorten(curves)}")
+        if len(curves) > len(DASHES):
+            raise ValueError(f"{word}: expected at most {len(DASHES)} curves, one dash each, got {len(curves)}")
     if not losses and not scores:
         raise ValueError("losses, scores: expected at least one curve, got none")
-    for name, (steps, values) in {**losses, **scores}.items():
-        if len(steps) != len(values) or len(steps) == 0:
-            raise ValueError(
-                f"{name}: expected as many values as steps, at least 1, got {len(values)} and {len(steps)}"
-            )
+    given: dict[str, dict[str, tuple[Array, Array]]] = {}
+    for word, curves in (("losses", losses), ("scores", scores)):
+        given[word] = {}
+        for name, curve in curves.items():
+            steps, values = as_tuple(f"{word} {name}", curve, ("steps", "values"))
+            x = as_array(f"{word} {name}, steps", steps, ("steps",)).astype(float)
+            y = as_array(f"{word} {name}, values", values, x.shape).astype(float)
+            if y.min() < 0 or (word == "scores" and y.max() > 1):
+                wanted = "from 0 to 1" if word == "scores" else "that are not negative"
+                raise ValueError(f"{word} {name}: expected values {wanted}, got {y.min():.3g} to {y.max():.3g}")
+            given[word][name] = x, y
     with theme():
         figure = blank(340)
         heading(figure, title)
         left, right = figure.subplots(1, 2)
-        for axes, curves, smooth in ((left, losses, True), (right, scores, False)):
-            for (name, (steps, values)), colour, dash in zip(curves.items(), SERIES, DASHES, strict=False):
-                x, y = (as_array(name, one, (len(steps),)).astype(float) for one in (steps, values))
+        for axes, word, smooth in ((left, "losses", True), (right, "scores", False)):
+            for (name, (x, y)), colour, dash in zip(given[word].items(), SERIES, DASHES, strict=False):
                 if smooth:
                     width = max(1, len(y) // 50)
                     y = np.convolve(y, np.ones(width) / width, mode="valid")
@@ -52,11 +64,11 @@ def training_curves(
                 axes.plot(x, y, color=colour, linestyle=dash, label=name, linewidth=1.4)
             axes.set_xlabel("step")
             axes.grid(alpha=0.25)
-            if curves:
+            if given[word]:
                 axes.legend(ncols=2)
         left.set_ylabel("loss")
         left.set_ylim(bottom=0)
         right.set_ylabel("mean IoU")
         right.set_ylim(0, 1)
-    last = ", ".join(f"{name} {values[-1]:.2f}" for name, (_, values) in scores.items())
+    last = ", ".join(f"{name} {values[-1]:.2f}" for name, (_, values) in given["scores"].items())
     return Figure(figure, f"{title}: losses and scores over the steps of a run. Last scores: {last or 'none yet'}.")

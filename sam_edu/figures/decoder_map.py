@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
+from sam_edu.figures.kit.arrays import as_names
 from sam_edu.figures.kit.colours import DARK, IMAGE, INK, OUT, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import (
     WIDE,
@@ -19,7 +20,7 @@ from sam_edu.figures.kit.diagram import (
     draw_title,
 )
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.theme import theme
+from sam_edu.figures.kit.theme import SMALL, theme
 
 STEPS = {
     "0": "put the tokens together",
@@ -35,7 +36,7 @@ STEPS = {
     "8": "choose which masks to return",
 }
 
-_HIGH = 420
+_HIGH = 428
 
 
 class _Box(NamedTuple):
@@ -73,9 +74,8 @@ def decoder_map(lit: Iterable[str] | None = None) -> Figure:
     Raises:
         ValueError: an unknown step.
     """
-    if isinstance(lit, str):
-        lit = (lit,)
-    chosen = set(STEPS) if lit is None else {str(step).strip("()") for step in lit}
+    given = [lit] if isinstance(lit, str) else list(STEPS) if lit is None else as_names("lit", lit, least=0)
+    chosen = {step.strip("()") for step in given}
     if unknown := sorted(chosen - set(STEPS)):
         raise ValueError(f"lit: there is no step {', '.join(unknown)}; the steps are {', '.join(STEPS)}")
     with theme():
@@ -91,14 +91,14 @@ def decoder_map(lit: Iterable[str] | None = None) -> Figure:
 def _frame(axes: Axes) -> None:
     """The lanes' names, the frame around the block, and the line at the bottom."""
     draw_frame(axes, (256, 116), 380, 254)
-    draw_text(axes, 446, 102, "a block, twice: layers.0, then layers.1", 9.5, SOFT)
+    draw_text(axes, 446, 102, "a block, twice: layers.0, then layers.1", SMALL, SOFT)
     draw_title(axes, "The mask decoder of Segment Anything", y=26)
     axes.text(8, 50, "one click in, masks out", fontsize=10, color=SOFT, va="center")
     for at, name, colours in ((200, "tokens", TOKEN), (278, "image tokens", IMAGE), (394, "outputs", OUT)):
         draw_key(axes, at, 50, name, colours)
-    notes = "Every tensor has one more axis in front: the prompt sets. 7 tokens: those of one click.    "
+    notes = "Every tensor has one more axis in front: the prompt sets. 7 tokens: those of one click.\n"
     notes += "◎: positional encodings are added to queries and keys, not to values (not in step (1) of block 0)."
-    draw_text(axes, WIDE / 2, 402, notes, 8.5, SOFT)
+    draw_text(axes, WIDE / 2, 404, notes, SMALL, SOFT)
 
 
 def _inputs(axes: Axes, lit: bool) -> None:
@@ -111,11 +111,11 @@ def _inputs(axes: Axes, lit: bool) -> None:
     ):
         pair = "white", colours[1] if lit else DARK[1]
         draw_shape(axes, (x - width / 2, y - height / 2), width, height, pair, rounding=5, line=1.0, zorder=1)
-        draw_text(axes, x, y, text, 8.5, INK if lit else SOFT)
+        draw_text(axes, x, y, text, SMALL, INK if lit else SOFT)
     edge = IMAGE[1] if lit else DARK[1]
     draw_sum(axes, 150, _IMAGE_LANE, edge)
     for y, shape in ((113, "5 × 256"), (223, "2 × 256"), (261, "256 × 64 × 64"), (371, "256 × 64 × 64")):
-        draw_text(axes, 54, y, shape, 8, SOFT)
+        draw_text(axes, 54, y, shape, SMALL, SOFT)
 
 
 def _arrows(axes: Axes) -> None:
@@ -138,7 +138,7 @@ def _arrows(axes: Axes) -> None:
     draw_arrow(axes, [(x["6-1"], _TOKENS - tall), (x["6-1"], _TOP), (x["7"] - half, _TOP)], "1 × 256", (762, _TOP - 9))
     # The image's lane.
     draw_arrow(axes, [(160, _IMAGE_LANE), (x["4"] - half, _IMAGE_LANE)], "4096 × 256", (212, _IMAGE_LANE - 9))
-    draw_text(axes, 212, _IMAGE_LANE + 11, "(0) src", 8.5, IMAGE[1], bold=True)
+    draw_text(axes, 212, _IMAGE_LANE + 11, "(0) src", SMALL, IMAGE[1], bold=True)
     draw_arrow(
         axes, [(x["4"] + half, _IMAGE_LANE), (x["5"] - half, _IMAGE_LANE)], "4096 × 256", (674, _IMAGE_LANE + 12)
     )
@@ -165,7 +165,7 @@ def _draw(axes: Axes, step: str, box: _Box, lit: bool) -> None:
     draw_shape(axes, corner, box.width, _TALL, (face, edge), rounding=7, line=line)
     sign = "  ◎" if step in ("1", "2", "4", "6-1") else ""
     draw_text(axes, box.x, box.y - 19, f"({step}){sign}", 10.5, edge if lit else SOFT, bold=lit)
-    draw_text(axes, box.x, box.y + 10, box.text, 8.8, INK if lit else SOFT)
+    draw_text(axes, box.x, box.y + 10, box.text, SMALL, INK if lit else SOFT)
 
 
 def _in_words(chosen: set[str]) -> str:

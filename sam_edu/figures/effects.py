@@ -2,22 +2,209 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count, as_number
 from sam_edu.choices import name_largest, name_smallest
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
-from sam_edu.figures.kit.colours import FAINT, INK, SERIES, SOFT
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_interval,
+    as_limits,
+    as_mapping,
+    as_names,
+)
+from sam_edu.figures.kit.colours import FAINT, INK, REPLICA, SERIES, SOFT
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, scale_end
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
+from sam_edu.prompt_checks import check_flag
 
 MARKS = ("o", "s", "D", "^")
+
+
+def effect_dots(
+    values: Mapping[str, Any],
+    *,
+    null: Number | tuple[Number, Number] | Mapping[str, Any] = 0,
+    null_name: str = "zero",
+    replicas: Mapping[str, Sequence[Number]] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    order: Literal["given", "lowest", "largest"] = "given",
+    title: str = "",
+    label: str = "change in IoU",
+    digits: int = 3,
+) -> Figure:
+    """Effects with their 95 % intervals, a row each: a dot for the mean, a line for the interval, and the null.
+
+    A filled dot has an interval that leaves the null out. An open dot has one that holds it: an effect is not shown.
+
+    Args:
+        values: per name (mean, low, high), as `sam_edu.ablation` gives them, or any sequence that begins so; or
+            several series, each a mapping of the same names.
+        null: what is expected without an effect: a number, a band (low, high), or one of them for each name.
+        null_name: what that is, in a word or two.
+        replicas: for some names the means that other trainings of the same model have, a small grey dot each.
+        groups: per heading the names below it, each name once; without headings by default.
+        order: of the rows, in each group: as given, the lowest mean (of the first series) first, or the largest first.
+        title: the figure's title.
+        label: what is measured.
+        digits: number of digits after the decimal point.
+
+    Raises:
+        ValueError: nothing to draw; series, nulls, replicas or groups of other names; an interval without its mean.
+    """
+    series, names, rows = _series(values)
+    own = isinstance(null, Mapping)  # whether each effect has a null of its own
+    given_nulls = dict(null) if isinstance(null, Mapping) else dict.fromkeys(names, null)
+    points = {} if replicas is None else {name: [float(x) for x in given] for name, given in replicas.items()}
+    placed = {"": names} if groups is None else {head: list(given) for head, given in groups.items()}
+    _check_names("null", list(given_nulls), names)
+    _check_names("replicas", [*points, *(name for name in names if name not in points)], names)
+    _check_names("groups", [name for given in placed.values() for name in given], names)
+    nulls = {name: _band(f"null {name}", given_nulls[name]) for name in names}
+    at = {name: i for i, name in enumerate(names)}
+    if order != "given":
+        sign = 1 if order == "lowest" else -1
+        placed = {head: sorted(given, key=lambda name: sign * rows[0, at[name], 0]) for head, given in placed.items()}
+    numbers = [*rows[..., 1:].ravel(), *(x for given in [*nulls.values(), *points.values()] for x in given)]
+    low, high = min(numbers), max(numbers)
+    room = 0.06 * ((high - low) or 1.0)
+    with theme():
+        lines = len(names) + sum(bool(head) for head in placed)
+        figure = titled(title, 62 + (15.0 * len(series) + 9) * lines + (16 if len(series) > 1 else 0), WIDTH * 0.86)
+        axes = figure.subplots()
+        y, ticks = 0.0, {}
+        for head, given in placed.items():
+            if head:
+                axes.annotate(
+                    head,
+                    (0.0, y),
+                    (-6, 0),
+                    xycoords=("axes fraction", "data"),
+                    textcoords="offset points",
+                    ha="right",
+                    va="center",
+                    fontweight="bold",
+                )
+                y += 1
+            for name in given:
+                ticks[y] = name
+                if own:
+                    _draw_null(axes, nulls[name], y)
+                _draw_effects(axes, rows[:, at[name]], nulls[name], points.get(name, []), y, digits)
+                y += 1
+        if not own:
+            _draw_null_line(axes, nulls[names[0]])
+        for j, key in enumerate(series):
+            axes.plot([], [], MARKS[j], color=SERIES[j], markersize=6.5, label=key)
+        if points:
+            axes.plot([], [], "o", color=REPLICA, markersize=3.6, label="other trainings of the model")
+        axes.set_yticks(list(ticks), list(ticks.values()))
+        axes.set_ylim(y - 0.4, -0.6)
+        axes.set_xlim(low - room, high + room)
+        axes.set_xlabel(f"{label}: mean and 95 % interval (open dot: no difference from {null_name} shown)")
+        axes.grid(axis="x", alpha=0.25)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        if len(series) > 1 or points:
+            handles, words = axes.get_legend_handles_labels()
+            shown = [(handle, word) for handle, word in zip(handles, words, strict=True) if word]
+            figure.legend(*zip(*shown, strict=True), loc="outside upper right", ncols=len(shown))
+    details = []
+    for key, one in zip(series, rows, strict=True):
+        for name in (name for given in placed.values() for name in given):
+            mean, start, end = (_signed(float(x), digits) for x in one[at[name]])
+            unclear = "" if _is_clear(one[at[name]], nulls[name]) else ", not shown"
+            details.append(f"{name}{', ' + key if key else ''} {mean} ({start} to {end}){unclear}")
+    return Figure(
+        figure, f"{title or 'Effects'}: dots with intervals, {label}, against {null_name}. {'; '.join(details)}."
+    )
+
+
+def _draw_effects(
+    axes: Axes, rows: Array, null: tuple[float, float], replicas: list[float], y: float, digits: int
+) -> None:
+    """The marks of one row, a series below the other, and their numbers at the right."""
+    for j, (mean, start, end) in enumerate(rows):
+        at = y + (j - (len(rows) - 1) / 2) * 0.72 / len(rows)
+        clear = _is_clear((mean, start, end), null)
+        colour = SERIES[j]
+        axes.plot([start, end], [at, at], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
+        face = colour if clear else "white"
+        axes.plot([mean], [at], MARKS[j], color=colour, markerfacecolor=face, markersize=6.5, zorder=4)
+        axes.annotate(
+            _signed(mean, digits),
+            (1.01, at),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color=INK if clear else SOFT,
+            fontweight="bold" if clear else "normal",
+            annotation_clip=False,
+        )
+    if replicas:
+        axes.plot(replicas, [y + 0.3] * len(replicas), "o", color=REPLICA, markersize=3.6, zorder=3)
+
+
+def _draw_null(axes: Axes, band: tuple[float, float], y: float) -> None:
+    """The null of one row, where each has its own: a grey band, or a short line."""
+    if band[0] < band[1]:
+        axes.add_patch(Rectangle((band[0], y - 0.42), band[1] - band[0], 0.84, color=FAINT, alpha=0.6, linewidth=0))
+    else:
+        axes.plot([band[0]] * 2, [y - 0.42, y + 0.42], color=INK, linewidth=1.2, linestyle=(0, (3, 2)), zorder=1)
+
+
+def _draw_null_line(axes: Axes, band: tuple[float, float]) -> None:
+    """The null that all rows share."""
+    if band[0] < band[1]:
+        axes.axvspan(*band, color=FAINT, alpha=0.6, linewidth=0, zorder=0)
+    else:
+        axes.axvline(band[0], color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+
+
+def _is_clear(effect: Sequence[float] | Array, null: tuple[float, float]) -> bool:
+    """Whether an interval leaves the null out."""
+    return bool(effect[1] > null[1] or effect[2] < null[0])
+
+
+def _band(name: str, null: Any) -> tuple[float, float]:
+    """A number as a band of no width; a band as two numbers."""
+    low, high = (float(x) for x in (null if isinstance(null, Sequence) else (null, null)))
+    if not low <= high:
+        raise ValueError(f"{name}: expected a number, or (low, high), got {null}")
+    return low, high
+
+
+def _check_names(argument: str, given: list[str], names: list[str]) -> None:
+    """Each effect once, and nothing else."""
+    if sorted(given) != sorted(names):
+        raise ValueError(f"{argument}: expected the names of the effects, {', '.join(names)}, got {', '.join(given)}")
+
+
+def _series(values: Mapping[str, Any]) -> tuple[list[str], list[str], Array]:
+    """The names of the series, those of the effects, and (series, effects, 3)."""
+    values = as_mapping("values", values)
+    nested = all(isinstance(one, Mapping) for one in values.values())
+    if not nested and any(isinstance(one, Mapping) for one in values.values()):
+        raise ValueError("values: expected effects, or series of effects, got both")
+    series = {str(key): dict(one) for key, one in values.items()} if nested else {"": dict(values)}
+    if len(series) > len(MARKS):
+        raise ValueError(f"values: expected at most {len(MARKS)} series, got {len(series)}")
+    names = list(next(iter(series.values())))
+    if not names or any(list(one) != names for one in series.values()):
+        raise ValueError("values: expected the same names in each series, at least one")
+    return (
+        list(series),
+        names,
+        np.stack([[as_interval(f"values {name}", one[name]) for name in names] for one in series.values()]),
+    )
 
 
 def effects(
@@ -29,14 +216,10 @@ def effects(
     digits: int = 3,
     replicas: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Figure:
-    """Effects with their intervals, a row each: a dot for the mean, a line for the interval, zero as a dashed line.
-
-    A filled dot has an interval that leaves zero out, a hollow one an interval that holds it. Below each row stands a
-    small cross for each replica: what is a property of the architecture lies beside the dot in all of them.
+    """Effects against zero, as `effect_dots` draws them.
 
     Args:
-        values: per name (mean, low, high), as `sam_edu.ablation` gives them, or any sequence that begins so; or
-            several series, each a mapping of the same names.
+        values: per name (mean, low, high), or several series, each a mapping of the same names.
         title: the figure's title.
         label: what is measured.
         sort: the lowest mean (of the first series) on top.
@@ -45,83 +228,20 @@ def effects(
             Empty or None where there are none.
 
     Raises:
-        ValueError: nothing to draw; series, or replicas, of different names; an interval without its mean; replicas
-            beside several series.
+        ValueError: nothing to draw; series, or replicas, of different names; an interval without its mean.
     """
-    if not values:
-        raise ValueError("values: expected at least one effect, got none")
-    nested = all(isinstance(one, Mapping) for one in values.values())
-    series = {str(key): dict(one) for key, one in values.items()} if nested else {"": dict(values)}
-    if not nested and any(isinstance(one, Mapping) for one in values.values()):
-        raise ValueError("values: expected effects, or series of effects, got both")
-    if len(series) > len(MARKS):
-        raise ValueError(f"values: expected at most {len(MARKS)} series, got {len(series)}")
-    names = list(next(iter(series.values())))
-    if not names or any(list(one) != names for one in series.values()):
-        raise ValueError("values: expected the same names in each series, at least one")
+    sort, digits = check_flag("sort", sort), as_count("digits", digits, 0)
+    _, names, _ = _series(values)
     others = {str(key): dict(one) for key, one in (replicas or {}).items()}
-    if others and nested:
-        raise ValueError("replicas: expected one series of values beside them, got several")
     for key, one in others.items():
-        if any(name not in one for name in names):
-            raise ValueError(f"replicas: {key} lacks {', '.join(name for name in names if name not in one)}")
-    means = np.stack([[_triple(name, one[name]) for name in names] for one in series.values()])
-    if sort:
-        order = np.argsort(means[0, :, 0], kind="stable")
-        names, means = [names[i] for i in order], means[:, order]
-    beside = np.array([[_triple(name, one[name]) for name in names] for one in others.values()]).reshape(
-        -1, len(names), 3
+        if sorted(one) != sorted(names):
+            raise ValueError(
+                f"replicas: {key}: expected the names of the effects, {', '.join(names)}, got {', '.join(one)}"
+            )
+    means = {name: [float(one[name][0]) for one in others.values()] for name in names} if others else None
+    return effect_dots(
+        values, replicas=means, order="lowest" if sort else "given", title=title, label=label, digits=digits
     )
-    every = np.concatenate([means, beside])
-    low, high = min(0.0, float(every[..., 1].min())), max(0.0, float(every[..., 2].max()))
-    room = 0.06 * ((high - low) or 1.0)
-    with theme():
-        each = 15.0 * len(series) + 8 + (8 if others else 0)
-        figure = titled(title, 56 + each * len(names) + (16 if nested or others else 0), WIDTH * 0.86)
-        axes = figure.subplots()
-        axes.axvline(0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-        for j, (key, rows) in enumerate(zip(series, means, strict=True)):
-            colour = SERIES[j % len(SERIES)]
-            axes.plot([], [], MARKS[j], color=colour, markersize=6, label=key)
-            at = np.arange(len(names)) + (j - (len(series) - 1) / 2) * 0.72 / len(series)
-            for y, (mean, start, end) in zip(at, rows, strict=True):
-                clear = start > 0 or end < 0
-                axes.plot([start, end], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
-                face = colour if clear else "white"
-                axes.plot([mean], [y], MARKS[j], color=colour, markerfacecolor=face, markersize=6.5, zorder=3)
-                axes.annotate(
-                    _signed(mean, digits),
-                    (1.01, y),
-                    xycoords=("axes fraction", "data"),
-                    va="center",
-                    fontsize=8.5,
-                    color=INK if clear else SOFT,
-                    fontweight="bold" if clear else "normal",
-                    annotation_clip=False,
-                )
-        for rows in beside:
-            at = np.arange(len(names)) + 0.27
-            axes.plot(rows[:, 1:].T, np.stack([at, at]), color=FAINT, linewidth=1.2, zorder=1.5)
-            axes.plot(rows[:, 0], at, "x", color=SOFT, markersize=4.5, markeredgewidth=1.1, zorder=2.5)
-        if others:
-            axes.plot([], [], "x", color=SOFT, markersize=4.5, label=f"other trainings: {listed(list(others))}")
-        axes.set_yticks(range(len(names)), names)
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_xlim(low - room, high + room)
-        axes.set_xlabel(f"{label}: mean and 95 % interval (filled: leaves zero out)")
-        axes.grid(axis="x", alpha=0.25)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        if nested or others:
-            figure.legend(loc="outside upper right", ncols=max(1, len(series)))
-    details = []
-    for key, rows in zip(series, means, strict=True):
-        for name, (mean, start, end) in zip(names, rows, strict=True):
-            numbers = [_signed(float(x), digits) for x in (mean, start, end)]
-            details.append(f"{name}{', ' + key if key else ''} {numbers[0]} ({numbers[1]} to {numbers[2]})")
-    for key, rows in zip(others, beside, strict=True):
-        details.append(f"{key}: {', '.join(_signed(float(mean), digits) for mean in rows[:, 0])}")
-    return Figure(figure, f"{title or 'Effects'}: dots with intervals, {label}, against zero. {'; '.join(details)}.")
 
 
 def head_grid(
@@ -147,10 +267,16 @@ def head_grid(
         ValueError: another shape, or other than one name per row.
     """
     values = as_array("values", values, ("rows", "heads", 3)).astype(float)
-    rows = as_names("rows", rows, len(values))
+    rows, digits = as_names("rows", rows, len(values)), as_count("digits", digits, 0)
+    for (y, x), middle in np.ndenumerate(values[..., 0]):
+        if not values[y, x, 1] <= middle <= values[y, x, 2]:
+            raise ValueError(
+                f"values: expected mean, low, high with low <= mean <= high, got {values[y, x].tolist()} for {rows[y]},"
+                f" head {x}"
+            )
     count = values.shape[1]
     mean, clear = values[..., 0], (values[..., 1] > 0) | (values[..., 2] < 0)
-    top = scale_end(float(np.abs(mean).max())) if limit is None else limit
+    top = scale_end(float(np.abs(mean).max())) if limit is None else as_number("limit", limit, above=0)
     with theme():
         figure = titled(title, 74 + 30 * len(rows), min(WIDTH, 66 * count + 330))
         axes = figure.subplots()
@@ -163,7 +289,7 @@ def head_grid(
                 _signed(float(mean[y, x]), digits),
                 ha="center",
                 va="center",
-                fontsize=8.5,
+                fontsize=SMALL,
                 fontweight="bold" if clear[y, x] else "normal",
                 color="white" if dark else INK if clear[y, x] else SOFT,
             )
@@ -212,11 +338,13 @@ def head_distributions(
     Raises:
         ValueError: no panel; another shape; a reference for other panels.
     """
-    if not values:
-        raise ValueError("values: expected at least one panel, got none")
-    given = {name: as_array(name, one, ("prompts", "heads")).astype(float) for name, one in values.items()}
-    if reference is not None and list(reference) != list(given):
-        raise ValueError("reference: expected one for each panel, under the same names")
+    values = as_mapping("values", values)
+    given = {name: as_array(f"values {name}", one, ("prompts", "heads")).astype(float) for name, one in values.items()}
+    if reference is not None and list(as_mapping("reference", reference)) != list(given):
+        raise ValueError(
+            f"reference: expected the names {', '.join(map(str, given))}, got {', '.join(map(str, reference))}"
+        )
+    ends = None if limits is None else as_limits("limits", limits)
     across = len(given) if len(given) <= 4 else math.ceil(len(given) / 2)
     down = math.ceil(len(given) / across)
     with theme():
@@ -233,12 +361,12 @@ def head_distributions(
                 drawn = axes.axhline(middle, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)
         for axes in grid[len(given) :]:
             axes.set_axis_off()
-        if limits is not None:
-            grid[0].set_ylim(*limits)
+        if ends is not None:
+            grid[0].set_ylim(*ends)
         else:
             grid[0].set_ylim(bottom=0)
-        figure.supxlabel("head (dot: median; thick: the middle half of the prompts; thin: nine tenths)", fontsize=9.5)
-        figure.supylabel(ylabel, fontsize=9.5)
+        figure.supxlabel("head (dot: median; thick: the middle half of the prompts; thin: nine tenths)", fontsize=SMALL)
+        figure.supylabel(ylabel, fontsize=SMALL)
         if drawn is not None and reference_name:
             figure.legend([drawn], [reference_name], loc="outside upper right")
     details = []
@@ -248,7 +376,8 @@ def head_distributions(
         words = f"{name} from {medians.min():.2f} (head {name_smallest(medians, heads)})"
         words += f" to {medians.max():.2f} (head {name_largest(medians, heads)})"
         if reference is not None:
-            words += f", {reference_name or 'dashed'} {np.median(as_array(name, reference[name], (len(one),))):.2f}"
+            level = as_array(f"reference {name}", reference[name], (len(one),))
+            words += f", {reference_name or 'dashed'} {np.median(level):.2f}"
         details.append(words)
     return Figure(
         figure,
@@ -267,14 +396,6 @@ def _quantiles(axes: Axes, one: Array) -> None:
     axes.set_xticks(at, [str(i) for i in at])
     axes.set_xlim(-0.6, len(at) - 0.4)
     axes.grid(axis="y", alpha=0.25)
-
-
-def _triple(name: str, effect: Any) -> tuple[float, float, float]:
-    """Mean, low and high."""
-    mean, low, high = (float(x) for x in list(effect)[:3])
-    if not low <= mean <= high:
-        raise ValueError(f"{name}: expected mean, low, high with low <= mean <= high, got {mean:g}, {low:g}, {high:g}")
-    return mean, low, high
 
 
 def _signed(value: Number, digits: int) -> str:

@@ -8,13 +8,16 @@ import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count
 from sam_edu.choices import name_largest, name_smallest
 from sam_edu.figures.kit.arrays import as_array, as_image, as_names
+from sam_edu.figures.kit.basis import ColourBasis
 from sam_edu.figures.kit.colours import GRID, SIGNED
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import draw_image
 from sam_edu.figures.kit.scales import strongest, three_colours
-from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, blank, heading, theme, titled
+from sam_edu.prompt_checks import check_flag
 from sam_edu.selections import Select, as_indices
 
 
@@ -46,9 +49,12 @@ def channels(
     maps = as_array("maps", maps, ("channels", "height", "width"))
     chosen = list(range(len(maps))) if order is None else as_indices("order", order, len(maps))
     names = as_names("names", names if names is not None else [str(i) for i in chosen], len(chosen))
+    columns, per_channel = as_count("columns", columns), check_flag("per_channel", per_channel)
+    cell = None if cell is None else as_count("cell", cell)
+    shown = None if image is None else as_image(image)
     limit = strongest(maps[chosen], 0.995)
     tops = [strongest(maps[i]) for i in chosen]
-    first = 0 if image is None else 1
+    first = 0 if shown is None else 1
     height, width = maps.shape[1:]
     with theme():
         columns = min(columns, len(chosen) + first)
@@ -61,13 +67,13 @@ def channels(
             if one >= len(chosen):
                 axes.set_axis_off()
                 continue
-            if one < 0:
-                axes.imshow(as_image(image), extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest")
-                axes.set_title("the image", fontsize=8.5, pad=3)
+            if shown is not None and one < 0:
+                axes.imshow(shown, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="nearest")
+                axes.set_title("the image", fontsize=SMALL, pad=3)
             else:
                 top = tops[one] if per_channel else limit
                 drawn = axes.imshow(maps[chosen[one]] / top, cmap=SIGNED, norm=TwoSlopeNorm(0.0, -1.0, 1.0))
-                axes.set_title(f"{names[one]}: {top:.2g}" if per_channel else names[one], fontsize=8.5, pad=3)
+                axes.set_title(f"{names[one]}: {top:.2g}" if per_channel else names[one], fontsize=SMALL, pad=3)
             if cell is not None:
                 axes.vlines(np.arange(cell, width, cell) - 0.5, -0.5, height - 0.5, color=GRID, linewidth=0.9)
                 axes.hlines(np.arange(cell, height, cell) - 0.5, -0.5, width - 0.5, color=GRID, linewidth=0.9)
@@ -90,27 +96,32 @@ def embeddings(
     names: Sequence[str],
     *,
     image: ArrayLike | Any | None = None,
+    basis: ColourBasis | None = None,
     title: str = "",
 ) -> Figure:
-    """Feature maps as colours: each position's vector projected on the three directions in which the maps vary most.
+    """Feature maps as colours: each position's vector projected on three directions.
 
-    Positions of like colour hold like vectors. The maps share the directions; each is first centred and scaled by
+    Positions of like colour hold like vectors. With a `basis` a colour means the same in every figure that has it.
+    Without one the directions are those in which these maps vary most, and each map is first centred and scaled by
     itself, so that what is seen is how a map differs from position to position.
 
     Args:
         maps: (maps, channels, height, width).
         names: one per map.
         image: (height, width, 3), drawn first.
+        basis: of the model, from `embedding_basis`.
         title: the figure's title.
     """
     maps = as_array("maps", maps, ("maps", "channels", "height", "width")).astype(np.float64)
     if maps.shape[1] < 3:
-        raise ValueError(f"maps: expected at least 3 channels, got {maps.shape[1]}")
+        raise ValueError(f"maps: expected at least 3 channels, one for each colour, got {maps.shape[1]}")
     names = as_names("names", names, len(maps))
-    colours, kept = three_colours(maps)
+    if basis is not None and len(basis.mean) != maps.shape[1]:
+        raise ValueError(f"basis: expected one of {maps.shape[1]} channels, got one of {len(basis.mean)}")
+    colours, kept = three_colours(maps) if basis is None else (basis.colours(maps), basis.kept)
     shown = list(zip(names, colours, strict=True))
     if image is not None:
-        shown.insert(0, ("the image", as_array("image", image, ("height", "width", 3))))
+        shown.insert(0, ("the image", as_image(image)))
     with theme():
         panel = (WIDTH - 36) / max(len(shown), 3)
         high = panel * maps.shape[2] / maps.shape[3] + 28 + (24 if title else 0)
@@ -124,5 +135,5 @@ def embeddings(
         figure,
         f"{title or 'Embeddings'}: {' and '.join(names)} as colour maps of {maps.shape[2]} by {maps.shape[3]}"
         f" positions, where like colours mean like vectors. The three directions shown hold {100 * kept:.0f} % of the"
-        " variance.",
+        f" variance{' of the embedding that they are made from' if basis else ''}.",
     )

@@ -8,15 +8,28 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count, as_multiple, as_number
 from sam_edu.choices import name_largest
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_mask_numbers, as_names
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_image,
+    as_mapping,
+    as_mask_numbers,
+    as_masks,
+    as_names,
+    as_tuple,
+)
 from sam_edu.figures.kit.colours import ABOVE, BELOW, EDGE, FAINT, GROUPS, IMAGE, INK, MASK_COLOURS, OUT, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_clicks, draw_image, draw_mask, draw_ticks
 from sam_edu.figures.kit.scales import draw_signed, strongest
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import listed, prompts_in_words, share
+from sam_edu.prompt_checks import check_flag
+from sam_edu.selections import Select, as_indices
 
 
 def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, dim: int = 256) -> Figure:
@@ -26,8 +39,10 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
         masks: number of mask tokens.
         height: of the grid of image tokens.
         width: of the grid.
-        dim: width of tokens and image tokens.
+        dim: width of tokens and image tokens; a multiple of 8.
     """
+    masks, dim = as_count("masks", masks), as_multiple("dim", dim, 8)
+    height, width = as_count("height", height), as_count("width", width)
     channels, high, wide = dim // 8, 4 * height, 4 * width
     lane, low = 62 + 17 * (masks - 1), 112 + 34 * masks
     with theme():
@@ -39,10 +54,10 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
         draw_arrow(axes, [(112, lane), (178, lane)], f"tokens\n× {dim}", (144, lane - 18))
         for i in range(masks):
             y = lane + 34 * (i - (masks - 1) / 2)
-            draw_box(axes, 478, y, 196, f"MLP {i}: {dim} → {dim} → {dim} → {channels}", OUT, height=26, size=8.6)
+            draw_box(axes, 478, y, 196, f"MLP {i}: {dim} → {dim} → {dim} → {channels}", OUT, height=26, size=SMALL)
             draw_arrow(axes, [(294, lane), (320, lane), (320, y), (380, y)])
             draw_arrow(axes, [(576, y), (632, y), (632, lane), (664, lane)])
-        draw_text(axes, 340, lane - 17 * masks + 2, f"{dim} each", 8, SOFT)
+        draw_text(axes, 340, lane - 17 * masks + 2, f"{dim} each", SMALL, SOFT)
         axes.text(478, lane + 17 * masks + 14, "(6-2)", fontsize=10.5, fontweight="bold", color=OUT[1], ha="center")
         draw_box(axes, 722, lane, 116, f"weights hyper_in\n{masks} × {channels}", OUT)
         draw_box(axes, 62, low, 100, "image tokens\nkeys", IMAGE)
@@ -56,7 +71,7 @@ def hypernetwork_diagram(masks: int = 4, height: int = 64, width: int = 64, *, d
         draw_box(axes, 945, low, 96, f"logits\n{masks} × {high} × {wide}", OUT)
         draw_arrow(axes, [(865, low), (897, low)])
         note = "Every tensor has one more axis in front: the prompt sets. There is no bias and no activation in (6-3)."
-        draw_text(axes, 500, low + 66, note, 8.5, SOFT)
+        draw_text(axes, 500, low + 66, note, SMALL, SOFT)
     return Figure(
         figure,
         f"Diagram of the hypernetwork. The {masks} mask tokens are cut out of the tokens after step (6-1). Each goes"
@@ -80,9 +95,10 @@ def logit_waterfall(
         title: the figure's title.
         label: the name of the horizontal axis.
     """
-    if not contributions:
-        raise ValueError("contributions: expected at least one sum")
-    given = {name: as_array(name, one, ("channels",)).astype(float) for name, one in contributions.items()}
+    contributions = as_mapping("contributions", contributions)
+    given = {
+        name: as_array(f"contributions {name}", one, ("channels",)).astype(float) for name, one in contributions.items()
+    }
     with theme():
         figure = titled(title, 20 + 158 * len(given))
         rows = figure.subplots(len(given), 1, squeeze=False)[:, 0]
@@ -98,7 +114,7 @@ def logit_waterfall(
             axes.set_xlim(-0.7, len(terms) - 0.3)
             low, high = min(0.0, ends.min()), max(0.0, ends.max())
             axes.set_ylim(low - 0.07 * (high - low), high + 0.07 * (high - low) or 1.0)
-            axes.set_xticks(range(len(terms)), [str(i) for i in order], fontsize=7.5)
+            axes.set_xticks(range(len(terms)), [str(i) for i in order], fontsize=SMALL)
             axes.set_ylabel("sum so far")
             axes.set_title(f"{name}: the sum is {ends[-1]:.2f} (dashed)", loc="left")
         rows[-1].set_xlabel(label)
@@ -140,8 +156,10 @@ def map_sequence(
     frames = as_array("frames", frames, ("frames", "height", "width")).astype(float)
     names = as_names("names", names, len(frames))
     height, width = frames.shape[1:]
-    mask = None if final is None else as_array("final", final, (height, width)) > 0
-    first = 0 if image is None else 1
+    mask = None if final is None else as_masks("final", final, (height, width))
+    columns, block, line = as_count("columns", columns), as_count("block", block), check_flag("line", line)
+    shown = None if image is None else as_image(image)
+    first = 0 if shown is None else 1
     limit = strongest(frames, 0.99)
     with theme():
         across = min(columns, len(frames) + first)
@@ -155,14 +173,14 @@ def map_sequence(
             if one >= len(frames):
                 axes.set_axis_off()
                 continue
-            if one < 0:
-                draw_image(axes, as_image(image))
-                axes.set_title("the image", fontsize=8.5, pad=3)
+            if shown is not None and one < 0:
+                draw_image(axes, shown)
+                axes.set_title("the image", fontsize=SMALL, pad=3)
             else:
                 drawn = draw_signed(axes, frames[one], limit)
                 if line:
                     _zero_line(axes, frames[one], block)
-                axes.set_title(names[one], fontsize=8.5, pad=3)
+                axes.set_title(names[one], fontsize=SMALL, pad=3)
             if mask is not None:
                 _final_edge(axes, mask)
             bare(axes)
@@ -194,7 +212,7 @@ def channel_scatter(
     across: ArrayLike | Any,
     upward: ArrayLike | Any,
     *,
-    groups: Mapping[str, Sequence[int]] | None = None,
+    groups: Mapping[str, Select] | None = None,
     xlabel: str,
     ylabel: str,
     title: str = "",
@@ -211,9 +229,10 @@ def channel_scatter(
     """
     x = as_array("across", across, ("channels",)).astype(float)
     y = as_array("upward", upward, x.shape).astype(float)
-    groups = {} if groups is None else dict(groups)
-    if len(groups) > len(GROUPS):
-        raise ValueError(f"groups: expected at most {len(GROUPS)}, got {len(groups)}")
+    named = {} if groups is None else as_mapping("groups", groups)
+    if len(named) > len(GROUPS):
+        raise ValueError(f"groups: expected at most {len(GROUPS)}, one colour each, got {len(named)}")
+    members_of = {name: as_indices(f"groups {name}", members, len(x)) for name, members in named.items()}
     with theme():
         figure = titled(title, 350, 640)
         axes = figure.subplots()
@@ -221,8 +240,8 @@ def channel_scatter(
         axes.axvline(0.0, color=FAINT, linewidth=0.9, zorder=0)
         axes.plot(x, y, "o", color=FAINT, markersize=5)
         chosen: set[int] = set()
-        for (name, members), colour, marker in zip(groups.items(), GROUPS, "sDo", strict=False):
-            axes.plot(x[list(members)], y[list(members)], marker, color=colour, markersize=8, label=name)
+        for (name, members), colour, marker in zip(members_of.items(), GROUPS, "sDo", strict=False):
+            axes.plot(x[members], y[members], marker, color=colour, markersize=8, label=name)
             chosen |= set(members)
         far = np.hypot(x / (np.abs(x).max() or 1.0), y / (np.abs(y).max() or 1.0)) > 0.35
         for i in range(len(x)):
@@ -233,16 +252,16 @@ def channel_scatter(
                 (x[i], y[i]),
                 (5, 4),
                 textcoords="offset points",
-                fontsize=9 if i in chosen else 7.5,
+                fontsize=10.5 if i in chosen else SMALL,
                 fontweight="bold" if i in chosen else "normal",
                 color=INK if i in chosen else SOFT,
             )
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         axes.margins(0.08)
-        if groups:
+        if members_of:
             figure.legend(loc="outside right upper")
-    details = [f"{name}: {listed([f'channel {i}' for i in members])}" for name, members in groups.items()]
+    details = [f"{name}: {listed([f'channel {i}' for i in members])}" for name, members in members_of.items()]
     alt = f"{title or 'Channels by two numbers'}: {len(x)} dots; {xlabel} from {x.min():.2g} to {x.max():.2g}, {ylabel}"
     return Figure(figure, f"{alt} from {y.min():.2g} to {y.max():.2g}. {'; '.join(details)}".rstrip(". ") + ".")
 
@@ -272,16 +291,16 @@ def mask_grid(
         size: largest width of a panel, in pixels.
         title: the figure's title.
     """
-    image = as_image(image)
-    masks = as_array("masks", masks, (len(rows), len(columns), *image.shape[:2])) > 0
-    rows, columns = as_names("rows", rows, len(masks)), as_names("columns", columns, masks.shape[1])
-    written = [["" for _ in columns] for _ in rows] if notes is None else [list(map(str, row)) for row in notes]
-    if [len(row) for row in written] != [len(columns)] * len(rows):
-        raise ValueError(f"notes: expected {len(rows)} rows of {len(columns)}")
+    image, size = as_image(image), as_number("size", size, above=0)
+    rows, columns = as_names("rows", rows), as_names("columns", columns)
+    masks = as_masks("masks", masks, (len(rows), len(columns), *image.shape[:2]))
+    lines_of = [[""] * len(columns)] * len(rows) if notes is None else as_tuple("notes", notes, tuple(rows))
+    written = [as_names("notes", line, len(columns)) for line in lines_of]
     tokens = as_mask_numbers("numbers", numbers, len(columns), [1])
-    placed = {} if clicks is None else {word: as_clicks([at], None) for word, at in clicks.items()}
+    at = {} if clicks is None else as_mapping("clicks", clicks)
+    placed = {word: as_clicks([as_array(f"clicks {word}", one, (2,))], None, name="clicks") for word, one in at.items()}
     with theme():
-        panel = min((WIDTH - 60) / len(columns), float(size))
+        panel = min((WIDTH - 60) / len(columns), size)
         lines = 1 if notes is None else 2
         high = panel * image.shape[0] / image.shape[1] + 10 + 14 * lines
         figure = titled(title, high * len(rows) + 14, max(panel * len(columns) + 60, 420))

@@ -9,17 +9,28 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count, as_number
 from sam_edu.arrays import as_numbers
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_distribution,
+    as_mapping,
+    as_names,
+    as_rising,
+)
 from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, LEARNED, OUT, PALE, SERIES, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, strongest
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import listed
 
 PARTS = ("projections", "heads", "scores", "softmax", "weighted sum")
 """The parts of `attention_diagram` that can be lit: what is learned, how heads are made and joined, the formula."""
+
+_LINES = "o-", "s--", "^:", "D-."
 
 
 def attention_diagram(
@@ -46,17 +57,19 @@ def attention_diagram(
     Raises:
         ValueError: heads that do not divide the inner width; a part that there is not.
     """
+    queries, keys, dim = as_count("queries", queries), as_count("keys", keys), as_count("dim", dim)
+    internal, heads = as_count("internal", internal), as_count("heads", heads)
     if internal % heads:
         raise ValueError(f"heads: must divide the internal width, {internal}, got {heads}")
     inputs = as_names("inputs", inputs, 3)
-    shown = set(PARTS) if lit is None else set(lit)
+    shown = set(PARTS) if lit is None else {lit} if isinstance(lit, str) else set(as_names("lit", lit, least=0))
     if unknown := sorted(shown - set(PARTS)):
         raise ValueError(f"lit: there is no part {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
     each = internal // heads
     colours = {part: {"projections": LEARNED, "heads": GREY}.get(part, OUT) for part in PARTS}
     colours |= {part: PALE for part in PARTS if part not in shown}
     with theme():
-        figure, axes = canvas(330)
+        figure, axes = canvas(338)
         subtitle = f"{queries} queries attend to {keys} keys, in {heads} heads of width {each}"
         draw_title(axes, "One attention", subtitle, y=22)
         q, k, v, high, low = 92, 172, 270, 132, 208
@@ -86,10 +99,9 @@ def attention_diagram(
         draw_arrow(axes, [(889, low), (920, low)], f"{queries} × {internal}", (905, low - 36))
         draw_arrow(axes, [(954, low + 24), (954, 292)], f"{queries} × {dim}", (954, 302))
         note = "PE: positional encoding. " if any("PE" in source for source in inputs) else ""
-        note += "Every tensor has one more axis in front: the prompt sets. "
-        draw_text(
-            axes, 400, 314, f"{note}Nothing but the projections is learned; everything else is arithmetic.", 8.5, SOFT
-        )
+        note += "Every tensor has one more axis in front: the prompt sets."
+        note += "\nNothing but the projections is learned; everything else is arithmetic."
+        draw_text(axes, 400, 316, note, SMALL, SOFT)
     coloured = "" if lit is None else f" In colour: {listed([part for part in PARTS if part in shown]) or 'none'}."
     sources = ", ".join(
         f"{what} from {text}".replace("\n", " ")
@@ -120,13 +132,14 @@ def one_query(
         query: (2,).
         keys: (keys, 2).
         values: (keys, 2).
-        weights: (keys,), one per key; they sum to 1.
+        weights: (keys,), one per key, not negative; they sum to 1.
         title: the figure's title.
     """
     query, keys = as_array("query", query, (2,)), as_array("keys", keys, ("keys", 2))
-    values, weights = as_array("values", values, (len(keys), 2)), as_array("weights", weights, (len(keys),))
     if len(keys) > len(SERIES):
         raise ValueError(f"keys: expected at most {len(SERIES)}, one colour each, got {len(keys)}")
+    values = as_array("values", values, (len(keys), 2))
+    weights = as_distribution("weights", as_array("weights", weights, (len(keys),)))
     result = weights @ values
     with theme():
         figure = titled(title, 310)
@@ -140,7 +153,7 @@ def one_query(
         _square(left, np.concatenate([keys, query[None], np.zeros((1, 2))]))
         left.set_title("query and keys")
         bars = middle.barh(range(len(keys)), weights, color=SERIES[: len(keys)], snap=False)
-        middle.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)
+        middle.bar_label(bars, fmt="%.2f", padding=3, fontsize=SMALL)
         middle.set_yticks(range(len(keys)), [f"key {i}" for i in range(len(keys))])
         middle.invert_yaxis()
         middle.set_xlim(0, 1.15 * float(weights.max()))
@@ -204,7 +217,7 @@ def matrix_product(
     """
     left = as_array("left", left, ("rows", "inner"))
     right = as_array("right", right, (left.shape[1], "columns"))
-    names = as_names("names", names, 3)
+    names, digits = as_names("names", names, 3), as_count("digits", digits, 0)
     product = left @ right
     rows, inner, columns = *left.shape, right.shape[1]
     row, column = 0, columns - 1
@@ -224,7 +237,7 @@ def matrix_product(
                         f"{round(float(one[y, x]), digits) + 0.0:.{digits}f}",
                         ha="center",
                         va="center",
-                        fontsize=8.5,
+                        fontsize=SMALL,
                         color=colour,
                     )
             axes.set_title(f"{name}\n{one.shape[0]} × {one.shape[1]}")
@@ -261,12 +274,14 @@ def distributions(
         row_label: what the horizontal axis counts.
         title: the figure's title.
     """
-    if not rows:
-        raise ValueError("rows: expected at least one distribution, got none")
-    given = {name: np.atleast_2d(_one_or_several(name, row)) for name, row in rows.items()}
+    rows = as_mapping("rows", rows)
+    if len(rows) > len(SERIES):
+        raise ValueError(f"rows: expected at most {len(SERIES)}, one colour each, got {len(rows)}")
+    given = {name: np.atleast_2d(_one_or_several(f"rows {name}", row)) for name, row in rows.items()}
     across = max(len(row) for row in given.values())
     if any(len(row) != across for row in given.values()):
-        raise ValueError("rows: expected as many distributions in each row")
+        counts = ", ".join(f"{len(row)} in {name}" for name, row in given.items())
+        raise ValueError(f"rows: expected as many distributions in each row, got {counts}")
     titles = as_names("columns", columns if columns is not None else [""] * across, across)
     with theme():
         figure = titled(title, 128 * len(given) + 40)
@@ -283,13 +298,16 @@ def distributions(
                 axes.set_xticks([])
                 details.append(f"{name} {titles[x]} {entropy:.2f}".replace("  ", " "))
             grid[y, 0].set_ylabel(f"{name}\nweight")
-        figure.supxlabel(row_label or "keys, the largest weight first", fontsize=9.5)
+        figure.supxlabel(row_label or "keys, the largest weight first", fontsize=SMALL)
     return Figure(figure, f"{title or 'Distributions'}: bars of weights, sorted. Entropy: {'; '.join(details)}.")
 
 
 def _one_or_several(name: str, given: ArrayLike | Any) -> Array:
     """One distribution or several: (length,) or (distributions, length)."""
-    return as_array(name, given, ("length",) if np.ndim(given) == 1 else ("distributions", "length"))
+    numbers = as_numbers(name, given)
+    return as_distribution(
+        name, as_array(name, numbers, ("length",) if numbers.ndim == 1 else ("distributions", "length"))
+    )
 
 
 def _entropy(weights: Array) -> float:
@@ -317,20 +335,24 @@ def curves_over(
         limit_name: what it stands for.
         title: the figure's title.
     """
-    if not curves:
-        raise ValueError("curves: expected at least one, got none")
-    given = {name: as_array(name, curve, (len(positions),)) for name, curve in curves.items()}
+    curves, at = as_mapping("curves", curves), as_rising("positions", positions)
+    if at[0] <= 0:
+        raise ValueError(f"positions: expected numbers above zero, as the axis is logarithmic, got {at[0]:g}")
+    if len(curves) > len(_LINES):
+        raise ValueError(f"curves: expected at most {len(_LINES)}, as there are no more marks, got {len(curves)}")
+    given = {name: as_array(f"curves {name}", curve, (len(at),)) for name, curve in curves.items()}
+    limit = None if limit is None else as_number("limit", limit)
     with theme():
         figure = titled(title, 270, 620)
         axes = figure.subplots()
-        styles = zip(given.items(), SERIES, ("o-", "s--", "^:", "D-."), strict=False)
+        styles = zip(given.items(), SERIES, _LINES, strict=False)
         for (name, curve), colour, style in styles:
-            axes.plot(positions, curve, style, color=colour, label=name, markersize=5)
+            axes.plot(at, curve, style, color=colour, label=name, markersize=5)
         if limit is not None:
             axes.axhline(limit, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.0)
-            axes.annotate(limit_name, (positions[0], limit), xytext=(0, 4), textcoords="offset points", color=SOFT)
+            axes.annotate(limit_name, (at[0], limit), xytext=(0, 4), textcoords="offset points", color=SOFT)
         axes.set_xscale("log", base=2)
-        axes.set_xticks(list(positions), [f"{position:g}" for position in positions])
+        axes.set_xticks(at, [f"{position:g}" for position in at])
         axes.minorticks_off()
         axes.set_ylim(bottom=0)
         axes.set_xlabel(xlabel)
@@ -340,8 +362,8 @@ def curves_over(
     details = [f"{name} from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in given.items()]
     return Figure(
         figure,
-        f"{title or ylabel}: {ylabel} over {xlabel} from {positions[0]:g} to {positions[-1]:g}; {listed(details)}."
-        + (f" Dashed: {limit_name}, {float(limit):.2f}." if limit is not None else ""),
+        f"{title or ylabel}: {ylabel} over {xlabel} from {at[0]:g} to {at[-1]:g}; {listed(details)}."
+        + (f" Dashed: {limit_name}, {limit:.2f}." if limit is not None else ""),
     )
 
 
@@ -353,7 +375,7 @@ def head_split(vectors: ArrayLike | Any, heads: int, *, title: str = "") -> Figu
         heads: number of heads; must divide the channels.
         title: the figure's title.
     """
-    vectors = as_array("vectors", vectors, ("length", "channels"))
+    vectors, heads = as_array("vectors", vectors, ("length", "channels")), as_count("heads", heads)
     length, width = vectors.shape
     if width % heads or heads > len(SERIES):
         raise ValueError(f"heads: must divide {width} and be at most {len(SERIES)}, got {heads}")
@@ -396,6 +418,8 @@ def target_and_yours(target: ArrayLike | Any, yours: ArrayLike | Any, *, title: 
     """
     whole = as_numbers("target", target)
     whole = as_array("target", whole, whole.shape).astype(float)
+    if not whole.size:
+        raise ValueError(f"target: expected at least one number, got shape {whole.shape}")
     expected = whole.reshape(-1, whole.shape[-1] if whole.ndim else 1)
     result = as_numbers("yours", yours).astype(float)
     if result.shape != whole.shape:

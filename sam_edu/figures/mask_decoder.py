@@ -3,6 +3,7 @@
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from sam_edu.argument_checks import as_count, as_multiple
 from sam_edu.figures.kit.arrays import Number
 from sam_edu.figures.kit.colours import (
     GREY,
@@ -19,7 +20,7 @@ from sam_edu.figures.kit.colours import (
 )
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_sum, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.theme import theme
+from sam_edu.figures.kit.theme import SMALL, theme
 
 _HIGH, _WIDE = 384, 1000
 
@@ -32,10 +33,12 @@ def mask_decoder_diagram(
     Args:
         prompt_tokens: tokens of one prompt set.
         masks: number of mask tokens.
-        dim: width of a token.
+        dim: width of a token; a multiple of 8.
         height: of the grid of image tokens.
         width: of that grid.
     """
+    prompt_tokens, masks = as_count("prompt_tokens", prompt_tokens, 0), as_count("masks", masks)
+    dim, height, width = as_multiple("dim", dim, 8), as_count("height", height), as_count("width", width)
     tokens = 1 + masks + prompt_tokens
     channels, high, wide = dim // 8, 4 * height, 4 * width
     low = 292
@@ -46,20 +49,20 @@ def mask_decoder_diagram(
         subtitle = "grey-blue: its parts, which hold the parameters; all names are those of Meta's code"
         draw_title(axes, "The class MaskDecoder", subtitle)
 
-        _part(axes, 66, 92, 116, 46, "iou_token.weight\nmask_tokens.weight", LEARNED)
+        _part(axes, 66, 92, 124, 46, "iou_token.weight\nmask_tokens.weight", LEARNED)
         _part(axes, 66, 156, 116, 46, "sparse_prompt_\nembeddings", TOKEN)
         _part(axes, 66, 254, 116, 46, "image_embeddings", IMAGE)
         _part(axes, 66, 318, 116, 46, "dense_prompt_\nembeddings", IMAGE)
         _part(axes, 258, low + 50, 96, 34, "image_pe", IMAGE)
         _row(axes, 190, 124, masks, prompt_tokens)
-        draw_text(axes, 190, 78, "(0) tokens", 9.5, TOKEN[1], bold=True)
-        draw_text(axes, 190, 170, f"{tokens} × {dim}", 8.5, SOFT)
-        draw_arrow(axes, [(124, 92), (136, 92), (136, own), (150, own)])
+        draw_text(axes, 190, 78, "(0) tokens", SMALL, TOKEN[1], bold=True)
+        draw_text(axes, 190, 170, f"{tokens} × {dim}", SMALL, SOFT)
+        draw_arrow(axes, [(128, 92), (136, 92), (136, own), (150, own)])
         draw_arrow(axes, [(124, 156), (136, 156), (136, prompts), (150, prompts)])
         draw_sum(axes, 160, 286, IMAGE[1])
         draw_arrow(axes, [(124, 254), (160, 254), (160, 276)])
         draw_arrow(axes, [(124, 318), (160, 318), (160, 296)])
-        draw_text(axes, 214, 272, "(0) src", 9.5, IMAGE[1], bold=True)
+        draw_text(axes, 214, 272, "(0) src", SMALL, IMAGE[1], bold=True)
 
         _part(axes, 350, 205, 120, 196, "transformer\n\n(1) to (4),\ntwice;\n\nthen (6-1)", LEARNED)
         draw_arrow(axes, [(232, 124), (290, 124)])
@@ -68,7 +71,7 @@ def mask_decoder_diagram(
 
         _row(axes, 484, 124, masks, prompt_tokens)
         draw_text(axes, 484, 78, "hs", 10.5, TOKEN[1], bold=True)
-        draw_text(axes, 484, 170, f"{tokens} × {dim}", 8.5, SOFT)
+        draw_text(axes, 484, 170, f"{tokens} × {dim}", SMALL, SOFT)
         draw_arrow(axes, [(410, 124), (442, 124)])
         draw_arrow(axes, [(526, 86 + tall / 2), (548, 86 + tall / 2), (548, 62), (600, 62)], "hs[:, 0]", (570, 52))
         draw_arrow(
@@ -77,26 +80,26 @@ def mask_decoder_diagram(
             f"hs[:, 1:{1 + masks}]",
             (570, 172),
         )
-        draw_text(axes, 484, 190, "prompt tokens are dropped", 8, SOFT)
+        draw_text(axes, 484, 196, "prompt tokens\nare dropped", SMALL, SOFT)
         draw_text(axes, 484, 276, "keys", 10.5, IMAGE[1], bold=True)
         draw_arrow(axes, [(410, low), (600, low)], f"{height * width} × {dim}, folded back", (506, low + 12))
 
         _part(axes, 676, 62, 152, 46, "(7) iou_prediction_head", LEARNED)
         _part(axes, 676, 160, 152, 46, "(6-2) output_\nhypernetworks_mlps", LEARNED)
         _part(axes, 676, low, 152, 46, "(5) output_upscaling", LEARNED)
-        _part(axes, 836, 226, 92, 46, "(6-3)\n@ at every pixel", OUT)
+        _part(axes, 836, 226, 104, 46, "(6-3)\n@ at every pixel", OUT)
         draw_arrow(axes, [(752, 160), (836, 160), (836, 203)], f"hyper_in\n{masks} × {channels}", (795, 146))
         draw_arrow(axes, [(752, low), (836, low), (836, 249)], "upscaled_embedding", (820, low + 12))
-        draw_text(axes, 820, low + 26, f"{channels} × {high} × {wide}", 8.5, SOFT)
+        draw_text(axes, 820, low + 26, f"{channels} × {high} × {wide}", SMALL, SOFT)
 
         _part(axes, 948, 140, 96, 92, f"(8) multimask_\noutput?\nTrue: 1 to {masks - 1}\nFalse: 0", GREY)
         draw_arrow(axes, [(752, 62), (950, 62), (950, 94)], f"iou_pred, {masks}", (850, 52))
         draw_arrow(
-            axes, [(882, 226), (950, 226), (950, 186)], f"masks\n{masks} ×\n{high} × {wide}", (944, 256), "center"
+            axes, [(888, 226), (950, 226), (950, 186)], f"masks\n{masks} ×\n{high} × {wide}", (944, 256), "center"
         )
         row = "The row: black the IoU token, then the mask tokens, green and grey the prompt's tokens."
-        draw_text(axes, 650, 350, row, 8.5, SOFT)
-        draw_text(axes, 650, 366, "Every tensor has one more axis in front: the prompt sets.", 8.5, SOFT)
+        draw_text(axes, 650, 350, row, SMALL, SOFT)
+        draw_text(axes, 650, 366, "Every tensor has one more axis in front: the prompt sets.", SMALL, SOFT)
     return Figure(
         figure,
         f"Diagram of the class MaskDecoder. Step (0): iou_token, {masks} mask_tokens and {prompt_tokens} prompt tokens"
@@ -112,7 +115,7 @@ def mask_decoder_diagram(
 
 def _part(axes: Axes, x: Number, y: Number, width: Number, height: Number, text: str, colours: Pair) -> None:
     """A box with smaller letters, as names of Meta's code are long."""
-    draw_box(axes, x, y, width, text, colours, height=height, size=8.6)
+    draw_box(axes, x, y, width, text, colours, height=height, size=SMALL)
 
 
 def _row(axes: Axes, x: Number, y: Number, masks: int, prompt_tokens: int) -> None:

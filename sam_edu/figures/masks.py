@@ -1,19 +1,31 @@
 """Figures of prompts and masks on them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
+from PIL import Image
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_mask_numbers, as_names
+from sam_edu.argument_checks import as_number
+from sam_edu.arrays import shorten
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_image,
+    as_mask_numbers,
+    as_masks,
+    as_names,
+)
 from sam_edu.figures.kit.colours import INK, MASK_COLOURS, SOFT
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_box, as_clicks, draw_image, draw_mask, draw_outline, draw_prompts, draw_ticks
 from sam_edu.figures.kit.scales import draw_signed
 from sam_edu.figures.kit.theme import WIDTH, bare, blank, heading, theme, titled
 from sam_edu.figures.kit.words import listed, prompts_in_words, share
+from sam_edu.prompt_checks import check_flag
 
 RETURNED = (1, 2, 3)
 """The numbers of the masks that `Predictor.predict` returns, where three are asked for."""
@@ -46,7 +58,7 @@ def prompts_and_masks(
     """
     image, clicks, frame = as_image(image), as_clicks(points, labels), as_box(box)
     targets = [] if truth is None else list(_on_image("truth", truth, image))
-    layers = np.zeros((0, *image.shape[:2])) if masks is None else _on_image("masks", masks, image)
+    layers = np.zeros((0, *image.shape[:2]), bool) if masks is None else _on_image("masks", masks, image)
     tokens = as_mask_numbers("numbers", numbers, len(layers), RETURNED)
     names = as_names("names", names if names is not None else _numbered(tokens), len(layers))
     height, width = image.shape[:2]
@@ -106,7 +118,7 @@ def masks_row(
     count = len(layers)
     tokens = as_mask_numbers("numbers", numbers, count, RETURNED)
     names = as_names("names", names if names is not None else _numbered(tokens), count)
-    targets = None if truth is None else as_array("truth", truth, layers.shape)
+    targets = None if truth is None else as_masks("truth", truth, layers.shape)
     scores = {
         word: as_array(word, values, (count,))
         for word, values in (("predicted", predicted), ("true", true))
@@ -161,10 +173,11 @@ def logits_and_mask(
         limit: the colours end here; at 6 the sigmoid is within 0.0025 of 0 or 1.
         title: the figure's title.
     """
-    if limit <= 0:
-        raise ValueError(f"limit: expected a positive number, got {limit}")
+    limit = as_number("limit", limit, above=0)
     image, clicks = as_image(image), as_clicks(points, labels)
-    logits = _on_image("logits", logits, image)
+    logits = as_array("logits", logits, ("masks", *image.shape[:2]))
+    if logits.dtype.kind == "b":
+        raise ValueError("logits: expected logits, got masks of bools; `masks_row` draws these")
     count = len(logits)
     tokens = as_mask_numbers("numbers", numbers, count, range(4))
     names = as_names("names", names if names is not None else _numbered(tokens), count)
@@ -191,7 +204,7 @@ def logits_and_mask(
     return Figure(figure, f"{title or 'Logits and masks'}: logits of {'; '.join(details)}. Below, the masks.")
 
 
-def images(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: str = "") -> Figure:
+def images(images: Iterable[ArrayLike | Any], names: Sequence[str], *, title: str = "") -> Figure:
     """Images in a row.
 
     Args:
@@ -199,9 +212,11 @@ def images(images: Sequence[ArrayLike | Any], names: Sequence[str], *, title: st
         names: one per image.
         title: the figure's title.
     """
-    if not len(images):
+    if isinstance(images, str | Image.Image) or not isinstance(images, Iterable):
+        raise TypeError(f"images: expected a list of images, got {shorten(images)}")
+    shown = [as_image(image, f"images[{i}]") for i, image in enumerate(images)]
+    if not shown:
         raise ValueError("images: expected at least one, got none")
-    shown = [as_image(image) for image in images]
     names = as_names("names", names, len(shown))
     with theme():
         panel = min((WIDTH - 20) / len(shown), 240.0)
@@ -241,17 +256,17 @@ def masks_by_prompt(
         title: the figure's title.
     """
     image = as_image(image)
-    layers = as_array("masks", masks, ("panels", *image.shape[:2]))
+    layers = as_masks("masks", masks, ("panels", *image.shape[:2]))
     count = len(layers)
     names = as_names("names", names, count)
-    given: dict[str, list[Any]] = {
-        "clicks": list(clicks or [None] * count),
-        "labels": list(labels or [None] * count),
-        "boxes": list(boxes or [None] * count),
-    }
-    for word, one in given.items():
-        if len(one) != count:
-            raise ValueError(f"{word}: expected {count}, one per panel, got {len(one)}")
+    given: dict[str, list[Any]] = {}
+    for word, each in (("clicks", clicks), ("labels", labels), ("boxes", boxes)):
+        if each is not None and (isinstance(each, str) or not isinstance(each, Iterable)):
+            raise TypeError(f"{word}: expected a list, one per panel, got {shorten(each)}")
+        given[word] = [None] * count if each is None else list(each)
+        if len(given[word]) != count:
+            raise ValueError(f"{word}: expected {count}, one per panel, got {len(given[word])}")
+    corners = check_flag("corners", corners)
     tokens = as_mask_numbers("numbers", numbers, count, [1])
     details = []
     with theme():
@@ -261,7 +276,10 @@ def masks_by_prompt(
         figure = blank(high + 8 + (32 if title else 0) + 14 * lines, panel * count + 6 * count + 2)
         heading(figure, title)
         for i, axes in enumerate(figure.subplots(1, count, squeeze=False)[0]):
-            placed, box = as_clicks(given["clicks"][i], given["labels"][i]), as_box(given["boxes"][i])
+            placed, box = (
+                as_clicks(given["clicks"][i], given["labels"][i], name="clicks", all_labels=True),
+                as_box(given["boxes"][i], "boxes"),
+            )
             draw_image(axes, image)
             draw_mask(axes, layers[i] > 0, MASK_COLOURS[tokens[i]])
             frame = None if box is None else (*np.minimum(box[:2], box[2:]), *np.maximum(box[:2], box[2:]))
@@ -288,13 +306,12 @@ def masks_by_prompt(
 def _draw_numbered(axes: Axes, x: Number, y: Number, text: str) -> None:
     """A grey disc with a number in it."""
     wide = len(text) > 1
-    axes.scatter([x], [y], s=210 if wide else 150, c=SOFT, edgecolors="white", linewidths=1.6, zorder=5)
-    size = 7.5 if wide else 8.5
-    axes.text(x, y, text, ha="center", va="center_baseline", color="white", fontsize=size, fontweight="bold", zorder=6)
+    axes.scatter([x], [y], s=260 if wide else 190, c=SOFT, edgecolors="white", linewidths=1.6, zorder=5)
+    axes.text(x, y, text, ha="center", va="center_baseline", color="white", fontweight="bold", zorder=6)
 
 
 def _on_image(name: str, masks: ArrayLike | Any, image: Array) -> Array:
-    return as_array(name, masks, ("masks", *image.shape[:2]))
+    return as_masks(name, masks, ("masks", *image.shape[:2]))
 
 
 def _numbered(numbers: Sequence[int]) -> list[str]:

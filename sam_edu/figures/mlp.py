@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
+from sam_edu.argument_checks import as_count
+from sam_edu.figures.kit.arrays import Array, Number, as_array, as_mapping, as_names, as_rising, as_tuple
 from sam_edu.figures.kit.colours import ACTIVATION, FAINT, GREY, IMAGE, OUT, SERIES, SOFT, TOKEN, token_colour
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_junction, draw_sum, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
 
 _FEW = 4  # more curves than this in a panel are drawn thin, without a legend
@@ -35,6 +36,8 @@ def mlp_diagram(
         masks: number of mask tokens, and of scores.
         channels: width of what a mask token becomes.
     """
+    tokens, dim, inner = as_count("tokens", tokens), as_count("dim", dim), as_count("inner", inner)
+    masks, channels = as_count("masks", masks), as_count("channels", channels)
     with theme():
         figure, axes = canvas(330)
         subtitle = "grey: a linear layer, each with weights of its own; white: an activation, which learns nothing"
@@ -68,7 +71,7 @@ def _block_lane(axes: Axes, y: Number, tokens: int, dim: int, inner: int) -> Non
     draw_junction(axes, 244, y)
     draw_sum(axes, 780, y, IMAGE[1], area=210)
     draw_arrow(axes, [(793, y), (846, y)])
-    draw_text(axes, 836, y + 40, "sum and norm belong to the two-way block (notebook 04)", 8.5, SOFT)
+    draw_text(axes, 836, y + 40, "sum and norm belong to the two-way block (notebook 04)", SMALL, SOFT)
 
 
 def _exit_lane(
@@ -91,7 +94,7 @@ def _exit_lane(
 
 def _label(axes: Axes, y: Number, step: str, kind: str) -> None:
     axes.text(8, y - 9, step, fontsize=10.5, fontweight="bold", color=OUT[1], va="center")
-    axes.text(8, y + 9, kind, fontsize=9.5, va="center")
+    axes.text(8, y + 9, kind, fontsize=SMALL, va="center")
 
 
 def line_panels(
@@ -117,17 +120,19 @@ def line_panels(
         ylabel: the name of the vertical axis.
         title: the figure's title.
     """
-    if not panels or not all(panels.values()):
-        raise ValueError("panels: expected at least one, each with at least one curve")
-    x = as_array("x", x, ("positions",))
+    panels, x, columns = as_mapping("panels", panels), as_rising("x", x), as_count("columns", columns)
     given = {
-        name: {key: as_array(key or name, curve, x.shape) for key, curve in curves.items()}
+        name: {
+            key: as_array(f"panels {name} {key}".strip(), curve, x.shape)
+            for key, curve in as_mapping(f"panels {name}", curves).items()
+        }
         for name, curves in panels.items()
     }
     dots: tuple[Array, Array] | None = None
     if points is not None:
-        along = as_array("points", points[0], ("points",))
-        dots = along, as_array("points", points[1], along.shape)
+        across_x, across_y = as_tuple("points", points, ("x", "y"))
+        along = as_array("points", across_x, ("points",))
+        dots = along, as_array("points", across_y, along.shape)
     ticks = None if kinks is None else as_array("kinks", kinks, ("kinks",))
     across = min(columns, len(given))
     down = -(-len(given) // across)
@@ -240,4 +245,4 @@ def _ranges(axes: Axes, counts: Array) -> None:
         axes.vlines([first, last], -0.5, -0.85, color=FAINT, linewidth=1.0, clip_on=False)
         if (last - first) / total > 0.05:
             text = f"{count} token{'s' if count > 1 else ''}" if (last - first) / total > 0.11 else f"{count}"
-            axes.text((first + last) / 2, -0.62, text, ha="center", va="bottom", fontsize=8.5, color=SOFT)
+            axes.text((first + last) / 2, -0.62, text, ha="center", va="bottom", fontsize=SMALL, color=SOFT)

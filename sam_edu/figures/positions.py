@@ -8,13 +8,22 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count, as_multiple, as_number
 from sam_edu.choices import name_largest, name_smallest
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_names
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_mapping,
+    as_names,
+    as_rising,
+    as_tuple,
+)
 from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, OUT, SERIES, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
 from sam_edu.selections import Select, as_indices, fixed
 
@@ -28,12 +37,12 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
         dim: width of a token; even.
         inner: channels between the mask prompt's convolutions; a multiple of 4.
     """
-    if dim % 2 or inner % 4:
-        raise ValueError(f"dim, inner: expected an even number and a multiple of 4, got {dim} and {inner}")
+    side, grid = as_count("side", side), as_count("grid", grid)
+    dim, inner = as_multiple("dim", dim, 2), as_multiple("inner", inner, 4)
     mask = 4 * grid
     with theme():
         figure, axes = canvas(410)
-        draw_title(axes, "The prompt encoder", "the inputs of the decoder's step (0)", 176, y=22)
+        draw_title(axes, "The prompt encoder", "the inputs of the decoder's step (0)", y=22)
         click, box, positions, prompt, none = 74, 146, 218, 300, 364
         draw_box(axes, 60, click, 100, "a click\n(x, y) and a label", TOKEN)
         draw_box(axes, 60, box, 100, "a box: two\ncorners (x, y)", TOKEN)
@@ -50,13 +59,13 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
         )
         draw_box(axes, 711, box, 48, "sin\ncos", OUT)
         for y, name, result in (
-            (click, "+ embedding\nof its label", f"1 × {dim} per click,\n1 × {dim} for padding\nwhere there is no box"),
+            (click, "+ embedding\nof its label", f"1 × {dim} per click,\n1 × {dim} for padding\nwithout a box"),
             (box, "+ embedding of\ncorner 1 or 2", f"2 × {dim} per box"),
         ):
             draw_box(axes, 806, y, 96, name, GREY)
             draw_arrow(axes, [(735, box), (746, box), (746, y), (758, y)] if y != box else [(735, box), (758, box)])
             draw_arrow(axes, [(854, y), (876, y)])
-            axes.text(881, y, result, fontsize=8.5, va="center", linespacing=1.2, color=TOKEN[1])
+            axes.text(881, y, result, fontsize=SMALL, va="center", linespacing=1.2, color=TOKEN[1])
         middle = (click + box) / 2
         for y in (click, box):
             draw_arrow(axes, [(110, y), (146, y), (146, middle), (184, middle)])
@@ -72,7 +81,7 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
         encodings = f"pos_src: {dim} × {grid} × {grid}, a positional encoding per image token"
         draw_arrow(axes, [(711, box + 22), (711, positions), (758, positions)])
         axes.text(
-            764, positions, encodings.replace(", ", ",\n"), fontsize=8.5, va="center", linespacing=1.2, color=IMAGE[1]
+            764, positions, encodings.replace(", ", ",\n"), fontsize=SMALL, va="center", linespacing=1.2, color=IMAGE[1]
         )
         draw_box(axes, 60, prompt, 100, f"a mask prompt,\nlogits {mask} × {mask}", IMAGE)
         stages = (
@@ -86,8 +95,8 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
             draw_arrow(axes, [(before, prompt), (x - 42, prompt)])
             before = x + 42
             if i < 2:
-                draw_text(axes, x + 94, prompt - 12, shape, 8, SOFT)
-                draw_text(axes, x + 94, prompt + 13, "LayerNorm2d, GELU", 8, SOFT)
+                draw_text(axes, x + 94, prompt - 12, shape, SMALL, SOFT)
+                draw_text(axes, x + 94, prompt + 20, "LayerNorm2d,\nGELU", SMALL, SOFT)
         draw_arrow(axes, [(650, prompt), (778, prompt)], stages[2][2], (714, prompt - 10))
         draw_box(axes, 60, none, 100, "no mask prompt", IMAGE)
         draw_arrow(
@@ -100,13 +109,13 @@ def prompt_diagram(*, side: int = 1024, grid: int = 64, dim: int = 256, inner: i
             784,
             prompt + 6,
             "the dense embedding,\nadded to the image embedding",
-            fontsize=8.5,
+            fontsize=SMALL,
             va="center",
             linespacing=1.2,
             color=IMAGE[1],
         )
         note = "Learned: the embeddings and the convolutions. Random, and never trained: the matrix."
-        draw_text(axes, 420, 396, note, 8.5, SOFT)
+        draw_text(axes, 420, 396, note, SMALL, SOFT)
     return Figure(
         figure,
         f"Diagram of the prompt encoder. A click, and each of a box's two corners, gets 0.5 added and is divided by"
@@ -145,9 +154,9 @@ def position_maps(
     maps = as_array("maps", maps, ("maps", "height", "width"))
     names = as_names("names", names, len(maps))
     rings = None if points is None else as_array("points", points, (len(maps), 2))
-    if limit <= 0 or columns < 1:
-        raise ValueError(f"limit, columns: expected positive numbers, got {limit} and {columns}")
-    columns = min(columns, len(maps))
+    if rings is not None and (rings.min() < 0 or rings.max() > 1):
+        raise ValueError(f"points: expected (x, y) from 0 to 1, got {rings.min():g} to {rings.max():g}")
+    limit, columns = as_number("limit", limit, above=0), min(as_count("columns", columns), len(maps))
     down = math.ceil(len(maps) / columns)
     with theme():
         panel = min((WIDTH - 110) / columns, 210.0)
@@ -193,7 +202,9 @@ def wave_and_circle(angles: ArrayLike | Any, positions: ArrayLike | Any, marked:
         marked: indices of the positions to mark in both.
         title: the figure's title.
     """
-    positions = as_array("positions", positions, ("positions",))
+    positions = as_rising("positions", positions)
+    if positions[0] < 0 or positions[-1] > 1:
+        raise ValueError(f"positions: expected numbers from 0 to 1, got {positions[0]:g} to {positions[-1]:g}")
     angles = as_array("angles", angles, (len(positions),))
     marks = as_indices("marked", marked, len(positions)) if fixed("marked", marked) != [] else []
     if len(marks) > len(SERIES):
@@ -212,7 +223,12 @@ def wave_and_circle(angles: ArrayLike | Any, positions: ArrayLike | Any, marked:
             tip = float(np.cos(angles[i])), float(np.sin(angles[i]))
             right.plot([0, tip[0]], [0, tip[1]], color=colour, linewidth=2)
             right.plot(*tip, "o", color=colour, markersize=8)
-            offset: dict[str, Any] = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "fontsize": 8.5}
+            offset: dict[str, Any] = {
+                "xytext": (0, 3),
+                "textcoords": "offset points",
+                "ha": "center",
+                "fontsize": SMALL,
+            }
             left.annotate(f"x = {positions[i]:.2f}", (float(positions[i]), 1.15), color=colour, **offset)
         left.set(
             xlabel="x, from 0 to 1",
@@ -243,8 +259,8 @@ def pixel_centres(pixels: int = 8, cell: int = 4, *, title: str = "") -> Figure:
         cell: pixels under one image token, across and down.
         title: the figure's title.
     """
-    if cell < 1 or pixels < cell or pixels % cell:
-        raise ValueError(f"pixels: expected a multiple of cell, {cell}, got {pixels}")
+    cell = as_count("cell", cell)
+    pixels = as_multiple("pixels", pixels, cell)
     with theme():
         figure = titled(title, 250, 620)
         numbers = np.arange(pixels)
@@ -308,32 +324,42 @@ def curves_along(
         ylabel: what is measured.
         title: the figure's title.
     """
-    if not curves or not {*(dashed or {}), *(band or {})} <= set(curves):
-        raise ValueError("curves: expected at least one, and dashed and band of the same names")
+    curves = as_mapping("curves", curves)
+    lines = {} if dashed is None else as_mapping("dashed", dashed)
+    bands = {} if band is None else as_mapping("band", band)
+    for word, named in (("dashed", lines), ("band", bands)):
+        if unknown := [name for name in named if name not in curves]:
+            raise ValueError(f"{word}: there is no curve {unknown[0]!r}; there are {', '.join(map(repr, curves))}")
     styles = "o-", "s-", "^-", "D-"
     if len(curves) > len(styles):
         raise ValueError(f"curves: expected at most {len(styles)}, as there are no more marks, got {len(curves)}")
-    positions = as_array("positions", positions, ("positions",))
-    given = {name: as_array(name, curve, (len(positions),)) for name, curve in curves.items()}
+    positions = as_rising("positions", positions)
+    given = {name: as_array(f"curves {name}", curve, positions.shape) for name, curve in curves.items()}
+    dashes = {name: as_array(f"dashed {name}", line, positions.shape) for name, line in lines.items()}
+    edges = {
+        name: tuple(
+            as_array(f"band {name}, {word}", edge, positions.shape)
+            for word, edge in zip(("low", "high"), as_tuple(f"band {name}", both, ("low", "high")), strict=True)
+        )
+        for name, both in bands.items()
+    }
     with theme():
         figure = titled(title, 260, 680)
         axes = figure.subplots()
         for (name, curve), colour, style in zip(given.items(), SERIES, styles, strict=False):
             axes.plot(positions, curve, style, color=colour, label=name, markersize=4)
-            if name in (dashed or {}):
-                axes.plot(
-                    positions, as_array(name, (dashed or {})[name], (len(positions),)), "--", color=INK, linewidth=1.0
-                )
-            if name in (band or {}):
-                low, high = (as_array(name, edge, (len(positions),)) for edge in (band or {})[name])
+            if name in dashes:
+                axes.plot(positions, dashes[name], "--", color=INK, linewidth=1.0)
+            if name in edges:
+                low, high = edges[name]
                 axes.fill_between(positions, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.axhline(0, color=SOFT, linewidth=0.8)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.grid(alpha=0.25)
-        axes.legend(title="dashed: the formula" if dashed else None)
+        axes.legend(title="dashed: the formula" if dashes else None)
     details = [f"{name} from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in given.items()]
     return Figure(
         figure,
         f"{title or ylabel}: {ylabel} over {xlabel} from {positions[0]:g} to {positions[-1]:g}; {listed(details)}."
-        + (" Dashed: the formula." if dashed else ""),
+        + (" Dashed: the formula." if dashes else ""),
     )

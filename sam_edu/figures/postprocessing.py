@@ -9,8 +9,19 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count, as_number
 from sam_edu.arrays import as_numbers
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_mask_numbers, as_names
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_image,
+    as_interval,
+    as_mapping,
+    as_mask_numbers,
+    as_masks,
+    as_tuple,
+)
 from sam_edu.figures.kit.colours import (
     EDGE,
     FAINT,
@@ -28,8 +39,10 @@ from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text,
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import Click, as_clicks, draw_image, draw_mask, draw_outline, draw_ticks, overlap
 from sam_edu.figures.kit.scales import draw_signed
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import listed, share
+from sam_edu.image_checks import as_size
+from sam_edu.prompt_checks import check_flag
 
 Size = tuple[int, int]
 
@@ -43,12 +56,14 @@ def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1
         side: of the square that the image encoder sees.
         low: of the decoder's square of logits.
     """
+    height, width = as_count("height", height), as_count("width", width)
+    side, low = as_count("side", side), as_count("low", low)
     scale = side / max(height, width)
     tall, wide = int(height * scale + 0.5), int(width * scale + 0.5)
     lanes = 74, 172, 270
     with theme():
         figure, axes = canvas(332)
-        draw_title(axes, "Preprocessing and postprocessing", "every size is height × width; a click is (x, y)", 300)
+        draw_title(axes, "Preprocessing and postprocessing", "every size is height × width; a click is (x, y)")
         there, click, back = lanes
         draw_box(axes, 70, there, 120, f"the image\n{height} × {width}", IMAGE)
         draw_box(axes, 268, there, 150, f"longer side to {side}\n{tall} × {wide}", IMAGE)
@@ -74,7 +89,7 @@ def postprocessing_diagram(height: int = 300, width: int = 451, *, side: int = 1
         for start, end in ((843, 785), (635, 583), (433, 375), (225, 167)):
             draw_arrow(axes, [(start, back), (end, back)])
         note = "Only the encoders and the decoder are learned. Logits and masks have two more axes in front."
-        draw_text(axes, 500, 320, note, 8.5, SOFT)
+        draw_text(axes, 500, 320, note, SMALL, SOFT)
     return Figure(
         figure,
         f"Diagram of preprocessing and postprocessing. The image, {height} by {width}, is scaled by {scale:.3g} to"
@@ -96,18 +111,19 @@ def resampled_line(
         ways: per name the positions (m,), in units of these pixels, and the values computed there (m,).
         title: the figure's title.
     """
-    if not ways:
-        raise ValueError("ways: expected at least one, got none")
     values = as_array("values", values, ("n",)).astype(float)
+    given = {
+        name: as_tuple(f"ways {name}", way, ("positions", "values")) for name, way in as_mapping("ways", ways).items()
+    }
     middles = np.arange(len(values)) + 0.5
     details = []
     with theme():
-        figure = titled(title, 250, min(WIDTH, 60 + 420 * len(ways)))
+        figure = titled(title, 250, min(WIDTH, 60 + 420 * len(given)))
         for axes, (name, (positions, found)) in zip(
-            figure.subplots(1, len(ways), squeeze=False, sharey=True)[0], ways.items(), strict=True
+            figure.subplots(1, len(given), squeeze=False, sharey=True)[0], given.items(), strict=True
         ):
-            at = as_array(f"{name}, positions", positions, ("m",)).astype(float)
-            computed = as_array(f"{name}, values", found, at.shape).astype(float)
+            at = as_array(f"ways {name}, positions", positions, ("m",)).astype(float)
+            computed = as_array(f"ways {name}, values", found, at.shape).astype(float)
             axes.axhline(0, color=SOFT, linewidth=0.9)
             for i in range(len(values) + 1):
                 axes.axvline(i, color=FAINT, linewidth=0.9, zorder=0)
@@ -123,9 +139,10 @@ def resampled_line(
             )
         figure.axes[0].set_ylabel("logit")
         figure.axes[0].legend()
-    given = ", ".join(f"{value:g}" for value in values)
+    numbers = ", ".join(f"{value:g}" for value in values)
     return Figure(
-        figure, f"{title or 'A line, resampled'}: {given} in the middles of {len(values)} pixels. {'; '.join(details)}."
+        figure,
+        f"{title or 'A line, resampled'}: {numbers} in the middles of {len(values)} pixels. {'; '.join(details)}.",
     )
 
 
@@ -149,9 +166,12 @@ def sized_maps(
         limit: the colours end here.
         title: the figure's title.
     """
-    if not maps:
-        raise ValueError("maps: expected at least one, got none")
-    given = {name: as_array(name, one, ("height", "width")).astype(float) for name, one in maps.items()}
+    limit = as_number("limit", limit, above=0)
+    around = None if frame is None else as_size("frame", frame)
+    given = {
+        name: as_array(f"maps {name}", one, ("height", "width")).astype(float)
+        for name, one in as_mapping("maps", maps).items()
+    }
     shown = None if image is None else as_image(image)
     last = list(given.values())[-1]
     [token] = as_mask_numbers("number", [number], 1, [1])
@@ -167,8 +187,10 @@ def sized_maps(
         for i, (axes, (name, one)) in enumerate(zip(panels, given.items(), strict=False)):
             drawn = draw_signed(axes, one, limit)
             draw_outline(axes, one > 0, INK, width=0.9)
-            if frame is not None and i < len(given) - 1 and one.shape != tuple(frame):
-                axes.add_patch(Rectangle((-0.5, -0.5), frame[1], frame[0], fill=False, edgecolor=EDGE, linestyle="--"))
+            if around is not None and i < len(given) - 1 and one.shape != around:
+                axes.add_patch(
+                    Rectangle((-0.5, -0.5), around[1], around[0], fill=False, edgecolor=EDGE, linestyle="--")
+                )
             axes.set_title(f"{name}\n{one.shape[0]} × {one.shape[1]}")
         if shown is not None:
             draw_image(panels[-1], shown)
@@ -180,7 +202,7 @@ def sized_maps(
     details = [f"{name}, {one.shape[0]} by {one.shape[1]}, above 0 on {share(one > 0)}" for name, one in given.items()]
     alt = f"{title or 'Maps of several sizes'}: {'; '.join(details)}."
     alt += " Last: the image with the mask." if shown is not None else ""
-    return Figure(figure, alt + (" Dashed: where the image ends and the padding begins." if frame else ""))
+    return Figure(figure, alt + (" Dashed: where the image ends and the padding begins." if around else ""))
 
 
 def _same_scale(axes: Axes, high: int) -> None:
@@ -219,12 +241,16 @@ def corrections(
         zoom: show the part of the image around the ground truth, the masks and the clicks.
         title: the figure's title.
     """
-    if not ways or any(set(ways) != set(one) for one in (clicks, labels, ways if numbers is None else numbers)):
-        raise ValueError("ways, clicks, labels, numbers: expected the same names in each, at least one")
+    ways = as_mapping("ways", ways)
+    for word, one in (("clicks", clicks), ("labels", labels), ("numbers", ways if numbers is None else numbers)):
+        if set(as_mapping(word, one)) != set(ways):
+            names = ", ".join(map(repr, ways))
+            raise ValueError(f"{word}: expected the names of `ways`, {names}, got {', '.join(map(repr, one))}")
+    columns, first, zoom = as_count("columns", columns), as_count("first", first), check_flag("zoom", zoom)
     image = as_image(image)
-    target = as_array("truth", truth, image.shape[:2]) > 0
-    given = {name: as_array(name, one, ("rounds", *image.shape[:2])) > 0 for name, one in ways.items()}
-    placed = {name: as_clicks(clicks[name], labels[name]) for name in ways}
+    target = as_masks("truth", truth, image.shape[:2])
+    given = {name: as_masks(f"ways {name}", one, ("rounds", *image.shape[:2])) for name, one in ways.items()}
+    placed = {name: as_clicks(clicks[name], labels[name], name=f"clicks {name}".strip()) for name in ways}
     for name, masks in given.items():
         if len(placed[name]) != len(masks):
             raise ValueError(f"clicks {name}: expected {len(masks)}, one per round, got {len(placed[name])}")
@@ -232,9 +258,10 @@ def corrections(
         name: as_mask_numbers(f"numbers {name}", None if numbers is None else numbers[name], len(masks), [0])
         for name, masks in given.items()
     }
-    across = min(columns, max(len(masks) for masks in given.values()) - first + 1)
-    if first < 1 or across < 1:
-        raise ValueError(f"first: expected a number from 1 to that of the rounds, got {first}")
+    most = max(len(masks) for masks in given.values())
+    if first > most:
+        raise ValueError(f"first: expected a number from 1 to that of the rounds, {most}, got {first}")
+    across = min(columns, most - first + 1)
     drawn = np.concatenate([target[None], *(masks[first - 1 : first - 1 + columns] for masks in given.values())])
     window = _window(drawn, [click for one in placed.values() for click in one[: first - 1 + columns]], zoom)
     details = []
@@ -307,12 +334,11 @@ def many_masks(
         title: the figure's title.
     """
     image = as_image(image)
-    if not groups:
-        raise ValueError("groups: expected at least one, got none")
     given: dict[str, Array] = {}
-    for name, masks in groups.items():
-        empty = as_numbers(name, masks).shape == (0, *image.shape[:2])
-        given[name] = np.zeros((0, *image.shape[:2])) if empty else as_array(name, masks, ("masks", *image.shape[:2]))
+    for name, masks in as_mapping("groups", groups).items():
+        word, size = f"groups {name}", image.shape[:2]
+        empty = as_numbers(word, masks).shape == (0, *size)
+        given[name] = np.zeros((0, *size), bool) if empty else as_masks(word, masks, ("masks", *size))
     dots = None if points is None else as_array("points", points, ("points", 2))
     count = len(given) + (dots is not None)
     with theme():
@@ -361,24 +387,31 @@ def means_with_intervals(
         label: what is measured.
         title: the figure's title.
     """
-    if not series:
-        raise ValueError("series: expected at least one, got none")
-    names = as_names("names", list(next(iter(series.values()))), len(next(iter(series.values()))))
-    if not names or any(list(one) != names for one in series.values()) or len(series) > len(MASK_COLOURS):
-        raise ValueError("series: expected the same names in each, at least one, and at most four series")
-    values = {
-        key: as_numbers("series", [list(one[name])[:3] for name in names]).astype(float) for key, one in series.items()
-    }
+    rows_of = {key: as_mapping(f"series {key}".strip(), one) for key, one in as_mapping("series", series).items()}
+    names = list(next(iter(rows_of.values())))
+    if any(list(one) != names for one in rows_of.values()) or len(rows_of) > len(MASK_COLOURS):
+        raise ValueError(
+            "series: expected the same names in each, and at most four series, got "
+            + "; ".join(f"{key}: {', '.join(map(str, one))}" for key, one in rows_of.items())
+        )
+    values = {}
+    for key, one in rows_of.items():
+        values[key] = np.array([as_interval(f"series {key}, {name}", one[name]) for name in names])
+        low, high = float(values[key].min()), float(values[key].max())
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"series {key}: expected numbers from 0 to 1, got {low:g} to {high:g}; `effects` draws others"
+            )
     details = []
     with theme():
-        figure = titled(title, 70 + (12 + 15 * len(series)) * len(names), WIDTH * 0.86)
+        figure = titled(title, 70 + (12 + 15 * len(values)) * len(names), WIDTH * 0.86)
         axes = figure.subplots()
         for j, (key, rows) in enumerate(values.items()):
             at = np.arange(len(names)) + (j - (len(values) - 1) / 2) * 0.7 / len(values)
             axes.hlines(at, rows[:, 1], rows[:, 2], color=SERIES[j], linewidth=2.4)
             axes.plot(rows[:, 0], at, "osD^"[j], color=SERIES[j], markeredgecolor=INK, markersize=6.5, label=key)
             for y, mean, end in zip(at, rows[:, 0], rows[:, 2], strict=True):
-                axes.annotate(f"{mean:.2f}", (end, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+                axes.annotate(f"{mean:.2f}", (end, y), (5, 0), textcoords="offset points", va="center", fontsize=SMALL)
             details.append(f"{key}: " + ", ".join(f"{n} {m:.2f}" for n, m in zip(names, rows[:, 0], strict=True)))
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.4, -0.6)

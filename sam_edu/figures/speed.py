@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from sam_edu.figures.kit.arrays import Number
+from sam_edu.argument_checks import as_count, as_number
+from sam_edu.figures.kit.arrays import Number, as_mapping, as_tuple
 from sam_edu.figures.kit.colours import BEYOND, FAINT, GREY, IMAGE, INK, OUT, SERIES, SOFT, TOKEN
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
 
 
@@ -26,12 +27,16 @@ def folding_diagram(
         internal: the width of all heads together.
         heads: number of heads.
     """
+    tokens, image_tokens = as_count("tokens", tokens), as_count("image_tokens", image_tokens)
+    dim, internal, heads = as_count("dim", dim), as_count("internal", internal), as_count("heads", heads)
+    if internal % heads:
+        raise ValueError(f"heads: must divide the internal width, {internal}, got {heads}")
     rows = tokens * heads
     plain = {"project": image_tokens * dim * internal, "meet": tokens * image_tokens * internal}
     folded = {"fold": tokens * internal * dim, "meet": rows * image_tokens * dim}
     with theme():
         figure, axes = canvas(300)
-        draw_title(axes, "The same scores in two orders", "under each product: its multiplications", 272)
+        draw_title(axes, "The same scores in two orders", "under each product: its multiplications")
         for y, name in ((92, "as written"), (222, "folded")):
             axes.text(8, y - 44, name, fontsize=10.5, fontweight="bold", va="center")
         _lane(
@@ -42,11 +47,11 @@ def folding_diagram(
         )
         _lane(axes, 222, ("queries", f"{tokens} × {internal}", TOKEN), ("folded queries", f"{rows} × {dim}", TOKEN))
         for y, one, many in ((92, plain["project"], plain["meet"]), (222, folded["fold"], folded["meet"])):
-            draw_text(axes, 282, y + 36, _millions(one), 9, INK)
-            draw_text(axes, 690, y + 36, _millions(many), 9, INK)
-            draw_text(axes, 950, y, f"in all\n{_millions(one + many)}", 9.5, INK, bold=True)
-        draw_text(axes, 690, 92 - 38, f"queries, {tokens} × {internal}", 8.5, TOKEN[1])
-        draw_text(axes, 690, 222 - 38, f"image tokens, {image_tokens} × {dim}", 8.5, IMAGE[1])
+            draw_text(axes, 282, y + 36, _millions(one), SMALL, INK)
+            draw_text(axes, 690, y + 36, _millions(many), SMALL, INK)
+            draw_text(axes, 950, y, f"in all\n{_millions(one + many)}", SMALL, INK, bold=True)
+        draw_text(axes, 690, 92 - 38, f"queries, {tokens} × {internal}", SMALL, TOKEN[1])
+        draw_text(axes, 690, 222 - 38, f"image tokens, {image_tokens} × {dim}", SMALL, IMAGE[1])
     return Figure(
         figure,
         f"Diagram of one product in two orders. As written: {image_tokens} image tokens of width {dim} are projected to"
@@ -90,14 +95,18 @@ def step_times(
         title: the figure's title.
         note: what was measured, and on what: a line under the axis.
     """
-    if not ways or not all(ways.values()):
-        raise ValueError("ways: expected at least one, each with at least one step")
-    if any(time < 0 for way in ways.values() for time in way.values()):
-        raise ValueError("ways: expected times, which are not negative")
+    ways = {
+        name: {step: as_number(f"ways {name}, {step}", time) for step, time in as_mapping(f"ways {name}", way).items()}
+        for name, way in as_mapping("ways", ways).items()
+    }
+    least = as_number("least", least)
+    for name, way in ways.items():
+        if (shortest := min(way.values())) < 0:
+            raise ValueError(f"ways {name}: expected times, which are not negative, got {shortest:g}")
     totals = {name: float(sum(way.values())) for name, way in ways.items()}
     first = next(iter(totals.values()))
     if first <= 0:
-        raise ValueError("ways: expected a first one that takes time")
+        raise ValueError("ways: expected a first one that takes time, as the others are compared with it, got 0")
     steps = list(dict.fromkeys(step for way in ways.values() for step in way))
     large = [step for step in steps if next(iter(ways.values())).get(step, 0.0) >= least * first]
     if len(large) > len(SERIES):
@@ -125,7 +134,7 @@ def step_times(
             left += np.array(parts)
         for y, total in enumerate(totals.values()):
             label = f"{total:.3g}" if y == 0 else f"{total:.2g}: {first / total:.1f} times as fast"
-            axes.annotate(label, (total, y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+            axes.annotate(label, (total, y), (5, 0), textcoords="offset points", va="center", fontsize=SMALL)
         axes.set_yticks(at, list(ways))
         axes.set_ylim(len(ways) - 0.4, -0.6)
         axes.set_xlim(0, 1.22 * max(totals.values()))
@@ -160,11 +169,11 @@ def roofline(
         title: the figure's title.
         note: what was measured, and on what: a line under the axis.
     """
-    if not points:
-        raise ValueError("points: expected at least one, got none")
-    if min(peak, memory, *(number for point in points.values() for number in point)) <= 0:
-        raise ValueError("points, peak, memory: expected numbers above zero")
-    given = {name: (float(x), float(y) / 1e9) for name, (x, y) in points.items()}
+    peak, memory = as_number("peak", peak, above=0), as_number("memory", memory, above=0)
+    given = {}
+    for name, point in as_mapping("points", points).items():
+        x, y = as_tuple(f"points {name}", point, ("operations / byte", "operations / second"))
+        given[name] = as_number(f"points {name}", x, above=0), as_number(f"points {name}", y, above=0) / 1e9
     roof, slope, ridge = peak / 1e9, memory / 1e9, peak / memory
     low = min(0.5 * min(x for x, _ in given.values()), ridge / 4)
     high = max(2.5 * max(x for x, _ in given.values()), ridge * 4)
@@ -181,7 +190,7 @@ def roofline(
         axes.annotate(label, (middle, slope * middle), (-10, 8), textcoords="offset points", ha="right", color=SOFT)
         for number, (name, (x, y)) in enumerate(given.items(), start=1):
             axes.plot(x, y, "o", color=SERIES[0], markersize=15, zorder=3)
-            axes.annotate(str(number), (x, y), ha="center", va="center", color="white", fontsize=8.5, zorder=4)
+            axes.annotate(str(number), (x, y), ha="center", va="center", color="white", fontsize=SMALL, zorder=4)
             axes.plot([], [], " ", label=f"{number}  {name}: {y:.1f}")
         axes.set_xscale("log")
         axes.set_yscale("log")

@@ -7,14 +7,25 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_maps, as_names
+from sam_edu.argument_checks import as_count
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_image,
+    as_maps,
+    as_masks,
+    as_names,
+    as_weights,
+)
 from sam_edu.figures.kit.colours import DARK, FAINT, IMAGE, INK, PLAIN, SOFT, TOKEN, token_colour
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_frame, draw_junction, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_clicks, draw_edges
 from sam_edu.figures.kit.overlay import AttentionScale, draw_attention, draw_attention_bar
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import brightest, listed
+from sam_edu.prompt_checks import check_flag
 
 _STYLES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
 
@@ -31,15 +42,17 @@ def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 
         width: of the grid.
         dim: width of tokens and image tokens.
     """
+    tokens, dim = as_count("tokens", tokens), as_count("dim", dim)
+    height, width = as_count("height", height), as_count("width", width)
     count = height * width
     top, low, lane_above, lane_below = 150, 286, 78, 350
     with theme():
         figure, axes = canvas(420)
         subtitle = "two streams, two blocks, a last attention; (5) does not wait for (6-1)"
         draw_title(axes, "The two-way transformer", subtitle, y=22)
-        draw_box(axes, 54, top, 98, "tokens:\npoint_embedding", TOKEN, size=8.6)
-        draw_box(axes, 54, low, 98, "src:\nimage_embedding", IMAGE, size=8.6)
-        draw_box(axes, 174, low, 56, "flatten,\npermute", DARK, size=8.6)
+        draw_box(axes, 54, top, 98, "tokens:\npoint_\nembedding", TOKEN, height=58)
+        draw_box(axes, 54, low, 98, "src:\nimage_\nembedding", IMAGE, height=58)
+        draw_box(axes, 174, low, 56, "flatten,\npermute", DARK, size=SMALL)
         draw_arrow(axes, [(103, low), (146, low)], f"{dim} ×\n{height} × {width}", (126, low - 36))
         for i, left in enumerate((222, 482)):
             _block(axes, left, i, top, low)
@@ -48,31 +61,31 @@ def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 
         draw_arrow(axes, [(696, top), (760, top)])
         draw_arrow(axes, [(202, low), (380, low)], f"{count} × {dim}", (272, low - 10))
         draw_arrow(axes, [(440, low), (640, low)], f"{count} × {dim}", (540, low - 10))
-        draw_box(axes, 800, top, 80, "(6-1)  ◎\ntokens attend\nto the image", TOKEN, height=58, size=8.6)
-        draw_box(axes, 884, top, 52, "add,\nnorm", DARK, size=8.6)
+        draw_box(axes, 800, top, 80, "(6-1)  ◎\ntokens attend\nto the image", TOKEN, height=58, size=SMALL)
+        draw_box(axes, 884, top, 52, "add,\nnorm", DARK, size=SMALL)
         draw_arrow(axes, [(840, top), (858, top)])
         draw_arrow(axes, [(700, low), (930, low)], f"{count} × {dim}", (864, low - 10))
         draw_arrow(axes, [(800, low), (800, top + 29)])
         draw_junction(axes, 800, low)
         draw_arrow(axes, [(910, top), (930, top)])
         draw_text(axes, 966, top - 14, "hs", 10.5, TOKEN[1], bold=True)
-        draw_text(axes, 966, top + 10, f"{tokens} × {dim}\nto (6-2), (7)", 8.5, INK)
+        draw_text(axes, 966, top + 10, f"{tokens} × {dim}\nto (6-2), (7)", SMALL, INK)
         draw_text(axes, 966, low - 14, "keys", 10.5, IMAGE[1], bold=True)
-        draw_text(axes, 966, low + 10, f"{count} × {dim}\nto (5)", 8.5, INK)
+        draw_text(axes, 966, low + 10, f"{count} × {dim}\nto (5)", SMALL, INK)
         frames = ((340, 106), (600, 106), (800, top - 29))
-        _encodings(axes, [(54, top - 24), (54, lane_above)], frames, TOKEN[1])
+        _encodings(axes, [(54, top - 29), (54, lane_above)], frames, TOKEN[1])
         frames = ((340, 324), (600, 324), (814, top + 29))
         _encodings(axes, [(174, low + 24), (174, lane_below)], frames, IMAGE[1])
         note = "query_pe: the tokens before block 0, the same each time"
-        axes.text(190, lane_above - 10, note, fontsize=8.5, color=TOKEN[1], va="center", zorder=5)
+        axes.text(190, lane_above - 10, note, fontsize=SMALL, color=TOKEN[1], va="center", zorder=5)
         note = "key_pe: the positional encodings of the grid (image_pe), flattened the same way, the same each time"
-        axes.text(190, lane_below + 12, note, fontsize=8.5, color=IMAGE[1], va="center", zorder=5)
+        axes.text(190, lane_below + 12, note, fontsize=SMALL, color=IMAGE[1], va="center", zorder=5)
         note = "Every tensor has one more axis in front: the prompt sets.  ◎: positional encodings are added to queries"
         note += (
             " and keys, never to values.\nIn the blocks, too, every step ends in “add, norm”. In block 0, step (1) is"
         )
         note += " the exception: no encodings, and no residual."
-        draw_text(axes, 500, 396, note, 8.5, SOFT)
+        draw_text(axes, 500, 396, note, SMALL, SOFT)
     return Figure(
         figure,
         f"Diagram of the two-way transformer. {tokens} tokens of width {dim}, and the image embedding, {dim} by"
@@ -87,7 +100,7 @@ def two_way_transformer_diagram(tokens: int = 7, height: int = 64, width: int = 
 def _block(axes: Axes, left: Number, number: int, top: Number, low: Number) -> None:
     """One block: its frame, its four steps, and the arrows between them."""
     draw_frame(axes, (left, top - 44), 236, low - top + 82)
-    axes.text(left + 10, low + 24, f"layers.{number}", fontsize=9.5, color=SOFT, va="center", zorder=4)
+    axes.text(left + 10, low + 24, f"layers.{number}", fontsize=SMALL, color=SOFT, va="center", zorder=4)
     first, second, third, fourth = left + 42, left + 118, left + 188, left + 188
     draw_box(
         axes,
@@ -97,13 +110,13 @@ def _block(axes: Axes, left: Number, number: int, top: Number, low: Number) -> N
         "(1)" + ("  ◎" if number else "") + "\nself-\nattention",
         TOKEN,
         height=66,
-        size=8.6,
+        size=SMALL,
     )
-    draw_box(axes, second, top, 60, "(2)  ◎\ntokens\nattend to\nthe image", TOKEN, height=66, size=8.6)
-    draw_box(axes, third, top, 52, "(3)\nMLP", TOKEN, size=8.6)
-    draw_box(axes, fourth, low, 60, "(4)  ◎\nimage\nattends to\nthe tokens", IMAGE, height=66, size=8.6)
-    draw_arrow(axes, [(first + 32, top), (second - 30, top)])
-    draw_arrow(axes, [(second + 30, top), (third - 26, top)])
+    draw_box(axes, second, top, 68, "(2)  ◎\ntokens\nattend to\nthe image", TOKEN, height=66, size=SMALL)
+    draw_box(axes, third, top, 52, "(3)\nMLP", TOKEN, size=SMALL)
+    draw_box(axes, fourth, low, 70, "(4)  ◎\nimage\nattends to\nthe tokens", IMAGE, height=66, size=SMALL)
+    draw_arrow(axes, [(first + 32, top), (second - 34, top)])
+    draw_arrow(axes, [(second + 34, top), (third - 26, top)])
     draw_arrow(axes, [(second, low), (second, top + 33)])
     draw_junction(axes, second, low)
     draw_arrow(axes, [(third, top + 24), (fourth, low - 33)])
@@ -150,11 +163,11 @@ def similarity_by_depth(
     """
     keys = as_array("keys", keys, ("states", "image_tokens", "dim")).astype(float)
     depth = len(keys) - 1
-    queries = as_array("queries", queries, (3 * depth + 2, "tokens", keys.shape[2])).astype(float)
-    names = as_names("names", names, queries.shape[1])
     if depth < 1:
         raise ValueError("keys: expected the start and at least one block, got one state")
-    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", "height", "width")))
+    queries = as_array("queries", queries, (3 * depth + 2, "tokens", keys.shape[2])).astype(float)
+    names = as_names("names", names, queries.shape[1])
+    edges = [] if outlines is None else list(as_masks("outlines", outlines, ("masks", "height", "width")))
     # One tick per step. At step (4) the tokens stay what they were, at all others the image tokens do.
     steps = ["start", *(f"({i})" for _ in range(depth) for i in (1, 2, 3, 4)), "(6-1)"]
     of_queries = [0, *(3 * block + min(i, 3) for block in range(depth) for i in (1, 2, 3, 4)), len(queries) - 1]
@@ -175,7 +188,7 @@ def similarity_by_depth(
                 axes.axvspan(
                     4 * block + 0.5, 4 * block + 4.5, color=FAINT, alpha=0.45 - 0.25 * (block % 2), linewidth=0
                 )
-                axes.text(4 * block + 2.5, 1.05, f"block {block}", ha="center", fontsize=8.5, color=SOFT)
+                axes.text(4 * block + 2.5, 1.05, f"block {block}", ha="center", fontsize=SMALL, color=SOFT)
             for i, name in enumerate(names):
                 style = _STYLES[i % len(_STYLES)]
                 axes.plot(tokens[of_queries, i], color=token_colour(name), linestyle=style, linewidth=1.8, label=name)
@@ -184,7 +197,7 @@ def similarity_by_depth(
             axes.fill_between(
                 range(len(steps)), *band, color=IMAGE[1], alpha=0.15, linewidth=0, label="the middle 80 %"
             )
-            axes.set_xticks(range(len(steps)), steps, fontsize=8)
+            axes.set_xticks(range(len(steps)), steps, fontsize=SMALL)
             axes.set_ylim(low - 0.04, 1.14)
             axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
             axes.set_title(f"similarity to its own {word}")
@@ -200,7 +213,7 @@ def similarity_by_depth(
             drawn = _state_map(axes, as_maps(word, values[None])[0], edges, darkest)
             axes.set_title(
                 f"image tokens after block {i - 1},\nsimilarity to the {word}: mean {values.mean():.2f}",
-                fontsize=9,
+                fontsize=SMALL,
             )
         below.colorbar(drawn, ax=panels, shrink=0.85, aspect=18, pad=0.01, label="cosine")
     each = listed([f"{name} {value:.2f}" for name, value in zip(names, similarity["start"][0][-1], strict=True)])
@@ -264,12 +277,12 @@ def attention_grid(
         per_panel: scale each panel to its own maximum, to compare shapes, not strengths. The figure says so.
         title: the figure's title.
     """
-    weights = as_array("weights", weights, (len(rows), len(columns), "image_tokens"))
+    rows, columns = as_names("rows", rows), as_names("columns", columns)
+    weights = as_weights("weights", as_array("weights", weights, (len(rows), len(columns), "image_tokens")))
     image, clicks = as_image(image), as_clicks(points, labels)
-    rows, columns = as_names("rows", rows, len(weights)), as_names("columns", columns, weights.shape[1])
-    edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", *image.shape[:2])))
+    edges = [] if outlines is None else list(as_masks("outlines", outlines, ("masks", *image.shape[:2])))
     maps = np.stack([as_maps("weights", row) for row in weights])
-    scale = AttentionScale(maps, None, per_panel)
+    scale = AttentionScale(maps, None, check_flag("per_panel", per_panel))
     down, across = len(rows), len(columns)
     height, width = image.shape[:2]
     with theme():

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sam_edu.argument_checks import as_count
 from sam_edu.choices import name_largest
 from sam_edu.figures.kit.arrays import as_array, as_names
 from sam_edu.figures.kit.colours import INK
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, scale_end
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 
 
 def signed_matrix(
@@ -33,9 +34,9 @@ def signed_matrix(
         label: the name of what the numbers are.
         title: the figure's title.
     """
-    columns = rows if columns is None else columns
+    rows, digits = as_names("rows", rows), as_count("digits", digits, 0)
+    columns = rows if columns is None else as_names("columns", columns)
     values = as_array("values", values, (len(rows), len(columns))).astype(float)
-    rows, columns = as_names("rows", rows, values.shape[0]), as_names("columns", columns, values.shape[1])
     limit = scale_end(float(np.abs(values).max()))
     with theme():
         cell = min(92.0, (WIDTH - 240) / len(columns))
@@ -49,7 +50,7 @@ def signed_matrix(
         for y, x in np.ndindex(values.shape):
             colour = "white" if abs(values[y, x]) > 0.6 * limit else INK
             text = f"{round(float(values[y, x]), digits) + 0.0:.{digits}f}"
-            axes.text(x, y, text, ha="center", va="center", fontsize=9, color=colour)
+            axes.text(x, y, text, ha="center", va="center", fontsize=SMALL, color=colour)
         figure.colorbar(drawn, ax=axes, aspect=14, pad=0.02, label=label)
     # Of a symmetric table each pair is named once; of a square one its diagonal is not news.
     square = rows == columns

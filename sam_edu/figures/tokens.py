@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import as_array, as_names
-from sam_edu.figures.kit.colours import SOFT, token_colour
+from sam_edu.argument_checks import as_count
+from sam_edu.arrays import as_numbers, shorten
+from sam_edu.figures.kit.arrays import as_array, as_mapping, as_names
+from sam_edu.figures.kit.colours import SOFT, for_text, token_colour
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, strongest
-from sam_edu.figures.kit.theme import WIDTH, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
+from sam_edu.prompt_checks import check_flag
 from sam_edu.selections import Select, as_indices
 
 
@@ -22,8 +25,16 @@ def token_names(labels: Sequence[int] | Any = (), box: bool = False, masks: int 
         labels: of the clicks: 1 positive, 0 negative.
         box: whether the prompt set has a box. Clicks without one are followed by a padding token.
         masks: number of mask tokens.
+
+    Raises:
+        TypeError: labels that are no numbers, or a flag that is none.
+        ValueError: other labels, or no mask token.
     """
-    clicks = [f"click {'+' if int(label) == 1 else '−'}" for label in labels]
+    box, masks = check_flag("box", box), as_count("masks", masks)
+    given = as_numbers("labels", labels)
+    if given.ndim != 1 or not np.isin(given, (0, 1)).all():
+        raise ValueError(f"labels: expected a list of 1 (positive) and 0 (negative), got {shorten(labels)}")
+    clicks = [f"click {'+' if label == 1 else '−'}" for label in given]
     prompts = clicks + (["corner 1", "corner 2"] if box else ["padding"] if clicks else [])
     return ["IoU", *(f"mask {i}" for i in range(masks)), *prompts]
 
@@ -54,7 +65,8 @@ def token_strip(
     width = vectors.shape[1]
     channels = list(range(width)) if order is None else as_indices("order", order, width)
     if sorted(channels) != list(range(width)):
-        raise ValueError(f"order: expected each number from 0 to {width - 1} once")
+        raise ValueError(f"order: expected each number from 0 to {width - 1} once, got {shorten(channels)}")
+    per_row = check_flag("per_row", per_row)
     limit = 1.0 if per_row else strongest(vectors, 0.99)
     shown = vectors[:, channels]
     if per_row:
@@ -67,11 +79,11 @@ def token_strip(
         drawn = draw_signed(axes, shown, limit, aspect="auto")
         axes.set_yticks(range(len(names)), names)
         for tick, name in zip(axes.get_yticklabels(), names, strict=True):
-            tick.set_color(token_colour(name))
+            tick.set_color(for_text(token_colour(name)))
             tick.set_fontweight("bold")
         axes.hlines(np.arange(1, len(names)) - 0.5, -0.5, width - 0.5, color="white", linewidth=2)
         if width <= 40:
-            axes.set_xticks(range(width), [str(i) for i in channels], fontsize=7.5)
+            axes.set_xticks(range(width), [str(i) for i in channels], fontsize=SMALL)
         axes.set_xlabel(along)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
@@ -101,10 +113,8 @@ def vector_bars(
         label: the name of the horizontal axis.
         digits: number of digits after the decimal point.
     """
-    series_by_name = dict(values) if isinstance(values, Mapping) else {"": values}
-    if not series_by_name:
-        raise ValueError("values: expected at least one series")
-    names = as_names("names", names, len(names))
+    series_by_name = as_mapping("values", values) if isinstance(values, Mapping) else {"": values}
+    names, digits = as_names("names", names), as_count("digits", digits, 0)
     series = {
         key: as_array(f"values {key}".strip(), one, (len(names),)).astype(float) for key, one in series_by_name.items()
     }
@@ -121,7 +131,9 @@ def vector_bars(
             axes.barh(at, one, height=thick * 0.9, color=faces, edgecolor=colours, linewidth=1.4, snap=False)
             for y, value in zip(at, one, strict=True):
                 text = f"{value:.{digits}f}" + (f"  {key}" if key else "")
-                axes.annotate(text, (max(value, 0.0), y), (5, 0), textcoords="offset points", va="center", fontsize=8.5)
+                axes.annotate(
+                    text, (max(value, 0.0), y), (5, 0), textcoords="offset points", va="center", fontsize=SMALL
+                )
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_xlim(low * 1.05, high * (1.12 if "" in series else 1.25))

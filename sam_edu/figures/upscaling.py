@@ -8,12 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, Number, as_array, as_image, as_names
+from sam_edu.argument_checks import as_count, as_multiple
+from sam_edu.figures.kit.arrays import (
+    Array,
+    Number,
+    as_array,
+    as_image,
+    as_mapping,
+    as_names,
+)
 from sam_edu.figures.kit.colours import ACTIVATION, GREY, IMAGE, OUT, SERIES, SOFT, THIN_GRID
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import three_colours
-from sam_edu.figures.kit.theme import WIDTH, bare, theme, titled
+from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
 from sam_edu.figures.kit.words import listed
 
 
@@ -22,8 +30,9 @@ def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Figure:
 
     Args:
         grid: image tokens along one side.
-        dim: channels of an image token.
+        dim: channels of an image token; a multiple of 8.
     """
+    grid, dim = as_count("grid", grid), as_multiple("dim", dim, 8)
     once, twice = dim // 4, dim // 8
     y, x = 92, {"in": 62, "0": 232, "1": 400, "2": 528, "3": 672, "4": 812, "out": 935}
     with theme():
@@ -40,10 +49,10 @@ def upscaling_diagram(grid: int = 64, *, dim: int = 256) -> Figure:
         for start, end in ((112, 165), (299, 348), (452, 491), (565, 605), (739, 775), (849, 889)):
             draw_arrow(axes, [(start, y), (end, y)])
         for at, channels, times in ((62, dim, 1), (400, once, 2), (812, twice, 4)):
-            draw_text(axes, at, y - 44, f"{channels} × {times * grid} × {times * grid}", 8.5, SOFT)
+            draw_text(axes, at, y - 44, f"{channels} × {times * grid} × {times * grid}", SMALL, SOFT)
             _squares(axes, at, 200, 84, times)
             label = "one image token" if times == 1 else f"{times} × {times} pixels"
-            draw_text(axes, at, 256, f"{label}\nof {channels} numbers", 8.5, SOFT)
+            draw_text(axes, at, 256, f"{label}\nof {channels} numbers", SMALL, SOFT)
         draw_arrow(axes, [(112, 200), (350, 200)], "a matrix for each of 4 positions", (231, 190))
         draw_arrow(axes, [(450, 200), (762, 200)], "and again, for each of them", (606, 190))
     return Figure(
@@ -89,14 +98,15 @@ def patch_stages(
         image: (height, width, 3), the patch of the image, drawn first.
         title: the figure's title.
     """
-    if not stages:
-        raise ValueError("stages: expected at least one, got none")
-    given = {name: as_array(name, maps, ("channels", "height", "width")) for name, maps in stages.items()}
+    stages, tokens = as_mapping("stages", stages), as_count("tokens", tokens)
+    given = {name: as_array(f"stages {name}", maps, ("channels", "height", "width")) for name, maps in stages.items()}
     drawn: dict[str, Array] = {} if image is None else {"the image": as_image(image)}
     kept = {}
     for name, maps in given.items():
         if len(maps) < 3 or maps.shape[1] % tokens or maps.shape[2] % tokens:
-            raise ValueError(f"{name}: expected 3 channels or more on a grid of {tokens} times a number")
+            raise ValueError(
+                f"stages {name}: expected 3 channels or more on a grid of {tokens} times a number, got {maps.shape}"
+            )
         colours, kept[name] = three_colours(maps[None].astype(np.float64))
         drawn[name] = colours[0]
     with theme():
@@ -134,10 +144,8 @@ def differences_by_position(
         ylabel: what is measured; 1 where all positions are alike.
         title: the figure's title.
     """
-    if not ways:
-        raise ValueError("ways: expected at least one, got none")
-    given = {name: as_array(name, way, (len(positions),)).astype(float) for name, way in ways.items()}
-    names = as_names("positions", positions, len(positions))
+    ways, names = as_mapping("ways", ways), as_names("positions", positions)
+    given = {name: as_array(f"ways {name}", way, (len(names),)).astype(float) for name, way in ways.items()}
     with theme():
         figure = titled(title, 270, 760)
         axes = figure.subplots()

@@ -144,7 +144,12 @@ def tolerance(reference: Tensor) -> float:
     """How far a tensor may be from `reference`: relative to its largest value, or to 1 where that is larger.
 
     Half precision has no tolerance of its own in this project; 16 roundings are allowed.
+
+    Raises:
+        TypeError: no tensor.
     """
+    if not isinstance(reference, Tensor):
+        raise TypeError(f"reference: expected a torch.Tensor, got {type(reference).__name__}")
     relative = _TOLERANCES.get(reference.dtype)
     if relative is None:
         relative = 16 * torch.finfo(reference.dtype).eps if reference.is_floating_point() else 0.0
@@ -168,8 +173,17 @@ def compare(ours: nn.Module, theirs: nn.Module, inputs: Mapping[str, Any]) -> Co
         a row per named tensor, in the order of our computation, and then one per output.
 
     Raises:
-        ValueError: `ours` is compiled, or cannot be traced.
+        TypeError: no modules, or inputs that are no dictionary.
+        ValueError: `ours` is compiled, or cannot be traced; the two are exchanged; or Meta's returns more than ours.
     """
+    for name, module in (("ours", ours), ("theirs", theirs)):
+        if not isinstance(module, nn.Module):
+            what = f"the class {module.__name__} itself" if isinstance(module, type) else type(module).__name__
+            raise TypeError(f"{name}: expected a module, got {what}")
+    if not isinstance(inputs, Mapping):
+        raise TypeError(f"inputs: expected the arguments of forward by name, got {type(inputs).__name__}")
+    if _has_trace_points(theirs) and not _has_trace_points(ours):
+        raise ValueError("ours, theirs: expected our module first and Meta's second, got them exchanged")
     with torch.no_grad():
         seen, output = _run_ours(ours, inputs)
         record = _Record()
@@ -178,12 +192,15 @@ def compare(ours: nn.Module, theirs: nn.Module, inputs: Mapping[str, Any]) -> Co
         compare_tensor(name, tensor, _find_reference(name, theirs, record), broadcast=True)
         for name, tensor in seen.items()
     ]
-    references = dict(_flatten("output", reference_output))
-    rows += [
-        compare_tensor(name, tensor, references.get(name), broadcast=False)
-        for name, tensor in _flatten("output", output)
-    ]
+    references, outputs = dict(_flatten("output", reference_output)), dict(_flatten("output", output))
+    if more := [name for name in references if name not in outputs]:
+        raise ValueError(f"theirs: returns {', '.join(more)}, which ours does not; ours returns {', '.join(outputs)}")
+    rows += [compare_tensor(name, tensor, references.get(name), broadcast=False) for name, tensor in outputs.items()]
     return Comparison(tuple(rows))
+
+
+def _has_trace_points(module: nn.Module) -> bool:
+    return any(isinstance(one, TracePoint) for one in module.modules())
 
 
 def _run_ours(ours: nn.Module, inputs: Mapping[str, Any]) -> tuple[dict[str, Tensor], Any]:

@@ -96,10 +96,22 @@ def from_official(theirs: nn.Module) -> nn.Module:
     return _convert(theirs, lambda name: getattr(modules, name))
 
 
+def _way(module: Any) -> str:
+    """What to convert in place of a module that cannot be; "" where it is not known."""
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return "; convert what it wraps, its .module"
+    if hasattr(module, "_orig_mod"):
+        return "; convert what was compiled, its ._orig_mod"
+    if hasattr(module, "mask_decoder"):
+        return "; convert its parts, .prompt_encoder and .mask_decoder"
+    return "; convert its .model's parts" if isinstance(getattr(module, "model", None), nn.Module) else ""
+
+
 def _convert(module: nn.Module, class_of: Callable[[str], type[nn.Module]]) -> nn.Module:
     name = next((c.__name__ for c in type(module).__mro__ if c.__name__ in _CONFIGURATIONS), None)
     if name is None:
-        raise TypeError(f"cannot convert a {type(module).__name__}; expected one of {', '.join(_CONFIGURATIONS)}")
+        what = f"the class {module.__name__} itself" if isinstance(module, type) else f"a {type(module).__name__}"
+        raise TypeError(f"cannot convert {what}; expected one of {', '.join(_CONFIGURATIONS)}{_way(module)}")
     try:
         configuration = _CONFIGURATIONS[name](module)
     except AttributeError as error:  # an adapter in the place of a layer does not say how wide it is

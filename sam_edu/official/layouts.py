@@ -216,8 +216,9 @@ OTHER_MODELS = (
     ),
     OtherModel(
         "SAM 2",
-        r"^(sam_mask_decoder|sam_prompt_encoder|memory_attention|memory_encoder|image_encoder\.trunk"
-        r"|vision_encoder\.backbone|mask_decoder\.(pred_)?obj_score)",
+        r"^(sam_mask_decoder|sam_prompt_encoder|memory_attention|memory_encoder|maskmem_tpos_enc|image_encoder\.trunk"
+        r"|image_encoder\.neck\.convs|(vision|image)_encoder\.backbone\.(pos_embed|patch_embed|blocks)"
+        r"|mask_decoder\.((pred_)?obj_score|conv_s[01]\.))",
         f"it has another image encoder (Hiera), an object-score token and a memory of earlier frames, {_OWN_ENCODER}",
     ),
     OtherModel(
@@ -232,12 +233,12 @@ OTHER_MODELS = (
     ),
     OtherModel(
         "EdgeSAM or RepViT-SAM",
-        r"^image_encoder\.features\.",
+        r"^image_encoder\.(features|fuse_stage[23])\.",
         f"its image encoder is a RepViT, {_OWN_ENCODER}",
     ),
     OtherModel(
         "EfficientViT-SAM",
-        r"^image_encoder\.backbone\.",
+        r"^image_encoder\.backbone\.(input_stem|stages)\.",
         f"its image encoder is an EfficientViT, {_OWN_ENCODER}",
     ),
     OtherModel(

@@ -16,6 +16,8 @@ from typing import Any
 
 from torch import nn
 
+from sam_edu.argument_checks import as_choice
+
 _ALIAS = "_segment_anything_of_sam_edu"
 
 # The file of Meta's `modeling` that defines each of the classes that have a counterpart here.
@@ -65,11 +67,11 @@ def official_class(name: str) -> type[nn.Module]:
     """Meta's class of the same name as one of ours, for example "Attention".
 
     Raises:
+        TypeError: no text.
         ValueError: none of Meta's classes that can be converted has this name.
         OfficialPackageMissingError: Meta's package is not installed.
     """
-    if name not in _FILES:
-        raise ValueError(f"name: expected one of {', '.join(_FILES)}, got {name!r}")
+    name = as_choice("name", name, _FILES)
     return getattr(getattr(modeling(), _FILES[name]), name)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from sam_edu.argument_checks import as_choice
 from sam_edu.official.package import load_with, modeling
 
 # The arguments in which the three released image encoders differ.
@@ -25,11 +26,11 @@ def build_image_encoder(name: str = "vit_b", **changes: Any) -> nn.Module:
         changes: arguments of `ImageEncoderViT` that are to differ, for example for a small one in tests.
 
     Raises:
+        TypeError: no text, or an argument that `ImageEncoderViT` has not.
         ValueError: another name.
         OfficialPackageMissingError: Meta's package is not installed.
     """
-    if name not in IMAGE_ENCODERS:
-        raise ValueError(f"name: expected one of {', '.join(IMAGE_ENCODERS)}, got {name!r}")
+    name = as_choice("name", name, IMAGE_ENCODERS)
     common = {
         "img_size": 1024,
         "patch_size": 16,
@@ -58,15 +59,37 @@ def sam_predictor(
         a `SamPredictor` of that model, in evaluation mode.
 
     Raises:
-        TypeError: one of the two other parts is missing, or they are given beside a whole model.
+        TypeError: one of the two other parts is missing, they are exchanged, or they are given beside a whole model;
+            or an image encoder without the attribute `img_size`.
         OfficialPackageMissingError: Meta's package is not installed.
     """
     if (prompt_encoder is None) != (mask_decoder is None):
-        raise TypeError("sam_predictor: expected a whole Sam, or image_encoder, prompt_encoder and mask_decoder")
+        missing = "prompt_encoder" if prompt_encoder is None else "mask_decoder"
+        raise TypeError(f"{missing}: expected both parts beside an image encoder, or a whole Sam alone, got None")
+    if prompt_encoder is not None:
+        for name, part, wanted in (("prompt_encoder", prompt_encoder, True), ("mask_decoder", mask_decoder, False)):
+            if hasattr(part, "get_dense_pe") != wanted:  # which prompt encoders have, and decoders have not
+                raise TypeError(f"{name}: expected that part of a Sam, got {type(part).__name__}")
+        if hasattr(sam, "postprocess_masks"):
+            raise TypeError(
+                f"sam: expected an image encoder beside the two other parts, got {type(sam).__name__}, a whole"
+                " model; give it alone"
+            )
+    elif pixels:
+        raise TypeError(f"{next(iter(pixels))}: expected only beside an image encoder and the two other parts")
+    elif not hasattr(sam, "postprocess_masks"):
+        raise TypeError(
+            f"sam: expected Meta's Sam, got {type(sam).__name__}; beside an image encoder give prompt_encoder and"
+            " mask_decoder"
+        )
+    encoder = sam if prompt_encoder is not None else sam.image_encoder
+    if not hasattr(encoder, "img_size"):
+        raise TypeError(
+            "sam: expected an image encoder with the attribute img_size, its images' side in pixels, got"
+            f" {type(encoder).__name__}"
+        )
     if prompt_encoder is not None:
         sam = modeling().Sam(sam, prompt_encoder, mask_decoder, **pixels)
-    elif pixels or not hasattr(sam, "postprocess_masks"):
-        raise TypeError("sam_predictor: expected Meta's Sam alone, or image_encoder, prompt_encoder and mask_decoder")
     load_with("utils.transforms", {"torchvision.transforms.functional": _torchvision_functional()})
     return load_with("predictor", {"segment_anything.modeling": modeling()}).SamPredictor(sam.eval())
 

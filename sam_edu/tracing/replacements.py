@@ -54,10 +54,10 @@ def replacement(
     if mode in ("mean", "mean_over_positions"):
         return _mean(name, axes, reference, over=position_axes(name, axes) if mode == "mean_over_positions" else None)
     if mode == "resample":
-        return partial(_resampled, name, axes, _of(reference, name, axes), generator)
+        return partial(_resampled, name, axes, _of(reference, name, axes), generator)  # type: ignore[arg-type]
     if mode == "transplant":
         return partial(_transplanted, name, axes, _of(reference, name, axes))
-    return partial(_given, name, how)
+    return partial(_given, name, how)  # type: ignore[arg-type]
 
 
 def position_axes(name: str, axes: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,6 +118,8 @@ def _transplanted(name: str, axes: tuple[str, ...], other: Tensor, x: Tensor) ->
 
 def _given(name: str, how: Tensor | Replace, x: Tensor) -> Tensor:
     """A tensor that broadcasts, or what a function gives."""
+    if isinstance(how, Tensor) and how.is_meta and not x.is_meta:
+        raise ValueError(f"how: {name} needs numbers, got a tensor on the device meta, which has none")
     # A copy, so that a function that writes into it cannot change what was computed before.
     new = how.to(x.device) if isinstance(how, Tensor) else how(x.clone())
     if isinstance(how, Tensor) and new.dtype == x.dtype and _broadcasts(new, x):

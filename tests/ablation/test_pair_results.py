@@ -17,6 +17,7 @@ from sam_edu.ablation import (
     PairStatistics,
     Prompt,
     Transplant,
+    scene_and_pairs,
     sha256,
 )
 
@@ -168,3 +169,26 @@ def test_file_of_other_weights_is_refused(tmp_path: Path) -> None:
     assert ablation.load_pairs(path, weights=weights).weights == sha256(weights)
     with pytest.raises(ValueError, match="measured on other weights"):
         ablation.load_pairs(path)
+
+
+def test_stored_pairs_belong_to_the_weights_the_list_and_the_scenes() -> None:
+    pairs = ablation.load_pairs()
+    assert pairs.names == tuple(TRANSPLANTS)
+    for number in (FIRST_SCENE, FIRST_SCENE + 50, FIRST_SCENE + 99):
+        assert [pair for pair in pairs.pairs if pair.a.scene == number] == scene_and_pairs(number)[1]
+    counts = {kind: len(pairs.of_kind(kind)) for kind in PAIR_KINDS}
+    assert all(count >= 150 for count in counts.values()), counts
+
+
+def test_stored_changes_are_those_whose_answer_is_known() -> None:
+    pairs = ablation.load_pairs()
+    everything = "transformer.layers.1 tokens and image tokens"
+    for column in PAIR_MEASURES:
+        b = pairs.scores("B unchanged", column)
+        np.testing.assert_allclose(pairs.scores(everything, column), b, atol=0.02, rtol=0.01)
+    first, *others = (
+        pairs.scores(f"transformer.layers.0{end}", "margin_b")
+        for end in (".cross_attn_image_to_token keys and values", ".cross_attn_image_to_token output", " image tokens")
+    )
+    for same in others:
+        np.testing.assert_allclose(same, first, atol=0.02, rtol=0.01)

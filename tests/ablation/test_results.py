@@ -1,17 +1,21 @@
 """The stored statistics: their arithmetic, what is read from the file, and when it is refused."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sam_edu import ablation
 from sam_edu.ablation import (
     ABLATIONS,
     ATTENTIONS,
+    BOX_ABLATIONS,
     FIRST_SCENE,
     MEASURED,
+    MEASURES,
     TOLERANCE,
     Ablation,
     Change,
@@ -20,6 +24,7 @@ from sam_edu.ablation import (
     prompts_of,
     sha256,
 )
+from sam_edu.evaluation.intervals import SceneBootstrap
 
 NAME = "transformer.final_attn_token_to_image head 3 zero"
 RNG = np.random.default_rng(0)
@@ -32,13 +37,23 @@ SHAPES = {
 }
 
 
+def measured(kind: str, names: Iterable[str]) -> dict[str, object]:
+    definitions = {name: ABLATIONS[name].definition for name in names}
+    return {
+        f"{kind}.definitions": json.dumps(definitions),
+        f"{kind}.unchanged": RNG.uniform(size=(len(PROMPTS), 4)).astype(np.float32),
+        f"{kind}.changes": RNG.normal(size=(len(definitions), len(PROMPTS), 4)).astype(np.float16),
+    }
+
+
 def random_data(**other: object) -> dict[str, object]:
     """A file's arrays, with random numbers."""
     data: dict[str, object] = {
         "weights": "0" * 64,
-        "definitions": json.dumps({name: one.definition for name, one in ABLATIONS.items()}),
         "prompts": np.array(PROMPTS),
-        "scores": RNG.uniform(size=(1 + len(ABLATIONS), len(PROMPTS), 2)).astype(np.float16),
+        **measured("clicks", ABLATIONS),
+        **measured("boxes", BOX_ABLATIONS),
+        "means.hs": RNG.uniform(size=(7, 256)).astype(np.float16),
         "entropy": RNG.uniform(size=(len(PROMPTS), 7, 8)),
         "distance": RNG.uniform(size=(len(PROMPTS), 3, 9)),
         "share": RNG.uniform(size=(len(PROMPTS), 3, 9)),
@@ -49,22 +64,55 @@ def random_data(**other: object) -> dict[str, object]:
 
 
 def test_effect_is_the_mean_difference_with_an_interval() -> None:
-    stats = Statistics(random_data())
-    for measure in ("best", "picked"):
+    data = random_data()
+    stats = Statistics(data)
+    for measure in MEASURES:
         change = stats.scores(NAME, measure) - stats.baseline(measure)
         effect = stats.effect(NAME, measure)
         assert effect.mean == pytest.approx(change.mean())
         assert effect.low < effect.mean < effect.high
         assert effect.prompts == len(PROMPTS) == 40
-    assert stats.effect(NAME) == Statistics(random_data(scores=stats._scores)).effect(NAME)
+    same = {name: data[name] for name in ("clicks.unchanged", "clicks.changes")}
+    assert stats.effect(NAME) == Statistics(random_data(**same)).effect(NAME)
+
+
+def test_what_was_measured_is_found_by_name_measure_and_prompt() -> None:
+    data = random_data()
+    stats, name = Statistics(data), BOX_ABLATIONS[7]
+    for column, measure in enumerate(MEASURES):
+        for kind, names in (("clicks", list(ABLATIONS)), ("boxes", list(BOX_ABLATIONS))):
+            unchanged = np.asarray(data[f"{kind}.unchanged"], np.float64)[:, column]
+            changes = np.asarray(data[f"{kind}.changes"], np.float64)[names.index(name), :, column]
+            np.testing.assert_array_equal(stats.baseline(measure, prompts=kind), unchanged)  # type: ignore[arg-type]
+            np.testing.assert_array_equal(stats.changes(name, measure, prompts=kind), changes)  # type: ignore[arg-type]
+            np.testing.assert_array_equal(stats.scores(name, measure, prompts=kind), unchanged + changes)  # type: ignore[arg-type]
+    short = f"{ATTENTIONS[2]} head 3 mean"
+    assert stats.effect(short) == stats.effect(f"{short} by position")
+    assert stats.box_names == BOX_ABLATIONS
+    assert stats.means.mean("hs").dtype == torch.float32
+    np.testing.assert_array_equal(stats.means.mean("hs"), np.asarray(data["means.hs"], np.float32))
+
+
+def test_a_level_is_measured_on_its_own_clicks_and_scenes() -> None:
+    stats = Statistics(random_data())
+    for number, level in enumerate(("object", "part")):
+        chosen = np.array([prompt.level == number for prompt in PROMPTS])
+        for given in (number, level):
+            np.testing.assert_array_equal(stats.baseline("margin", given), stats.baseline("margin")[chosen])  # type: ignore[arg-type]
+            effect = stats.effect(NAME, "margin", given)  # type: ignore[arg-type]
+            assert effect.mean == pytest.approx(stats.changes(NAME, "margin")[chosen].mean())
+            assert effect.prompts == chosen.sum() == 20
+        scenes = [prompt.scene for prompt in PROMPTS if prompt.level == number]
+        assert effect[1:3] == SceneBootstrap(scenes).interval(stats.changes(NAME, "margin")[chosen])[1:]
+        assert stats.interval(np.ones(20), level).mean == 1  # type: ignore[arg-type]
 
 
 def test_interval_draws_scenes_and_not_clicks() -> None:
     """Two clicks of a scene that always agree hold no more information than one."""
     once = RNG.normal(size=20)
-    scores = np.zeros((1 + len(ABLATIONS), 40, 2))
-    scores[1 + list(ABLATIONS).index(NAME), :, 0] = np.repeat(once, 2)
-    low, high = Statistics(random_data(scores=scores)).effect(NAME)[1:3]
+    changes = np.zeros((len(ABLATIONS), 40, 4))
+    changes[list(ABLATIONS).index(NAME), :, 0] = np.repeat(once, 2)
+    low, high = Statistics(random_data(**{"clicks.changes": changes})).effect(NAME)[1:3]
     assert high - low == pytest.approx(2 * 1.96 * once.std() / np.sqrt(20), rel=0.15)
 
 
@@ -79,7 +127,7 @@ def test_interval_leaves_out_one_fortieth_on_either_side() -> None:
 
 
 def test_no_change_has_no_effect() -> None:
-    stats = Statistics(random_data(scores=np.full((1 + len(ABLATIONS), 40, 2), 0.5)))
+    stats = Statistics(random_data(**{"clicks.changes": np.zeros((len(ABLATIONS), 40, 4))}))
     assert stats.effect(NAME) == (0.0, 0.0, 0.0, 40)
     assert not stats.effect(NAME).clear
     assert ablation.Effect(-0.2, -0.3, -0.1, 40).clear
@@ -95,12 +143,27 @@ def test_attention_statistics_are_found_by_the_attentions_names() -> None:
 
 
 @pytest.mark.no_shape_check
+def test_what_is_no_path_is_refused() -> None:
+    with pytest.raises(TypeError, match="path: expected a path, got 3"):
+        ablation.load(3)  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz is missing"):
+        ablation.load("nowhere.npz")  # type: ignore[arg-type]
+
+
+@pytest.mark.no_shape_check
 def test_wrong_names_are_refused() -> None:
     stats = Statistics(random_data())
     with pytest.raises(KeyError, match=r"no ablation of that name; there is transformer\.final"):
         stats.effect("transformer.final_attn_token_to_image head 3")
-    with pytest.raises(ValueError, match="expected one of best, picked, got 'worst'"):
+    with pytest.raises(ValueError, match=r"measure: expected one of 'best', .*, got 'worst'"):
         stats.effect(NAME, "worst")  # type: ignore[arg-type]
+    for level in ("whole", 3, True):
+        with pytest.raises(ValueError, match=f"level: expected one of 0, 1, 2, object, part, sub-part, got {level!r}"):
+            stats.effect(NAME, level=level)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="prompts: expected one of 'clicks', 'boxes', got 'masks'"):
+        stats.effect(NAME, prompts="masks")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="was not measured for boxes: measure it with python -m"):
+        stats.effect(NAME, prompts="boxes")
     with pytest.raises(ValueError, match=r"expected one of .*token_to_image, got .*self_attn"):
         stats.distance("transformer.layers.0.self_attn")
     with pytest.raises(ValueError, match=r"values: expected 40, one per click, got shape \(3,\)"):
@@ -114,8 +177,22 @@ def test_what_has_changed_since_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ValueError, match="has changed since: measure it with python -m"):
         stats.effect(NAME)
     monkeypatch.setitem(ABLATIONS, "new", new)
-    with pytest.raises(ValueError, match="'new' was not measured"):
+    with pytest.raises(ValueError, match="'new' was not measured for clicks"):
         stats.effect("new")
+
+
+@pytest.mark.parametrize("missing", ["clicks.changes", "boxes.unchanged", "boxes.definitions"])
+def test_a_file_of_before_is_refused(tmp_path: Path, missing: str) -> None:
+    path, weights = tmp_path / "statistics.npz", tmp_path / "weights"
+    weights.write_bytes(b"weights")
+    data = random_data(weights=sha256(weights))
+    del data[missing]
+    np.savez(path, **data)  # type: ignore[arg-type]
+    for read in (ablation.load, ablation.read):
+        with pytest.raises(
+            ValueError, match=f"lack {missing}: an earlier .* python -m tools.make_statistics makes them"
+        ):
+            read(path, weights=weights)
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
@@ -137,10 +214,12 @@ def test_file_of_other_weights_is_refused(tmp_path: Path) -> None:
 def test_stored_file_belongs_to_the_weights_and_to_the_list() -> None:
     stats = ablation.load()
     assert stats.names == tuple(ABLATIONS)
-    assert len(ABLATIONS) == 169
+    assert stats.box_names == BOX_ABLATIONS
     for name in ABLATIONS:
         assert stats.scores(name).shape == (len(stats.prompts),)
-    assert ablation.stored_at().stat().st_size < 400_000
+    for name in BOX_ABLATIONS:
+        assert stats.scores(name, prompts="boxes").shape == (len(stats.prompts),)
+    assert ablation.stored_at().stat().st_size < 1_500_000
 
 
 def test_stored_clicks_are_those_of_scenes_1000_to_1099() -> None:
@@ -201,3 +280,9 @@ def test_stored_arrays_are_possible() -> None:
     for row in (*prompts.corrections, prompts.corrections_without):
         np.testing.assert_array_equal(row[:, 0], picked)
     assert np.mean(np.abs(picked - stats.baseline("picked")) > TOLERANCE) < 0.01  # two predictions may be a tie
+    np.testing.assert_allclose(stats.baseline("best", prompts="boxes"), prompts.boxes_iou, atol=TOLERANCE)
+    np.testing.assert_array_equal(stats.baseline("best", prompts="boxes"), stats.baseline("picked", prompts="boxes"))
+    np.testing.assert_allclose(stats.baseline("predicted", prompts="boxes"), prompts.boxes_predicted, atol=TOLERANCE)
+    best = 1 + prompts.iou[:, 1:].argmax(axis=1)
+    predicted = prompts.predicted[np.arange(len(prompts)), best]
+    assert np.mean(np.abs(predicted - stats.baseline("predicted")) > TOLERANCE) < 0.02  # two masks may be equally good

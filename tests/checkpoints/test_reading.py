@@ -243,6 +243,23 @@ def test_a_verified_file_is_read_without_a_second_look(small, states, monkeypatc
     sam_edu.load("vit_b", checkpoint=tmp_path / OFFICIAL["vit_b"].file_name)
 
 
+def test_a_file_of_metas_is_hashed_at_the_first_load_alone(small, states, monkeypatch, tmp_path):
+    content = saved(states("vit_b"))
+    as_official(monkeypatch, "vit_b", content)
+    path = tmp_path / OFFICIAL["vit_b"].file_name
+    path.write_bytes(content)
+    monkeypatch.setattr("sam_edu.checkpoints.hashes._YOUNG", -1)
+    sam_edu.load("vit_b", checkpoint=path)
+    with monkeypatch.context() as patch:
+        patch.setattr("hashlib.file_digest", lambda *_: pytest.fail("hashed again"))
+        sam_edu.load("vit_b", checkpoint=path)
+    damaged = bytearray(content)
+    damaged[-1000] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match="is named as Meta's file and is not it"):
+        sam_edu.load("vit_b", checkpoint=path)
+
+
 # --- Folders ---
 
 

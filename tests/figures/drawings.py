@@ -42,7 +42,7 @@ def check_drawing(draw: Callable[[], Figure]) -> None:
         check_svg(data["image/svg+xml"], figure)
         assert metadata["image/svg+xml"] == {"alt": figure.alt}
         assert figure.svg == again.svg
-    # LETTERS
+    assert small_letters(figure) == []
 
 
 def check_svg(svg: str, figure: Figure) -> None:

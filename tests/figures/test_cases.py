@@ -18,8 +18,11 @@ def test_cases_are_named_and_what_is_left_of_the_grid_is_empty() -> None:
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.cases([]), "expected at least one of each"),
-    (lambda: figures.cases([figures.Case(IMAGE, MASKS[0], MASKS[1], np.ones(2), "one")], columns=0), "got 1 and 0"),
+    (lambda: figures.cases([]), "panels: expected at least one case"),
+    (
+        lambda: figures.cases([figures.Case(IMAGE, MASKS[0], MASKS[1], np.ones(2), "one")], columns=0),
+        "columns: expected a whole number of 1 or more, got 0",
+    ),
 ]
 
 

@@ -22,10 +22,13 @@ def test_losses_are_means_over_a_fiftieth_of_the_run_and_scores_are_drawn_as_the
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.training_curves({"mask": ([], [])}, {}), "mask: expected as many values as steps, at least 1"),
-    (lambda: figures.training_curves({}, {"box": ([1], [])}), "box: expected as many values as steps"),
+    (
+        lambda: figures.training_curves({"mask": ([], [])}, {}),
+        r"losses mask, steps: expected shape \(steps,\), got \(0,\)",
+    ),
+    (lambda: figures.training_curves({}, {"box": ([1], [])}), r"scores box, values: expected shape \(1,\), got \(0,\)"),
     (lambda: figures.training_curves({}, {}), "at least one curve"),
-    (lambda: figures.training_curves({"mask": ([1, 2], [0.5])}, {}), "mask: expected as many values as steps"),
+    (lambda: figures.training_curves({"mask": ([1, 2], [0.5])}, {}), r"losses mask, values: expected shape \(2,\)"),
 ]
 
 

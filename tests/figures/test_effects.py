@@ -7,6 +7,7 @@ import pytest
 
 from sam_edu import figures
 from sam_edu.ablation import Effect
+from sam_edu.figures.kit.colours import REPLICA
 
 RNG = np.random.default_rng(0)
 ONE, TWO = Effect(-0.2, -0.3, -0.1, 40), Effect(0.01, -0.02, 0.04, 40)
@@ -55,46 +56,85 @@ def test_effects_stand_in_the_order_given_unless_sorted() -> None:
     assert [label.get_text() for label in figure.figure.axes[0].get_yticklabels()] == ["two", "one"]
 
 
-def crosses(figure: figures.Figure) -> list[list[float]]:
-    """Where each replica's crosses are, row by row."""
-    lines = [line for line in figure.figure.axes[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
-    return [[float(x) for x in line.get_xdata()] for line in lines]
+def replica_dots(figure: figures.Figure) -> list[list[float]]:
+    """Where the dots of the replicas are, row by row."""
+    lines = [line for line in figure.figure.axes[0].lines if line.get_color() == REPLICA]
+    return [[float(x) for x in line.get_xdata()] for line in lines if len(line.get_xdata())]
 
 
 def test_replicas_stand_beside_their_rows() -> None:
     values = {"two": TWO, "one": ONE}
     others = {"first": {"one": (-0.9, -1.0, -0.8), "two": (0.1, 0.0, 0.2)}, "second": {"one": ONE, "two": TWO}}
     figure = figures.effects(values, replicas=others, sort=True)
-    assert dots(figure) == [(-0.2, True), (0.01, False)]  # the model's own, as without replicas
-    assert crosses(figure) == [[-0.9, 0.1], [-0.2, 0.01]]
-    [line, *_] = [line for line in figure.figure.axes[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
-    assert all(row < y < row + 0.5 for row, y in enumerate(line.get_ydata()))  # below its row, above the next
+    assert replica_dots(figure) == [[-0.9, -0.2], [0.1, 0.01]]
     low, high = figure.figure.axes[0].get_xlim()
-    assert low < -1.0
-    assert high > 0.2
-    assert "; first: −0.900, +0.100; second: −0.200, +0.010." in figure.alt
+    assert low < -0.9
+    assert high > 0.1
     [legend] = figure.figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["other trainings: first and second"]
+    assert [text.get_text() for text in legend.get_texts()] == ["other trainings of the model"]
 
 
 @pytest.mark.parametrize("none", [None, {}])
 def test_no_replicas_change_nothing(none: dict[str, object] | None) -> None:
     plain, figure = figures.effects({"one": ONE}), figures.effects({"one": ONE}, replicas=none)  # type: ignore[arg-type]
     assert figure.alt == plain.alt
-    assert crosses(figure) == []
+    assert replica_dots(figure) == []
     assert not figure.figure.legends
     assert figure.figure.get_size_inches().tolist() == plain.figure.get_size_inches().tolist()
 
 
 def test_replicas_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="replicas: first lacks two"):
+    with pytest.raises(ValueError, match="replicas: first: expected the names of the effects, one, two, got one"):
         figures.effects({"one": ONE, "two": TWO}, replicas={"first": {"one": ONE}})
-    with pytest.raises(ValueError, match="replicas: expected one series of values beside them, got several"):
-        figures.effects({"zero": {"one": ONE}, "mean": {"one": ONE}}, replicas={"first": {"one": ONE}})
 
 
 def test_nothing_is_minus_zero() -> None:
     assert "nothing 0.000 (0.000 to 0.000)" in figures.effects({"nothing": (-1e-9, -1e-8, 0.0)}).alt
+
+
+def rows(figure: figures.Figure) -> list[str]:
+    return [label.get_text() for label in figure.figure.axes[0].get_yticklabels()]
+
+
+def test_dots_are_open_where_the_interval_holds_the_null() -> None:
+    values = {"one": ONE, "two": TWO}
+    assert [filled for _, filled in dots(figures.effect_dots(values, null=0.03))[:2]] == [True, False]
+    assert [filled for _, filled in dots(figures.effect_dots(values, null=(-0.11, -0.05)))[:2]] == [False, True]
+    own = figures.effect_dots(values, null={"one": -0.2, "two": (0.1, 0.2)}, null_name="chance")
+    assert [filled for _, filled in dots(own)[:2]] == [False, True]
+    assert "two +0.010 (−0.020 to +0.040)." in own.alt
+    assert "one −0.200 (−0.300 to −0.100), not shown" in own.alt
+    assert "open dot: no difference from chance shown" in own.figure.axes[0].get_xlabel()
+
+
+def test_each_null_is_drawn_where_it_is() -> None:
+    figure = figures.effect_dots({"one": ONE, "two": TWO}, null={"one": -0.2, "two": (0.1, 0.2)})
+    [band] = figure.figure.axes[0].patches
+    assert (band.get_x(), band.get_width()) == pytest.approx((0.1, 0.1))
+    assert band.get_y() < 1 < band.get_y() + band.get_height()
+    dashed = [line for line in figure.figure.axes[0].lines if line.get_linestyle() == "--" or line.is_dashed()]
+    assert [list(line.get_xdata()) for line in dashed] == [[-0.2, -0.2]]
+
+
+def test_replicas_are_small_grey_dots_below_theirs() -> None:
+    figure = figures.effect_dots({"one": ONE, "two": TWO}, replicas={"two": [0.05, 0.06]})
+    [small] = [line for line in figure.figure.axes[0].lines if list(line.get_xdata()) == [0.05, 0.06]]
+    assert small.get_color() == REPLICA
+    assert 1 < small.get_ydata()[0] < 1.5
+    assert small.get_markersize() < 5
+    [legend] = figure.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["other trainings of the model"]
+
+
+def test_rows_stand_in_their_groups_in_order() -> None:
+    values = {"a": (0.1, 0, 0.2), "b": (-0.5, -1, 0), "c": (0.3, 0, 1), "d": (-0.2, -1, 0)}
+    groups = {"first": ["a", "c"], "second": ["d", "b"]}
+    assert rows(figures.effect_dots(values, groups=groups)) == ["a", "c", "d", "b"]
+    assert rows(figures.effect_dots(values, groups=groups, order="largest")) == ["c", "a", "d", "b"]
+    assert rows(figures.effect_dots(values, groups=groups, order="lowest")) == ["a", "c", "b", "d"]
+    assert rows(figures.effect_dots(values, order="lowest")) == ["b", "d", "a", "c"]
+    heads = {text.get_text() for text in figures.effect_dots(values, groups=groups).figure.axes[0].texts}
+    assert {"first", "second"} <= heads
 
 
 def test_grid_frames_what_is_clear() -> None:
@@ -147,7 +187,12 @@ def test_spread_names_the_extreme_heads_and_its_reference() -> None:
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.effects({}), "values: expected at least one effect"),
+    (lambda: figures.effect_dots({"a": ONE}, null={"b": 0}), "null: expected the names of the effects, a, got b"),
+    (lambda: figures.effect_dots({"a": ONE}, null=(1, 0)), r"null a: expected a number, or \(low, high\)"),
+    (lambda: figures.effect_dots({"a": ONE}, replicas={"b": [0]}), "replicas: expected the names"),
+    (lambda: figures.effect_dots({"a": ONE, "b": ONE}, groups={"x": ["a"]}), "groups: expected the names"),
+    (lambda: figures.effect_dots({"a": ONE}, groups={"x": ["a", "a"]}), "groups: expected the names"),
+    (lambda: figures.effects({}), "values: expected at least one, got none"),
     (lambda: figures.effects({"a": ONE, "b": {"c": ONE}}), "values: expected effects, or series"),
     (lambda: figures.effects({"a": {"x": ONE}, "b": {"y": ONE}}), "values: expected the same names"),
     (lambda: figures.effects({"a": (0.0, 1.0, 2.0)}), "a: expected mean, low, high with low <= mean"),
@@ -156,7 +201,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.effects({str(i): {"a": ONE} for i in range(5)}), "values: expected at most 4 series"),
     (lambda: figures.head_grid(GRID, ["a"]), "rows: expected 3, one each, got 1"),
     (lambda: figures.head_grid(GRID[..., 0], ["a"] * 3), r"values: expected shape \(rows, heads, 3\)"),
-    (lambda: figures.head_distributions({}, ylabel="y"), "values: expected at least one panel"),
+    (lambda: figures.head_distributions({}, ylabel="y"), "values: expected at least one, got none"),
     (
         lambda: figures.head_distributions({"a": np.ones((2, 3))}, ylabel="y", reference={"b": np.ones(2)}),
         "reference: expected",

@@ -24,7 +24,10 @@ def test_channels_are_on_one_scale_or_each_on_its_own() -> None:
 WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.channels(MAPS, order=[32]), "order: expected at least one index from 0 to 31, got 32"),
     (lambda: figures.channels(MAPS[0]), r"maps: expected shape \(channels, height, width\)"),
-    (lambda: figures.embeddings(MAPS[None, :2], ["a"]), "maps: expected at least 3 channels, got 2"),
+    (
+        lambda: figures.embeddings(MAPS[None, :2], ["a"]),
+        "maps: expected at least 3 channels, one for each colour, got 2",
+    ),
     (lambda: figures.channels(MAPS, order=[]), "order: expected at least one index"),
     (lambda: figures.channels(MAPS, order=[3, -33]), "order: expected at least one index from 0 to 31"),
 ]

@@ -47,7 +47,9 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "attention_to_tokens": lambda: figures.attention_to_tokens(SHARES, NAMES, outlines=MASKS, points=CLICK),
     "prompts_and_masks truth": lambda: figures.prompts_and_masks(IMAGE, truth=MASKS, points=CLICK),
     "attention_diagram": lambda: figures.attention_diagram(),
-    "one_query": lambda: figures.one_query([1, 0.5], STATES[:4, :2], STATES[:4, 2:4], SELF[0, 0, :4], title="One"),
+    "one_query": lambda: figures.one_query(
+        [1, 0.5], STATES[:4, :2], STATES[:4, 2:4], [0.5, 0.25, 0.25, 0], title="One"
+    ),
     "matrix_product": lambda: figures.matrix_product(STATES[:3, :2], STATES[:2, :4]),
     "distributions": lambda: figures.distributions({"with": SELF[0], "without": SELF[1]}, columns=NAMES),
     "curves_over": lambda: figures.curves_over([4, 8], {"a": [1, 2]}, xlabel="width", ylabel="entropy", limit=2),

@@ -117,7 +117,10 @@ WRONG: list[tuple[Callable[[], object], str]] = [
         "groups: expected at most 3",
     ),
     (lambda: figures.mask_grid(IMAGE, GRID, ["r0"], ["c0", "c1", "c2"]), r"masks: expected shape \(1, 3, 32, 40\)"),
-    (lambda: figures.mask_grid(IMAGE, GRID[:1], ["r0"], list("abc"), notes=[["a"]]), "notes: expected 1 rows of 3"),
+    (
+        lambda: figures.mask_grid(IMAGE, GRID[:1], ["r0"], list("abc"), notes=[["a"]]),
+        "notes: expected 3, one each, got 1",
+    ),
     (lambda: figures.mask_grid(IMAGE, GRID[:1], ["r0"], list("abc"), numbers=[1]), "numbers: expected 3"),
 ]
 

@@ -99,7 +99,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.one_query([1, 2], np.ones((9, 2)), np.ones((9, 2)), np.ones(9)), "keys: expected at most 8"),
     (lambda: figures.matrix_product(np.ones((2, 3)), np.ones((2, 3))), r"right: expected shape \(3, columns\)"),
     (lambda: figures.distributions({}), "rows: expected at least one"),
-    (lambda: figures.distributions({"a": np.ones((2, 3)), "b": np.ones(3)}), "rows: expected as many"),
+    (lambda: figures.distributions({"a": np.ones((2, 3)) / 3, "b": np.ones(3) / 3}), "rows: expected as many"),
     (lambda: figures.curves_over([1], {}, xlabel="x", ylabel="y"), "curves: expected at least one"),
     (lambda: figures.curves_over([1], {"a": [1, 2]}, xlabel="x", ylabel="y"), r"a: expected shape \(1,\)"),
     (lambda: figures.head_split(np.ones((2, 7)), 3), "heads: must divide 7 and be at most 8, got 3"),

@@ -98,7 +98,10 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.calibration({}), "pairs: expected at least one"),
     (lambda: figures.calibration({"a": ([0.1], [0.1, 0.2])}), r"a, true: expected shape \(1,\)"),
     (lambda: figures.calibration({"a": ([0.1, 0.2], [0.1, 0.2])}, bins=3), "bins: expected from 1 to 2"),
-    (lambda: figures.calibration({"a": ([0.1, 0.2], [0.1, 0.2])}, bins=0), "bins: expected from 1 to 2"),
+    (
+        lambda: figures.calibration({"a": ([0.1, 0.2], [0.1, 0.2])}, bins=0),
+        "bins: expected a whole number of 1 or more, got 0",
+    ),
     (lambda: figures.compared_shares([2, -1], [1, 1], ["a", "b"], labels=("x", "y")), "left: expected numbers"),
     (lambda: figures.compared_shares([1], [1, 2], ["a"], labels=("x", "y")), r"right: expected shape \(1,\)"),
     (

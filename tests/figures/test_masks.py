@@ -88,7 +88,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.masks_by_prompt(BLACK, SQUARES, list("abc"), boxes=[None]), "boxes: expected 3, one per panel"),
     (
         lambda: figures.masks_by_prompt(BLACK, SQUARES, list("abc"), clicks=[[[1]], None, None]),
-        "points: expected shape",
+        "clicks: expected shape",
     ),
 ]
 

@@ -56,7 +56,7 @@ def test_units_that_never_fire_can_be_drawn() -> None:
 
 WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.line_panels([0, 1], {}), "panels: expected at least one"),
-    (lambda: figures.line_panels([0, 1], {"a": {}}), "panels: expected at least one"),
+    (lambda: figures.line_panels([0, 1], {"a": {}}), "panels a: expected at least one"),
     (lambda: figures.line_panels([0, 1], {"a": {"b": [1, 2, 3]}}), r"b: expected shape \(2,\), got \(3,\)"),
     (lambda: figures.line_panels([0, 1], {"a": {"": [1, 2, 3]}}), r"a: expected shape \(2,\)"),
     (lambda: figures.line_panels([0, 1], {"a": {"b": [1, 2]}}, points=([1], [1, 2])), r"points: expected shape \(1,\)"),

@@ -64,21 +64,24 @@ def test_curves_say_their_ends_and_draw_band_and_formula() -> None:
 
 ONES = np.ones((2, 3, 3))
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.prompt_diagram(dim=255), "dim, inner: expected an even number"),
-    (lambda: figures.prompt_diagram(inner=6), "dim, inner: expected"),
+    (lambda: figures.prompt_diagram(dim=255), "dim: expected a multiple of 2, got 255"),
+    (lambda: figures.prompt_diagram(inner=6), "inner: expected a multiple of 4, got 6"),
     (lambda: figures.position_maps(ONES, ["a"]), "names: expected 2"),
     (lambda: figures.position_maps(ONES[0], ["a"]), r"maps: expected shape \(maps, height, width\)"),
     (lambda: figures.position_maps(ONES, ["a", "b"], points=[[0, 1]]), r"points: expected shape \(2, 2\)"),
-    (lambda: figures.position_maps(ONES, ["a", "b"], limit=0), "limit, columns: expected positive"),
-    (lambda: figures.position_maps(ONES, ["a", "b"], columns=0), "limit, columns: expected positive"),
+    (lambda: figures.position_maps(ONES, ["a", "b"], limit=0), "limit: expected a positive number"),
+    (lambda: figures.position_maps(ONES, ["a", "b"], columns=0), "columns: expected a whole number of 1 or more"),
     (
         lambda: figures.wave_and_circle([1.0, 2.0], [0.0, 1.0], [2]),
         "marked: expected at least one index from 0 to 1, got 2",
     ),
     (lambda: figures.wave_and_circle([1.0], [0.0, 1.0], []), r"angles: expected shape \(2,\)"),
-    (lambda: figures.pixel_centres(9, 4), "pixels: expected a multiple of cell, 4, got 9"),
+    (lambda: figures.pixel_centres(9, 4), "pixels: expected a multiple of 4, got 9"),
     (lambda: figures.curves_along([0], {}, xlabel="x", ylabel="y"), "curves: expected at least one"),
-    (lambda: figures.curves_along([0], {"a": [1]}, dashed={"b": [1]}, xlabel="x", ylabel="y"), "of the same names"),
+    (
+        lambda: figures.curves_along([0], {"a": [1]}, dashed={"b": [1]}, xlabel="x", ylabel="y"),
+        "dashed: there is no curve 'b'; there are 'a'",
+    ),
     (
         lambda: figures.curves_along([0], {name: [1] for name in "abcde"}, xlabel="x", ylabel="y"),
         "curves: expected at most 4, as there are no more marks, got 5",

@@ -43,7 +43,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.token_strip(STATES[0], NAMES), r"vectors: expected shape \(rows, channels\), got \(256,\)"),
     (lambda: figures.token_strip(STATES, NAMES, order=[0, 1]), "order: expected each number from 0 to 255 once"),
     (lambda: figures.vector_bars([1.0], ["a", "b"]), r"values: expected shape \(2,\)"),
-    (lambda: figures.vector_bars({}, ["a"]), "values: expected at least one series"),
+    (lambda: figures.vector_bars({}, ["a"]), "values: expected at least one, got none"),
     (
         lambda: figures.token_strip(STATES[:, :3], NAMES, order=[0, 1, 1]),
         "order: expected each number from 0 to 2 once",

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from claims import Claim, Evidence, all_claims, evidence, flips
+from claims import Claim, Evidence, all_claims, current_evidence, flips
 from claims.evidence import NUMBER, stored
 from notebook_cells import FOLDER
 
@@ -46,7 +46,7 @@ def test_no_file_of_claims_is_without_its_notebook() -> None:
 
 @CASES
 def test_claim_holds(claim: Claim) -> None:
-    assert claim.holds(evidence())
+    assert claim.holds(current_evidence())
 
 
 @CASES
@@ -60,38 +60,46 @@ def test_a_sentence_that_always_holds_is_no_claim() -> None:
     )
 
 
-def test_changed_statistics_reverse_every_effect_and_every_order() -> None:
-    usual, changed = evidence(), dict(flips())
-    costly, mild = "step (1) removed", "step (3) removed"
-    assert usual.effect(costly).mean < usual.effect(mild).mean < 0
-    assert changed["negated"].effect(costly).mean == pytest.approx(-usual.effect(costly).mean)
-    assert changed["reversed"].effect(costly).mean > changed["reversed"].effect(mild).mean
-    assert changed["negated"].printed("04", "stats-code", "as it is: #") == [-x for x in printed_iou(usual)]
-
-
 def printed_iou(e: Evidence) -> list[float]:
     return e.printed("04", "stats-code", "as it is: #")
 
 
+def test_changed_statistics_reverse_every_effect_and_every_order() -> None:
+    usual, changed = current_evidence(), dict(flips())
+    costly, mild = "step (1) removed", "step (3) removed"
+    assert usual.effect(costly).mean < usual.effect(mild).mean < 0
+    assert changed["negated"].effect(costly).mean == pytest.approx(-usual.effect(costly).mean)
+    assert changed["reversed"].effect(costly).mean > changed["reversed"].effect(mild).mean
+    assert printed_iou(changed["negated"]) == [-value for value in printed_iou(usual)]
+
+
+def test_effects_by_level_make_up_the_whole() -> None:
+    levels = [current_evidence().effect("step (2) removed", level) for level in (0, 1, 2)]
+    whole = current_evidence().effect("step (2) removed")
+    assert sum(one.prompts for one in levels) == whole.prompts
+    assert sum(one.mean * one.prompts for one in levels) / whole.prompts == pytest.approx(whole.mean)
+    assert all(one.low <= one.mean <= one.high for one in levels)
+
+
 def test_an_output_without_the_pattern_is_an_error() -> None:
     with pytest.raises(ValueError, match="does not contain"):
-        evidence().printed("04", "stats-code", "the moon: #")
+        current_evidence().printed("04", "stats-code", "the moon: #")
 
 
 def test_other_weights_have_the_shapes_and_not_the_masks() -> None:
-    usual, changed = evidence().click, {name: one.click for name, one in flips() if name.endswith("weights")}
+    usual, changed = current_evidence().click, {name: one.click for name, one in flips() if name.endswith("weights")}
     assert len(changed) == 2
     for click in changed.values():
         assert click.logits.shape == usual.logits.shape
         assert np.isfinite(click.logits.numpy()).all()
         assert (click.masks != usual.masks).any()
-    assert evidence().click.model.state_dict().keys() == changed["levelled weights"].model.state_dict().keys()
+    assert current_evidence().click.model.state_dict().keys() == changed["levelled weights"].model.state_dict().keys()
 
 
 # --- Numbers in prose ---
 
-CONSTANTS = {"1e-5", "1e-6", "0.001"}
-"""The two `eps` of the norms, and a root of one: numbers of the code and not of the weights."""
+ROOT_OF_EPS = 0.001
+"""Of 1e-6: the one number in a tagged cell that follows from the code and stands in no cell."""
 
 
 def typed(text: str) -> list[str]:
@@ -100,13 +108,25 @@ def typed(text: str) -> list[str]:
     return re.findall(r"(?<![\w.])[-+−]?(?:\d+\.\d+(?:e-?\d+)?|\d+e-\d+|\d+(?= ?%))(?!\w)", text)
 
 
+def size(number: str) -> float:
+    return abs(float(number.replace("−", "-")))
+
+
+def shown_to(number: str, cell: str) -> set[float]:
+    """The numbers that a reader of a Markdown cell finds: printed or set by a code cell above it, or by the next."""
+    notebook, order = stored(number), list(stored(number).cells)
+    at = order.index(cell)
+    codes = [name for name in order[:at] if name in notebook.code]
+    codes += [name for name in order[at:] if name in notebook.code][:1]
+    texts = [notebook.printed(name) + notebook.code[name] for name in codes]
+    return {size(one) for text in texts for one in re.findall(NUMBER, text)}
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_numbers_in_tagged_cells_are_printed_by_a_cell(number: str) -> None:
-    notebook = stored(number)
-    printed = {one.lstrip("+-") for name in notebook.code for one in re.findall(NUMBER, notebook.printed(name))}
     for cell in sorted(tagged(number)):
-        unprinted = {one.lstrip("+-−") for one in typed(notebook.sources[cell])} - printed - CONSTANTS
-        assert unprinted == set(), cell
+        numbers = {size(one) for one in typed(stored(number).sources[cell])}
+        assert numbers - shown_to(number, cell) - {ROOT_OF_EPS} == set(), cell
 
 
 def test_typed_numbers_are_found() -> None:

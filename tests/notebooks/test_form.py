@@ -21,6 +21,7 @@ from sam_edu.exercises import (
     upscaling,
 )
 from sam_edu.exercises.judging import Exercise
+from tools.elsewhere import sentence
 
 RUNGS = {
     "01_mlp": 11,
@@ -144,16 +145,12 @@ def test_no_notebook_is_forgotten() -> None:
     assert set(RUNGS) == set(THREE) == {path.stem for path in FOLDER.glob("[0-9]*.ipynb")} - {"00_the_whole_decoder"}
 
 
-ELSEWHERE = (
-    "In Colab, or wherever the project's environment is missing, first run `!git clone ADDRESS sam-edu`, with the"
-    ' address of this repository, and `%pip install -q "./sam-edu[notebooks]"` in a cell of their own.'
-)
 ALL = sorted(path.stem for path in FOLDER.glob("[0-9]*.ipynb"))
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_set_up_says_how_to_install_elsewhere(name: str) -> None:
-    assert notebook(name).sources["setup-prose"].count(ELSEWHERE) == 1
+    assert notebook(name).sources["setup-prose"].count(sentence()) == 1
     order = list(notebook(name).cells)
     assert order.index("setup") == order.index("setup-prose") + 1
 

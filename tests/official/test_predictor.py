@@ -177,13 +177,21 @@ def test_sam_predictor_from_parts_or_whole():
 
 def test_sam_predictor_from_something_else():
     encoder, prompt_encoder, decoder = small_parts()
-    with pytest.raises(TypeError, match="expected a whole Sam, or"):
+    with pytest.raises(TypeError, match="mask_decoder: expected both parts beside an image encoder"):
         official.sam_predictor(encoder, prompt_encoder)
-    with pytest.raises(TypeError, match="expected Meta's Sam alone, or"):
+    with pytest.raises(TypeError, match=r"sam: expected Meta's Sam, got .*; beside an image encoder give"):
         official.sam_predictor(encoder)
     sam = official.modeling().Sam(encoder, prompt_encoder, decoder)
-    with pytest.raises(TypeError, match="expected Meta's Sam alone, or"):
+    with pytest.raises(TypeError, match="pixel_mean: expected only beside an image encoder"):
         official.sam_predictor(sam, pixel_mean=[0.0, 0.0, 0.0])
+    with pytest.raises(TypeError, match="prompt_encoder: expected that part of a Sam, got MaskDecoder"):
+        official.sam_predictor(encoder, decoder, prompt_encoder)
+    with pytest.raises(TypeError, match="mask_decoder: expected that part of a Sam, got PromptEncoder"):
+        official.sam_predictor(encoder, prompt_encoder, prompt_encoder)
+    with pytest.raises(TypeError, match="sam: expected an image encoder beside the two other parts, got Sam, a whole"):
+        official.sam_predictor(sam, prompt_encoder, decoder)
+    with pytest.raises(TypeError, match=r"sam: expected an image encoder with the attribute img_size.* got Conv2d"):
+        official.sam_predictor(torch.nn.Conv2d(3, 16, 16), prompt_encoder, decoder)
 
 
 @pytest.mark.parametrize("size", [(32, 20), (7, 32), (24, 24), (40, 48)])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,15 @@ WRONG = {
     "other annotated": ("--steps 1 --annotated {folder}/other.json", "annotated: "),
     "annotated share": ("--steps 1 --annotated {folder}/other.json --annotated-share -1", "annotated_share: expected"),
     "images of no file": ("--steps 1 --annotated-images {folder}", "give that file too"),
+    "share of no photographs": (
+        "--steps 1 --photograph-share 0.3",
+        "photograph_share: the share of what --photographs gives was asked for without it",
+    ),
+    "share of no file": (
+        "--steps 1 --annotated-share 1",
+        "annotated_share: the share of what --annotated gives was asked for without it",
+    ),
+    "large seed": (f"--steps 1 --seed {2**64}", "seed: expected a whole number up to"),
 }
 """Options, and what is said of them."""
 
@@ -335,8 +345,63 @@ save = trainer.Trainer.save
 trainer.Trainer.save = lambda self: (saves.append(self.step), save(self))[1]
 trainer.build_tiny = small_model
 __main__.main()
-print("saves", saves, file=sys.stderr)
+sys.stderr.write(f"saves {saves}\\n")
 """
+# With these, nothing but the interrupt saves.
+OPTIONS = (
+    "--prompt-sets 1 --followed 1 --grid 8 --device cpu --precision float32 --steps 100000 --validate-every 100000"
+)
+
+
+def interrupt(folder: Path, command: list[str], number: signal.Signals, times: int) -> tuple[int, int]:
+    """Start a command in a group of its own, signal the group once it has taken a step, and wait for the command's end.
+
+    Its output goes to the folder's files `stdout` and `stderr`.
+
+    Returns:
+        the steps that it had taken when it was signalled, and its exit status.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
+    files = [(folder / name).open("w+", encoding="utf-8") for name in ("stdout", "stderr")]
+    process = subprocess.Popen(command, stdout=files[0], stderr=files[1], env=environment, start_new_session=True)
+    try:
+        wait_until(lambda: steps_shown(folder / "stderr") or process.poll() is not None, "no step was taken")
+        assert process.poll() is None, (process.returncode, (folder / "stderr").read_text(encoding="utf-8"))
+        shown = steps_shown(folder / "stderr")
+        for _ in range(times):
+            os.killpg(process.pid, number)
+        status = process.wait(timeout=600)
+        with pytest.raises(ProcessLookupError):  # no worker is left
+            os.killpg(process.pid, 0)
+        return shown, status
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        for file in files:
+            file.close()
+
+
+def wait_until(condition: Callable[[], object], otherwise: str) -> None:
+    give_up = time.monotonic() + 600
+    while not condition():
+        assert time.monotonic() < give_up, otherwise
+        time.sleep(0.05)
+
+
+def steps_shown(path: Path) -> int:
+    """How many steps the progress line has counted."""
+    counted = re.findall(r"(\d+)/100000 ", path.read_text(encoding="utf-8"))
+    return int(counted[-1]) if counted else 0
+
+
+def assert_saved(out: Path, shown: int) -> int:
+    """Every step that was taken is in checkpoint and log; returns how many that are."""
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    assert state["step"] >= shown
+    with (out / "log.csv").open(encoding="utf-8") as log:
+        assert [int(row["step"]) for row in csv.DictReader(log)] == list(range(state["step"]))
+    assert sorted(path.name for path in out.iterdir()) == sorted(trainer.FILES)
+    return int(state["step"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -345,40 +410,34 @@ def test_an_interrupt_of_the_whole_group_saves_once_and_loses_nothing(
     number: signal.Signals, workers: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    options = "--images 1 --prompt-sets 1 --followed 1 --grid 8 --device cpu --precision float32 --steps 100000"
-    command = [sys.executable, "-c", SMALL, "--out", str(out), *options.split(), "--workers", workers]
-    command += ["--validate-every", "100000"]  # so that nothing but the interrupt saves
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
-    files = [(tmp_path / name).open("w+", encoding="utf-8") for name in ("stdout", "stderr")]
-    process = subprocess.Popen(command, stdout=files[0], stderr=files[1], env=environment, start_new_session=True)
-    try:
-        give_up = time.monotonic() + 600
-        while not (shown := steps_shown(tmp_path / "stderr")) and process.poll() is None:
-            assert time.monotonic() < give_up, "no step was taken"
-            time.sleep(0.05)
-        assert process.poll() is None, (process.returncode, (tmp_path / "stderr").read_text(encoding="utf-8"))
-        for _ in range(2):  # `timeout` signals its command, and then the group
-            os.killpg(process.pid, number)
-        assert process.wait(timeout=600) == 0
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        for file in files:
-            file.close()
+    command = [sys.executable, "-c", SMALL, "--out", str(out), *OPTIONS.split(), "--images", "1", "--workers", workers]
+    shown, status = interrupt(tmp_path, command, number, times=2)  # `timeout` signals its command, and then the group
+    assert status == 0
+    steps = assert_saved(out, shown)
     [line] = (tmp_path / "stdout").read_text(encoding="utf-8").splitlines()
-    state = torch.load(out / "checkpoint.pt", weights_only=True)
-    assert line == f"Stopped after {state['step']} steps. Everything up to here is in {out}; go on with --resume."
-    assert state["step"] >= shown
-    with (out / "log.csv").open(encoding="utf-8") as log:
-        assert [int(row["step"]) for row in csv.DictReader(log)] == list(range(state["step"]))
+    assert line == f"Stopped after {steps} steps. Everything up to here is in {out}; go on with --resume."
     errors = (tmp_path / "stderr").read_text(encoding="utf-8")
-    assert errors.endswith(f"saves [{state['step']}]\n")
+    assert errors.endswith(f"saves [{steps}]\n")
     assert "Traceback" not in errors
-    with pytest.raises(ProcessLookupError):  # no worker is left
-        os.killpg(process.pid, 0)
 
 
-def steps_shown(path: Path) -> int:
-    """How many steps the progress line has counted."""
-    counted = re.findall(r"(\d+)/100000 ", path.read_text(encoding="utf-8"))
-    return int(counted[-1]) if counted else 0
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("workers", "times"), [("0", 1), ("1", 2)])
+def test_an_interrupt_of_two_processes_saves_once_and_loses_nothing(
+    number: signal.Signals, workers: str, times: int, tmp_path: Path
+) -> None:
+    """torchrun gives each process a group of its own, and hands the signal on. Its own ending is its own affair."""
+    out, script = tmp_path / "run", tmp_path / "train.py"
+    script.write_text(SMALL, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    command += ["--out", str(out), *OPTIONS.split(), "--images", "2", "--workers", workers]
+    shown, _ = interrupt(tmp_path, command, number, times)
+
+    def ends() -> list[str]:
+        return re.findall(r"^saves (.*)$", (tmp_path / "stderr").read_text(encoding="utf-8"), re.MULTILINE)
+
+    wait_until(lambda: len(ends()) == 2, "a process did not come to its end")  # a signalled torchrun may end first
+    steps = assert_saved(out, shown)
+    assert ends() == [f"[{steps}]"] * 2  # both stopped at the same step
+    [line] = (tmp_path / "stdout").read_text(encoding="utf-8").splitlines()
+    assert line == f"Stopped after {steps} steps. Everything up to here is in {out}; go on with --resume."

@@ -68,6 +68,21 @@ PALE: Pair = ("#FBFBFB", "#CFCFCF")
 """What is not lit, among boxes with text of their own colour."""
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance of a colour, from 0 for black to 1 for white (WCAG 2.2)."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def for_text(colour: str) -> str:
+    """The colour, darker where letters of it could not be read on white: contrast 4.5 at least (WCAG 2.2)."""
+    parts = [float(int(colour[i : i + 2], 16)) for i in (1, 3, 5)]
+    while luminance(darker := "#" + "".join(f"{round(part):02X}" for part in parts)) > 1.05 / 4.5 - 0.05:
+        parts = [0.95 * part for part in parts]
+    return darker
+
+
 def token_colour(name: str) -> str:
     """The colour of a token, by its name; grey for every other name."""
     if name.startswith("mask ") and name[5:].isdigit():

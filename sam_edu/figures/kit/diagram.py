@@ -10,7 +10,7 @@ from matplotlib.path import Path
 
 from sam_edu.figures.kit.arrays import Number
 from sam_edu.figures.kit.colours import FRAME, GROUND, INK, PALE, SOFT, UNLIT, Pair
-from sam_edu.figures.kit.theme import blank
+from sam_edu.figures.kit.theme import SMALL, blank
 
 Corners = Sequence[tuple[Number, Number]]
 DASHES = (0, (5, 3))
@@ -40,7 +40,7 @@ def draw_title(axes: Axes, title: str, subtitle: str = "", y: Number = 20) -> No
 def draw_key(axes: Axes, x: Number, y: Number, name: str, colours: Pair) -> None:
     """One entry of a key: a square of the colour, and its name."""
     axes.scatter([x], [y], s=75, marker="s", c=colours[0], edgecolors=colours[1], linewidths=1.2)
-    axes.text(x + 10, y, name, fontsize=9, color=SOFT, va="center")
+    axes.text(x + 10, y, name, fontsize=SMALL, color=SOFT, va="center")
 
 
 def draw_shape(
@@ -81,7 +81,7 @@ def draw_box(
     colours: Pair,
     *,
     height: Number = 48,
-    size: Number = 9,
+    size: Number = SMALL,
 ) -> None:
     """A box around its centre, with its text."""
     draw_shape(axes, (x - width / 2, y - height / 2), width, height, colours)
@@ -129,7 +129,7 @@ def draw_arrow(
     """A path with an arrow head, and its tensor's shape beside it."""
     draw_path(axes, corners, joinstyle="round")
     if shape:
-        axes.text(*at, shape, fontsize=8, color=SOFT, ha=side, va="center", linespacing=1.15, zorder=4)
+        axes.text(*at, shape, fontsize=SMALL, color=SOFT, ha=side, va="center", linespacing=1.15, zorder=4)
 
 
 def draw_junction(axes: Axes, x: Number, y: Number) -> None:
@@ -171,4 +171,4 @@ def draw_text(axes: Axes, x: Number, y: Number, text: str, size: Number, colour:
 
 def draw_paragraph(axes: Axes, x: Number, y: Number, text: str, colour: str) -> None:
     """Text of one line or more that begins at x."""
-    axes.text(x, y, text, fontsize=8.5, va="center", linespacing=1.2, color=colour)
+    axes.text(x, y, text, fontsize=SMALL, va="center", linespacing=1.2, color=colour)

@@ -8,19 +8,20 @@ from pathlib import Path
 import matplotlib.figure
 import numpy as np
 from matplotlib.collections import QuadMesh
-from matplotlib.image import _ImageBase
+from matplotlib.image import AxesImage, _ImageBase
 from PIL import Image
 
+from sam_edu.argument_checks import as_path
+from sam_edu.arrays import shorten
 from sam_edu.figures.kit.arrays import Array
+from sam_edu.figures.kit.scales import averaged
 from sam_edu.figures.kit.svg import to_svg
 from sam_edu.figures.kit.theme import DPI, theme
 
 SCALE = 2
 """Pixels of a PNG in one pixel of the page, across and down: today's screens have as many."""
-STEP = 6
-"""Colours of a PNG are multiples of this."""
-STEP_OF_STAND_IN = 16
-"""The same of the PNG that stands beside an SVG."""
+LEVELS = 16
+"""How many levels of red, of green and of blue a PNG knows."""
 
 
 class Figure:
@@ -39,6 +40,8 @@ class Figure:
     """
 
     def __init__(self, figure: matplotlib.figure.Figure, alt: str) -> None:
+        if not isinstance(alt, str):
+            raise TypeError(f"alt: expected a text, got {shorten(alt)}")
         if not alt.strip():
             raise ValueError("alt: expected a description of what is to be seen, got an empty one")
         self.figure = figure
@@ -70,7 +73,7 @@ class Figure:
 
     def save(self, path: str | Path) -> Path:
         """Write the figure to `path`, as PNG or SVG by its ending."""
-        path = Path(path)
+        path = as_path("path", path)
         kind = path.suffix.removeprefix(".").lower()
         if kind not in ("png", "svg"):
             raise ValueError(f"path: expected a name that ends in .png or .svg, got {path.name}")
@@ -95,6 +98,8 @@ class Figure:
             with theme():
                 self.figure.draw_without_rendering()
             self.figure.set_layout_engine("none")
+        for image in self.figure.findobj(AxesImage):
+            _fit(image)
 
     def __repr__(self) -> str:
         return f"<Figure: {self.alt.partition(':')[0].rstrip('.')}>"
@@ -102,11 +107,12 @@ class Figure:
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, str], dict[str, dict[str, str | int]]]:
-        data, metadata = {"text/plain": repr(self)}, {}
+        data: dict[str, str] = {"text/plain": repr(self)}
+        metadata: dict[str, dict[str, str | int]] = {}
         if self.holds_pixels:
             image = self.png
         else:
-            image = _as_png(self._pixels(1), DPI, STEP_OF_STAND_IN)
+            image = _as_png(self._pixels(1), DPI)
             data["image/svg+xml"] = self.svg
             metadata["image/svg+xml"] = {"alt": self.alt}
         data["image/png"] = base64.b64encode(image).decode("ascii")
@@ -114,25 +120,41 @@ class Figure:
         return data, metadata
 
 
-def _as_png(pixels: Array, dpi: float, step: int = STEP) -> bytes:
-    """Pixels as PNG, their colours rounded to multiples of `step`, which nobody sees and which makes the file smaller.
+def _fit(image: AxesImage) -> None:
+    """Give an image as many pixels as it has room for, so that no byte of the file is spent on what nobody sees.
+
+    Numbers that become colours are averaged until they have a pixel of the page each. What is enlarged in the PNG keeps
+    its pixels.
+    """
+    if image.get_interpolation() != "auto":
+        return
+    room = float(image.get_window_extent().width)
+    values = image.get_array()
+    if values is not None and values.ndim == 2 and values.shape[1] > room:
+        extent = image.get_extent()
+        image.set_data(averaged(np.asarray(values), max(values.shape) * room / values.shape[1]))
+        image.set_extent(extent)
+    if SCALE * room >= image.get_size()[1]:
+        image.set_interpolation("nearest")
+
+
+def _as_png(pixels: Array, dpi: float, count: int = LEVELS) -> bytes:
+    """Pixels as PNG, with `count` levels of each colour, evenly from 0 to 255, which makes the file much smaller.
 
     Where no more than 256 colours are left, the file holds a palette, without any further loss. A palette chosen to
-    fit an image would hang on every pixel, and so on the processor that computed them; rounding does not.
+    fit an image would depend on every pixel, and so on the processor that computed them; rounding does not.
     """
-    levels = np.minimum((np.arange(256) + step // 2) // step * step, 255)  # of each value
-    values = np.unique(levels)
-    place = np.searchsorted(values, levels).astype(np.int32)
-    numbers = np.ravel_multi_index(tuple(place[pixels[..., i]] for i in range(3)), (len(values),) * 3)
+    values = np.rint(np.arange(count) * 255 / (count - 1)).astype(np.uint8)
+    place = np.rint(np.arange(256) * (count - 1) / 255).astype(np.int32)
+    numbers = np.ravel_multi_index(tuple(place[pixels[..., i]] for i in range(3)), (count,) * 3)
     used = np.flatnonzero(np.bincount(numbers.ravel()))
     if len(used) <= 256:
-        at = np.zeros(len(values) ** 3, np.uint8)
+        at = np.zeros(count**3, np.uint8)
         at[used] = np.arange(len(used))
         image = Image.fromarray(at[numbers])
-        palette = values[np.stack(np.unravel_index(used, (len(values),) * 3), axis=1)]
-        image.putpalette(palette.astype(np.uint8).tobytes())
+        image.putpalette(values[np.stack(np.unravel_index(used, (count,) * 3), axis=1)].tobytes())
     else:
-        image = Image.fromarray(levels[pixels].astype(np.uint8))
+        image = Image.fromarray(values[place[pixels]])
     buffer = io.BytesIO()
     image.save(buffer, format="png", dpi=(dpi, dpi), optimize=True)
     return buffer.getvalue()

@@ -12,8 +12,10 @@ from matplotlib.path import Path
 from numpy.typing import ArrayLike
 
 from sam_edu.figures.kit.arrays import Array, Number, as_array
-from sam_edu.figures.kit.colours import BOX_COLOUR, INK, NEGATIVE, POSITIVE
+from sam_edu.figures.kit.colours import BOX_COLOUR, INK, NEGATIVE, POSITIVE, luminance
 
+PALE = 0.55
+"""The luminance from which a colour is pale."""
 LARGE = 260
 """Width in pixels from which an image is large enough for a disc at a click."""
 _OUTER, _INNER = 0.5, 0.2
@@ -26,20 +28,39 @@ Click = tuple[float, float, int]
 Box = tuple[float, float, float, float]
 
 
-def as_clicks(points: ArrayLike | Any | None, labels: ArrayLike | Any | None) -> list[Click]:
-    """Clicks as (x, y, label); all positive where no labels are given."""
+def as_clicks(
+    points: ArrayLike | Any | None, labels: ArrayLike | Any | None, *, name: str = "points", all_labels: bool = False
+) -> list[Click]:
+    """Clicks as (x, y, label); all positive where no labels are given.
+
+    Args:
+        points: (clicks, 2) as (x, y).
+        labels: (clicks,): 1 positive, 0 negative.
+        name: what the caller calls the points, for messages.
+        all_labels: accept other whole numbers as labels too.
+
+    Raises:
+        TypeError: something else than numbers.
+        ValueError: labels without points, another number of them, or other labels.
+    """
     if points is None:
+        if labels is not None:
+            raise ValueError(f"{name}: expected a point (x, y) for each label, got None")
         return []
-    points = as_array("points", points, ("clicks", 2))
+    points = as_array(name, points, ("clicks", 2))
     labels = np.ones(len(points), int) if labels is None else as_array("labels", labels, (len(points),))
+    known = labels == np.round(labels) if all_labels else np.isin(labels, (0, 1))
+    if not known.all():
+        wanted = "whole numbers" if all_labels else "1 (positive) or 0 (negative)"
+        raise ValueError(f"labels: expected {wanted}, got {labels[~known][0]:g}")
     return [(float(x), float(y), int(label)) for (x, y), label in zip(points, labels, strict=True)]
 
 
-def as_box(box: ArrayLike | Any | None) -> Box | None:
-    """A box as (x0, y0, x1, y1)."""
+def as_box(box: ArrayLike | Any | None, name: str = "box") -> Box | None:
+    """A box as (x0, y0, x1, y1), whichever corner comes first."""
     if box is None:
         return None
-    x0, y0, x1, y1 = as_array("box", box, (4,)).astype(float).tolist()
+    x0, y0, x1, y1 = as_array(name, box, (4,)).astype(float).tolist()
     return x0, y0, x1, y1
 
 
@@ -98,14 +119,14 @@ def draw_mask(axes: Axes, mask: Array, colour: str, fill: Number = 0.42) -> None
 
 
 def draw_outline(axes: Axes, mask: Array, colour: str, width: Number = 1.6, dashed: bool = False) -> None:
-    """The edge of a mask, with a light halo so that it shows on any ground."""
+    """The edge of a mask, with a light halo, or a dark one if it is pale itself, so that it shows on any ground."""
     if not mask.any():
         return
     height, wide = mask.shape
     padded = np.pad(mask.astype(float), 1)
     x, y = np.arange(-1, wide + 1), np.arange(-1, height + 1)
     drawn = axes.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=width)
-    halo = patheffects.Stroke(linewidth=width + 1.6, foreground="white", alpha=0.9)
+    halo = patheffects.Stroke(linewidth=width + 1.6, foreground=INK if luminance(colour) > PALE else "white", alpha=0.9)
     drawn.set_path_effects([halo, patheffects.Normal()])
     if dashed:
         drawn.set_linestyle("dashed")
@@ -113,11 +134,11 @@ def draw_outline(axes: Axes, mask: Array, colour: str, width: Number = 1.6, dash
     axes.set_ylim(height - 0.5, -0.5)
 
 
-def draw_edges(axes: Axes, masks: list[Array], width: Number = 0.6, alpha: Number = 0.6) -> None:
-    """The edges of masks as thin white lines, for orientation on a heat map."""
+def draw_edges(axes: Axes, masks: list[Array], width: Number = 0.6, alpha: Number = 0.6, colour: str = "white") -> None:
+    """The edges of masks as thin lines, for orientation on a map."""
     for mask in masks:
         if mask.any():
-            axes.contour(mask > 0, levels=[0.5], colors=["white"], linewidths=width, alpha=alpha)
+            axes.contour(mask > 0, levels=[0.5], colors=[colour], linewidths=width, alpha=alpha)
 
 
 def overlap(one: Array, other: Array) -> float:

@@ -95,8 +95,8 @@ def draw_attention(
     bare(axes)
 
 
-def draw_attention_bar(figure: Figure | SubFigure, panels: list[Axes], scale: AttentionScale) -> None:
-    """The scale as a bar, over an image of middle grey."""
+def draw_attention_bar(figure: Figure | SubFigure, panels: list[Axes], scale: AttentionScale, label: str = "") -> None:
+    """The scale as a bar, over an image of middle grey, with what is on it."""
     levels = np.linspace(0.0, 1.0, 256) ** (1 / ROOT)
     colours = ListedColormap(overlay(levels[None], np.full((1, 256), 0.5), 1.0)[0])
     drawn = ScalarMappable(PowerNorm(ROOT, 0.0, scale.top), colours)
@@ -104,4 +104,4 @@ def draw_attention_bar(figure: Figure | SubFigure, panels: list[Axes], scale: At
     bar = figure.colorbar(drawn, ax=panels, shrink=0.9, aspect=24, pad=0.015, ticks=ticks)
     bar.ax.set_yticklabels([f"{tick:.2g}" for tick in ticks])
     bar.ax.minorticks_off()
-    bar.set_label(scale.label)
+    bar.set_label(f"{label} (square-root scale)" if label else scale.label)

@@ -23,6 +23,19 @@ def scale_end(value: float) -> float:
     return float(np.ceil(value / unit * (1 - 1e-4)) * unit)
 
 
+def averaged(maps: Array, most: Number) -> Array:
+    """Maps (..., height, width) made smaller by a whole number until no side is above `most`: each block by its mean.
+
+    Numbers are averaged, not their colours: the mean of two colours need not stand on the colour bar.
+    """
+    times = int(np.ceil(max(maps.shape[-2:]) / most))
+    for axis in (-2, -1):
+        starts = np.arange(0, maps.shape[axis], times)
+        counts = np.diff([*starts, maps.shape[axis]])
+        maps = np.add.reduceat(maps.astype(float), starts, axis) / (counts[:, None] if axis == -2 else counts)
+    return maps
+
+
 def strongest(values: Array, share: Number = 1.0) -> float:
     """The quantile `share` of the absolute values, the largest by default; 1 where that is zero."""
     sizes = np.abs(values)

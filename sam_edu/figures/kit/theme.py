@@ -15,13 +15,14 @@ from sam_edu.figures.kit.colours import FAINT, INK, SOFT
 
 DPI = 80
 WIDTH = 900  # pixels: a notebook's column
+SMALL = 9.9  # points, 11 pixels: the smallest letters
 
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "axes.titlesize": 9.5,
+    "font.size": 10.0,
+    "axes.titlesize": 10.0,
     "axes.titlepad": 5.0,
-    "axes.labelsize": 9.5,
+    "axes.labelsize": 10.0,
     "axes.labelcolor": INK,
     "axes.edgecolor": SOFT,
     "axes.linewidth": 0.8,
@@ -31,8 +32,8 @@ RC: dict[str, Any] = {
     "ytick.color": SOFT,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
     "xtick.major.size": 3.0,
     "ytick.major.size": 3.0,
     "text.color": INK,
@@ -40,10 +41,11 @@ RC: dict[str, Any] = {
     "axes.facecolor": "white",
     "savefig.facecolor": "white",
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": SMALL,
     "image.interpolation": "auto",
+    "image.interpolation_stage": "data",  # numbers are averaged before they are coloured: each colour is on the bar
     "svg.hashsalt": "sam_edu",
-    "path.simplify": False,  # which points of a line are left out would hang on the last bits of its numbers
+    "path.simplify": False,  # which points of a line are left out would depend on the last bits of its numbers
     "hatch.linewidth": 0.8,
 }
 

@@ -40,8 +40,11 @@ def poster(
 
     Raises:
         KeyError: a tensor is missing.
+        TypeError: no trace.
         ValueError: more than one prompt set, or tokens that are not those of the clicks.
     """
+    if not isinstance(tensors, Mapping):
+        raise TypeError(f"tensors: expected a trace, or a dictionary of tensors, got {type(tensors).__name__}")
     decode = Decode(tensors, as_image(image), as_clicks(points, labels))
     with theme():
         sheet = Sheet()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sam_edu.figures import signed_matrix, token_matrix
-from sam_edu.figures.kit.scales import scale_end, strongest, three_colours
+from sam_edu.figures import channels, signed_matrix, token_matrix
+from sam_edu.figures.kit.scales import averaged, scale_end, strongest, three_colours
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,25 @@ def test_colour_bars_of_a_maximum_of_nearly_one_are_alike() -> None:
         for draw in (lambda v: token_matrix(v[None], ["a", "b"], titles=[""]), lambda v: signed_matrix(v, ["a", "b"])):
             bars.append(draw(np.array([[top, 0.2], [0.2, top]])).png)
     assert bars[:2] == bars[2:]
+
+
+def test_maps_are_averaged_until_they_are_small_enough() -> None:
+    maps = np.arange(2 * 6 * 5, dtype=float).reshape(2, 6, 5)
+    assert averaged(maps, 6) is maps
+    small = averaged(maps, 3)
+    assert small.shape == (2, 3, 3)
+    assert small[1, 0, 0] == maps[1, :2, :2].mean()
+    assert small[0, 2, 2] == maps[0, 4:, 4:].mean()  # a block at the edge is smaller
+    np.testing.assert_allclose(averaged(maps, 1), maps.mean((1, 2), keepdims=True))
+
+
+def test_numbers_are_averaged_before_they_are_coloured() -> None:
+    """A chequerboard of -1 and 1 has the mean 0, which is white; the mean of its colours is violet."""
+    board = np.indices((512, 512)).sum(0) % 2 * 2.0 - 1
+    for figure in (channels(board[None], columns=8), signed_matrix(board[:256, :256], [""] * 256)):
+        pixels = figure._pixels(1).astype(int)
+        middle = pixels[pixels.shape[0] // 2 - 5 : pixels.shape[0] // 2 + 5, 60:70].reshape(-1, 3)
+        assert np.abs(middle - middle.mean()).max() < 12
 
 
 def test_strongest_is_a_quantile_of_absolute_values_and_never_zero() -> None:

@@ -7,6 +7,6 @@ every Markdown cell with the tag `about-weights` has an entry, that all hold, an
 """
 
 from claims.claim import Claim, Predicate, all_claims
-from claims.evidence import Evidence, evidence, flips
+from claims.evidence import Evidence, current_evidence, flips
 
-__all__ = ["Claim", "Evidence", "Predicate", "all_claims", "evidence", "flips"]
+__all__ = ["Claim", "Evidence", "Predicate", "all_claims", "current_evidence", "flips"]

@@ -102,7 +102,7 @@ def stored(notebook: str) -> Notebook:
 
 
 @cache
-def evidence() -> Evidence:
+def current_evidence() -> Evidence:
     """The evidence as it is."""
     card = (files("sam_edu") / "tiny" / "MODEL_CARD.md").read_text(encoding="utf-8")
     return Evidence(ablation.load(), Click(), card)
@@ -122,34 +122,33 @@ def flips() -> Iterator[tuple[str, Evidence]]:
 
     The card is empty in all of them.
     """
-    usual = replace(evidence(), card="")
-    yield "negated", replace(usual, stats=_changed_statistics(_negated), change=np.negative)
-    yield "reversed", replace(usual, stats=_changed_statistics(_reversed), change=np.flip)
+    usual = replace(current_evidence(), card="")
+    yield "negated", replace(usual, stats=_statistics(_negated), change=np.negative)
+    yield "reversed", replace(usual, stats=_statistics(_reversed), change=np.flip)
     for name in ("reshuffled", "levelled"):
-        yield f"{name} weights", replace(usual, click=click_evidence_of(name))
+        yield f"{name} weights", replace(usual, click=_click(name))
 
 
 @cache
-def click_evidence_of(weights: str) -> Click:
-    """The running example with other weights."""
+def _click(weights: str) -> Click:
     return Click(weights)
 
 
-def _changed_statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Statistics:
-    return Statistics(_cached(change))
-
-
 @cache
-def _cached(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    return change(ablation.read())
+def _statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Statistics:
+    return Statistics(change(ablation.read()))
+
+
+NOT_MEASURED = ("prompts", "pairs.clicks", "pairs.kind")
+"""Arrays of whole numbers that say which click or pair a row belongs to."""
 
 
 def _measured(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays of measurements: not the names, the hash, the definitions and the clicks."""
+    """The arrays of measurements: not the names, the hash, the definitions, the clicks and what was put in."""
     return {
         name: np.asarray(array, np.float64)
         for name, array in data.items()
-        if name != "prompts" and np.asarray(array).dtype.kind in "fi"
+        if name not in NOT_MEASURED and not name.startswith("means.") and np.asarray(array).dtype.kind in "fi"
     }
 
 
@@ -158,9 +157,12 @@ def _negated(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reversed(data: Mapping[str, Any]) -> dict[str, Any]:
-    arrays = _measured(data)
-    scores = arrays["scores"].copy()
-    order = scores[1:, :, 0].mean(axis=1).argsort()
-    scores[1 + order] = scores[1 + order[::-1]]
-    rest = {name: array[..., ::-1] for name, array in arrays.items() if name != "scores" and array.ndim > 1}
-    return dict(data) | rest | {"scores": scores}
+    changed = {}
+    for name, array in _measured(data).items():
+        if name.endswith(".changes"):
+            order = array[..., 0].mean(axis=1).argsort()
+            changed[name] = array.copy()
+            changed[name][order] = array[order[::-1]]
+        elif array.ndim > 1 and not name.endswith(".unchanged"):
+            changed[name] = array[..., ::-1]
+    return dict(data) | changed
