@@ -19,8 +19,8 @@ RIDGE = 1e-6
 
 STEPS = 40
 STRIDE = 3
-"""The fit sees every third row and column, the IoU all pixels. Two transposed convolutions make the features in blocks of
-4 x 4 pixels, and each position of a block has weights of its own: every fourth row would show the fit one of them."""
+"""The fit sees every third row and column, the IoU all pixels. Two transposed convolutions make the features in blocks
+of 4 x 4 pixels, and each position of a block has weights of its own: every fourth row would show the fit only one."""
 
 PLACES = 8
 """At how many other positions an outline is fitted."""

@@ -107,7 +107,7 @@ def product_of_scene(model: Sam, number: int, means: ProductMeans) -> list[Row]:
         terms = weights[best][:, None, None] * features
         crossing = partial(crossed, tokens=t["hs"][0, 1:5], mean_token=means.tokens.mean(0))
         few = features[:, ::STRIDE, ::STRIDE].flatten(1)
-        real = crossing(model.mask_decoder.output_hypernetworks_mlps, features=few)
+        real = crossing(model.mask_decoder.output_hypernetworks_mlps, features=few)  # type: ignore[arg-type]
         lots = [crossing(mlps, features=few) for mlps in _reshuffled_mlps(model)]
         row = {
             "kept": torch.stack([overlaps(way > 0, own).diagonal() for way in ways.values()]),
@@ -138,11 +138,12 @@ def outlines_of_scene(model: Sam, number: int) -> list[Row]:
     predictor = Predictor(model)
     predictor.set_image(scene.image)
     a, b = (_decode(predictor, click) for click in (pair.a, pair.b))
-    targets = [scene.masks[click.mask] for click in (pair.a, pair.b)]
-    best = 1 + int(ious(b["masks"][0, 1:] > 0, targets[1]).argmax())
+    target_a, target_b = (scene.masks[click.mask] for click in (pair.a, pair.b))
+    best = 1 + int(ious(b["masks"][0, 1:] > 0, target_b).argmax())
     written = mask_product(b[WEIGHTS], a[FEATURES])[0, best] > 0
     rng = np.random.default_rng((TEST_STREAM, number, 4))
-    fits = outline_fits(a[FEATURES][0], b[FEATURES][0], *targets, float(ious(written[None], targets[1])), rng)
+    iou = float(ious(written[None], target_b))
+    fits = outline_fits(a[FEATURES][0], b[FEATURES][0], target_a, target_b, iou, rng)
     return [{"clicks": _clicks(pair), "fits": np.array(fits)}]
 
 
@@ -208,12 +209,12 @@ def _clicks(pair: Pair) -> np.ndarray:
 
 
 @cache
-def _reshuffled_mlps(model: Sam) -> tuple[nn.Module, ...]:
-    """The MLPs with reshuffled weights, lot by lot."""
+def _reshuffled_mlps(model: Sam) -> tuple[nn.ModuleList, ...]:
+    """The MLPs with reshuffled weights, as often as `LOTS` says."""
     models = (
         reshuffled(model, generator=torch.Generator().manual_seed(lot), parts=["mask_decoder"]) for lot in range(LOTS)
     )
-    return tuple(one.mask_decoder.output_hypernetworks_mlps for one in models)
+    return tuple(one.mask_decoder.output_hypernetworks_mlps for one in models)  # type: ignore[misc]
 
 
 # --- What is measured at a click ---

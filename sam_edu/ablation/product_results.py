@@ -3,7 +3,7 @@
     product = ablation.load_product()
     product.kept("silent features constant", mask=3)     # IoU with the unchanged mask, with a 95 % interval
     product.crossing("its MLP")                           # tokens through the MLPs of other masks
-    product.reshuffled_crossings("its MLP")               # the same with reshuffled MLPs, lot by lot
+    product.reshuffled_crossings("its MLP")               # the same with reshuffled MLPs, each time they are reshuffled
 
 They stand in the file of `sam_edu.ablation.load`, in arrays whose names begin with "product.". Every IoU but those of
 the outlines is that with the unchanged decoder's own mask: 1 where nothing is lost.
@@ -31,23 +31,21 @@ ORDERS = ("largest first", "largest first on other scenes", "random", "smallest 
 ZONES = ("image", "edge")
 MEASURES_OF_CHANNEL = ("area", "boundary")
 
-PRODUCT_ARRAYS = tuple(
-    f"product.{name}"
-    for name in [
-        "definitions",
-        "kept",
-        "parts",
-        "best",
-        "growth",
-        "terms",
-        "channels",
-        "crossings",
-        "tokens",
-        "reshuffled",
-        "outlines",
-        "outline_clicks",
-    ]
+_ARRAYS = (
+    "definitions",
+    "kept",
+    "parts",
+    "best",
+    "growth",
+    "terms",
+    "channels",
+    "crossings",
+    "tokens",
+    "reshuffled",
+    "outlines",
+    "outline_clicks",
 )
+PRODUCT_ARRAYS = tuple(f"product.{name}" for name in _ARRAYS)
 """The arrays of the file."""
 
 
@@ -111,8 +109,8 @@ class ProductStatistics:
 
         Args:
             part: one of `PARTS`.
-            region: "inside" or "outside" the unchanged mask, the mean there; or "deviation", the standard deviation over
-                all pixels.
+            region: "inside" or "outside" the unchanged mask, the mean there; or "deviation", the standard deviation
+                over all pixels.
             mask: 0 to 3.
 
         Raises:
@@ -157,7 +155,7 @@ class ProductStatistics:
         return self.interval(self._data["crossings"][:, _index("what", what, CROSSINGS)])
 
     def reshuffled_crossings(self, what: str) -> Float[np.ndarray, "lots"]:
-        """The same with reshuffled MLPs: the mean over the clicks, lot by lot. Argument and errors as there."""
+        """The same with reshuffled MLPs, each time the mean over the clicks. Argument and errors as there."""
         return self._data["reshuffled"][:, _index("what", what, CROSSINGS)]
 
     def token(self, token: str, mask: int) -> Effect:
@@ -175,7 +173,7 @@ class ProductStatistics:
         return self.interval(self._data["tokens"][:, *where])
 
     def reshuffled_tokens(self, token: str, mask: int) -> Float[np.ndarray, "lots"]:
-        """The same with reshuffled MLPs: the mean over the clicks, lot by lot. Arguments and errors as there."""
+        """The same with reshuffled MLPs, each time the mean over the clicks. Arguments and errors as there."""
         column = len(CROSSINGS) + 4 * _index("token", token, TOKENS) + _index("mask", mask, range(4))
         return self._data["reshuffled"][:, column]
 
