@@ -21,6 +21,9 @@ from sam_edu.ablation.transplants import TRANSPLANTS
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 
+PAIR_SCENES = 64
+"""How many held-out scenes the pairs are drawn from."""
+
 
 @torch.no_grad()
 def pairs_of_scene(model: Sam, number: int, names: Sequence[str] | None = None) -> list[Row]:
@@ -108,11 +111,14 @@ def measure_pairs(
 ) -> dict[str, Any]:
     """Measure stored weights. Arguments and errors as for `sam_edu.ablation.measuring.measure`; names of transplants.
 
+    Of more scenes than `PAIR_SCENES` it measures the first so many: a scene has about fourteen pairs.
+
     Returns:
         the file's stamp, and its arrays whose names begin with "pairs.".
     """
     names = tuple(TRANSPLANTS) if names is None else tuple(names)
-    rows = rows_of_scenes(partial(pairs_of_scene, names=names), weights, scenes, processes, progress)
+    of_scene = partial(pairs_of_scene, names=names)
+    rows = rows_of_scenes(of_scene, weights, min(scenes, PAIR_SCENES), processes, progress)
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     scores = stacked["scores"].transpose(1, 0, 2)
     unchanged, transplanted = scores[: len(UNCHANGED)], scores[len(UNCHANGED) :]

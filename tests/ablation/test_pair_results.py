@@ -20,6 +20,7 @@ from sam_edu.ablation import (
     scene_and_pairs,
     sha256,
 )
+from sam_edu.ablation.pair_measuring import PAIR_SCENES
 
 NAME = "transformer.layers.0.cross_attn_image_to_token keys and values"
 SCENES, PER_KIND = 20, 40
@@ -174,7 +175,7 @@ def test_file_of_other_weights_is_refused(tmp_path: Path) -> None:
 def test_stored_pairs_belong_to_the_weights_the_list_and_the_scenes() -> None:
     pairs = ablation.load_pairs()
     assert pairs.names == tuple(TRANSPLANTS)
-    for number in (FIRST_SCENE, FIRST_SCENE + 50, FIRST_SCENE + 99):
+    for number in (FIRST_SCENE, FIRST_SCENE + 30, FIRST_SCENE + PAIR_SCENES - 1):
         assert [pair for pair in pairs.pairs if pair.a.scene == number] == scene_and_pairs(number)[1]
     counts = {kind: len(pairs.of_kind(kind)) for kind in PAIR_KINDS}
     assert all(count >= 150 for count in counts.values()), counts
