@@ -7,6 +7,8 @@ from torch import Tensor
 
 from claims.claim import Predicate
 from claims.click import Click
+from claims.evidence import Evidence
+from sam_edu.ablation import Effect, PairMeasure
 
 SILENT, OTHERS, LOUD = "silent features constant", "mirrored silent constant", "loud features constant"
 ZERO, ONE_NUMBER = "silent features zero", "silent features zero, one number added"
