@@ -94,8 +94,8 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "random channels do far worse": lambda e: (
             e.product.interval(grown(e, "largest first on other scenes", 10) - grown(e, "random", 10)).low > 0.15
         ),
-        "many an added channel makes the mask worse": lambda e: (
-            3 < (np.diff(e.product.growth("largest first")) < 0).sum(1).mean() < 25
+        "some added channels make the mask worse": lambda e: (
+            2 < (np.diff(e.product.growth("largest first")) < 0).sum(1).mean() < 15
         ),
     },
     "roles-after": {
@@ -116,7 +116,7 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
             object_iou(e, "upscaled image", "iou_b") > 0.6 + object_iou(e, "upscaled image", "iou_a")
         ),
         "weights of other scenes leave most of each mask": lambda e: all(
-            kept(e, way, mask) > 0.6 for way in ("weights of another scene", "mean weights") for mask in EVERY
+            kept(e, way, mask) > 0.55 for way in ("weights of another scene", "mean weights") for mask in EVERY
         ),
         "the same numbers at other channels do not": lambda e: all(
             better(e, "weights of another scene", "shuffled weights", mask).low > 0.1 for mask in EVERY
@@ -132,7 +132,9 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "sines of the position are no worse": lambda e: (
             (fit(e, "sines, B's object") - fit(e, "features of A, B's object")).mean() > 0
         ),
-        "in few pairs is it enough for a good mask": lambda e: (fit(e, "features of A, B's object") > 0.9).mean() < 0.4,
+        "only in some pairs is it enough for a good mask": lambda e: (
+            0.05 < (fit(e, "features of A, B's object") > 0.9).mean() < 0.6
+        ),
         "what the hypernetwork computes for B draws nothing of it": lambda e: (
             0 <= fit(e, "weights of B, B's object").mean() < 0.15
         ),
@@ -144,9 +146,17 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "one mean token leaves most of each mask": lambda e: all(
             e.product.token("one mean token", mask).mean > 0.6 for mask in EVERY
         ),
-        "shuffled MLPs are followed at least as much": lambda e: (
-            e.product.reshuffled_crossings("its MLP").mean() > e.product.crossing("its MLP").mean - 0.02
-            and e.product.reshuffled_crossings("its MLP").mean() > e.product.reshuffled_crossings("its token").mean()
+        "shuffled MLPs are followed as well": lambda e: (
+            np.mean(e.product.reshuffled_crossings("its MLP") > e.product.reshuffled_crossings("its token")) > 0.9
+        ),
+        "mask 3 needs its token less than shuffled MLPs would": lambda e: (
+            e.product.token("one mean token", 3).mean
+            > np.percentile(e.product.reshuffled_tokens("one mean token", 3), 97.5)
+        ),
+        "the other masks do not": lambda e: not any(
+            e.product.token("one mean token", mask).low
+            > np.percentile(e.product.reshuffled_tokens("one mean token", mask), 97.5)
+            for mask in range(3)
         ),
     },
     "tokens-sizes-after": {
