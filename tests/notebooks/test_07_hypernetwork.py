@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from notebook_cells import Notebook
 
 NOTEBOOK = Notebook("07_hypernetwork")
@@ -36,7 +37,7 @@ def test_two_clicks_share_the_image_embedding_and_nothing_after_it() -> None:
 
 def test_what_is_shown_is_chosen_by_rule() -> None:
     assert "areas[1:].argmax()" in NOTEBOOK.sources["trained-code"]
-    assert "random.Random(" in NOTEBOOK.sources["roles-code"]
+    assert "random.Random(" in NOTEBOOK.sources["roles-dots"]
     assert "abs().mean((1, 2)).argsort(descending=True)" in NOTEBOOK.sources["film-order"]
 
 
@@ -44,38 +45,48 @@ def test_no_prose_names_a_channel_of_the_trained_model() -> None:
     assert not re.search(r"channel \d", NOTEBOOK.prose(NOTEBOOK.between("trained", "read")))
 
 
-def test_nothing_about_the_trained_model_comes_from_a_file() -> None:
-    assert not [name for name, source in NOTEBOOK.code.items() if "ablation.load" in source]
+def test_stored_numbers_are_read_once_and_said_to_be_of_the_tiny_model() -> None:
+    reads = [name for name, source in NOTEBOOK.code.items() if re.search(r"ablation\.load", source)]
+    assert reads == ["setup"]
     assert "sam_edu.load_from_environment()" in NOTEBOOK.sources["setup"]
+    assert "they are of the tiny model" in NOTEBOOK.sources["setup-prose"]
 
 
 def test_what_training_learns_is_called_parameters() -> None:
     assert not re.search(r"trained weights|learned weights", NOTEBOOK.prose())
 
 
-def test_silent_features_are_set_to_zero_and_each_mask_is_counted() -> None:
-    lines = re.findall(r"mask (\d): (\d+)% of its pixels are left, and (\d+)% are new", NOTEBOOK.printed("signs-mute"))
-    assert [int(mask) for mask, _, _ in lines] == [0, 1, 2, 3]
-    assert all(int(left) <= 100 for _, left, _ in lines)
-    assert min(int(left) for _, left, _ in lines) < 50  # the change has acted
+CONTROLS = {
+    "signs-kept": "mirrored silent constant",
+    "signs-control": "one number added",
+    "film-orders-picture": '"largest first on other scenes", "random"',
+    "roles-largest": "controls.split_half",
+    "roles-alike": "apart & ~same",
+    "two-many": '"A unchanged"',
+    "two-level": "shuffled weights",
+    "two-best": "sines, B's outline elsewhere",
+    "tokens-many": "reshuffled_crossings",
+}
 
 
-def test_every_channel_is_left_out_and_flattened() -> None:
-    assert "range(32)" in NOTEBOOK.sources["roles-worth"]
-    assert len(re.findall(r"[01]\.\d\d left out, [01]\.\d\d flattened", NOTEBOOK.printed("roles-worth"))) == 6
-    correlations = re.findall(
-        r"left out +(-?[01]\.\d\d), when flattened +(-?[01]\.\d\d)", NOTEBOOK.printed("roles-rank")
-    )
-    assert len(correlations) == 3
+@pytest.mark.parametrize("cell", CONTROLS)
+def test_the_control_stands_in_the_same_cell(cell: str) -> None:
+    assert CONTROLS[cell] in NOTEBOOK.sources[cell]
 
 
-def test_fitted_weights_stand_beside_the_written_ones_for_all_four_pairs() -> None:
-    line = (
-        r"features of (\w), true object of (\w): IoU with fitted weights [\d.]+, with the weights of click (\w) [\d.]+"
-    )
-    pairs = re.findall(line, NOTEBOOK.printed("two-best"))
-    assert [pair[:2] for pair in pairs] == [("A", "A"), ("A", "B"), ("B", "A"), ("B", "B")]
-    assert all(target == written for _, target, written in pairs)
+def test_every_experiment_over_many_clicks_has_its_answer_in_a_tagged_cell() -> None:
+    names = list(NOTEBOOK.cells)
+    headings = [name for name in names if re.match(r"### [2-8]\. .*\?", NOTEBOOK.sources[name])]
+    answers = [name for name in names if NOTEBOOK.sources[name].startswith("**Answer.**")]
+    assert len(headings) == len(answers) == 7
+    for heading, answer, following in zip(headings, answers, [*headings[1:], "read"], strict=True):
+        assert names.index(heading) < names.index(answer) < names.index(following)
+        assert "about-weights" in NOTEBOOK.cells[answer]["metadata"]["tags"]
+
+
+def test_sources_of_the_product_are_named_where_it_is_introduced() -> None:
+    text = NOTEBOOK.sources["diagram-prose"]
+    assert all(name in text for name in ("MaskFormer", "transformer_predictor.py", "CondInst", "dynamic_mask_head.py"))
 
 
 def test_hand_counts_are_a_part_of_the_whole_decoder() -> None:

@@ -21,7 +21,7 @@ from notebook_cells import FOLDER, Notebook
 
 from claims.click import Click
 from sam_edu import ablation
-from sam_edu.ablation import Effect, Statistics
+from sam_edu.ablation import Effect, PairStatistics, ProductStatistics, Statistics
 from sam_edu.evaluation.intervals import SceneBootstrap
 
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
@@ -38,12 +38,16 @@ class Evidence:
 
     Attributes:
         stats: the stored statistics.
+        product: those of the product (6-3).
+        pairs: those of the pairs of clicks.
         click: the running example.
         card: the text of the model card.
         change: what the flip does to numbers that a cell printed.
     """
 
     stats: Statistics
+    product: ProductStatistics
+    pairs: PairStatistics
     click: Click
     card: str
     change: Numbers = _as_it_is
@@ -105,7 +109,7 @@ def stored(notebook: str) -> Notebook:
 def current_evidence() -> Evidence:
     """The evidence as it is."""
     card = (files("sam_edu") / "tiny" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    return Evidence(ablation.load(), Click(), card)
+    return Evidence(ablation.load(), ablation.load_product(), ablation.load_pairs(), Click(), card)
 
 
 # --- Flips ---
@@ -123,8 +127,8 @@ def flips() -> Iterator[tuple[str, Evidence]]:
     The card is empty in all of them.
     """
     usual = replace(current_evidence(), card="")
-    yield "negated", replace(usual, stats=_statistics(_negated), change=np.negative)
-    yield "reversed", replace(usual, stats=_statistics(_reversed), change=np.flip)
+    yield "negated", replace(usual, **_statistics(_negated), change=np.negative)
+    yield "reversed", replace(usual, **_statistics(_reversed), change=np.flip)
     for name in ("reshuffled", "levelled"):
         yield f"{name} weights", replace(usual, click=_click(name))
 
@@ -135,11 +139,12 @@ def _click(weights: str) -> Click:
 
 
 @cache
-def _statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Statistics:
-    return Statistics(change(ablation.read()))
+def _statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    data = change(ablation.read())
+    return {"stats": Statistics(data), "product": ProductStatistics(data), "pairs": PairStatistics(data)}
 
 
-NOT_MEASURED = ("prompts", "pairs.clicks", "pairs.kind")
+NOT_MEASURED = ("prompts", "pairs.clicks", "pairs.kind", "product.outline_clicks")
 """Arrays of whole numbers that say which click or pair a row belongs to."""
 
 
