@@ -23,6 +23,7 @@ TENSORS = {
     "expanded": (lambda x: x[None].expand(3, -1, -1)[1], np.float32),
     "sparse": (torch.Tensor.to_sparse, np.float32),
     "sparse rows": (torch.Tensor.to_sparse_csr, np.float32),
+    "quantised": (lambda x: torch.quantize_per_tensor(x, 0.5, 0, torch.quint8), np.float32),
     "negative view": (lambda x: x.mul(-1j).conj().imag, np.float32),
 }
 
@@ -91,6 +92,14 @@ def test_positions_are_wide_enough_for_half_pixels() -> None:
     assert on_device(half, torch.device("cpu")).dtype == torch.float32
     assert not on_device(half, torch.device("cpu")).requires_grad
     assert on_device(half, torch.device("meta")).is_meta
+    sparse = on_device(torch.tensor(VALUES).to_sparse(), torch.device("cpu"))
+    assert sparse.layout == torch.strided
+    assert sparse.tolist() == VALUES
+
+
+def test_a_tensor_without_values_does_not_go_out() -> None:
+    with pytest.raises(ValueError, match=r"expected a tensor with values, got one on the device meta; load the model"):
+        to_numpy(torch.ones(2, device="meta"))
 
 
 REFUSED = {

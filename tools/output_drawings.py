@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 from tools.output_texts import texts_differ
 
 POINTS = 0.15  # how far a coordinate may lie from where it was; at 80 dots per inch a pixel has 0.9 points
-SHAPE_POINTS = 0.02  # the same in definitions: marks and letters, which do not hang on data
+SHAPE_POINTS = 0.02  # the same in definitions: marks and letters, which do not depend on data
 RELATIVE = 1e-3  # widths of lines, opacities, scales
 COLOUR = 2  # of 255, per channel: a colour that is computed from data
 

@@ -32,6 +32,7 @@ from jaxtyping import Float, Int
 from sam_edu.ablation.ablations import find, full_name
 from sam_edu.ablation.changes import ATTENTIONS, TOKEN_TO_IMAGE
 from sam_edu.ablation.prompts import Prompt
+from sam_edu.argument_checks import as_choice, as_path
 from sam_edu.arrays import as_numbers
 from sam_edu.evaluation.intervals import SceneBootstrap
 from sam_edu.sam import tiny_weights
@@ -214,7 +215,7 @@ class Statistics:
         self, measure: Measure = "best", level: Level | None = None, prompts: PromptKind = "clicks"
     ) -> np.ndarray:
         """A measure at every prompt with the unchanged model, (prompts,). Arguments and errors as for `scores`."""
-        _index(prompts, PROMPTS)
+        _index("prompts", prompts, PROMPTS)
         return self._unchanged[prompts][self._of(level), column(measure)]
 
     def scores(
@@ -238,7 +239,7 @@ class Statistics:
         self, name: str, measure: Measure = "best", level: Level | None = None, prompts: PromptKind = "clicks"
     ) -> np.ndarray:
         """What an ablation changes at every prompt, (prompts,). Arguments and errors as for `scores`."""
-        _index(prompts, PROMPTS)
+        _index("prompts", prompts, PROMPTS)
         name, known = full_name(name), self._definitions[prompts]
         if find(name).definition != known.get(name):
             state = "is new or has changed since" if name in known else f"was not measured for {prompts}"
@@ -280,7 +281,7 @@ class Statistics:
         Raises:
             ValueError: another name.
         """
-        return self._data["entropy"][:, _index(attention, ATTENTIONS)]
+        return self._data["entropy"][:, _index("attention", attention, ATTENTIONS)]
 
     def distance(self, attention: str) -> np.ndarray:
         """The mean distance from the click of the click token's attention, (prompts, heads + 1), in pixels.
@@ -294,14 +295,14 @@ class Statistics:
         Raises:
             ValueError: another name.
         """
-        return self._data["distance"][:, _index(attention, TOKEN_TO_IMAGE)]
+        return self._data["distance"][:, _index("attention", attention, TOKEN_TO_IMAGE)]
 
     def share(self, attention: str) -> np.ndarray:
         """The share of the click token's attention that lies on the target mask, (prompts, heads + 1).
 
         The last column is the mask's share of the image. Argument and errors as for `distance`.
         """
-        return self._data["share"][:, _index(attention, TOKEN_TO_IMAGE)]
+        return self._data["share"][:, _index("attention", attention, TOKEN_TO_IMAGE)]
 
     def share_null(self, attention: str, pool: Pool = "other scenes") -> np.ndarray:
         """The share on each click's target of the attention maps of other clicks, their mean, (prompts, heads).
@@ -348,8 +349,8 @@ class Statistics:
         return self._above_null("distance", attention, pool)
 
     def _null(self, name: str, attention: str, pool: str) -> np.ndarray:
-        chosen = _index(attention, TOKEN_TO_IMAGE)
-        return self._nulls(name, ("", "_same_scene")[_index(pool, get_args(Pool))])[:, chosen]
+        chosen = _index("attention", attention, TOKEN_TO_IMAGE)
+        return self._nulls(name, ("", "_same_scene")[_index("pool", pool, get_args(Pool))])[:, chosen]
 
     def _nulls(self, name: str, part: str) -> np.ndarray:
         """(prompts, attentions, heads)."""
@@ -358,7 +359,7 @@ class Statistics:
         return self._data[f"{name}_null{part}"]
 
     def _above_null(self, name: str, attention: str, pool: Pool) -> tuple[Effect, ...]:
-        null, number = self._null(name, attention, pool), _index(attention, TOKEN_TO_IMAGE)
+        null, number = self._null(name, attention, pool), _index("attention", attention, TOKEN_TO_IMAGE)
         above = self._data[name][:, number, :-1] - null
         if pool == "other scenes":
             of_map = self._nulls(name, "_of_map")[:, number]
@@ -397,13 +398,11 @@ def column(measure: str) -> int:
     Raises:
         ValueError: another name.
     """
-    return _index(measure, MEASURES)
+    return _index("measure", measure, MEASURES)
 
 
-def _index(name: str, names: Sequence[str]) -> int:
-    if name not in names:
-        raise ValueError(f"expected one of {', '.join(names)}, got {name!r}")
-    return names.index(name)
+def _index(argument: str, name: str, names: Sequence[str]) -> int:
+    return names.index(as_choice(argument, name, names))
 
 
 # --- The file ---
@@ -446,7 +445,8 @@ def load(path: Path | None = None, *, weights: Path | None = None) -> Statistics
 
 def read(path: Path | None = None, *, weights: Path | None = None) -> dict[str, np.ndarray]:
     """The file's arrays. Arguments and errors as for `load`; the arrays of `HeldOutPrompts` may be missing."""
-    path, weights = path or stored_at(), weights or tiny_weights()
+    path = stored_at() if path is None else as_path("path", path)
+    weights = tiny_weights() if weights is None else as_path("weights", weights)
     data = arrays(path)
     stamp, wanted = str(data["weights"]), sha256(weights)
     if stamp != wanted:

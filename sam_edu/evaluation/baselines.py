@@ -36,10 +36,10 @@ def discs(click: np.ndarray, shape: tuple[int, int], radii: tuple[int, ...] = DI
         ValueError: a click that is not (x, y), a shape that is none, no radius, or a negative one.
     """
     click, (height, width) = _as_click(click), as_size("shape", shape)
-    positive = _as_positive("radii", radii)
+    sizes = _as_positive("radii", radii)
     y, x = np.ogrid[:height, :width]
     distance = (x - click[0]) ** 2 + (y - click[1]) ** 2
-    return np.stack([distance <= radius**2 for radius in positive])
+    return np.stack([distance <= radius**2 for radius in sizes])
 
 
 def filled_box(box: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -77,7 +77,7 @@ def flood_fills(image: np.ndarray, click: np.ndarray, tolerances: tuple[int, ...
         TypeError: no image, or something else than numbers.
         ValueError: a click that is not (x, y) or lies outside the image, no tolerance, or a negative one.
     """
-    image, positive = to_rgb(image), _as_positive("tolerances", tolerances)
+    image, limits = to_rgb(image), _as_positive("tolerances", tolerances)
     x, y = (int(one) for one in np.floor(_as_click(click)))
     height, width = image.shape[:2]
     if not (0 <= x < width and 0 <= y < height):
@@ -85,7 +85,7 @@ def flood_fills(image: np.ndarray, click: np.ndarray, tolerances: tuple[int, ...
     smooth = ndimage.uniform_filter(image.astype(np.float32), size=(3, 3, 1))
     difference = np.abs(smooth - smooth[y, x]).max(axis=-1)
     fills = []
-    for tolerance in positive:
+    for tolerance in limits:
         regions, _ = ndimage.label(difference <= tolerance)
         fills.append(regions == regions[y, x])
     return np.stack(fills)

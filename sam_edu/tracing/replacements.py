@@ -118,6 +118,8 @@ def _transplanted(name: str, axes: tuple[str, ...], other: Tensor, x: Tensor) ->
 
 def _given(name: str, how: Tensor | Replace, x: Tensor) -> Tensor:
     """A tensor that broadcasts, or what a function gives."""
+    if isinstance(how, Tensor) and how.is_meta and not x.is_meta:
+        raise ValueError(f"how: {name} needs numbers, got a tensor on the device meta, which has none")
     # A copy, so that a function that writes into it cannot change what was computed before.
     new = how.to(x.device) if isinstance(how, Tensor) else how(x.clone())
     if isinstance(how, Tensor) and new.dtype == x.dtype and _broadcasts(new, x):

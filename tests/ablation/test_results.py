@@ -143,16 +143,24 @@ def test_attention_statistics_are_found_by_the_attentions_names() -> None:
 
 
 @pytest.mark.no_shape_check
+def test_what_is_no_path_is_refused() -> None:
+    with pytest.raises(TypeError, match="path: expected a path, got 3"):
+        ablation.load(3)  # type: ignore[arg-type]
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz is missing"):
+        ablation.load("nowhere.npz")  # type: ignore[arg-type]
+
+
+@pytest.mark.no_shape_check
 def test_wrong_names_are_refused() -> None:
     stats = Statistics(random_data())
     with pytest.raises(KeyError, match=r"no ablation of that name; there is transformer\.final"):
         stats.effect("transformer.final_attn_token_to_image head 3")
-    with pytest.raises(ValueError, match="expected one of best, picked, margin, predicted, got 'worst'"):
+    with pytest.raises(ValueError, match="measure: expected one of 'best', .*, got 'worst'"):
         stats.effect(NAME, "worst")  # type: ignore[arg-type]
     for level in ("whole", 3, True):
         with pytest.raises(ValueError, match=f"level: expected one of 0, 1, 2, object, part, sub-part, got {level!r}"):
             stats.effect(NAME, level=level)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="expected one of clicks, boxes, got 'masks'"):
+    with pytest.raises(ValueError, match="prompts: expected one of 'clicks', 'boxes', got 'masks'"):
         stats.effect(NAME, prompts="masks")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="was not measured for boxes: measure it with python -m"):
         stats.effect(NAME, prompts="boxes")

@@ -113,7 +113,7 @@ def test_each_null_is_drawn_where_it_is() -> None:
     assert (band.get_x(), band.get_width()) == pytest.approx((0.1, 0.1))
     assert band.get_y() < 1 < band.get_y() + band.get_height()
     dashed = [line for line in figure.figure.axes[0].lines if line.get_linestyle() == "--" or line.is_dashed()]
-    assert [line.get_xdata() for line in dashed] == [[-0.2, -0.2]]
+    assert [list(line.get_xdata()) for line in dashed] == [[-0.2, -0.2]]
 
 
 def test_replicas_are_small_grey_dots_below_theirs() -> None:

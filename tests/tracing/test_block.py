@@ -73,8 +73,11 @@ def test_a_block_is_entered_again_and_inside_itself(decoder: MaskDecoder) -> Non
         with block as inner:
             decoder(*decoder_inputs(seed=2))
         assert torch.equal(first["hs"], inner["hs"])
+        kept = inner["hs"]
         decoder(*decoder_inputs(seed=3))
-    assert not torch.equal(first["hs"], inner["hs"])
+        assert inner["hs"] is kept  # the inner block has ended, the outer one goes on
+    assert torch.equal(first["hs"], traced(decoder, *decoder_inputs(seed=3))["hs"])
+    assert not torch.equal(first["hs"], kept)
     with block as again:
         pass
     assert len(again) == 0
@@ -110,10 +113,11 @@ def test_a_block_in_a_generator_lasts_as_long_as_the_generator(decoder: MaskDeco
 def test_a_block_that_is_never_entered_warns(decoder: MaskDecoder, make: Any) -> None:
     with pytest.warns(UserWarning, match=r"never entered has no effect; write `with sam_edu\."):
         make(decoder)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(record=True) as caught:  # not as errors: what __del__ raises is lost
+        warnings.simplefilter("always")
         with make(decoder):
             pass
+    assert caught == []
 
 
 def test_a_block_is_no_trace(decoder: MaskDecoder) -> None:

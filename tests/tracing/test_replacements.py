@@ -271,3 +271,12 @@ def test_a_mean_over_positions_is_no_mean_by_position() -> None:
         intervene(decoder, "keys", "mean", reference=stored),
     ):
         decoder(*decoder_inputs())
+
+
+def test_a_tensor_without_numbers_is_refused() -> None:
+    decoder = small_decoder()
+    with (
+        pytest.raises(ValueError, match="how: hs needs numbers, got a tensor on the device meta"),
+        intervene(decoder, "hs", torch.zeros(1, device="meta")),
+    ):
+        decoder(*decoder_inputs())

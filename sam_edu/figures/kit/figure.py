@@ -11,6 +11,8 @@ from matplotlib.collections import QuadMesh
 from matplotlib.image import AxesImage, _ImageBase
 from PIL import Image
 
+from sam_edu.argument_checks import as_path
+from sam_edu.arrays import shorten
 from sam_edu.figures.kit.arrays import Array
 from sam_edu.figures.kit.scales import averaged
 from sam_edu.figures.kit.svg import to_svg
@@ -38,6 +40,8 @@ class Figure:
     """
 
     def __init__(self, figure: matplotlib.figure.Figure, alt: str) -> None:
+        if not isinstance(alt, str):
+            raise TypeError(f"alt: expected a text, got {shorten(alt)}")
         if not alt.strip():
             raise ValueError("alt: expected a description of what is to be seen, got an empty one")
         self.figure = figure
@@ -69,7 +73,7 @@ class Figure:
 
     def save(self, path: str | Path) -> Path:
         """Write the figure to `path`, as PNG or SVG by its ending."""
-        path = Path(path)
+        path = as_path("path", path)
         kind = path.suffix.removeprefix(".").lower()
         if kind not in ("png", "svg"):
             raise ValueError(f"path: expected a name that ends in .png or .svg, got {path.name}")
@@ -138,7 +142,7 @@ def _as_png(pixels: Array, dpi: float, count: int = LEVELS) -> bytes:
     """Pixels as PNG, with `count` levels of each colour, evenly from 0 to 255, which makes the file much smaller.
 
     Where no more than 256 colours are left, the file holds a palette, without any further loss. A palette chosen to
-    fit an image would hang on every pixel, and so on the processor that computed them; rounding does not.
+    fit an image would depend on every pixel, and so on the processor that computed them; rounding does not.
     """
     values = np.rint(np.arange(count) * 255 / (count - 1)).astype(np.uint8)
     place = np.rint(np.arange(256) * (count - 1) / 255).astype(np.int32)

@@ -121,7 +121,7 @@ def _shorten(element: ET.Element, names: dict[str, str]) -> None:
 
 
 def _prefix(text: str) -> str:
-    """Four letters and digits, a letter first, that hang on the whole drawing."""
+    """Four letters and digits, a letter first, that depend on the whole drawing."""
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     first, rest = letters[number % 26], number // 26

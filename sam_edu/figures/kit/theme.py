@@ -45,7 +45,7 @@ RC: dict[str, Any] = {
     "image.interpolation": "auto",
     "image.interpolation_stage": "data",  # numbers are averaged before they are coloured: each colour is on the bar
     "svg.hashsalt": "sam_edu",
-    "path.simplify": False,  # which points of a line are left out would hang on the last bits of its numbers
+    "path.simplify": False,  # which points of a line are left out would depend on the last bits of its numbers
     "hatch.linewidth": 0.8,
 }
 

@@ -10,7 +10,21 @@ from examples import CLICK, IMAGE
 from PIL import Image
 
 from sam_edu import figures
-from sam_edu.figures.kit.arrays import as_array, as_image, as_maps, as_whole
+from sam_edu.figures.kit.arrays import (
+    as_array,
+    as_distribution,
+    as_image,
+    as_interval,
+    as_limits,
+    as_mapping,
+    as_maps,
+    as_masks,
+    as_names,
+    as_rising,
+    as_tuple,
+    as_whole,
+)
+from sam_edu.figures.kit.marks import as_clicks
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.ones((4, 4, 3)), np.full((4, 4, 3), 255, np.uint8)])
@@ -102,3 +116,29 @@ BAD = {
 def test_what_is_no_array_is_refused_by_name(call: Callable[[], object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_what_belongs_together_and_what_is_chosen() -> None:
+    assert as_names("names", ("a", 1)) == ["a", "1"]
+    assert as_names("names", [], 0) == as_names("names", [], least=0) == []
+    assert as_tuple("pair", np.array([[1, 2], [3, 4]]), ("x", "y"))[1].tolist() == [3, 4]
+    assert as_interval("effect", (0.5, 0.4, 0.6, 247)) == (0.5, 0.4, 0.6)
+    assert as_limits("limits", torch.tensor([0.0, 1.0])) == (0.0, 1.0)
+    assert as_rising("x", range(3)).tolist() == [0.0, 1.0, 2.0]
+    assert as_mapping("ways", {"a": 1}) == {"a": 1}
+    assert as_masks("masks", torch.tensor([[0, 1]]), (1, 2)).tolist() == [[False, True]]
+    for weights in ([[0.5, 0.5]], [[0.98, 0.0]]):
+        assert as_distribution("weights", np.array(weights)).tolist() == weights
+
+
+def test_clicks_have_labels_that_are_labels() -> None:
+    assert as_clicks([[1, 2], [3, 4]], [1, 0]) == [(1.0, 2.0, 1), (3.0, 4.0, 0)]
+    assert as_clicks([[1, 2]], [-1], all_labels=True) == [(1.0, 2.0, -1)]
+    assert as_clicks(None, None) == []
+    for labels, words in (([2], "got 2"), ([-1], "got -1"), ([0.5], "got 0.5")):
+        with pytest.raises(ValueError, match=f"labels: .*1 .positive. or 0 .negative., {words}"):
+            as_clicks([[1, 2]], labels)
+    with pytest.raises(ValueError, match=r"labels: expected whole numbers, got 0.5"):
+        as_clicks([[1, 2]], [0.5], all_labels=True)
+    with pytest.raises(ValueError, match=r"points: expected a point \(x, y\) for each label, got None"):
+        as_clicks(None, [1])

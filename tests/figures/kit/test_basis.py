@@ -1,4 +1,4 @@
-"""The fixed basis of the encoded image: what it keeps, and that its signs hang on nothing."""
+"""The fixed basis of the encoded image: what it keeps, and that its signs depend on nothing."""
 
 import numpy as np
 import pytest

@@ -106,14 +106,16 @@ def test_saves_png_and_svg(tmp_path) -> None:
     assert "matplotlib" not in first
 
 
-WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: Figure(bars().figure, " "), "alt: expected a description"),
-    (lambda: bars().save("map.jpg"), "path: expected a name that ends in .png or .svg"),
+WRONG: list[tuple[Callable[[], object], type[Exception], str]] = [
+    (lambda: Figure(bars().figure, " "), ValueError, "alt: expected a description"),
+    (lambda: Figure(bars().figure, 3), TypeError, "alt: expected a text, got 3"),  # type: ignore[arg-type]
+    (lambda: bars().save("map.jpg"), ValueError, "path: expected a name that ends in .png or .svg"),
+    (lambda: bars().save(3), TypeError, "path: expected a path, got 3"),  # type: ignore[arg-type]
 ]
 
 
 @pytest.mark.no_shape_check
-@pytest.mark.parametrize(("draw", "message"), WRONG, ids=[str(i) for i in range(len(WRONG))])
-def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize(("draw", "error", "message"), WRONG, ids=[str(i) for i in range(len(WRONG))])
+def test_wrong_input_is_refused(draw: Callable[[], object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         draw()

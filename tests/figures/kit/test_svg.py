@@ -64,7 +64,7 @@ def test_the_card_is_white() -> None:
 
 
 def test_no_point_of_a_line_is_left_out() -> None:
-    """Matplotlib leaves out what lies on a straight line, and which points do hangs on the last bits."""
+    """Matplotlib leaves out what lies on a straight line, and which points do depends on the last bits."""
     with theme():
         figure = blank(200, 300)
         figure.subplots().plot(np.linspace(0, 1, 500), np.zeros(500))
