@@ -40,12 +40,14 @@ class Evidence:
         stats: the stored statistics.
         click: the running example.
         card: the text of the model card.
+        arrays: those of the statistics' file, for what else is read from it (`ScoreTerms`, `HeadPaths`).
         change: what the flip does to numbers that a cell printed.
     """
 
     stats: Statistics
     click: Click
     card: str
+    arrays: Mapping[str, Any]
     change: Numbers = _as_it_is
 
     # --- The held-out clicks ---
@@ -105,7 +107,7 @@ def stored(notebook: str) -> Notebook:
 def current_evidence() -> Evidence:
     """The evidence as it is."""
     card = (files("sam_edu") / "tiny" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    return Evidence(ablation.load(), Click(), card)
+    return Evidence(ablation.load(), Click(), card, ablation.read())
 
 
 # --- Flips ---
@@ -123,8 +125,8 @@ def flips() -> Iterator[tuple[str, Evidence]]:
     The card is empty in all of them.
     """
     usual = replace(current_evidence(), card="")
-    yield "negated", replace(usual, stats=_statistics(_negated), change=np.negative)
-    yield "reversed", replace(usual, stats=_statistics(_reversed), change=np.flip)
+    for name, change, of_printed in (("negated", _negated, np.negative), ("reversed", _reversed, np.flip)):
+        yield name, replace(usual, stats=_statistics(change), arrays=_changed(change), change=of_printed)
     for name in ("reshuffled", "levelled"):
         yield f"{name} weights", replace(usual, click=_click(name))
 
@@ -136,7 +138,12 @@ def _click(weights: str) -> Click:
 
 @cache
 def _statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Statistics:
-    return Statistics(change(ablation.read()))
+    return Statistics(_changed(change))
+
+
+@cache
+def _changed(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    return change(ablation.read())
 
 
 def _measured(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -153,9 +160,12 @@ def _negated(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reversed(data: Mapping[str, Any]) -> dict[str, Any]:
-    arrays = _measured(data)
-    scores = arrays["scores"].copy()
-    order = scores[1:, :, 0].mean(axis=1).argsort()
-    scores[1 + order] = scores[1 + order[::-1]]
-    rest = {name: array[..., ::-1] for name, array in arrays.items() if name != "scores" and array.ndim > 1}
-    return dict(data) | rest | {"scores": scores}
+    found = dict(data)
+    for name, array in _measured(data).items():
+        if name in ("clicks.changes", "boxes.changes"):
+            order = array[..., 0].mean(axis=1).argsort()
+            found[name] = array.copy()
+            found[name][order] = array[order[::-1]]
+        elif array.ndim > 1 and not name.startswith(("clicks.", "boxes.", "pairs.")):
+            found[name] = array[..., ::-1]
+    return found
