@@ -1,6 +1,7 @@
 """Notebook 02, attention: what it states about the trained model."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -14,6 +15,14 @@ from sam_edu.ablation import ATTENTIONS, SCORE_TERMS, Effect, HeadPaths, Measure
 from sam_edu.ablation.controls import SplitHalf
 
 STEP_4 = (ATTENTIONS[2], ATTENTIONS[5])
+OTHERS = (ATTENTIONS[0], LOOKS[0], ATTENTIONS[3], LOOKS[2])
+"""The attentions beside (4) and (2) of block 1."""
+
+LOUD = 5 * 8 + 4
+"""The number of head 4 of (4) in block 1 among the 56 heads."""
+
+OF_CONTENT: tuple[Term, ...] = ("content . content", "position . content")
+"""The terms with the content of the image tokens."""
 
 
 def without_the_scale(click: Click) -> tuple[float, np.ndarray]:
@@ -44,6 +53,12 @@ def nearer(e: Evidence) -> int:
     return sum(count(e.stats.distance_above_null(name), -1) for name in LOOKS)
 
 
+def above_uniform(e: Evidence, attention: int, head: int) -> float:
+    """At which share of the clicks a head has more on the target than uniform attention."""
+    shares = e.stats.share(LOOKS[attention])
+    return float((shares[:, head] > shares[:, 8]).mean())
+
+
 def beside(e: Evidence) -> tuple[Effect, Effect]:
     """Head 1 of step (2) of block 1: its share on the target, and its distance from the click, less their nulls."""
     return e.stats.share_above_null(LOOKS[1])[1], e.stats.distance_above_null(LOOKS[1])[1]
@@ -67,7 +82,7 @@ def loss(e: Evidence, term: Term) -> Effect:
 
 
 def directions(left: Tensor, right: Tensor) -> float:
-    """The effective number of directions of left.T @ right: (sum of squared singular values)^2 / sum of their squares."""
+    """The effective number of directions of left.T @ right, by its squared singular values: sum^2 / sum of squares."""
     squares = torch.linalg.svdvals(left.T @ right)[: len(left)] ** 2
     return float(squares.sum() ** 2 / (squares**2).sum())
 
@@ -102,10 +117,40 @@ def split(e: Evidence, changes: np.ndarray) -> SplitHalf:
     return controls.split_half(changes, scenes, choose="lowest", generator=np.random.default_rng(0), splits=200)
 
 
-def excess(e: Evidence, name: str, mode: str) -> Effect:
-    """All heads of an attention at once, less the sum of their effects."""
-    each = sum(e.stats.changes(f"{name} head {head} {mode}") for head in range(8))
-    return e.mean_of(e.stats.changes(f"{name} all heads {mode}") - each)
+def all_and_sum(e: Evidence, name: str, mode: str, measure: Measure = "best") -> tuple[np.ndarray, np.ndarray]:
+    """All heads of an attention at once, and the sum of their effects, click by click."""
+    each = sum(e.stats.changes(f"{name} head {head} {mode}", measure) for head in range(8))
+    return e.stats.changes(f"{name} all heads {mode}", measure), np.asarray(each)
+
+
+def excess(e: Evidence, name: str, mode: str, measure: Measure = "best") -> Effect:
+    """All heads at once, less the sum of their effects."""
+    at_once, each = all_and_sum(e, name, mode, measure)
+    return e.mean_of(at_once - each)
+
+
+def share_of_sum(e: Evidence, name: str, measure: Measure) -> float:
+    """Under the mean: the sum of the eight effects as a share of the effect of all at once."""
+    at_once, each = all_and_sum(e, name, "mean", measure)
+    return float(each.mean() / at_once.mean())
+
+
+def pair_excess(e: Evidence, pair: tuple[str, str], measure: Measure) -> np.ndarray:
+    """Two steps ablated together by the mean, less the sum of their effects, click by click."""
+    return e.stats.changes(ablation.pair_name(*pair), measure) - sum(
+        e.stats.changes(f"{one} mean", measure) for one in pair
+    )
+
+
+def split_pair(e: Evidence) -> tuple[tuple[str, str], SplitHalf]:
+    """The pair of steps whose excess in IoU is lowest, chosen on half of the scenes."""
+    pairs = list(combinations(ablation.STEPS, 2))
+    found = split(e, np.stack([pair_excess(e, pair, "best") for pair in pairs]))
+    return pairs[found.winner], found
+
+
+def margin(e: Evidence, name: str) -> Effect:
+    return e.mean_of(e.stats.changes(name, "margin"))
 
 
 def path(e: Evidence, block: int, name: str, kind: str = "costliest") -> Effect:
@@ -119,10 +164,151 @@ def worse_than_random(e: Evidence, block: int, name: str) -> Effect:
     return e.mean_of(paths.changes(block, name) - paths.changes(block, name, "random"))
 
 
+def one_more_than(e: Evidence, block: int, one: str, other: str, measure: Measure = "margin") -> Effect:
+    """What one reader loses of the costliest head, less what another one loses."""
+    paths = HeadPaths(e.arrays)
+    return e.mean_of(paths.changes(block, one, measure=measure) - paths.changes(block, other, measure=measure))
+
+
 CLAIMS: dict[str, dict[str, Predicate]] = {
     "maps-last-prose": {
         "the maps of the last look lie on the object like the others": lambda e: (
             np.median(e.click.share_on_object(LOOKS[2])) > 0.8 and np.median(e.click.share_on_object(LOOKS[1])) > 0.8
+        ),
+    },
+    "far-answer": {
+        "nearly all heads give the target more than under a click on another object": lambda e: (
+            sum(follows(e, "same scene")) >= 21
+        ),
+        "all 24 attend nearer to the click than the maps of other clicks": lambda e: nearer(e) == 24,
+        "head 2 of (2) in block 0 has less than uniform attention at most clicks, and more than its null": lambda e: (
+            above_uniform(e, 0, 2) < 0.5
+            and all(e.stats.share_above_null(LOOKS[0], pool)[2].low > 0 for pool in ("other scenes", "same scene"))
+        ),
+        "head 1 of (2) in block 1 is below its null from other scenes": lambda e: beside(e)[0].high < 0,
+        "but not below that of another object": lambda e: (
+            e.stats.share_above_null(LOOKS[1], "same scene")[1].high > 0 > beside(e)[0].high
+        ),
+        "and nearer to the click": lambda e: beside(e)[1].high < -20,
+    },
+    "terms-answer": {
+        "untrained, most of the variance comes from the positions of the image tokens": lambda e: all(
+            share(e, i, *OF_CONTENT, untrained=True).high < 0.5 for i in range(3)
+        ),
+        "untrained, position . position is the largest term in all three attentions": lambda e: all(
+            share(e, i, "position . position", untrained=True).low > share(e, i, term, untrained=True).high
+            for i in range(3)
+            for term in SCORE_TERMS[:3]
+        ),
+        "trained, the share of their content is larger everywhere": lambda e: all(
+            share(e, i, *OF_CONTENT).low > share(e, i, *OF_CONTENT, untrained=True).high for i in range(3)
+        ),
+        "and most of the variance in block 1 and (6-1)": lambda e: all(
+            share(e, i, *OF_CONTENT, tokens=tokens).low > 0.6 for i in (1, 2) for tokens in ("click", "masks")
+        ),
+        "in block 1 the largest is the encoding of the click's token with the content": lambda e: all(
+            share(e, 1, "position . content").low > share(e, 1, term).high
+            for term in SCORE_TERMS
+            if term != "position . content"
+        ),
+        "position . position is a good part of the click's scores in block 1": lambda e: (
+            share(e, 1, "position . position").low > 0.15
+        ),
+        "and costs next to nothing": lambda e: (
+            loss(e, "position . position").at_most < 0.01 and loss(e, "position . content").mean < 0
+        ),
+        "the terms with the content carry the masks, position . content most": lambda e: (
+            loss(e, "position . content").high < loss(e, "content . content").low
+            and loss(e, "content . content").high < loss(e, "content . position").low
+            and loss(e, "content . content").high < loss(e, "position . position").low
+        ),
+    },
+    "directions-answer": {
+        "on average fewer than half of the directions": lambda e: (
+            max(mean_directions(e.click, cross=True)) < 8 and max(mean_directions(e.click, cross=False)) < 16
+        ),
+    },
+    "worth-answer": {
+        "step (4) costs most in both blocks, then step (2) of block 1": lambda e: (
+            max(e.effect(f"{name} mean").high for name in STEP_4) < e.effect(f"{LOOKS[1]} mean").low
+            and e.effect(f"{LOOKS[1]} mean").high < min(e.effect(f"{name} mean").low for name in OTHERS)
+        ),
+        "all others cost little": lambda e: (
+            all(e.effect(f"{name} mean").low > -0.05 for name in OTHERS) and e.effect(f"{LOOKS[2]} mean").high < 0
+        ),
+        "(1) of block 0 and (6-1) lose most by zero, and little of it by the mean": lambda e: all(
+            e.difference(f"{name} zero", f"{name} mean").high < 0
+            and e.effect(f"{name} mean").mean > 0.5 * e.effect(f"{name} zero").mean
+            for name in (ATTENTIONS[0], LOOKS[2])
+        ),
+        "resampling (4) is the worst of all": lambda e: all(
+            e.difference(f"{name} resample", f"{name} {mode}").high < 0 for name in STEP_4 for mode in ("mean", "zero")
+        ),
+        "for (1) of block 1 no effect in IoU is shown, but in the margin": lambda e: (
+            not e.effect(f"{ATTENTIONS[3]} mean").clear
+            and e.effect(f"{ATTENTIONS[3]} mean").at_most < 0.01
+            and margin(e, f"{ATTENTIONS[3]} mean").mean > -1
+            and margin(e, f"{ATTENTIONS[3]} mean").high < 0
+        ),
+    },
+    "heads-answer": {
+        "in IoU, by the mean or by zero, heads of step (4) compete": lambda e: all(
+            chosen_head(e, mode).wins.max() < 0.8 and ATTENTIONS[chosen_head(e, mode).winner // 8] in STEP_4
+            for mode in ("mean", "zero")
+        ),
+        "and the effect shrinks where it was not selected": lambda e: all(
+            chosen_head(e, mode).effect > chosen_head(e, mode).naive.mean + 0.002 for mode in ("mean", "zero")
+        ),
+        "head 4 of (4) in block 1 wins by resample, and in the margin by the mean": lambda e: all(
+            chosen_head(e, mode, measure).wins[LOUD] > 0.95
+            for mode, measure in (("resample", "best"), ("resample", "margin"), ("mean", "margin"))
+        ),
+        "and its effect does not shrink": lambda e: (
+            chosen_head(e, "mean", "margin").effect < 0.95 * chosen_head(e, "mean", "margin").naive.mean < 0
+        ),
+        "by zero its margin falls by a fraction of that": lambda e: (
+            3 * margin(e, f"{STEP_4[1]} head 4 mean").high < margin(e, f"{STEP_4[1]} head 4 zero").low
+        ),
+    },
+    "sum-answer": {
+        "under zero, five of seven cost clearly more at once": lambda e: (
+            sum(excess(e, name, "zero").high < -0.02 for name in ATTENTIONS) == 5
+        ),
+        "for (1) of block 0 and (6-1) the difference is nearly gone under the mean": lambda e: all(
+            excess(e, name, "mean").low > -0.02 and excess(e, name, "zero").high < -0.02
+            for name in (ATTENTIONS[0], LOOKS[2])
+        ),
+        "for (4) of block 1 it stays in IoU and nearly goes in the margin": lambda e: (
+            excess(e, STEP_4[1], "mean").high < -0.1
+            and share_of_sum(e, STEP_4[1], "best") < 0.3
+            and share_of_sum(e, STEP_4[1], "margin") > 0.8
+        ),
+        "something is left in (4) of block 0 and (2) of block 1": lambda e: all(
+            excess(e, name, "mean", "margin").high < -1.5 and share_of_sum(e, name, "margin") < 0.75
+            for name in (STEP_4[0], LOOKS[1])
+        ),
+        "(4) of block 1 and (6-1) cost far more IoU together, in every split": lambda e: (
+            split_pair(e)[0] == (STEP_4[1], LOOKS[2])
+            and split_pair(e)[1].wins.max() > 0.95
+            and split_pair(e)[1].high < -0.2
+        ),
+        "and less margin": lambda e: e.mean_of(pair_excess(e, (STEP_4[1], LOOKS[2]), "margin")).low > 1,
+    },
+    "paths-answer": {
+        "after block 0 the head is missed most in step (2) of block 1": lambda e: (
+            path(e, 0, "to (2)").high < 0
+            and all(one_more_than(e, 0, "to (2)", other).high < -0.2 for other in ("to (4)", "past block 1"))
+        ),
+        "there, and only there, more than a random head": lambda e: (
+            worse_than_random(e, 0, "to (2)").high < 0
+            and not any(worse_than_random(e, 0, name).clear for name in ("to (4)", "past block 1"))
+        ),
+        "after block 1 both readers miss it more than a random one": lambda e: all(
+            worse_than_random(e, 1, name).high < -1 for name in ("to (6-1)", "to (5)")
+        ),
+        "by (6-1) more than by (5)": lambda e: one_more_than(e, 1, "to (6-1)", "to (5)").high < 0,
+        "in IoU (5) alone costs more than both readers": lambda e: (
+            one_more_than(e, 1, "to (5)", "to all", "best").high < -0.02
         ),
     },
     "ex3-explain": {
