@@ -13,6 +13,7 @@ from claims.evidence import Evidence
 from sam_edu import ablation
 from sam_edu.ablation import ATTENTIONS, SCORE_TERMS, Effect, HeadPaths, Measure, ScoreTerms, Term, controls
 from sam_edu.ablation.controls import SplitHalf
+from sam_edu.ablation.results import PromptKind
 
 STEP_4 = (ATTENTIONS[2], ATTENTIONS[5])
 OTHERS = (ATTENTIONS[0], LOOKS[0], ATTENTIONS[3], LOOKS[2])
@@ -87,8 +88,8 @@ def directions(left: Tensor, right: Tensor) -> float:
     return float(squares.sum() ** 2 / (squares**2).sum())
 
 
-def mean_directions(click: Click, cross: bool) -> tuple[float, float]:
-    """The mean over all heads of the cross-attentions, or of the self-attentions: of q and k, of v and out."""
+def directions_of_heads(click: Click, cross: bool) -> np.ndarray:
+    """Of all heads of the cross-attentions or the self-attentions: of q and k, of v and out, (heads, 2)."""
     found = []
     for name in ATTENTIONS:
         if ("self_attn" in name) == cross:
@@ -99,8 +100,7 @@ def mean_directions(click: Click, cross: bool) -> tuple[float, float]:
         )
         out = layer.out_proj.weight.detach().double().T.unflatten(0, (8, -1))
         found += [(directions(q[i], k[i]), directions(out[i], v[i])) for i in range(8)]
-    compare, pass_on = np.mean(found, axis=0)
-    return float(compare), float(pass_on)
+    return np.array(found)
 
 
 # --- Attentions and heads ablated ---
@@ -117,10 +117,12 @@ def split(e: Evidence, changes: np.ndarray) -> SplitHalf:
     return controls.split_half(changes, scenes, choose="lowest", generator=np.random.default_rng(0), splits=200)
 
 
-def all_and_sum(e: Evidence, name: str, mode: str, measure: Measure = "best") -> tuple[np.ndarray, np.ndarray]:
+def all_and_sum(
+    e: Evidence, name: str, mode: str, measure: Measure = "best", prompts: PromptKind = "clicks"
+) -> tuple[np.ndarray, np.ndarray]:
     """All heads of an attention at once, and the sum of their effects, click by click."""
-    each = sum(e.stats.changes(f"{name} head {head} {mode}", measure) for head in range(8))
-    return e.stats.changes(f"{name} all heads {mode}", measure), np.asarray(each)
+    each = sum(e.stats.changes(f"{name} head {head} {mode}", measure, prompts=prompts) for head in range(8))
+    return e.stats.changes(f"{name} all heads {mode}", measure, prompts=prompts), np.asarray(each)
 
 
 def excess(e: Evidence, name: str, mode: str, measure: Measure = "best") -> Effect:
@@ -129,9 +131,9 @@ def excess(e: Evidence, name: str, mode: str, measure: Measure = "best") -> Effe
     return e.mean_of(at_once - each)
 
 
-def share_of_sum(e: Evidence, name: str, measure: Measure) -> float:
+def share_of_sum(e: Evidence, name: str, measure: Measure, prompts: PromptKind = "clicks") -> float:
     """Under the mean: the sum of the eight effects as a share of the effect of all at once."""
-    at_once, each = all_and_sum(e, name, "mean", measure)
+    at_once, each = all_and_sum(e, name, "mean", measure, prompts)
     return float(each.mean() / at_once.mean())
 
 
@@ -147,6 +149,10 @@ def split_pair(e: Evidence) -> tuple[tuple[str, str], SplitHalf]:
     pairs = list(combinations(ablation.STEPS, 2))
     found = split(e, np.stack([pair_excess(e, pair, "best") for pair in pairs]))
     return pairs[found.winner], found
+
+
+def of_level(e: Evidence, name: str, mode: str, level: int) -> Effect:
+    return e.effect(f"{name} {mode}", level)
 
 
 def margin(e: Evidence, name: str) -> Effect:
@@ -224,8 +230,13 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         ),
     },
     "directions-answer": {
-        "on average fewer than half of the directions": lambda e: (
-            max(mean_directions(e.click, cross=True)) < 8 and max(mean_directions(e.click, cross=False)) < 16
+        "in every attention on average fewer than half of the directions": lambda e: (
+            directions_of_heads(e.click, cross=True).reshape(5, 8, 2).mean(1).max() < 8
+            and directions_of_heads(e.click, cross=False).reshape(2, 8, 2).mean(1).max() < 16
+        ),
+        "the widest head stays below what untrained heads have, nearly all": lambda e: (
+            directions_of_heads(e.click, cross=True).max() < 12.5
+            and directions_of_heads(e.click, cross=False).max() < 20
         ),
     },
     "worth-answer": {
@@ -236,10 +247,17 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "all others cost little": lambda e: (
             all(e.effect(f"{name} mean").low > -0.05 for name in OTHERS) and e.effect(f"{LOOKS[2]} mean").high < 0
         ),
-        "(1) of block 0 and (6-1) lose most by zero, and little of it by the mean": lambda e: all(
-            e.difference(f"{name} zero", f"{name} mean").high < 0
-            and e.effect(f"{name} mean").mean > 0.5 * e.effect(f"{name} zero").mean
-            for name in (ATTENTIONS[0], LOOKS[2])
+        "(1) of block 0 loses most by zero, and little of it by the mean": lambda e: (
+            e.effect(f"{ATTENTIONS[0]} zero").high < -0.1
+            and e.effect(f"{ATTENTIONS[0]} mean").mean > 0.2 * e.effect(f"{ATTENTIONS[0]} zero").mean
+        ),
+        "for boxes (4) carries nearly everything, and (1) of block 0 is not cheap": lambda e: (
+            max(e.stats.effect(f"{name} mean", prompts="boxes").high for name in STEP_4) < -0.6
+            and e.stats.effect(f"{ATTENTIONS[0]} mean", prompts="boxes").high < -0.05
+        ),
+        "zero overrates (6-1) for sub-parts alone": lambda e: (
+            of_level(e, LOOKS[2], "zero", 2).high < of_level(e, LOOKS[2], "mean", 2).low
+            and all(of_level(e, LOOKS[2], "zero", i).mean > of_level(e, LOOKS[2], "mean", i).mean for i in (0, 1))
         ),
         "resampling (4) is the worst of all": lambda e: all(
             e.difference(f"{name} resample", f"{name} {mode}").high < 0 for name in STEP_4 for mode in ("mean", "zero")
@@ -282,6 +300,9 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
             excess(e, STEP_4[1], "mean").high < -0.1
             and share_of_sum(e, STEP_4[1], "best") < 0.3
             and share_of_sum(e, STEP_4[1], "margin") > 0.8
+        ),
+        "for boxes less than three quarters of the margin": lambda e: (
+            0 < share_of_sum(e, STEP_4[1], "margin", "boxes") < 0.75
         ),
         "something is left in (4) of block 0 and (2) of block 1": lambda e: all(
             excess(e, name, "mean", "margin").high < -1.5 and share_of_sum(e, name, "margin") < 0.75
