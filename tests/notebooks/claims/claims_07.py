@@ -153,10 +153,12 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
             e.product.token("one mean token", 3).mean
             > np.percentile(e.product.reshuffled_tokens("one mean token", 3), 97.5)
         ),
-        "the other masks do not": lambda e: not any(
-            e.product.token("one mean token", mask).low
-            > np.percentile(e.product.reshuffled_tokens("one mean token", mask), 97.5)
-            for mask in range(3)
+        "the other masks do not": lambda e: (
+            not any(
+                e.product.token("one mean token", mask).low
+                > np.percentile(e.product.reshuffled_tokens("one mean token", mask), 97.5)
+                for mask in range(3)
+            )
         ),
     },
     "tokens-sizes-after": {
