@@ -107,7 +107,7 @@ def product_of_scene(model: Sam, number: int, means: ProductMeans) -> list[Row]:
         terms = weights[best][:, None, None] * features
         crossing = partial(crossed, tokens=t["hs"][0, 1:5], mean_token=means.tokens.mean(0))
         few = features[:, ::STRIDE, ::STRIDE].flatten(1)
-        real = crossing(model.mask_decoder.output_hypernetworks_mlps, features=few)  # type: ignore[arg-type]
+        real = crossing(model.mask_decoder.output_hypernetworks_mlps, features=few)
         lots = [crossing(mlps, features=few) for mlps in _reshuffled_mlps(model)]
         row = {
             "kept": torch.stack([overlaps(way > 0, own).diagonal() for way in ways.values()]),
@@ -214,7 +214,7 @@ def _reshuffled_mlps(model: Sam) -> tuple[nn.ModuleList, ...]:
     models = (
         reshuffled(model, generator=torch.Generator().manual_seed(lot), parts=["mask_decoder"]) for lot in range(LOTS)
     )
-    return tuple(one.mask_decoder.output_hypernetworks_mlps for one in models)  # type: ignore[misc]
+    return tuple(one.mask_decoder.output_hypernetworks_mlps for one in models)
 
 
 # --- What is measured at a click ---
