@@ -25,7 +25,7 @@ from tools.elsewhere import sentence
 
 RUNGS = {
     "01_mlp": 11,
-    "02_attention": 12,
+    "02_attention": 13,
     "03_prompts_and_positions": 11,
     "04_two_way_block": 9,
     "05_two_way_transformer": 7,

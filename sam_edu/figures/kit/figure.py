@@ -22,6 +22,8 @@ SCALE = 2
 """Pixels of a PNG in one pixel of the page, across and down: today's screens have as many."""
 LEVELS = 16
 """How many levels of red, of green and of blue a PNG knows."""
+NARROW = 200
+"""Panels of fewer pixels of the page show photographs with one pixel in each, so that the file stays small."""
 
 
 class Figure:
@@ -123,8 +125,8 @@ class Figure:
 def _fit(image: AxesImage) -> None:
     """Give an image as many pixels as it has room for, so that no byte of the file is spent on what nobody sees.
 
-    Numbers that become colours are averaged until they have a pixel of the page each. What is enlarged in the PNG keeps
-    its pixels.
+    Numbers that become colours are averaged until they have a pixel of the page each, and so is a photograph on a panel
+    that is narrower than `NARROW`, below what is drawn sharply on it. What is enlarged in the PNG keeps its pixels.
     """
     if image.get_interpolation() != "auto":
         return
@@ -133,6 +135,12 @@ def _fit(image: AxesImage) -> None:
     if values is not None and values.ndim == 2 and values.shape[1] > room:
         extent = image.get_extent()
         image.set_data(averaged(np.asarray(values), max(values.shape) * room / values.shape[1]))
+        image.set_extent(extent)
+    if values is not None and values.ndim == 3 and values.shape[2] == 3 and room < min(NARROW, values.shape[1]):
+        extent, size = image.get_extent(), (round(room), round(room * values.shape[0] / values.shape[1]))
+        colours = np.asarray(values)
+        whole = colours if colours.dtype == np.uint8 else np.rint(255 * colours).astype(np.uint8)
+        image.set_data(np.asarray(Image.fromarray(whole).resize(size, Image.Resampling.BOX)))
         image.set_extent(extent)
     if SCALE * room >= image.get_size()[1]:
         image.set_interpolation("nearest")

@@ -42,6 +42,7 @@ class Evidence:
         pairs: those of the pairs of clicks.
         click: the running example.
         card: the text of the model card.
+        arrays: those of the statistics' file, for what else is read from it (`ScoreTerms`, `HeadPaths`).
         change: what the flip does to numbers that a cell printed.
     """
 
@@ -50,6 +51,7 @@ class Evidence:
     pairs: PairStatistics
     click: Click
     card: str
+    arrays: Mapping[str, Any]
     change: Numbers = _as_it_is
 
     # --- The held-out clicks ---
@@ -109,7 +111,7 @@ def stored(notebook: str) -> Notebook:
 def current_evidence() -> Evidence:
     """The evidence as it is."""
     card = (files("sam_edu") / "tiny" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    return Evidence(ablation.load(), ablation.load_product(), ablation.load_pairs(), Click(), card)
+    return Evidence(ablation.load(), ablation.load_product(), ablation.load_pairs(), Click(), card, ablation.read())
 
 
 # --- Flips ---
@@ -127,8 +129,8 @@ def flips() -> Iterator[tuple[str, Evidence]]:
     The card is empty in all of them.
     """
     usual = replace(current_evidence(), card="")
-    yield "negated", replace(usual, **_statistics(_negated), change=np.negative)
-    yield "reversed", replace(usual, **_statistics(_reversed), change=np.flip)
+    for name, change, of_printed in (("negated", _negated, np.negative), ("reversed", _reversed, np.flip)):
+        yield name, replace(usual, **_statistics(change), change=of_printed)
     for name in ("reshuffled", "levelled"):
         yield f"{name} weights", replace(usual, click=_click(name))
 
@@ -141,11 +143,16 @@ def _click(weights: str) -> Click:
 @cache
 def _statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     data = change(ablation.read())
-    return {"stats": Statistics(data), "product": ProductStatistics(data), "pairs": PairStatistics(data)}
+    return {
+        "stats": Statistics(data),
+        "product": ProductStatistics(data),
+        "pairs": PairStatistics(data),
+        "arrays": data,
+    }
 
 
-NOT_MEASURED = ("prompts", "pairs.clicks", "pairs.kind", "product.outline_clicks")
-"""Arrays of whole numbers that say which click or pair a row belongs to."""
+NOT_MEASURED = ("prompts", "pairs.clicks", "pairs.kind", "product.outline_clicks", "paths.heads")
+"""Arrays of whole numbers that say which click, pair or head a row belongs to."""
 
 
 def _measured(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -164,7 +171,7 @@ def _negated(data: Mapping[str, Any]) -> dict[str, Any]:
 def _reversed(data: Mapping[str, Any]) -> dict[str, Any]:
     changed = {}
     for name, array in _measured(data).items():
-        if name.endswith(".changes"):
+        if name.endswith(".changes") and name != "paths.changes":
             order = array[..., 0].mean(axis=1).argsort()
             changed[name] = array.copy()
             changed[name][order] = array[order[::-1]]
