@@ -24,7 +24,7 @@ def test_the_trained_part_has_few_experiments_each_with_a_question_and_an_answer
 
 def test_the_notebook_says_whose_model_it_is_once() -> None:
     assert NOTEBOOK.prose().count("This is a tiny model, trained on drawings") == 1
-    assert "issue 550" in NOTEBOOK.sources["trained"]
+    assert "issue 550" in NOTEBOOK.sources["trained-order"]
 
 
 def test_each_control_stands_beside_its_effect() -> None:

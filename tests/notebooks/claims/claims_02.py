@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from claims.claim import Predicate
+from claims.claims_00 import nearest_by_level
 from claims.click import LOOKS, Click, entropy, overlap, scaled
 from claims.evidence import Evidence
 from sam_edu import ablation
@@ -177,6 +178,11 @@ def one_more_than(e: Evidence, block: int, one: str, other: str, measure: Measur
 
 
 CLAIMS: dict[str, dict[str, Predicate]] = {
+    "trained-order": {
+        "masks 1, 2 and 3 are most often sub-part, part and whole": lambda e: (
+            [number for number, _ in nearest_by_level(e)] == [3, 2, 1]
+        ),
+    },
     "maps-last-prose": {
         "the maps of the last look lie on the object like the others": lambda e: (
             np.median(e.click.share_on_object(LOOKS[2])) > 0.8 and np.median(e.click.share_on_object(LOOKS[1])) > 0.8
