@@ -231,9 +231,9 @@ def test_missing_nulls_and_wrong_names_are_refused() -> None:
         ValueError, match=r"lacks share_null: python -m tools\.make_statistics --only attention measures"
     ):
         stats.share_null(TOKEN_TO_IMAGE[0])
-    with pytest.raises(ValueError, match="pool: expected one of 'other scenes', 'same scene', got 'all'"):
+    with pytest.raises(ValueError, match="pool: expected one of other scenes, same scene, got 'all'"):
         stats.share_null(TOKEN_TO_IMAGE[0], "all")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"attention: expected one of .*token_to_image', got .*self_attn"):
+    with pytest.raises(ValueError, match=r"attention: expected one of .*token_to_image, got .*self_attn"):
         stats.distance_above_null(ATTENTIONS[0])
 
 

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.setattr(module, "BOX_ABLATIONS", ())
         patch.setattr(pair_measuring, "TRANSPLANTS", {TRANSPLANT: ablation.TRANSPLANTS[TRANSPLANT]})
         patch.setattr(torch, "set_num_threads", lambda number: None)
-        options = ["--weights", str(weights), "--out", str(place / "untrained.npz"), "--scenes", "1"]
+        options = ["--weights", str(weights), "--out", str(place / "untrained.npz"), "--scenes", "2"]
         patch.setattr("sys.argv", ["make", *options, "--processes", "1"])
         make_statistics.main()
     (place / "stamp").write_text(sha256(weights))

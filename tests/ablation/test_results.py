@@ -155,12 +155,12 @@ def test_wrong_names_are_refused() -> None:
     stats = Statistics(random_data())
     with pytest.raises(KeyError, match=r"no ablation of that name; there is transformer\.final"):
         stats.effect("transformer.final_attn_token_to_image head 3")
-    with pytest.raises(ValueError, match=r"measure: expected one of 'best', .*, got 'worst'"):
+    with pytest.raises(ValueError, match=r"measure: expected one of best, .*, got 'worst'"):
         stats.effect(NAME, "worst")  # type: ignore[arg-type]
     for level in ("whole", 3, True):
         with pytest.raises(ValueError, match=f"level: expected one of 0, 1, 2, object, part, sub-part, got {level!r}"):
             stats.effect(NAME, level=level)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="prompts: expected one of 'clicks', 'boxes', got 'masks'"):
+    with pytest.raises(ValueError, match="prompts: expected one of clicks, boxes, got 'masks'"):
         stats.effect(NAME, prompts="masks")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="was not measured for boxes: measure it with python -m"):
         stats.effect(NAME, prompts="boxes")

@@ -99,7 +99,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.token_matrix(SELF, NAMES, titles=["one"]), "titles: expected 8"),
     (lambda: figures.attention_maps(WEIGHTS[:, :255], SQUARE), "weights: 255 image tokens are no square grid"),
     (lambda: figures.attention_maps(WEIGHTS, SQUARE, outlines=MASKS), "outlines: expected shape"),
-    (lambda: figures.attention_maps(-WEIGHTS, SQUARE), "weights: expected none below 0"),
+    (lambda: figures.attention_maps(-WEIGHTS, SQUARE), "weights: expected weights, which are not negative"),
     (lambda: figures.attention_maps(WEIGHTS, SQUARE, limit=0), "limit: expected a positive number"),
     (lambda: figures.attention_maps(WEIGHTS, SQUARE, limit=1, per_panel=True), "limit: .*each panel has its own scale"),
     (lambda: figures.attention_to_tokens(SHARES, NAMES[:2]), "names: expected 7"),

@@ -29,6 +29,8 @@ def averaged(maps: Array, most: Number) -> Array:
     Numbers are averaged, not their colours: the mean of two colours need not stand on the colour bar.
     """
     times = int(np.ceil(max(maps.shape[-2:]) / most))
+    if times <= 1:
+        return maps
     for axis in (-2, -1):
         starts = np.arange(0, maps.shape[axis], times)
         counts = np.diff([*starts, maps.shape[axis]])

@@ -40,10 +40,9 @@ def test_maps_are_averaged_until_they_are_small_enough() -> None:
 def test_numbers_are_averaged_before_they_are_coloured() -> None:
     """A chequerboard of -1 and 1 has the mean 0, which is white; the mean of its colours is violet."""
     board = np.indices((512, 512)).sum(0) % 2 * 2.0 - 1
-    for figure in (channels(board[None], columns=8), signed_matrix(board[:256, :256], [""] * 256)):
-        pixels = figure._pixels(1).astype(int)
-        middle = pixels[pixels.shape[0] // 2 - 5 : pixels.shape[0] // 2 + 5, 60:70].reshape(-1, 3)
-        assert np.abs(middle - middle.mean()).max() < 12
+    pixels = channels(board[None], columns=8)._pixels(1).astype(int)
+    middle = pixels[pixels.shape[0] // 2 - 5 : pixels.shape[0] // 2 + 5, 60:70].reshape(-1, 3)
+    assert middle.min() > 200  # a block with an odd number of fields is slightly tinted; violet is below 70
 
 
 def test_strongest_is_a_quantile_of_absolute_values_and_never_zero() -> None:
