@@ -166,8 +166,8 @@ def test_stored_numbers_are_read() -> None:
     n = len(data["prompts"])
     numbers = np.random.default_rng(0).normal(size=(n, len(ROWS), 4))
     heads = np.zeros((n, 2, 2), int)
-    made = {"paths.definition": np.array(DEFINITION), "paths.heads": heads, "paths.changes": numbers}
-    paths = HeadPaths(data | made)
+    arrays = {"paths.definition": np.array(DEFINITION), "paths.heads": heads, "paths.changes": numbers}
+    paths = HeadPaths(data | arrays)
     np.testing.assert_array_equal(paths.changes(0, "to (2)"), numbers[:, 1, 2])
     np.testing.assert_array_equal(paths.changes(1, "to (5)", "random", "best"), numbers[:, -1, 0])
     effect = paths.effect(1, "to (6-1)", measure="predicted")
@@ -176,7 +176,7 @@ def test_stored_numbers_are_read() -> None:
     with pytest.raises(ValueError, match="got costliest of block 1, to \\(2\\)"):
         paths.changes(1, "to (2)")
     with pytest.raises(ValueError, match="--only paths"):
-        HeadPaths(data | made | {"paths.definition": np.array("others")})
+        HeadPaths(data | arrays | {"paths.definition": np.array("others")})
     with pytest.raises(ValueError, match="--only paths"):
-        HeadPaths({name: array for name, array in (data | made).items() if name != "paths.changes"})
+        HeadPaths({name: array for name, array in (data | arrays).items() if name != "paths.changes"})
     assert {kind for kind, _, _ in ROWS} == set(HEAD_KINDS)
