@@ -179,7 +179,7 @@ def head_paths_of_scene(model: Sam, number: int, chosen: Chosen) -> list[Row]:
                     memory.keep(f"transformer.layers.{block}.keys_4"),
                 )
                 for path in PATHS[block]:
-                    changes = everywhere
+                    changes: tuple[Change, ...] = everywhere
                     if path != "to all":  # the first of them
                         [broken] = memory.values()
                         changes = changes_of_path(decode, block, path, broken, encoding)
