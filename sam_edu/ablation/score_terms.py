@@ -241,7 +241,7 @@ class ScoreTerms:
         self._data = {name: np.asarray(data[f"score_terms.{name}"], np.float64) for name in ARRAYS}
         self._stats = Statistics(data)
 
-    def share(self, attention: str, tokens: OfTokens = "click", untrained: bool = False) -> np.ndarray:
+    def share(self, attention: str, tokens: str = "click", untrained: bool = False) -> np.ndarray:
         """Each term's share of the variance of the scores over the keys, (prompts, heads, 4); the four sum to 1.
 
         Args:
@@ -254,14 +254,14 @@ class ScoreTerms:
         """
         return self._of("untrained_share" if untrained else "share", attention, tokens)
 
-    def overlap(self, attention: str, tokens: OfTokens = "click") -> np.ndarray:
+    def overlap(self, attention: str, tokens: str = "click") -> np.ndarray:
         """The overlap of the map with that without each term, and with uniform weights, (prompts, heads, 5).
 
         Arguments and errors as for `share`.
         """
         return self._of("overlap", attention, tokens)
 
-    def effect(self, term: Term, measure: Measure = "best") -> Effect:
+    def effect(self, term: str, measure: Measure = "best") -> Effect:
         """The mean change of a measure without a term, with its interval.
 
         Args:

@@ -161,6 +161,6 @@ def test_what_is_missing_or_unknown_is_refused() -> None:
         ScoreTerms({name: array for name, array in data.items() if name != "score_terms.overlap"})
     terms = ScoreTerms(data)
     with pytest.raises(ValueError, match="expected one of click, masks, got 'padding'"):
-        terms.share(TOKEN_TO_IMAGE[0], "padding")  # type: ignore[arg-type]
+        terms.share(TOKEN_TO_IMAGE[0], "padding")
     with pytest.raises(ValueError, match="expected one of content"):
-        terms.effect("content")  # type: ignore[arg-type]
+        terms.effect("content")

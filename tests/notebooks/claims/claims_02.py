@@ -71,7 +71,7 @@ def beside(e: Evidence) -> tuple[Effect, Effect]:
 
 def share(e: Evidence, attention: int, *terms: Term, tokens: str = "click", untrained: bool = False) -> Effect:
     """What some terms together explain of the scores' variance, mean of the heads."""
-    shares = ScoreTerms(e.arrays).share(LOOKS[attention], tokens, untrained).mean(1)  # type: ignore[arg-type]
+    shares = ScoreTerms(e.arrays).share(LOOKS[attention], tokens, untrained).mean(1)
     return e.mean_of(shares[:, [SCORE_TERMS.index(term) for term in terms]].sum(1))
 
 
