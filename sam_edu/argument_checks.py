@@ -44,7 +44,7 @@ def as_multiple(name: str, value: Any, of: int) -> int:
     return number
 
 
-def as_number(name: str, value: Any, *, above: float = -math.inf) -> float:
+def as_number(name: str, value: Any, *, above: float | int = -math.inf) -> float:
     """A finite number.
 
     Args:

@@ -141,7 +141,7 @@ def _as_box(box: Any) -> np.ndarray:
     return numbers if numbers.dtype.kind == "f" else numbers.astype(np.int64)  # sizes of unsigned corners would wrap
 
 
-def _as_positive(name: str, values: Any) -> list[float]:
+def _as_positive(name: str, values: Any) -> list[float | int]:
     """Numbers that are not negative, at least one."""
     numbers = as_numbers(name, values)
     if numbers.ndim != 1 or not numbers.size or not (numbers >= 0).all():

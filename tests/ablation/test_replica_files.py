@@ -16,6 +16,9 @@ NAME = f"{ATTENTIONS[-1]} head 0 zero"
 TRANSPLANT = "hyper_in"
 
 
+STAMP = ("weights", "prompts")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the statistics of an untrained model, measured by the command; its weights are gone."""
@@ -28,6 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.setattr(module, "ABLATIONS", {NAME: ablations.ABLATIONS[NAME]})
             patch.setattr(module, "BOX_ABLATIONS", ())
         patch.setattr(pair_measuring, "TRANSPLANTS", {TRANSPLANT: ablation.TRANSPLANTS[TRANSPLANT]})
+        # The paths begin with effects of heads, which are not measured here.
+        patch.setattr(make_statistics, "measure_head_paths", lambda data, *rest: {k: data[k] for k in STAMP})
         patch.setattr(torch, "set_num_threads", lambda number: None)
         options = ["--weights", str(weights), "--out", str(place / "untrained.npz"), "--scenes", "2"]
         patch.setattr("sys.argv", ["make", *options, "--processes", "1"])

@@ -110,7 +110,7 @@ def as_mask_numbers(name: str, numbers: Any | None, count: int, default: Sequenc
     return given
 
 
-def as_names(name: str, values: Iterable[str], count: int | None = None, *, least: int = 1) -> list[str]:
+def as_names(name: str, values: Iterable[Any], count: int | None = None, *, least: int = 1) -> list[str]:
     """A list of names, one for each thing.
 
     Args:

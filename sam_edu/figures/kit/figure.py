@@ -85,7 +85,7 @@ class Figure:
             path.write_text(self.svg, encoding="utf-8")
         return path
 
-    def _pixels(self, scale: float) -> Array:
+    def _pixels(self, scale: float | int) -> Array:
         """The drawing as bytes (height, width, 3), `scale` times as large as it is shown."""
         buffer = io.BytesIO()
         self._lay_out()
@@ -146,7 +146,7 @@ def _fit(image: AxesImage) -> None:
         image.set_interpolation("nearest")
 
 
-def _as_png(pixels: Array, dpi: float, count: int = LEVELS) -> bytes:
+def _as_png(pixels: Array, dpi: float | int, count: int = LEVELS) -> bytes:
     """Pixels as PNG, with `count` levels of each colour, evenly from 0 to 255, which makes the file much smaller.
 
     Where no more than 256 colours are left, the file holds a palette, without any further loss. A palette chosen to

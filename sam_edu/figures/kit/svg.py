@@ -22,7 +22,7 @@ _FONTS = {"DejaVuSans": "s", "DejaVuSans-Bold": "b", "DejaVuSansMono": "m", "Dej
 _KINDS = {"clipPath": "clip", "pattern": "hatch"}
 
 
-def to_svg(figure: matplotlib.figure.Figure, alt: str, width: float, height: float) -> str:
+def to_svg(figure: matplotlib.figure.Figure, alt: str, width: float | int, height: float | int) -> str:
     """A figure as SVG of a size in pixels, with its description inside; texts are paths, numbers have few decimals.
 
     Names of what is used several times begin with a part of the drawing's hash, so that two drawings in one page do
@@ -142,7 +142,7 @@ def _rounded_function(found: re.Match[str]) -> str:
     return f"{found[1]}({_rounded(found[2], decimals)})"
 
 
-def _short(number: float, decimals: int) -> str:
+def _short(number: float | int, decimals: int) -> str:
     text = f"{number:.{decimals}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
