@@ -20,9 +20,10 @@ from tools.notebook_format import is_machine_dependent, label, normalise, source
 from tools.output_drawings import drawings_differ
 from tools.output_texts import texts_differ
 
-# A pixel differs if a channel is off by more than this, of 255. Another processor shifts a smooth colour by 1 or 2 and
-# tips over a pixel here and there on an edge; one changed digit in a title makes some thirty pixels differ.
-PIXEL_TOLERANCE = 16
+# A pixel differs if a channel is off by more than this, of 255: by more than one of the levels that our PNGs know, as
+# another processor tips a smooth colour over to the next level. It tips over a pixel here and there on an edge, too; a
+# changed digit in a title makes some thirty pixels differ.
+PIXEL_TOLERANCE = 17
 PIXELS_ALLOWED = 20  # how many pixels may differ
 MEAN_TOLERANCE = 0.5  # the mean difference over all pixels and channels, of 255: finds a shift of all colours
 

@@ -130,9 +130,9 @@ def test_each_tolerance_of_pixels_ends_where_it_says(image, png, stale):
         changed[rows, columns, channels] += amount
         return stale(png(image), png(changed)) != []
 
-    assert not off_by(16, slice(0, 30), 0)
-    assert not off_by(17, slice(0, 20), 0)
-    assert off_by(17, slice(0, 21), 0)
+    assert not off_by(17, slice(0, 30), 0)
+    assert not off_by(18, slice(0, 20), 0)
+    assert off_by(18, slice(0, 21), 0)
     assert not off_by(2, slice(None), slice(None))  # one channel of four, so that the mean is 0.5
     assert off_by(2, slice(None), slice(None), slice(0, 2))
 

@@ -419,25 +419,3 @@ def test_an_interrupt_of_the_whole_group_saves_once_and_loses_nothing(
     errors = (tmp_path / "stderr").read_text(encoding="utf-8")
     assert errors.endswith(f"saves [{steps}]\n")
     assert "Traceback" not in errors
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(("workers", "times"), [("0", 1), ("1", 2)])
-def test_an_interrupt_of_two_processes_saves_once_and_loses_nothing(
-    number: signal.Signals, workers: str, times: int, tmp_path: Path
-) -> None:
-    """torchrun gives each process a group of its own, and hands the signal on. Its own ending is its own affair."""
-    out, script = tmp_path / "run", tmp_path / "train.py"
-    script.write_text(SMALL, encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    command += ["--out", str(out), *OPTIONS.split(), "--images", "2", "--workers", workers]
-    shown, _ = interrupt(tmp_path, command, number, times)
-
-    def ends() -> list[str]:
-        return re.findall(r"^saves (.*)$", (tmp_path / "stderr").read_text(encoding="utf-8"), re.MULTILINE)
-
-    wait_until(lambda: len(ends()) == 2, "a process did not come to its end")  # a signalled torchrun may end first
-    steps = assert_saved(out, shown)
-    assert ends() == [f"[{steps}]"] * 2  # both stopped at the same step
-    [line] = (tmp_path / "stdout").read_text(encoding="utf-8").splitlines()
-    assert line == f"Stopped after {steps} steps. Everything up to here is in {out}; go on with --resume."
