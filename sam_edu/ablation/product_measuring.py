@@ -156,7 +156,7 @@ def measure_product(weights: Path, scenes: int, processes: int = 1, progress: bo
     others = rows_of_scenes(sums_of_further_scene, weights, OTHERS, processes, progress)
     of_scene = partial(product_of_scene, means=means_of(others))
     rows = rows_of_scenes(of_scene, weights, scenes, processes, progress)
-    pairs = rows_of_scenes(outlines_of_scene, weights, scenes, processes, progress)
+    pairs = rows_of_scenes(outlines_of_scene, weights, scenes, processes, progress, holding="two objects apart")
     stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     prompts, lots = stacked.pop("prompt"), stacked.pop("reshuffled").mean(axis=0)
     arrays = {name: values.astype(np.float16) for name, values in stacked.items()}

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from sam_edu import ablation
 from sam_edu.ablation import FIRST_SCENE, PRODUCT_ARRAYS, WAYS, product_measuring, sha256
-from sam_edu.ablation.measuring import Row, store
+from sam_edu.ablation.measuring import Row, rows_of_scenes, store
 from sam_edu.ablation.product_measuring import (
     FEATURES,
     FURTHER,
@@ -28,7 +28,7 @@ from sam_edu.ablation.product_ways import ProductMeans
 from sam_edu.ablation.token_crossing import STRIDE
 from sam_edu.evaluation.boundary import boundary_iou
 from sam_edu.predictor import Predictor
-from sam_edu.sam import Sam, build_tiny, load
+from sam_edu.sam import Sam, build_tiny, load, tiny_weights
 from sam_edu.tracing import Trace, trace
 from sam_edu.training.trainer import export
 
@@ -188,6 +188,11 @@ def test_a_pair_of_objects_is_fitted_where_a_scene_has_one(model: Sam, monkeypat
         lambda number: (scene, [pair for pair in pairs if pair.kind != "other object"]),
     )
     assert outlines_of_scene(model, NUMBER) == []
+
+
+def test_scenes_without_two_objects_apart_are_refused_by_what_they_lack() -> None:
+    with pytest.raises(ValueError, match="scenes: expected some with two objects apart, got 1 without"):
+        rows_of_scenes(outlines_of_scene, tiny_weights(), 1, progress=False, holding="two objects apart")
 
 
 def test_everything_is_measured_stored_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
