@@ -25,8 +25,7 @@ from sam_edu.ablation.attention_statistics import (
 )
 from sam_edu.ablation.measuring import Row
 from sam_edu.ablation.results import NULLS
-from sam_edu.sam import build_tiny, load, tiny_weights
-from sam_edu.training.trainer import export
+from sam_edu.sam import load, tiny_weights
 
 NUMBER = FIRST_SCENE + 3
 GRID = 16
@@ -266,12 +265,8 @@ def test_nulls_within_a_scene_are_those_of_the_clicks_on_other_objects(rows: lis
     assert np.isnan(alone["share_null_same_scene"]).all()
 
 
-def test_an_untrained_model_follows_no_click(tmp_path: Path) -> None:
+def test_an_untrained_model_follows_no_click(weights: Path) -> None:
     """Measured as the command does, over a few scenes: all arrays are there, and nothing is above the null."""
-    weights = tmp_path / "random.safetensors"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        export(build_tiny(), weights)
     data = measure_attention(weights, scenes=3, progress=False)
     assert {*NULLS, "entropy", "share", "distance"} < set(data)
     above = np.asarray(data["share"], np.float64)[..., :8] - data["share_null"]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ablation_cases import decode_of_scene
 from torch import Tensor
 
 from sam_edu import ablation
@@ -20,11 +21,11 @@ from sam_edu.ablation.head_paths import (
     step_4,
 )
 from sam_edu.ablation.prompts import prompts_of
-from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
+from sam_edu.ablation.quick_decoder import AblatedDecoder
 from sam_edu.ablation.references import decoder_inputs
 from sam_edu.ablation.scoring import Scorer
 from sam_edu.predictor import Predictor
-from sam_edu.sam import Sam, load
+from sam_edu.sam import Sam
 from sam_edu.tracing import intervene, trace
 
 NUMBER = FIRST_SCENE + 3
@@ -32,17 +33,8 @@ CHOSEN = Chosen(np.array([[7, 1], [6, 2]]), {f"{step_4(i)}.heads": np.zeros((8, 
 
 
 @pytest.fixture(scope="module")
-def model() -> Sam:
-    return load()
-
-
-@pytest.fixture(scope="module")
 def decode(model: Sam) -> AblatedDecoder:
-    image, _, prompts = prompts_of(NUMBER)
-    predictor = Predictor(model)
-    predictor.set_image(image)
-    encodings = position_encodings(model.mask_decoder, model.prompt_encoder.get_dense_pe())
-    return AblatedDecoder(model.mask_decoder, decoder_inputs(predictor, prompts[0]), encodings)
+    return decode_of_scene(model, NUMBER)
 
 
 def without_head(decode: AblatedDecoder, block: int) -> Tensor:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from scipy import ndimage
 
 from sam_edu import ablation
@@ -28,17 +27,11 @@ from sam_edu.ablation.product_ways import ProductMeans
 from sam_edu.ablation.token_crossing import STRIDE
 from sam_edu.evaluation.boundary import boundary_iou
 from sam_edu.predictor import Predictor
-from sam_edu.sam import Sam, build_tiny, load
+from sam_edu.sam import Sam
 from sam_edu.tracing import Trace, trace
-from sam_edu.training.trainer import export
 
 NUMBER = FIRST_SCENE + 5
 CLICK = 1
-
-
-@pytest.fixture(scope="module")
-def model() -> Sam:
-    return load()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -190,13 +183,9 @@ def test_a_pair_of_objects_is_fitted_where_a_scene_has_one(model: Sam, monkeypat
     assert outlines_of_scene(model, NUMBER) == []
 
 
-def test_everything_is_measured_stored_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_measured_stored_and_read(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sam_edu.ablation.measuring.FIRST_SCENE", NUMBER)
     monkeypatch.setattr(product_measuring, "OTHERS", 1)
-    weights = tmp_path / "random.safetensors"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        export(build_tiny(), weights)
     data = measure_product(weights, scenes=1, progress=False)
     assert set(data) == {"weights", "prompts", *PRODUCT_ARRAYS}
     with pytest.raises(ValueError, match="other weights"):

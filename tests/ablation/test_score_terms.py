@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from ablation_cases import decode_of_scene
 from torch import Tensor
 
 from sam_edu import ablation
 from sam_edu.ablation import FIRST_SCENE, SCORE_TERMS, TOKEN_TO_IMAGE, ScoreTerms, four_terms
-from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
-from sam_edu.ablation.references import decoder_inputs
+from sam_edu.ablation.quick_decoder import AblatedDecoder
 from sam_edu.ablation.score_terms import (
     ARRAYS,
     overlaps_without,
@@ -17,24 +17,14 @@ from sam_edu.ablation.score_terms import (
     variance_shares,
     without_term,
 )
-from sam_edu.predictor import Predictor
-from sam_edu.sam import Sam, load
+from sam_edu.sam import Sam
 
 NUMBER = FIRST_SCENE + 3
 
 
 @pytest.fixture(scope="module")
-def model() -> Sam:
-    return load()
-
-
-@pytest.fixture(scope="module")
 def decode(model: Sam) -> AblatedDecoder:
-    image, _, prompts = ablation.prompts.prompts_of(NUMBER)
-    predictor = Predictor(model)
-    predictor.set_image(image)
-    encodings = position_encodings(model.mask_decoder, model.prompt_encoder.get_dense_pe())
-    return AblatedDecoder(model.mask_decoder, decoder_inputs(predictor, prompts[0]), encodings)
+    return decode_of_scene(model, NUMBER)
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:

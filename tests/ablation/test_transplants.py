@@ -7,24 +7,10 @@ from torch import Tensor
 from sam_edu.ablation import ATTENTIONS, TRANSPLANTS, Ablation, transplanted
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.modules import MaskDecoder
-from sam_edu.sam import build_mask_decoder
 from sam_edu.tracing import Trace, intervene, trace
 
 GRID = 6
 LAST = "transformer.layers.1"
-
-
-@pytest.fixture(scope="module")
-def decoder() -> MaskDecoder:
-    """The official architecture with random weights, norms and biases included, so that nothing is zero or one."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        decoder = build_mask_decoder().eval()
-        for parameter in decoder.parameters():
-            parameter.data += 0.05 * torch.randn_like(parameter)
-        for name in ATTENTIONS:
-            decoder.get_submodule(name).get_parameter("q_proj.weight").data *= 4
-    return decoder.requires_grad_(False)
 
 
 def inputs_of(click: int) -> dict[str, Tensor]:

@@ -4,12 +4,7 @@ import pytest
 import torch
 
 from sam_edu.ablation.controls import PARTS, reshuffled, untrained
-from sam_edu.sam import Sam, build_tiny, load
-
-
-@pytest.fixture(scope="module")
-def model() -> Sam:
-    return load()
+from sam_edu.sam import Sam, build_tiny
 
 
 def seeded(seed: int = 0) -> torch.Generator:
