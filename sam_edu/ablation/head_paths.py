@@ -40,6 +40,7 @@ from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.references import decoder_inputs
 from sam_edu.ablation.results import COMMAND, Effect, Measure, Statistics, column, read, sha256
 from sam_edu.ablation.scoring import Scorer
+from sam_edu.argument_checks import as_choice
 from sam_edu.modules import Attention
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
@@ -135,9 +136,7 @@ def changes_of_path(
         (0, "to (4)"): (step_4(1), "q"),
         (1, "to (6-1)"): ("transformer.final_attn_token_to_image", "kv"),
     }
-    if (block, path) not in readers:
-        raise ValueError(f"path: expected one of {', '.join(PATHS[block][1:])}, got {path!r}")
-    name, sides = readers[block, path]
+    name, sides = readers[block, as_choice("path", path, PATHS[block][1:])]
     attention: Attention = decode.decoder.get_submodule(name)  # type: ignore[assignment]
     inputs = {"q": broken + encoding, "k": broken + encoding, "v": broken}
     return tuple(Change(f"{name}.{side}", _projected(attention, side, inputs[side])) for side in sides)
@@ -244,11 +243,12 @@ class HeadPaths:
             measure: one of `sam_edu.ablation.MEASURES`.
 
         Raises:
-            ValueError: no such path, kind or measure.
+            ValueError: no such block, path, kind or measure.
         """
-        if (kind, block, path) not in ROWS:
-            known = "; ".join(f"{one} of block {number}, {name}" for one, number, name in ROWS)
-            raise ValueError(f"path: expected one of {known}, got {kind} of block {block}, {path}")
+        if block not in PATHS:
+            raise ValueError(f"block: expected one of {', '.join(map(str, PATHS))}, got {block!r}")
+        as_choice("kind", kind, HEAD_KINDS)
+        as_choice("path", path, PATHS[block])
         return self._changes[:, ROWS.index((kind, block, path)), column(measure)]
 
     def effect(self, block: int, path: str, kind: HeadKind = "costliest", measure: Measure = "margin") -> Effect:

@@ -18,7 +18,7 @@ trained image encoder's embeddings.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -35,8 +35,9 @@ from sam_edu.ablation.measuring import Row, rows_of_scenes
 from sam_edu.ablation.prompts import prompts_of
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.references import decoder_inputs
-from sam_edu.ablation.results import COMMAND, Effect, Measure, Statistics, column, read, sha256
+from sam_edu.ablation.results import COMMAND, Effect, Measure, Statistics, column, index_of, read, sha256
 from sam_edu.ablation.scoring import Scorer
+from sam_edu.argument_checks import as_choice
 from sam_edu.modules import Attention, MaskDecoder
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
@@ -93,8 +94,7 @@ def terms_of_decode(
     Raises:
         ValueError: another name.
     """
-    if name not in TOKEN_TO_IMAGE:
-        raise ValueError(f"name: expected one of {', '.join(TOKEN_TO_IMAGE)}, got {name!r}")
+    name = as_choice("name", name, TOKEN_TO_IMAGE)
     return four_terms(t[f"{name}.q"], t[f"{name}.k"], *_positions(decoder, t, name))
 
 
@@ -271,17 +271,11 @@ class ScoreTerms:
         Raises:
             ValueError: another term or measure.
         """
-        return self._stats.interval(self._data["changes"][:, _number(term, SCORE_TERMS), column(measure)])
+        return self._stats.interval(self._data["changes"][:, index_of("term", term, SCORE_TERMS), column(measure)])
 
     def _of(self, name: str, attention: str, tokens: str) -> np.ndarray:
-        at = _number(attention, TOKEN_TO_IMAGE)
-        return self._data[name][:, at, _number(tokens, tuple(_OF_TOKENS))]
-
-
-def _number(name: str, names: Sequence[str]) -> int:
-    if name not in names:
-        raise ValueError(f"expected one of {', '.join(names)}, got {name!r}")
-    return names.index(name)
+        at = index_of("attention", attention, TOKEN_TO_IMAGE)
+        return self._data[name][:, at, index_of("tokens", tokens, tuple(_OF_TOKENS))]
 
 
 def load_score_terms(path: Path | None = None, *, weights: Path | None = None) -> ScoreTerms:

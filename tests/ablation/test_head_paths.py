@@ -92,7 +92,7 @@ def test_unbroken_image_tokens_change_nothing(model: Sam, decode: AblatedDecoder
 
 
 def test_an_unknown_path_is_refused(model: Sam, decode: AblatedDecoder) -> None:
-    with pytest.raises(ValueError, match="expected one of"):
+    with pytest.raises(ValueError, match=r"path: expected one of to \(6-1\), to \(5\), got 'to \(2\)'"):
         changes_of_path(decode, 1, "to (2)", decode.t["keys"], encoding_of(model))
 
 
@@ -165,8 +165,13 @@ def test_stored_numbers_are_read() -> None:
     effect = paths.effect(1, "to (6-1)", measure="predicted")
     assert effect.mean == pytest.approx(numbers[:, ROWS.index(("costliest", 1, "to (6-1)")), 3].mean())
     assert effect.low < effect.mean < effect.high
-    with pytest.raises(ValueError, match="got costliest of block 1, to \\(2\\)"):
-        paths.changes(1, "to (2)")
+    for wrong, message in (
+        ((1, "to (2)"), r"path: expected one of to all, to \(6-1\), to \(5\), got 'to \(2\)'"),
+        ((2, "to (2)"), "block: expected one of 0, 1, got 2"),
+        ((0, "to (2)", "cheapest"), "kind: expected one of costliest, random, got 'cheapest'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            paths.changes(*wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="--only paths"):
         HeadPaths(data | arrays | {"paths.definition": np.array("others")})
     with pytest.raises(ValueError, match="--only paths"):

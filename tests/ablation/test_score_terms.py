@@ -150,7 +150,7 @@ def test_what_is_missing_or_unknown_is_refused() -> None:
     with pytest.raises(ValueError, match=r"lacks the terms' overlap: .*--only terms"):
         ScoreTerms({name: array for name, array in data.items() if name != "score_terms.overlap"})
     terms = ScoreTerms(data)
-    with pytest.raises(ValueError, match="expected one of click, masks, got 'padding'"):
+    with pytest.raises(ValueError, match="tokens: expected one of click, masks, got 'padding'"):
         terms.share(TOKEN_TO_IMAGE[0], "padding")
-    with pytest.raises(ValueError, match="expected one of content"):
+    with pytest.raises(ValueError, match="term: expected one of content"):
         terms.effect("content")

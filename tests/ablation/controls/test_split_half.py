@@ -92,7 +92,7 @@ def test_wrong_requests_are_refused() -> None:
         split_half(noise(candidates=1), SCENES, choose="lowest", generator=rng())
     with pytest.raises(ValueError, match="scenes: expected at least 4, two in each half, got 1"):
         split_half(noise(), np.zeros(200), choose="lowest", generator=rng())
-    with pytest.raises(ValueError, match="choose: expected lowest or highest, got 'best'"):
+    with pytest.raises(ValueError, match="choose: expected one of lowest, highest, got 'best'"):
         split_half(noise(), SCENES, choose="best", generator=rng())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="splits: expected at least 1, got 0"):
         split_half(noise(), SCENES, choose="lowest", generator=rng(), splits=0)
