@@ -1,16 +1,17 @@
-"""What several tests of ablations start from: an untrained decoder, random inputs for it, a held-out click's decode."""
+"""What several tests of ablations start from: an untrained decoder, random inputs, decodes of held-out clicks."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from sam_edu.ablation import ATTENTIONS, BIASES, TERMS, ReferenceRuns, References, prompts_of
+from sam_edu.ablation import ATTENTIONS, BIASES, TERMS, Prompt, ReferenceRuns, References, prompts_of
 from sam_edu.ablation.channels import VALUES, WEIGHTS, terms
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.references import decoder_inputs
 from sam_edu.modules import MaskDecoder
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam, build_mask_decoder
-from sam_edu.tracing import trace
+from sam_edu.tracing import Trace, trace
 
 
 def make_decoder() -> MaskDecoder:
@@ -61,6 +62,18 @@ def _with_product(t: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _runs(found: list[dict[str, Tensor]]) -> ReferenceRuns:
     return ReferenceRuns({name: torch.cat([t[name] for t in found]) for name in found[0]})
+
+
+def predicted(model: Sam, image: np.ndarray, click: Prompt | None, box: np.ndarray | None = None) -> Trace:
+    """The predictor's own decode, of a click or of a box."""
+    predictor = Predictor(model)
+    predictor.set_image(image)
+    with trace(model.mask_decoder) as t:
+        if click is None:
+            predictor.predict(box=box)
+        else:
+            predictor.predict([[click.x, click.y]], [1])
+    return t
 
 
 def decode_of_scene(model: Sam, number: int) -> AblatedDecoder:

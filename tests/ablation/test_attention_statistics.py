@@ -25,7 +25,7 @@ from sam_edu.ablation.attention_statistics import (
 )
 from sam_edu.ablation.measuring import Row
 from sam_edu.ablation.results import NULLS
-from sam_edu.sam import load, tiny_weights
+from sam_edu.sam import Sam, tiny_weights
 
 NUMBER = FIRST_SCENE + 3
 GRID = 16
@@ -237,9 +237,9 @@ def test_missing_nulls_and_wrong_names_are_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Row]:
+def rows(model: Sam) -> list[Row]:
     """Of a scene with clicks on different objects."""
-    return attention_of_scene(load(), NUMBER)
+    return attention_of_scene(model, NUMBER)
 
 
 def test_stored_statistics_are_measured_again(rows: list[Row]) -> None:
@@ -253,7 +253,7 @@ def test_stored_statistics_are_measured_again(rows: list[Row]) -> None:
             np.testing.assert_allclose(row["share"][i], stats.share(attention)[click], atol=TOLERANCE)
 
 
-def test_nulls_within_a_scene_are_those_of_the_clicks_on_other_objects(rows: list[Row]) -> None:
+def test_nulls_within_a_scene_are_those_of_the_clicks_on_other_objects(model: Sam, rows: list[Row]) -> None:
     _, masks, prompts = ablation.prompts_of(NUMBER)
     others_of = [[j for j, two in enumerate(prompts) if another_object(masks, one, two)] for one in prompts]
     assert [len(others) for others in others_of] == [2, 1, 1]
@@ -261,7 +261,7 @@ def test_nulls_within_a_scene_are_those_of_the_clicks_on_other_objects(rows: lis
         for name, what in (("share", "inside"), ("distance", "away")):
             wanted = np.mean([rows[j]["maps"] @ row[what] for j in others], axis=0)
             np.testing.assert_allclose(row[f"{name}_null_same_scene"], wanted, rtol=1e-5)
-    [alone] = attention_of_scene(load(), FIRST_SCENE)
+    [alone] = attention_of_scene(model, FIRST_SCENE)
     assert np.isnan(alone["share_null_same_scene"]).all()
 
 

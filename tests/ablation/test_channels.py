@@ -6,12 +6,11 @@ from ablation_cases import random_inputs, traced
 from torch import Tensor
 
 from sam_edu.ablation import ABLATIONS, BIASES, CHANNELS, TERMS, ReferenceRuns, References, ablated
-from sam_edu.ablation.channels import terms
+from sam_edu.ablation.channels import VALUES, WEIGHTS, terms
 from sam_edu.modules import MaskDecoder
 from sam_edu.tracing import trace
 
 NUMBER, GRID = 5, 3
-WEIGHTS, VALUES = "hyper_in", "output_upscaling.activated_twice"
 
 
 def term(t: dict[str, Tensor], channel: int) -> Tensor:

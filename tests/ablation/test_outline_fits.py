@@ -90,6 +90,15 @@ def test_elsewhere_is_the_same_outline_wholly_inside_the_image() -> None:
         assert one.sum() == mask.sum()
 
 
+def test_an_outline_that_the_fit_would_miss_at_its_new_position_is_left_out() -> None:
+    """A column of pixels lies between those that the fit sees at two of three positions."""
+    column = np.zeros((SIZE, SIZE), bool)
+    column[6:18, 9] = True
+    features = random_features(4)
+    fits = outline_fits(features, features, square(4, 4), column, 0.5, np.random.default_rng(0))
+    assert np.isfinite(fits).all()
+
+
 def test_all_fits_of_a_pair_come_in_their_order() -> None:
     target_a, target_b = square(4, 4), square(28, 30)
     a, b = random_features(2, 8), random_features(3, 8)

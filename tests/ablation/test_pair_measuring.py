@@ -115,7 +115,8 @@ def test_a_scene_with_nothing_to_click_on_gives_no_rows(model: Sam, monkeypatch:
 def test_pairs_are_measured_stored_and_read(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pair_measuring, "scene_and_pairs", few_pairs)
     monkeypatch.setattr("sam_edu.ablation.measuring.FIRST_SCENE", NUMBER)
-    data = measure_pairs(weights, scenes=1, progress=False, names=FEW)
+    monkeypatch.setattr(pair_measuring, "PAIR_SCENES", 1)
+    data = measure_pairs(weights, scenes=2, progress=False, names=FEW)  # of them the first
     assert set(data) == {"weights", *PAIR_ARRAYS}
     rest = {f"{kind}.{part}": "" for kind in ("clicks", "boxes") for part in ("definitions", "unchanged", "changes")}
     store(add_pairs({"weights": data["weights"], **rest}, data), tmp_path / "file.npz")

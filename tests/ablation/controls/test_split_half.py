@@ -1,5 +1,7 @@
 """Split-half selection: noise is noise again, and a real effect stays."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,13 @@ def test_halves_are_halves() -> None:
     found = split_half(effects, np.arange(4), choose="highest", generator=rng())
     assert set(found.per_split) == {0.5, 1, 1.5, 2, 2.5}
     assert found.effect == found.per_split.mean() == pytest.approx(1.5, abs=0.1)
+
+
+def test_of_an_odd_number_of_scenes_one_more_chooses() -> None:
+    """Of 5 scenes with values 1, 2, 4, 8 and 16, two report: their mean tells which."""
+    values = 2.0 ** np.arange(5)
+    found = split_half(np.stack([values, values]), np.arange(5), choose="highest", generator=rng())
+    assert set(found.per_split) == {(a + b) / 2 for a, b in combinations(values, 2)}
 
 
 def test_interval_by_hand() -> None:
