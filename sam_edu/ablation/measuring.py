@@ -238,6 +238,7 @@ def rows_of_scenes(
     processes: int = 1,
     progress: bool = True,
     work: Work | None = None,
+    holding: str = "at least one mask",
 ) -> list[Row]:
     """The rows of all clicks, scene by scene.
 
@@ -245,6 +246,7 @@ def rows_of_scenes(
         of_scene: gives a scene's rows, from the model, the scene's number, and `work` if there is any.
         weights, scenes, processes, progress: see `measure`.
         work: is sent to each process once.
+        holding: what a scene needs to have rows, for the message.
 
     Raises:
         ValueError: scenes that hold nothing to click on.
@@ -252,7 +254,7 @@ def rows_of_scenes(
     jobs = [FIRST_SCENE + i for i in range(scenes)]
     rows = [row for some in _results(of_scene, jobs, weights, processes, progress, "scenes", work) for row in some]
     if not rows:
-        raise ValueError(f"scenes: expected some with at least one mask, got {scenes} without")
+        raise ValueError(f"scenes: expected some with {holding}, got {scenes} without")
     return rows
 
 

@@ -154,7 +154,7 @@ def measure_product(weights: Path, scenes: int, processes: int = 1, progress: bo
     others = rows_of_scenes(sums_of_further_scene, weights, OTHERS, processes, progress)
     of_scene = partial(product_of_scene, means=means_of(others))
     rows = rows_of_scenes(of_scene, weights, scenes, processes, progress)
-    pairs = rows_of_scenes(outlines_of_scene, weights, scenes, processes, progress)
+    pairs = rows_of_scenes(outlines_of_scene, weights, scenes, processes, progress, holding="two objects apart")
     stacked, outlines = stacked_rows(rows), stacked_rows(pairs)
     arrays = {name: values.astype(np.float16) for name, values in stacked.items() if name != "prompt"}
     arrays |= {"best": stacked["best"].astype(np.int8), "reshuffled": stacked["reshuffled"].mean(0).astype(np.float32)}

@@ -20,7 +20,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -197,6 +196,7 @@ class Statistics:
         }
         self.names, self.box_names = (tuple(self._definitions[kind]) for kind in PROMPTS)
         self.prompts = _read_prompts(data)
+        self._bootstraps: dict[int | None, SceneBootstrap] = {}
         # (prompts, measures), and (ablations, prompts, measures)
         self._unchanged = {kind: np.asarray(data[f"{kind}.unchanged"], np.float64) for kind in PROMPTS}
         self._changes = {kind: np.asarray(data[f"{kind}.changes"], np.float64) for kind in PROMPTS}
@@ -375,9 +375,11 @@ class Statistics:
         """The clicks of a level, as a mask; all of them where there is none."""
         return slice(None) if level is None else self.prompts.level == level_number(level)
 
-    @cache  # noqa: B019
     def _bootstrap(self, level: int | None) -> SceneBootstrap:
-        return SceneBootstrap([prompt.scene for prompt in self.prompts if level in (None, prompt.level)])
+        if level not in self._bootstraps:
+            scenes = [prompt.scene for prompt in self.prompts if level in (None, prompt.level)]
+            self._bootstraps[level] = SceneBootstrap(scenes)
+        return self._bootstraps[level]
 
 
 def level_number(level: Level) -> int:

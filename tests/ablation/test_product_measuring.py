@@ -28,7 +28,7 @@ from sam_edu.ablation.product_results import ORDERS, PARTS, REGIONS
 from sam_edu.ablation.product_ways import ProductMeans
 from sam_edu.ablation.token_crossing import STRIDE, crossed
 from sam_edu.evaluation.boundary import boundary_iou
-from sam_edu.sam import Sam
+from sam_edu.sam import Sam, tiny_weights
 from sam_edu.tracing import Trace
 
 NUMBER = FIRST_SCENE + 5
@@ -213,6 +213,11 @@ def test_a_pair_of_objects_is_fitted_where_a_scene_has_one(model: Sam, monkeypat
     others = [part, *(one for one in pairs if one.kind != "other object")]  # two parts, and what is no other object
     monkeypatch.setattr(product_measuring, "scene_and_pairs", lambda number: (scene, others))
     assert outlines_of_scene(model, NUMBER) == []
+
+
+def test_scenes_without_two_objects_apart_are_refused_by_what_they_lack() -> None:
+    with pytest.raises(ValueError, match="scenes: expected some with two objects apart, got 1 without"):
+        rows_of_scenes(outlines_of_scene, tiny_weights(), 1, progress=False, holding="two objects apart")
 
 
 def test_everything_is_measured_stored_and_read(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_a_replicas_file_is_all_it_needs(folder: Path, monkeypatch: pytest.Monke
     stats = found["untrained"]
     assert stats.weights == (folder / "stamp").read_text()
     assert np.isfinite(stats.effect(NAME).mean)
-    assert {prompt.scene for prompt in stats.prompts} == {ablation.FIRST_SCENE}
+    assert {prompt.scene for prompt in stats.prompts} == {ablation.FIRST_SCENE, ablation.FIRST_SCENE + 1}
     pairs = ablation.pair_replicas()["untrained"]
     assert pairs.weights == stats.weights
     assert np.isfinite(pairs.effect(TRANSPLANT, kind="same mask", measure="iou_b").mean)
