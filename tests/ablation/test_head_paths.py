@@ -189,18 +189,32 @@ def test_the_file_holds_the_rows_of_all_clicks(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(found["paths.changes"], [row["changes"] for row in rows], rtol=1e-3, atol=1e-6)
 
 
-def test_stored_numbers_are_read() -> None:
+@pytest.fixture
+def made_up() -> dict[str, np.ndarray]:
+    """The package's file with other numbers of the paths."""
     data = ablation.read()
     n = len(data["prompts"])
-    numbers = np.random.default_rng(0).normal(size=(n, len(ROWS), 4))
-    heads = np.zeros((n, 2, 2), int)
-    arrays = {"paths.definition": np.array(DEFINITION), "paths.heads": heads, "paths.changes": numbers}
-    paths = HeadPaths(data | arrays)
+    numbers, heads = np.random.default_rng(0).normal(size=(n, len(ROWS), 4)), np.zeros((n, 2, 2), int)
+    return data | {"paths.definition": np.array(DEFINITION), "paths.heads": heads, "paths.changes": numbers}
+
+
+def test_stored_numbers_are_read(made_up: dict[str, np.ndarray]) -> None:
+    paths, numbers = HeadPaths(made_up), made_up["paths.changes"]
     np.testing.assert_array_equal(paths.changes(0, "to (2)"), numbers[:, 1, 2])
     np.testing.assert_array_equal(paths.changes(1, "to (5)", "random", "best"), numbers[:, -1, 0])
     effect = paths.effect(1, "to (6-1)", measure="predicted")
     assert effect.mean == pytest.approx(numbers[:, ROWS.index(("costliest", 1, "to (6-1)")), 3].mean())
     assert effect.low < effect.mean < effect.high
+    with pytest.raises(ValueError, match="--only paths"):
+        HeadPaths(made_up | {"paths.definition": np.array("others")})
+    with pytest.raises(ValueError, match="--only paths"):
+        HeadPaths({name: array for name, array in made_up.items() if name != "paths.changes"})
+    assert {kind for kind, _, _ in ROWS} == set(HEAD_KINDS)
+
+
+@pytest.mark.no_shape_check
+def test_an_unknown_block_path_or_kind_is_refused(made_up: dict[str, np.ndarray]) -> None:
+    paths = HeadPaths(made_up)
     for wrong, message in (
         ((1, "to (2)"), r"path: expected one of to all, to \(6-1\), to \(5\), got 'to \(2\)'"),
         ((2, "to (2)"), "block: expected one of 0, 1, got 2"),
@@ -208,8 +222,3 @@ def test_stored_numbers_are_read() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             paths.changes(*wrong)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="--only paths"):
-        HeadPaths(data | arrays | {"paths.definition": np.array("others")})
-    with pytest.raises(ValueError, match="--only paths"):
-        HeadPaths({name: array for name, array in (data | arrays).items() if name != "paths.changes"})
-    assert {kind for kind, _, _ in ROWS} == set(HEAD_KINDS)

@@ -113,7 +113,7 @@ def test_a_scene_with_nothing_to_click_on_gives_no_rows(model: Sam, monkeypatch:
 
 
 def test_pairs_are_measured_stored_and_read(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pair_measuring, "scene_and_pairs", few_pairs)
+    monkeypatch.setattr(pair_measuring, "scene_and_pairs", lambda _: few_pairs(NUMBER))  # the same scene every time
     monkeypatch.setattr("sam_edu.ablation.measuring.FIRST_SCENE", NUMBER)
     monkeypatch.setattr(pair_measuring, "PAIR_SCENES", 1)
     data = measure_pairs(weights, scenes=2, progress=False, names=FEW)  # of them the first
