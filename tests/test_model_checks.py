@@ -1,6 +1,7 @@
 """What a Predictor and a trace take for a model: wrappers are taken off, what is no Sam is refused."""
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,12 @@ def test_the_parts_that_are_asked_for(sam: Sam) -> None:
     quantized = nn.Linear(2, 2).half()
     quantized.weight = nn.Parameter(torch.zeros(2, 2, dtype=torch.int8), requires_grad=False)
     assert dtype_of(quantized, torch.float32) == torch.float16  # that of its bias: whole numbers are not computed in
+
+
+def test_the_size_of_images_is_the_models_own_or_its_encoders() -> None:
+    encoder = SimpleNamespace(img_size=64)
+    assert image_size(SimpleNamespace(image_encoder=encoder)) == 64
+    assert image_size(SimpleNamespace(image_encoder=encoder, image_size=32)) == 32
 
 
 def test_weights_are_noted(sam: Sam) -> None:

@@ -115,3 +115,10 @@ def test_all_fits_of_a_pair_come_in_their_order() -> None:
     assert fits["features of A, B's object"] > 0.99
     assert fits["features of A, B's outline elsewhere"] < 0.5
     assert PLACES == 8
+
+
+def test_outlines_elsewhere_are_fitted_to_the_features_of_a() -> None:
+    a, targets = random_features(5), (square(4, 4), square(28, 30))
+    one, other = (outline_fits(a, random_features(i), *targets, 0.125, np.random.default_rng(0)) for i in (6, 7))
+    changed = [name for name, first, second in zip(FITS, one, other, strict=True) if first != second]
+    assert changed == ["features of B, B's object"]

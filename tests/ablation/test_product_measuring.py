@@ -134,6 +134,14 @@ def test_growth_ends_with_the_whole_mask_and_begins_with_one_term(row: Row, plai
             assert row["growth"][ORDERS.index(name), count - 1] == pytest.approx(sampled, abs=5e-3)
 
 
+def test_channels_join_in_the_order_that_is_named() -> None:
+    """The larger a term here, the smaller it is on other scenes."""
+    terms = torch.randn(6, 9, 9, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 7)[:, None, None]
+    growth = product_measuring._growth(terms, torch.arange(6.0, 0, -1), torch.Generator().manual_seed(0))
+    found = dict(zip(ORDERS, growth.tolist(), strict=True))
+    assert found["largest first on other scenes"] == found["smallest first"] != found["largest first"]
+
+
 def test_terms_are_larger_than_zero_in_both_zones(row: Row, plain: Trace) -> None:
     best = int(row["best"])
     terms = (plain[WEIGHTS][0, best][:, None, None] * plain[VALUES][0]).abs().numpy()
@@ -194,25 +202,27 @@ def test_tokens_are_crossed_with_trained_and_with_reshuffled_mlps(row: Row) -> N
 
 
 def test_a_pair_of_objects_is_fitted_where_a_scene_has_one(model: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
-    [found] = outlines_of_scene(model, NUMBER)
+    number = FIRST_SCENE + 1  # here the mask that fits B's target best is not the one that fits A's best
+    [found] = outlines_of_scene(model, number)
     own_a, own_b, crossed, elsewhere, *_, written = found["fits"]
     assert min(own_a, own_b) > 0.8
     assert elsewhere < crossed
     assert written < 0.5
-    scene, pairs = ablation.scene_and_pairs(NUMBER)
+    scene, pairs = ablation.scene_and_pairs(number)
     pair = next(pair for pair in pairs if pair.kind == "other object")
     a, b = (predicted(model, scene.image, click) for click in (pair.a, pair.b))
     target_a, target_b = scene.masks[pair.a.mask], scene.masks[pair.b.mask]
     assert own_a == pytest.approx(fitted_iou(a[VALUES][0], target_a), abs=0.01)
     assert own_b == pytest.approx(fitted_iou(b[VALUES][0], target_b), abs=0.01)
     best = int(np.argmax([iou(one > 0, target_b) for one in b["masks"][0, 1:].numpy()]))
+    assert best != int(np.argmax([iou(one > 0, target_a) for one in b["masks"][0, 1:].numpy()]))
     logits = np.einsum("c,chw->hw", b[WEIGHTS][0, 1 + best].numpy(), a[VALUES][0].numpy())
     assert written == pytest.approx(iou(logits > 0, target_b), abs=2e-3)
     np.testing.assert_array_equal(found["clicks"], [pair.a, pair.b])
     part = pair._replace(a=pair.a._replace(level=1), b=pair.b._replace(level=1))
     others = [part, *(one for one in pairs if one.kind != "other object")]  # two parts, and what is no other object
     monkeypatch.setattr(product_measuring, "scene_and_pairs", lambda number: (scene, others))
-    assert outlines_of_scene(model, NUMBER) == []
+    assert outlines_of_scene(model, number) == []
 
 
 def test_scenes_without_two_objects_apart_are_refused_by_what_they_lack() -> None:
