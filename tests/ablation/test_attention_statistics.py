@@ -265,6 +265,20 @@ def test_nulls_within_a_scene_are_those_of_the_clicks_on_other_objects(model: Sa
     assert np.isnan(alone["share_null_same_scene"]).all()
 
 
+def test_the_file_holds_the_rows_of_all_clicks_and_nulls_of_other_scenes(
+    rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scene's rows twice, the second time under another scene's number."""
+    moved = [row | {"prompt": row["prompt"] + np.array([1, 0, 0, 0, 0, 0])} for row in rows]
+    monkeypatch.setattr("sam_edu.ablation.attention_statistics.rows_of_scenes", lambda *_: [*rows, *moved])
+    data = measure_attention(tiny_weights(), scenes=2)
+    np.testing.assert_array_equal(data["prompts"][:, 0], [NUMBER] * len(rows) + [NUMBER + 1] * len(rows))
+    for name, what in (("share", "inside"), ("distance", "away")):
+        np.testing.assert_allclose(data[name][: len(rows)], [row[name] for row in rows], rtol=1e-3, atol=1e-6)
+        null = [np.mean([other["maps"] @ row[what] for other in rows], axis=0) for row in rows]
+        np.testing.assert_allclose(data[f"{name}_null"][: len(rows)], null, rtol=2e-3, atol=1e-6)
+
+
 def test_an_untrained_model_follows_no_click(weights: Path) -> None:
     """Measured as the command does, over a few scenes: all arrays are there, and nothing is above the null."""
     data = measure_attention(weights, scenes=3, progress=False)

@@ -119,6 +119,7 @@ def test_rows_are_stacked_and_stamped(weights: Path) -> None:
     means = {"hs": np.ones((7, 256), np.float32), "keys": np.ones((4096, 256), np.float32), TERMS: np.ones(3)}
     data = collect(weights, [row, row], Work(names, (), means, {}))
     assert str(data["weights"]) == sha256(weights)
+    assert data["prompts"].tolist() == [[1000, 0, 0, 5, 6, 7]] * 2
     assert data["clicks.unchanged"].tolist() == [[7.0] * 4] * 2
     assert data["clicks.changes"].shape == (2, 2, 4)
     # A small change keeps its digits, however large the value is that it is a change of.

@@ -202,27 +202,41 @@ def test_tokens_are_crossed_with_trained_and_with_reshuffled_mlps(row: Row) -> N
 
 
 def test_a_pair_of_objects_is_fitted_where_a_scene_has_one(model: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
-    number = FIRST_SCENE + 1  # here the mask that fits B's target best is not the one that fits A's best
-    [found] = outlines_of_scene(model, number)
+    [found] = outlines_of_scene(model, NUMBER)
     own_a, own_b, crossed, elsewhere, *_, written = found["fits"]
     assert min(own_a, own_b) > 0.8
     assert elsewhere < crossed
     assert written < 0.5
-    scene, pairs = ablation.scene_and_pairs(number)
+    scene, pairs = ablation.scene_and_pairs(NUMBER)
     pair = next(pair for pair in pairs if pair.kind == "other object")
     a, b = (predicted(model, scene.image, click) for click in (pair.a, pair.b))
     target_a, target_b = scene.masks[pair.a.mask], scene.masks[pair.b.mask]
     assert own_a == pytest.approx(fitted_iou(a[VALUES][0], target_a), abs=0.01)
     assert own_b == pytest.approx(fitted_iou(b[VALUES][0], target_b), abs=0.01)
     best = int(np.argmax([iou(one > 0, target_b) for one in b["masks"][0, 1:].numpy()]))
-    assert best != int(np.argmax([iou(one > 0, target_a) for one in b["masks"][0, 1:].numpy()]))
     logits = np.einsum("c,chw->hw", b[WEIGHTS][0, 1 + best].numpy(), a[VALUES][0].numpy())
     assert written == pytest.approx(iou(logits > 0, target_b), abs=2e-3)
     np.testing.assert_array_equal(found["clicks"], [pair.a, pair.b])
     part = pair._replace(a=pair.a._replace(level=1), b=pair.b._replace(level=1))
     others = [part, *(one for one in pairs if one.kind != "other object")]  # two parts, and what is no other object
     monkeypatch.setattr(product_measuring, "scene_and_pairs", lambda number: (scene, others))
-    assert outlines_of_scene(model, number) == []
+    assert outlines_of_scene(model, NUMBER) == []
+
+
+def test_what_is_written_is_the_mask_that_fits_bs_target_best(model: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made-up decodes: mask 1 is A's target, mask 2 is B's, and only the weights of mask 2 draw anything."""
+    scene, pairs = ablation.scene_and_pairs(NUMBER)
+    pair = next(pair for pair in pairs if pair.kind == "other object")
+    target_a, target_b = (torch.from_numpy(scene.masks[click.mask]).float() - 0.5 for click in (pair.a, pair.b))
+    nothing, weights = torch.full_like(target_b, -1.0), torch.eye(2)[[1, 1, 0, 1]]
+    decode = {
+        "masks": torch.stack([nothing, target_a, target_b, nothing])[None],
+        WEIGHTS: weights[None],
+        VALUES: torch.stack([target_b, nothing])[None],
+    }
+    monkeypatch.setattr(product_measuring, "_decode", lambda *_: decode)
+    monkeypatch.setattr(product_measuring, "outline_fits", lambda *given: [given[4]])
+    assert outlines_of_scene(model, NUMBER)[0]["fits"].tolist() == [1.0]
 
 
 def test_scenes_without_two_objects_apart_are_refused_by_what_they_lack() -> None:

@@ -1,5 +1,7 @@
 """Control models: what is fresh or permuted, what stays, and that the model itself is left alone."""
 
+import copy
+
 import pytest
 import torch
 
@@ -23,6 +25,11 @@ def test_a_control_is_another_model_of_the_same_architecture(control, model: Sam
     assert not any(parameter.requires_grad for parameter in found.parameters())
     changed = [name for name, value in found.named_parameters() if not torch.equal(value, before[name])]
     assert len(changed) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("control", [untrained, reshuffled])
+def test_a_control_of_a_model_in_training_is_for_inference(control, model: Sam) -> None:
+    assert not control(copy.deepcopy(model).train(), generator=seeded()).training
 
 
 @pytest.mark.parametrize("control", [untrained, reshuffled])
