@@ -69,7 +69,7 @@ def fast_flops(case: Case, s: Sizes = SAM, call: int | None = None) -> int:
     one_image = case.batch == 1 or (not case.dense and case.images == 1)
     groups, sets = (1, case.batch) if one_image else (case.batch, 1)
     planned = plan.Sizes(groups, sets, n, image_tokens, s.dim, s.heads, s.inner)
-    if plan.form("cpu", torch.float32, planned, met=one_image) == "plain":
+    if plan.form("cpu", planned, met=one_image) == "plain":
         return plain_flops(case, s)
     number = s.depth + 1  # of the steps that use the image tokens: the blocks, and the end
     each = 1 if sets == 1 else number  # steps that a call prepares

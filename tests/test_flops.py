@@ -85,8 +85,8 @@ def test_traffic_counts_kernels_views_and_bytes():
     assert flops.counted_traffic(lambda: one.expand(10, 10) * x) == flops.Traffic(1, 1, 4 + 2 * 400)
 
 
-def test_a_gpu_gets_fewer_kernels_or_fewer_bytes_than_by_metas_decoder():
-    """Without a GPU, what can be held: the launches at batch 1, and launches and bytes at batch 64."""
+def test_a_gpu_gets_fewer_kernels_and_fewer_bytes_than_by_metas_decoder():
+    """Without a GPU, what can be held: launches and bytes."""
     decoders = Decoders(Sizes(), torch.device("meta"))
     counts = {}
     with torch.no_grad():
@@ -95,8 +95,8 @@ def test_a_gpu_gets_fewer_kernels_or_fewer_bytes_than_by_metas_decoder():
             for _ in range(2):
                 calls[FAST]()
             counts[batch] = {name: flops.counted_traffic(call) for name, call in calls.items()}
-    assert counts[1][FAST].kernels < 0.55 * counts[1][META].kernels
-    assert counts[1][FAST].views < 0.75 * counts[1][META].views
-    # There the work takes longer than the launches: somewhat more of these for less than half of the bytes.
-    assert counts[64][FAST].kernels < 1.25 * counts[64][META].kernels
-    assert counts[64][FAST].bytes < 0.5 * counts[64][META].bytes
+    for batch in counts:
+        assert counts[batch][FAST].kernels < 0.6 * counts[batch][META].kernels
+        assert counts[batch][FAST].views < 0.75 * counts[batch][META].views
+    assert counts[1][FAST].bytes < 0.6 * counts[1][META].bytes
+    assert counts[64][FAST].bytes < 0.4 * counts[64][META].bytes

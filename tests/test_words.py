@@ -129,7 +129,7 @@ class Text(NamedTuple):
 
 def untracked() -> list[str]:
     """The files of the project's folders, found without git."""
-    folders = ("sam_edu", "tests", "tools", "notebooks", "images")
+    folders = ("docs", "sam_edu", "tests", "tools", "notebooks", "images")
     found = [*PROJECT.glob("*.md"), *(path for folder in folders for path in (PROJECT / folder).rglob("*"))]
     return [path.relative_to(PROJECT).as_posix() for path in found if path.is_file()]
 

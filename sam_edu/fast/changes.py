@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
 from torch.utils.module_tracker import ModuleTracker
@@ -31,7 +30,6 @@ _GLOBAL_HOOKS: tuple[dict[int, Any], ...] = (
 )
 
 
-@torch.compiler.assume_constant_result
 def change_of(decoder: nn.Module) -> str:
     """What keeps the fast decoder from computing what `decoder` does, as a sentence; "" for nothing.
 
@@ -48,7 +46,8 @@ def change_of(decoder: nn.Module) -> str:
         if reason := _change_of_module(module):
             paths = {id(found): path for path, found in decoder.named_modules()}
             return f"{paths[id(module)] or 'the decoder'} {reason}"
-        modules.extend(child for child in module._modules.values() if child is not None)
+        if module._modules:
+            modules.extend(child for child in module._modules.values() if child is not None)
     return next(_changes_of_structure(decoder), "")
 
 

@@ -6,8 +6,8 @@ the products. And where prompt sets share an image, no set ever stores image tok
 them by a low-rank update: an image token stays a number times its value for all prompt sets, plus a weighted sum of a
 few rows (see `ImageTokens`). What layers compute from the shared part is computed once.
 
-All this saves operations and memory. A small decode on a GPU waits for neither, but for the launch of its kernels:
-there another form is run (`sam_edu.fast.fused`). `sam_edu.fast.plan` chooses.
+All this saves operations and memory, and takes many small kernels. A GPU waits for their launches: there another form
+is run, with few, large ones (`sam_edu.fast.fused`). `sam_edu.fast.plan` chooses.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sam_edu.fast import plan
-from sam_edu.fast.changes import change_of
-from sam_edu.fast.fused import decode_fused, doubling, first_image_side, stack, stacked_parameters
+from sam_edu.fast.fused import Stacks, decode_fused, doubling, stack
 from sam_edu.fast.kept import Kept
 from sam_edu.fast.positional_encodings import dense_pe
+from sam_edu.fast.snapshot import Watch
 from sam_edu.modules import Attention, MaskDecoder, TwoWayTransformer
 
 Tokens = Float[Tensor, "batch tokens dim"]
@@ -261,6 +261,7 @@ class FastMaskDecoder(nn.Module):
         self.budget = budget
         self.recognition: plan.Recognition | None = None
         self._kept = Kept()
+        self._watch = Watch()
 
     def forward(
         self,
@@ -276,8 +277,21 @@ class FastMaskDecoder(nn.Module):
         prompts (`dense_prompt_embeddings` of batch 1, or expanded from one).
         """
         inputs = (image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
+        return self.forward_with(None, *inputs, multimask_output)
+
+    def forward_with(
+        self,
+        stacks: Stacks | None,
+        image_embeddings: Float[Tensor, "images dim height width"],
+        image_pe: Float[Tensor, "_ dim height width"],
+        sparse_prompt_embeddings: Float[Tensor, "_ prompt_tokens dim"],
+        dense_prompt_embeddings: Float[Tensor, "_ dim height width"],
+        multimask_output: bool,
+    ) -> Decoded:
+        """`forward` with the products of weights that the fused form uses, `stack(decoder)`; None computes them."""
+        inputs = (image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
         batch = self.decoder.check_inputs(*inputs)
-        if batch == 0 or len(image_pe) > 1 or change_of(self.decoder):
+        if batch == 0 or len(image_pe) > 1 or self._change():
             return self.decoder(*inputs, multimask_output)
         dense = dense_prompt_embeddings[: 1 if dense_prompt_embeddings.stride(0) == 0 else batch]
         sparse = sparse_prompt_embeddings.expand(batch, -1, -1)
@@ -287,7 +301,7 @@ class FastMaskDecoder(nn.Module):
             return self.decoder(*inputs, multimask_output)
         chosen = slice(1, None) if multimask_output else slice(0, 1)
         made_from = [image_embeddings, dense]
-        return self._in_chunks(form, sizes, image_embeddings + dense, image_pe, sparse, chosen, made_from)
+        return self._in_chunks(form, sizes, image_embeddings + dense, image_pe, sparse, chosen, made_from, stacks)
 
     def decode(self, src: Tensor, image_pe: Tensor, sparse_prompt_embeddings: Tokens, chosen: slice) -> Decoded:
         """Decode groups of prompt sets that share an image.
@@ -315,7 +329,7 @@ class FastMaskDecoder(nn.Module):
                 f" got {len(src)}"
             )
         sizes = self._sizes(len(src), sparse_prompt_embeddings, image_pe)
-        form, change = self._form(src, sizes), change_of(self.decoder)
+        form, change = self._form(src, sizes), self._change()
         if change.startswith("the decoder "):
             raise ValueError(
                 f"decoder: {change}, which decode() cannot take into account; call the fast decoder itself"
@@ -336,6 +350,11 @@ class FastMaskDecoder(nn.Module):
         """Drop all that is kept, for instance after weights were changed through `.data` on a GPU."""
         self._kept.forget()
 
+    @torch.compiler.assume_constant_result
+    def _change(self) -> str:
+        # A method, since `torch.compile` takes a module as an argument of such a function only since 2.12.
+        return self._watch.change_of(self.decoder)
+
     def _sizes(self, groups: int, sparse: Tensor, image_pe: Tensor) -> plan.Sizes:
         decoder = self.decoder
         attention = decoder.transformer.final_attn_token_to_image
@@ -346,7 +365,7 @@ class FastMaskDecoder(nn.Module):
     def _form(self, image: Tensor, sizes: plan.Sizes) -> plan.Form:
         # Where results are kept, the first call with an image begins to prepare for the next.
         met = sizes.groups == 1 and self._recognition(image) != "nothing"
-        return plan.form(image.device.type, image.dtype, sizes, met=met)
+        return plan.form(image.device.type, sizes, met=met, grad=torch.is_grad_enabled())
 
     def _recognition(self, x: Tensor) -> plan.Recognition:
         if not _repeatable(x):
@@ -367,6 +386,7 @@ class FastMaskDecoder(nn.Module):
         sparse: Tokens,
         chosen: slice,
         made_from: list[Tensor],
+        stacks: Stacks | None = None,
     ) -> Decoded:
         """Decode all prompt sets, as many at a time as the plan says.
 
@@ -375,14 +395,14 @@ class FastMaskDecoder(nn.Module):
         decoder, grid, batch = self.decoder, src.shape[2:], len(sparse)
         most = plan.chunk(src.device.type, sizes, src.element_size(), budget=self.budget)
         most = batch if torch.is_grad_enabled() else most
-        output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-        tokens = torch.cat([output_tokens.expand(batch, -1, -1), sparse], dim=1)
+        output_tokens = [token.weight.expand(batch, -1, -1) for token in (decoder.iou_token, decoder.mask_tokens)]
+        tokens = torch.cat([*output_tokens, sparse], dim=1)
 
         parts = []
         n = max(1, most // sizes.sets)  # groups at a time; of one that is too large, some prompt sets at a time
         for some_src, some_tokens in zip(src.split(n), tokens.split(n * sizes.sets), strict=True):
             known = made_from if len(src) == 1 else None
-            decode = self._prepare(form, some_src, image_pe, sizes.sets, chosen, grid, known)
+            decode = self._prepare(form, some_src, image_pe, sizes.sets, chosen, grid, known, stacks)
             parts += [decode(few) for few in some_tokens.split(most)]
         return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))  # type: ignore[return-value]
 
@@ -395,25 +415,18 @@ class FastMaskDecoder(nn.Module):
         chosen: slice,
         grid: torch.Size,
         made_from: list[Tensor] | None,
+        stacks: Stacks | None,
     ) -> Callable[[Tensor], Decoded]:
         """Compute or find what prompt sets have in common; return the function that decodes their tokens."""
         if form == "fused":
-            used, by = stacked_parameters(self.decoder), self._recognition(src)
-            stacks = self._kept.get("stacks", used, lambda: stack(self.decoder), by)
-            inputs = [*(made_from or [src]), image_pe, *used, *self._first_values()]
-            first = self._kept.get(
-                "first side",
-                inputs,
-                lambda: first_image_side(self.decoder, stacks, src, image_pe),
-                by if made_from else "nothing",
-            )
-            return lambda few: decode_fused(self.decoder, stacks, first, src, image_pe, few, chosen)
+            weights = self._stacks(src) if stacks is None else stacks
+            return lambda few: decode_fused(self.decoder, weights, src, image_pe, few, chosen)
         steps = self._steps(src, self._encodings(image_pe), sets, made_from)
         return lambda few: self._decode(few, begin(steps, src.flatten(2)), chosen, grid)
 
-    def _first_values(self) -> list[Tensor]:
-        layers = self.decoder.transformer.layers
-        return list(layers[0].cross_attn_token_to_image.v_proj.parameters()) if len(layers) else []
+    def _stacks(self, src: Tensor) -> Stacks:
+        used = self._watch.stacked_parameters(self.decoder)
+        return self._kept.get("stacks", used, lambda: stack(self.decoder), self._recognition(src))
 
     def _decode(self, tokens: Tensor, image: ImageTokens, chosen: slice, grid: torch.Size) -> Decoded:
         """Steps (1) to (8). After the last block only the IoU token and the chosen mask tokens are needed, so (6-1),
@@ -421,8 +434,7 @@ class FastMaskDecoder(nn.Module):
         decoder, transformer, queries = self.decoder, self.decoder.transformer, tokens
         for layer in transformer.layers:
             queries, image = _block(layer, queries, tokens, image)
-        needed = [0, *range(1, 1 + decoder.num_mask_tokens)[chosen]]
-        queries, tokens = queries[:, needed], tokens[:, needed]
+        queries, tokens = (_needed(x, decoder.num_mask_tokens, chosen) for x in (queries, tokens))
         attended = tokens_to_image(transformer.final_attn_token_to_image, queries + tokens, image)
         queries = transformer.norm_final_attn(queries + attended)
 
@@ -493,6 +505,11 @@ def _tile_of(x: Tensor, batch: int, image_tokens: int, dim: int) -> int:
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return image_tokens
     return plan.tile(x.device.type, batch, image_tokens, dim, x.element_size())
+
+
+def _needed(x: Tokens, masks: int, chosen: slice) -> Float[Tensor, "batch needed dim"]:
+    """The IoU token and the chosen mask tokens. (An index would be copied to the device, which no graph records.)"""
+    return torch.cat([x[:, :1], x[:, 1 : 1 + masks][:, chosen]], dim=1)
 
 
 class Shared(NamedTuple):

@@ -1,8 +1,12 @@
-"""The mask decoder in as few kernels as its own algebra allows: the form for small batches on a GPU.
+"""The mask decoder in few, large kernels: the form for a GPU.
 
-There a decode waits for the launch of its kernels. So nothing is folded here, which would add some. Projections of the
-same tokens are one product, an attention is one kernel, the hypernetworks run side by side, and the transposed
-convolutions are linear layers. What depends on the weights alone, or on weights and image, can be kept.
+There a small decode waits for the launch of its kernels, and a large one for memory. An attention's projections of the
+image are products of a weight with all image tokens, once per prompt set. A product of the projections of both sides is
+one bilinear form, so the side of the few tokens can take both: they become rows, one for each token and head, that meet
+the image tokens as they are. What is left are a few large matrix products, and no projected image is ever stored.
+Tokens of prompt sets that share an image are rows of the same product.
+
+The weights of both sides are multiplied once (`stack`), and kept as long as they do not change.
 """
 
 from typing import Any, NamedTuple
@@ -11,49 +15,78 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sam_edu.fast import plan
+
 Linear = tuple[Tensor, Tensor]
 """Weight and bias."""
 
 
-class Stacks(NamedTuple):
-    """Weights side by side, so that one product does the work of several.
+class Folded(NamedTuple):
+    """A cross-attention whose projections all lie on the side of the tokens, with a row for each token and head.
 
     Attributes:
-        output_tokens: the IoU token and the mask tokens.
-        self_attentions: of each block, queries, keys and values of step (1).
-        image_sides: of each block, the keys of step (2) and the queries of step (4).
-        hypernetworks: of each layer, the MLPs of all masks.
-        doublings: both transposed convolutions, as linear layers.
+        rows: tokens, with positional encodings, to rows that score image tokens by a dot product.
+        constants: tokens, with positional encodings, to what the image side's bias adds to the scores of a row; None
+            where the softmax runs over the image tokens, which takes it away.
+        values: in steps (2) and (6-1) gathered image tokens, all heads side by side, to the attention's output; in step
+            (4) tokens to what each row adds to the image tokens that attend to it.
     """
 
-    output_tokens: Tensor
+    rows: Linear
+    constants: Linear | None
+    values: Linear
+
+
+class Stacks(NamedTuple):
+    """Products of weights, and weights side by side.
+
+    Attributes:
+        self_attentions: of each block, queries, keys and values of step (1).
+        tokens_to_image: step (2) of each block, and step (6-1).
+        image_to_tokens: step (4) of each block.
+        hypernetworks: of each layer, the MLPs of all masks.
+        doublings: both transposed convolutions, as linear layers.
+        centred: the first of them, with outputs of mean zero, as the norm that follows makes them.
+        copies: the identity of four positions, which a hypernetwork's weights are repeated for.
+    """
+
     self_attentions: list[Linear]
-    image_sides: list[Linear]
+    tokens_to_image: list[Folded]
+    image_to_tokens: list[Folded]
     hypernetworks: list[Linear]
     doublings: tuple[Linear, Linear]
+    centred: Linear
+    copies: Tensor
 
 
 def stacked_parameters(decoder: Any) -> list[Tensor]:
     """The parameters that `stack` reads."""
-    layers = decoder.transformer.layers
-    parts = [decoder.iou_token, decoder.mask_tokens, decoder.output_hypernetworks_mlps]
-    parts += [m for layer in layers for m in _self_attention(layer) + _image_side(layer)]
+    transformer = decoder.transformer
+    attentions = [transformer.final_attn_token_to_image]
+    for layer in transformer.layers:
+        attentions += [layer.self_attn, layer.cross_attn_token_to_image, layer.cross_attn_image_to_token]
+    parts = [part for x in attentions for part in (x.q_proj, x.k_proj, x.v_proj, x.out_proj)]
+    parts += [linear for mlp in decoder.output_hypernetworks_mlps for linear in mlp.layers]
     parts += [decoder.output_upscaling[0], decoder.output_upscaling[3]]
-    return [parameter for part in parts for parameter in part.parameters()]
+    return [parameter for part in parts for parameter in (part.weight, part.bias)]
 
 
 def stack(decoder: Any) -> Stacks:
-    """Put the weights side by side."""
-    layers, mlps = decoder.transformer.layers, decoder.output_hypernetworks_mlps
+    """Multiply the weights, and put them side by side."""
+    transformer, mlps = decoder.transformer, decoder.output_hypernetworks_mlps
+    layers, first = transformer.layers, doubling(decoder.output_upscaling[0])
+    readers = [*(layer.cross_attn_token_to_image for layer in layers), transformer.final_attn_token_to_image]
     return Stacks(
-        torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]),
         [_joined(_self_attention(layer)) for layer in layers],
-        [_joined(_image_side(layer)) for layer in layers],
+        [fold_tokens_to_image(attention) for attention in readers],
+        [fold_image_to_tokens(layer.cross_attn_image_to_token) for layer in layers],
         [
             (torch.stack([x.weight for x in same]), torch.stack([x.bias for x in same]).unsqueeze(1))
             for same in zip(*(mlp.layers for mlp in mlps), strict=True)
         ],
-        (doubling(decoder.output_upscaling[0]), doubling(decoder.output_upscaling[3])),
+        (first, doubling(decoder.output_upscaling[3])),
+        _centred(first),
+        torch.eye(4, dtype=first[0].dtype, device=first[0].device),
     )
 
 
@@ -62,44 +95,43 @@ def doubling(conv: Any) -> Linear:
     return conv.weight.permute(2, 3, 1, 0).reshape(-1, len(conv.weight)), conv.bias.repeat(4)
 
 
-class FirstImageSide(NamedTuple):
-    """The image's side of block 0, which the prompt sets of a group have in common.
+def fold_tokens_to_image(attention: Any) -> Folded:
+    """Steps (2) and (6-1): tokens are queries.
 
-    Attributes:
-        keys: the image tokens.
-        keys_and_queries: their projections to keys of step (2) and to queries of step (4).
-        values: their projection to values of step (2).
+    A score is (W_q y + b_q)_h . (W_k x + b_k)_h = (W_k,h^T (W_q y + b_q)_h) . x, up to what is the same for all x. The
+    output is the sum over heads of W_o,h (W_v x_h + b_v)_h, where x_h is what head h gathers.
     """
+    q, k, v, out = (_per_head(attention, name) for name in ("q_proj", "k_proj", "v_proj", "out_proj"))
+    scale = q[0].shape[1] ** -0.5
+    rows = torch.einsum("hdx,hdy->hxy", k[0], scale * q[0]).flatten(0, 1)
+    biases = torch.einsum("hdx,hd->hx", k[0], scale * q[1]).flatten()
+    values = torch.einsum("hod,hdx->ohx", out[0], v[0]).flatten(1)
+    return Folded((rows, biases), None, (values, F.linear(attention.v_proj.bias, attention.out_proj.weight, out[1])))
 
-    keys: Tensor
-    keys_and_queries: Tensor
-    values: Tensor
 
+def fold_image_to_tokens(attention: Any) -> Folded:
+    """Step (4): tokens are keys and values.
 
-def first_image_side(decoder: Any, stacks: Stacks, src: Tensor, image_pe: Tensor) -> FirstImageSide | None:
-    """Compute it; None for a transformer without blocks."""
-    if not len(decoder.transformer.layers):
-        return None
-    keys = src.flatten(2).mT
-    side = F.linear(keys + image_pe.flatten(2).mT, *stacks.image_sides[0])
-    return FirstImageSide(keys, side, decoder.transformer.layers[0].cross_attn_token_to_image.v_proj(keys))
+    As the weights of a head sum to 1, b_o can ride on the values: a share of it on those of each head.
+    """
+    q, k, v, out = (_per_head(attention, name) for name in ("q_proj", "k_proj", "v_proj", "out_proj"))
+    scale, heads = q[0].shape[1] ** -0.5, attention.num_heads
+    rows = torch.einsum("hdx,hdy->hxy", q[0], scale * k[0]).flatten(0, 1)
+    biases = torch.einsum("hdx,hd->hx", q[0], scale * k[1]).flatten()
+    constants = torch.einsum("hd,hdy->hy", q[1], scale * k[0]), (q[1] * scale * k[1]).sum(1)
+    values = torch.einsum("hod,hdy->hoy", out[0], v[0]).flatten(0, 1)
+    added = torch.einsum("hod,hd->ho", out[0], v[1]) + out[1] / heads
+    return Folded((rows, biases), constants, (values, added.flatten()))
 
 
 def decode_fused(
-    decoder: Any,
-    stacks: Stacks,
-    first: FirstImageSide | None,
-    src: Tensor,
-    image_pe: Tensor,
-    tokens: Tensor,
-    chosen: slice,
+    decoder: Any, stacks: Stacks, src: Tensor, image_pe: Tensor, tokens: Tensor, chosen: slice
 ) -> tuple[Tensor, Tensor]:
     """Decode prompt sets, steps (1) to (8).
 
     Args:
         decoder: a `MaskDecoder`.
         stacks: its weights, from `stack`.
-        first: from `first_image_side`, for the same `src`.
         src: (groups, dim, height, width), per group the image embedding plus dense prompt.
         image_pe: (1, dim, height, width).
         tokens: (batch, tokens, dim), the output tokens included; prompt set i belongs to group i // (batch // groups).
@@ -108,33 +140,21 @@ def decode_fused(
     Returns:
         mask logits and IoU predictions of the chosen masks.
     """
-    transformer, grid, sets = decoder.transformer, src.shape[2:], len(tokens) // len(src)
-    heads = transformer.final_attn_token_to_image.num_heads
+    transformer, grid = decoder.transformer, src.shape[2:]
     queries, keys, key_pe = tokens, src.flatten(2).mT, image_pe.flatten(2).mT
     for i, layer in enumerate(transformer.layers):
         queries = _tokens_among_themselves(layer, stacks.self_attentions[i], queries, tokens)
-        to_image, to_tokens = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
-        if i == 0 and first is not None:
-            keys, side, values = first
-        else:
-            side, values = F.linear(keys + key_pe, *stacks.image_sides[i]), to_image.v_proj(keys)
-        k, image_queries = (_of_each_set(part, sets) for part in side.chunk(2, dim=2))
-        read = _attend(to_image.q_proj(queries + tokens), k, _of_each_set(values, sets), heads)
-        queries = layer.norm2(queries + to_image.out_proj(read))
+        encoded = keys + key_pe
+        queries = layer.norm2(queries + _read(stacks.tokens_to_image[i], queries + tokens, encoded, keys))
         queries = layer.norm3(queries + layer.mlp(queries))
-        written = _attend(image_queries, to_tokens.k_proj(queries + tokens), to_tokens.v_proj(queries), heads)
-        keys = layer.norm4(_of_each_set(keys, sets) + to_tokens.out_proj(written))
-        sets = 1
+        keys = layer.norm4(_write(stacks.image_to_tokens[i], queries, queries + tokens, encoded, keys))
     # Of the tokens only these are needed from here on; a slice of neighbours costs no kernel.
     queries, tokens = queries[:, : 1 + decoder.num_mask_tokens], tokens[:, : 1 + decoder.num_mask_tokens]
-    last = transformer.final_attn_token_to_image
-    k, values = _of_each_set(last.k_proj(keys + key_pe), sets), _of_each_set(last.v_proj(keys), sets)
-    queries = transformer.norm_final_attn(
-        queries + last.out_proj(_attend(last.q_proj(queries + tokens), k, values, heads))
-    )
+    queries = queries + _read(stacks.tokens_to_image[-1], queries + tokens, keys + key_pe, keys)
+    queries = transformer.norm_final_attn(queries)
     hyper_in = _hypernetworks(stacks.hypernetworks, queries[:, 1:], chosen)
     iou = decoder.iou_prediction_head(queries[:, 0])[:, chosen]
-    return _paint(decoder.output_upscaling, stacks.doublings, _of_each_set(keys, sets), hyper_in, grid), iou
+    return _paint(decoder.output_upscaling, stacks, _of_each_set(keys, len(tokens)), hyper_in, grid), iou
 
 
 def _tokens_among_themselves(layer: Any, stacked: Linear, queries: Tensor, tokens: Tensor) -> Tensor:
@@ -150,14 +170,36 @@ def _tokens_among_themselves(layer: Any, stacked: Linear, queries: Tensor, token
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """Multi-head attention of projected queries, keys and values, in one kernel where the device has one."""
+    """Multi-head attention among a few tokens, in one kernel where the device has one."""
     q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
-def _of_each_set(x: Tensor, sets: int) -> Tensor:
+def _read(folded: Folded, q: Tensor, encoded: Tensor, keys: Tensor) -> Tensor:
+    """Steps (2) and (6-1): the attention's output for each token. `encoded` are the keys with their encodings."""
+    batch, tokens, dim = q.shape
+    rows = F.linear(q, *folded.rows).reshape(len(encoded), -1, dim)  # (groups, sets x tokens x heads, dim)
+    weights = torch.softmax(rows @ encoded.mT, dim=2)
+    return F.linear((weights @ keys).reshape(batch, tokens, -1), *folded.values)
+
+
+def _write(folded: Folded, queries: Tensor, k: Tensor, encoded: Tensor, keys: Tensor) -> Tensor:
+    """Step (4) with its residual: the image tokens of each prompt set."""
+    batch, tokens, dim = k.shape
+    rows, constants = F.linear(k, *folded.rows).reshape(len(encoded), -1, dim), F.linear(k, *folded.constants)  # type: ignore[misc]
+    scores = torch.baddbmm(constants.reshape(len(encoded), -1, 1), rows, encoded.mT)
+    weights = torch.softmax(scores.reshape(batch, tokens, constants.shape[2], -1), dim=1)
+    values = F.linear(queries, *folded.values).reshape(batch, -1, keys.shape[2])
+    return torch.baddbmm(_of_each_set(keys, batch), weights.flatten(1, 2).mT, values)
+
+
+def _of_each_set(x: Tensor, batch: int) -> Tensor:
     """One row per group as one row per prompt set; a single group is not copied."""
-    return x if sets == 1 else x.unsqueeze(1).expand(-1, sets, -1, -1).flatten(0, 1)
+    if len(x) == batch:
+        return x
+    if len(x) == 1:
+        return x.expand(batch, -1, -1)
+    return x.unsqueeze(1).expand(-1, batch // len(x), -1, -1).flatten(0, 1)
 
 
 def _hypernetworks(layers: list[Linear], mask_tokens: Tensor, chosen: slice) -> Tensor:
@@ -168,14 +210,40 @@ def _hypernetworks(layers: list[Linear], mask_tokens: Tensor, chosen: slice) -> 
     return x.transpose(0, 1)
 
 
-def _paint(upscaling: Any, doublings: tuple[Linear, Linear], x: Tensor, hyper_in: Tensor, grid: torch.Size) -> Tensor:
-    """Steps (5) and (6-3): the channels stay last, and only masks, not channels, are moved to their positions."""
-    norm, act1, act2 = upscaling[1], upscaling[2], upscaling[4]
-    x = F.linear(x, *doublings[0]).unflatten(2, (4, -1))
-    x = act1(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))
-    x = act2(F.linear(x, *doublings[1])).unflatten(3, (4, -1)).flatten(1, 3)  # (batch, y x dy dx dy' dx', channels)
-    masks = (hyper_in @ x.mT).unflatten(2, (*grid, 2, 2, 2, 2))
-    return masks.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
+def _paint(upscaling: Any, stacks: Stacks, x: Tensor, hyper_in: Tensor, grid: torch.Size) -> Tensor:
+    """Steps (5) and (6-3): the channels stay last, and only masks, not channels, are moved to their positions.
+
+    The last product takes the four positions (dy', dx') of the second layer side by side, each with the hypernetwork's
+    weights of its own: a product of 128 numbers is faster than four of 32.
+    """
+    act1, act2 = upscaling[2], upscaling[4]
+    x = act2(F.linear(act1(_doubled(upscaling[1], stacks, x)), *stacks.doublings[1]))
+    batch, masks, channels = hyper_in.shape
+    # (batch, dy' dx', masks, 4, channels)
+    copies = stacks.copies[:, None, :, None] * hyper_in.contiguous().view(batch, 1, masks, 1, channels)
+    weights = copies.flatten(3).flatten(1, 2)
+    painted = (x.reshape(batch, -1, 4 * channels) @ weights.mT).reshape(batch, *grid, 2, 2, 2, 2, masks)
+    return painted.permute(0, 7, 1, 3, 5, 2, 4, 6).flatten(5, 7).flatten(2, 4)
+
+
+def _doubled(norm: Any, stacks: Stacks, x: Tensor) -> Tensor:
+    """The first transposed convolution and its norm over channels, (batch, image_tokens, dy dx, channels).
+
+    PyTorch's kernel of the layer norm is slow for short rows. Where there are many, the length of centred rows is
+    computed instead.
+    """
+    if not plan.norm_by_length(x.shape[0] * x.shape[1]):
+        x = F.linear(x, *stacks.doublings[0]).unflatten(2, (4, -1))
+        return F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
+    x = F.linear(x, *stacks.centred).unflatten(2, (4, -1))
+    length = torch.linalg.vector_norm(x, dim=3, keepdim=True)
+    return torch.addcmul(norm.bias, x * (length.square() / x.shape[3] + norm.eps).rsqrt(), norm.weight)
+
+
+def _centred(linear: Linear) -> Linear:
+    """The layer with the mean of each position's channels taken away."""
+    weight, bias = (x.unflatten(0, (4, -1)) for x in linear)
+    return (weight - weight.mean(1, keepdim=True)).flatten(0, 1), (bias - bias.mean(1, keepdim=True)).flatten()
 
 
 def _self_attention(layer: Any) -> list[Any]:
@@ -183,8 +251,13 @@ def _self_attention(layer: Any) -> list[Any]:
     return [attention.q_proj, attention.k_proj, attention.v_proj]
 
 
-def _image_side(layer: Any) -> list[Any]:
-    return [layer.cross_attn_token_to_image.k_proj, layer.cross_attn_image_to_token.q_proj]
+def _per_head(attention: Any, name: str) -> Linear:
+    """A projection's weight, (heads, head_dim, dim), and bias, (heads, head_dim); of the output (heads, dim, head_dim)
+    and (dim)."""
+    linear, heads = getattr(attention, name), attention.num_heads
+    if name == "out_proj":
+        return linear.weight.unflatten(1, (heads, -1)).transpose(0, 1), linear.bias
+    return linear.weight.unflatten(0, (heads, -1)), linear.bias.view(heads, -1)
 
 
 def _joined(linears: list[Any]) -> Linear:

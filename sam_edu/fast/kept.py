@@ -117,4 +117,4 @@ class Kept:
 
 
 def _layout(x: Tensor) -> tuple[Any, ...]:
-    return x.shape, x.stride(), x.storage_offset(), x.data_ptr(), x.dtype, x.device
+    return x.shape, x.stride(), x.storage_offset(), x.dtype

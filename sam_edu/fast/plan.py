@@ -8,13 +8,12 @@ constant and nothing else.
 
 from typing import Literal, NamedTuple
 
-import torch
-
 Form = Literal["plain", "fused", "folded"]
 """How a decode is computed.
 
 - plain: by the decoder itself; the fast decoder hands over.
-- fused: the decoder's own algebra, in about half as many kernels (`sam_edu.fast.fused`).
+- fused: few, large kernels, with all projections of the cross-attentions on the side of the tokens
+  (`sam_edu.fast.fused`).
 - folded: with the projections on the side of the tokens. Image tokens that prompt sets share are a shared part and a
   low-rank update, and are never stored; others are.
 """
@@ -30,15 +29,17 @@ MEMORY_BYTES = 8192 * MIB
 # How many times the image tokens of a prompt set its temporaries take at their largest, results included
 # (`tests/fast/test_plan.py` counts them).
 TEMPORARIES = 12
-# On a GPU: so many image tokens, over all prompt sets, take longer than the launches that the folded form adds. Full
-# size: 64 prompt sets. An estimate, from what an H200 showed of Meta's decoder and what `python -m tools.benchmark
-# --count` shows of ours. Where it waits for launches, an operation (a kernel or a view) takes 11 microseconds: 3 ms for
-# the fused form and 8 ms for the folded one, at any batch. Where it does not, it reaches 26 TFLOP/s and 4 TB/s: 0.15 ms
-# and 0.08 ms a prompt set.
-FOLDED_FROM = 2**18
+# From so many image tokens on, over all prompt sets, the norm of the upscaling takes longer than five launches.
+NORM_BY_LENGTH_FROM = 2**14
 # So many times the attention's inner width may the rows of all heads be: then folding and the low-rank update cost as
 # many operations as they save (`sam_edu.flops`). In SAM that is 24 tokens, and 20 where image tokens are stored.
 SHARED_ROWS, STORED_ROWS = 1.5, 1.25
+# On a GPU: so many times that width the rows may be. In SAM 32 tokens. With 29 tokens at batch 16 an H200 was a little
+# faster than Meta's decoder, with 45 slower.
+FUSED_ROWS = 2
+# On a GPU, with autograd: from so many image tokens on, over all prompt sets. An H200 was slower with 2**16 of them (26
+# against 23 ms a training step), and faster with 2**18 (30 against 46 ms).
+FUSED_WITH_GRAD_FROM = 2**17
 
 
 class Sizes(NamedTuple):
@@ -63,24 +64,22 @@ class Sizes(NamedTuple):
     internal: int
 
 
-def form(device_type: str, dtype: torch.dtype, sizes: Sizes, *, met: bool = False) -> Form:
+def form(device_type: str, sizes: Sizes, *, met: bool = False, grad: bool = False) -> Form:
     """The form of the decoder that is the fastest for these sizes on this kind of device.
 
     Args:
         device_type: "cpu", "cuda" or another of torch's; all but "cpu" are taken for a GPU.
-        dtype: of the image embedding.
         sizes: of the decode.
         met: whether this image was decoded before, so that what its prompt sets share is known, or soon will be.
+        grad: whether autograd records, so that the products of weights are computed in every call, and backwards.
     """
     shared = sizes.sets > 1 or met
     rows = sizes.tokens * sizes.heads
     folding_pays = rows <= (SHARED_ROWS if shared else STORED_ROWS) * sizes.internal
     if device_type == "cpu":
         return "folded" if folding_pays else "plain"
-    # Half precision takes about half the time for the same work, and as long for a launch.
-    enough = FOLDED_FROM * (2 if dtype in (torch.float16, torch.bfloat16) else 1)
-    large = sizes.groups * sizes.sets * sizes.image_tokens >= enough
-    return "folded" if sizes.sets > 1 and large and folding_pays else "fused"
+    enough = not grad or sizes.groups * sizes.sets * sizes.image_tokens >= FUSED_WITH_GRAD_FROM
+    return "fused" if rows <= FUSED_ROWS * sizes.internal and enough else "plain"
 
 
 def chunk(device_type: str, sizes: Sizes, itemsize: int, *, budget: int | None = None) -> int:
@@ -111,6 +110,11 @@ def tile(device_type: str, sets: int, image_tokens: int, dim: int, itemsize: int
     if device_type != "cpu":
         return image_tokens
     return max(1, min(TILE_BYTES // (sets * dim * itemsize), image_tokens))
+
+
+def norm_by_length(positions: int) -> bool:
+    """Whether the fused form computes the upscaling's norm from the length of rows, in six kernels in place of one."""
+    return positions >= NORM_BY_LENGTH_FROM
 
 
 def recognition(device_type: str) -> Recognition:

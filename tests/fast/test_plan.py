@@ -10,38 +10,39 @@ from sam_edu.fast import FastMaskDecoder, plan
 from sam_edu.fast.plan import Sizes
 
 FULL, MIB = Sizes(1, 1, 7, 4096, 256, 8, 128), 2**20
-FLOAT, HALF, DOUBLE = torch.float32, torch.bfloat16, torch.float64
 
 FORMS = [
     # A processor: folded, as long as it saves operations.
-    ("cpu", FLOAT, FULL, False, "folded"),
-    ("cpu", FLOAT, FULL, True, "folded"),
-    ("cpu", DOUBLE, FULL._replace(sets=64), False, "folded"),
-    ("cpu", FLOAT, FULL._replace(groups=8), False, "folded"),
-    ("cpu", FLOAT, FULL._replace(tokens=20), False, "folded"),
-    ("cpu", FLOAT, FULL._replace(tokens=21), False, "plain"),
-    ("cpu", FLOAT, FULL._replace(tokens=24), True, "folded"),
-    ("cpu", FLOAT, FULL._replace(tokens=24, sets=2), False, "folded"),
-    ("cpu", FLOAT, FULL._replace(tokens=25, sets=2), True, "plain"),
-    # A GPU: launches count below 64 prompt sets, operations and memory from there on.
-    ("cuda", FLOAT, FULL, False, "fused"),
-    ("cuda", FLOAT, FULL, True, "fused"),
-    ("cuda", FLOAT, FULL._replace(sets=63), True, "fused"),
-    ("cuda", FLOAT, FULL._replace(sets=64), False, "folded"),
-    ("cuda", HALF, FULL._replace(sets=64), False, "fused"),
-    ("cuda", HALF, FULL._replace(sets=128), False, "folded"),
-    ("cuda", FLOAT, FULL._replace(sets=64, image_tokens=256), False, "fused"),
-    ("cuda", FLOAT, FULL._replace(sets=1024, image_tokens=256), False, "folded"),
-    ("cuda", FLOAT, FULL._replace(groups=64), False, "fused"),  # an image per prompt set: nothing to share
-    ("cuda", FLOAT, FULL._replace(groups=8, sets=8), False, "folded"),
-    ("cuda", FLOAT, FULL._replace(sets=64, tokens=30), False, "fused"),
-    ("mps", FLOAT, FULL, False, "fused"),
+    ("cpu", FULL, False, False, "folded"),
+    ("cpu", FULL, True, True, "folded"),
+    ("cpu", FULL._replace(sets=64), False, False, "folded"),
+    ("cpu", FULL._replace(groups=8), False, False, "folded"),
+    ("cpu", FULL._replace(tokens=20), False, False, "folded"),
+    ("cpu", FULL._replace(tokens=21), False, False, "plain"),
+    ("cpu", FULL._replace(tokens=24), True, False, "folded"),
+    ("cpu", FULL._replace(tokens=24, sets=2), False, False, "folded"),
+    ("cpu", FULL._replace(tokens=25, sets=2), True, False, "plain"),
+    # A GPU: fused, up to 32 tokens; with autograd from 32 prompt sets on.
+    ("cuda", FULL, False, False, "fused"),
+    ("cuda", FULL, True, False, "fused"),
+    ("cuda", FULL._replace(sets=256), True, False, "fused"),
+    ("cuda", FULL._replace(groups=64), False, False, "fused"),
+    ("cuda", FULL._replace(tokens=32), False, False, "fused"),
+    ("cuda", FULL._replace(tokens=33), True, False, "plain"),
+    ("cuda", FULL._replace(groups=8, sets=4), False, True, "fused"),
+    ("cuda", FULL._replace(sets=31), True, True, "plain"),
+    ("cuda", FULL._replace(sets=64, image_tokens=256), False, True, "plain"),
+    ("mps", FULL, False, False, "fused"),
 ]
 
 
-@pytest.mark.parametrize(("device", "dtype", "sizes", "met", "expected"), FORMS)
-def test_the_form_is_a_function_of_device_and_sizes(device, dtype, sizes, met, expected):
-    assert plan.form(device, dtype, sizes, met=met) == expected
+@pytest.mark.parametrize(("device", "sizes", "met", "grad", "expected"), FORMS)
+def test_the_form_is_a_function_of_device_and_sizes(device, sizes, met, grad, expected):
+    assert plan.form(device, sizes, met=met, grad=grad) == expected
+
+
+def test_the_norm_of_many_positions_is_computed_by_length():
+    assert [plan.norm_by_length(n) for n in (4096, 2**14 - 1, 2**14, 2**20)] == [False, False, True, True]
 
 
 CHUNKS = [
