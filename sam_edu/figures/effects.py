@@ -67,7 +67,8 @@ def effect_dots(
             without its mean.
     """
     series, names, rows = _series(values)
-    order, digits = as_choice("order", order, ("given", "lowest", "largest")), as_count("digits", digits, 0)
+    as_choice("order", order, ("given", "lowest", "largest"))
+    digits = as_count("digits", digits, 0)
     own = isinstance(null, Mapping)  # whether each effect has a null of its own
     nulls = _nulls(null, names)
     points = {} if replicas is None else _replicas(replicas)
