@@ -21,7 +21,7 @@ from sam_edu.figures.kit.arrays import (
     as_mapping,
     as_names,
 )
-from sam_edu.figures.kit.colours import FAINT, INK, REPLICA, SERIES, SOFT
+from sam_edu.figures.kit.colours import FAINT, INK, REPLICA, SERIES, SOFT, mark_edge, series_colours
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, scale_end
 from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
@@ -50,7 +50,7 @@ def effect_dots(
 
     Args:
         values: per name (mean, low, high), as `sam_edu.ablation` gives them, or any sequence that begins so; or
-            several series, each a mapping of the same names.
+            several series, each a mapping of the same names. A series named "mask 1" has that mask's colour.
         null: what is expected without an effect: a number, a band (low, high), or one of them for each name. None for
             values that none is expected of, such as an IoU: no line, and all dots filled.
         null_name: what that is, in a word or two.
@@ -78,7 +78,7 @@ def effect_dots(
     _check_names("replicas", [*points, *(name for name in names if name not in points)], names)
     _check_names("groups", [name for given in placed.values() for name in given], names)
     write = _signed if set(nulls.values()) == {(0.0, 0.0)} else _plain
-    at = {name: i for i, name in enumerate(names)}
+    at, colours = {name: i for i, name in enumerate(names)}, series_colours(series)
     if order != "given":
         sign = 1 if order == "lowest" else -1
         placed = {head: sorted(given, key=lambda name: sign * rows[0, at[name], 0]) for head, given in placed.items()}
@@ -109,14 +109,14 @@ def effect_dots(
                     _draw_null(axes, nulls[name], y)
                 clear = [_is_clear(one, nulls.get(name)) for one in rows[:, at[name]]]
                 numbers = [write(float(mean), digits) for mean in rows[:, at[name], 0]]
-                _draw_effects(axes, rows[:, at[name]], clear, numbers, y)
+                _draw_effects(axes, rows[:, at[name]], clear, colours, numbers, y)
                 if name in points:
                     axes.plot(points[name], [y + 0.3] * len(points[name]), "o", color=REPLICA, markersize=3.6, zorder=3)
                 y += 1
         if nulls and not own:
             _draw_null_line(axes, nulls[names[0]])
-        for j, key in enumerate(series):
-            axes.plot([], [], MARKS[j], color=SERIES[j], markersize=6.5, label=key)
+        for key, mark, colour in zip(series, MARKS, colours, strict=False):
+            axes.plot([], [], mark, color=colour, markeredgecolor=mark_edge(colour), markersize=6.5, label=key)
         if points:
             axes.plot([], [], "o", color=REPLICA, markersize=3.6, label="other trainings of the model")
         axes.set_yticks(list(ticks), list(ticks.values()))
@@ -140,14 +140,16 @@ def effect_dots(
     return Figure(figure, f"{title or 'Effects'}: dots with intervals, {label}{against}. {'; '.join(details)}.")
 
 
-def _draw_effects(axes: Axes, rows: Array, clear: list[bool], numbers: list[str], y: float) -> None:
+def _draw_effects(axes: Axes, rows: Array, clear: list[bool], colours: list[str], numbers: list[str], y: float) -> None:
     """The marks of one row, a series below the other, and their numbers at the right."""
     for j, (mean, start, end) in enumerate(rows):
         at = y + (j - (len(rows) - 1) / 2) * 0.72 / len(rows)
-        colour = SERIES[j]
+        colour, edge = colours[j], mark_edge(colours[j])
         axes.plot([start, end], [at, at], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
         face = colour if clear[j] else "white"
-        axes.plot([mean], [at], MARKS[j], color=colour, markerfacecolor=face, markersize=6.5, zorder=4)
+        axes.plot(
+            [mean], [at], MARKS[j], color=colour, markerfacecolor=face, markeredgecolor=edge, markersize=6.5, zorder=4
+        )
         axes.annotate(
             numbers[j],
             (1.01, at),

@@ -102,9 +102,9 @@ def embeddings(
 ) -> Figure:
     """Feature maps as colours: each position's vector projected on three directions.
 
-    Positions of like colour hold like vectors. With a `basis` a colour means the same in every figure that has it.
-    Without one the directions are those in which these maps vary most, and each map is first centred and scaled by
-    itself, so that what is seen is how a map differs from position to position.
+    Positions of like colour hold like vectors. Each map is first centred: what is seen is how a map differs from
+    position to position. With a `basis` a colour means the same difference in every figure that has it. Without one
+    the directions are those in which these maps vary most, each map first scaled by itself.
 
     Args:
         maps: (maps, channels, height, width).
@@ -119,8 +119,8 @@ def embeddings(
     names = as_names("names", names, len(maps))
     if basis is not None and not isinstance(basis, ColourBasis):
         raise TypeError(f"basis: expected what embedding_basis gives, got {shorten(basis)}")
-    if basis is not None and len(basis.mean) != maps.shape[1]:
-        raise ValueError(f"basis: expected one of {maps.shape[1]} channels, got one of {len(basis.mean)}")
+    if basis is not None and len(basis.directions) != maps.shape[1]:
+        raise ValueError(f"basis: expected one of {maps.shape[1]} channels, got one of {len(basis.directions)}")
     colours, kept = three_colours(maps) if basis is None else (basis.colours(maps), basis.kept)
     shown = list(zip(names, colours, strict=True))
     if image is not None:
