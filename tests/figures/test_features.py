@@ -22,7 +22,7 @@ def test_channels_are_on_one_scale_or_each_on_its_own() -> None:
 
 
 def test_embeddings_have_the_colours_of_their_basis_or_else_their_own() -> None:
-    basis, maps = figures.embedding_basis(MAPS), np.stack([MAPS[:, ::-1], MAPS / 3])
+    basis, maps = figures.embedding_basis(MAPS), np.stack([MAPS.flip(1), MAPS / 3])
     fixed, own = figures.embeddings(maps, ["a", "b"], basis=basis), figures.embeddings(maps, ["a", "b"])
     fixed_colours, own_colours = (
         [image.get_array() for axes in one.figure.axes for image in axes.images] for one in (fixed, own)

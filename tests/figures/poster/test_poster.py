@@ -81,7 +81,7 @@ def test_every_tensor_stands_on_it_with_its_name_and_shape(drawn: Poster, decode
 
 
 def test_states_of_the_image_have_the_colours_that_they_have_in_the_notebooks(decode: sam_edu.Trace) -> None:
-    embedding = (decode["src"] - decode["dense_embeddings"])[0].double()
+    embedding = (decode["src"] - decode["prompt_encoder.dense_embeddings"])[0].double()
     after = decode["transformer.layers.1.keys_4"][0].T.unflatten(1, (64, 64)).double()
     basis = figures.embedding_basis(embedding)
     stream = Decode(decode, EXAMPLE.image, as_clicks(EXAMPLE.click, None)).stream
