@@ -15,14 +15,13 @@ import torch
 
 from sam_edu.evaluation.attention_share import attention_shares, share_table
 from sam_edu.evaluation.baselines import DISC_RADII, FLOOD_TOLERANCES
-from sam_edu.evaluation.failures import worst_clicks
 from sam_edu.evaluation.photograph_scores import photo_table
 from sam_edu.evaluation.scores import TEST_STREAMS, area_table, calibration_table, evaluate, head_table, table
-from sam_edu.figures import cases
 from sam_edu.sam import load
 from sam_edu.scenes.scene import MIN_AREA, UNSEEN_FAMILIES, UNSEEN_TEXTURES
 from sam_edu.training.batches import SLENDER_SHARE
 from sam_edu.training.trainer import Settings
+from tools.draw_failures import sheet
 
 TINY = Path(__file__).resolve().parent.parent / "sam_edu" / "tiny"
 LARGEST = 16_000_000
@@ -66,8 +65,7 @@ def main() -> None:
             ("decoder", model.mask_decoder),
         ]
     }
-    figure = cases(worst_clicks(model, held_out), title="Where the best of three masks after a random click is worst")
-    figure.save(TINY.parent.parent / "images" / "failures.png")
+    sheet(model, held_out).save(TINY.parent.parent / "images" / "failures.png")
     card = CARD.read_text(encoding="utf-8").format(
         megabytes=weights.stat().st_size / 1e6,
         sha=sha,

@@ -158,7 +158,7 @@ def attention_maps(
     image, clicks, maps = as_image(image), as_clicks(points, labels), as_weights("weights", as_maps("weights", weights))
     height, width = image.shape[:2]
     edges = [] if outlines is None else list(as_masks("outlines", outlines, ("masks", height, width)))
-    per_panel = check_flag("per_panel", per_panel)
+    per_panel, columns = check_flag("per_panel", per_panel), as_count("columns", columns)
     count = len(maps)
     titles = as_names("titles", titles if titles is not None else [f"head {i}" for i in range(count)], count)
     scale = AttentionScale(maps, limit, per_panel)

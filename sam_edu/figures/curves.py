@@ -6,7 +6,7 @@ import numpy as np
 
 from sam_edu.arrays import shorten
 from sam_edu.figures.kit.arrays import Array, as_array, as_tuple
-from sam_edu.figures.kit.colours import SERIES
+from sam_edu.figures.kit.colours import series_colours
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.theme import blank, heading, theme
 
@@ -56,7 +56,8 @@ def training_curves(
         heading(figure, title)
         left, right = figure.subplots(1, 2)
         for axes, word, smooth in ((left, "losses", True), (right, "scores", False)):
-            for (name, (x, y)), colour, dash in zip(given[word].items(), SERIES, DASHES, strict=False):
+            colours = series_colours(given[word])
+            for (name, (x, y)), colour, dash in zip(given[word].items(), colours, DASHES, strict=False):
                 if smooth:
                     width = max(1, len(y) // 50)
                     y = np.convolve(y, np.ones(width) / width, mode="valid")

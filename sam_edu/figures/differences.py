@@ -10,7 +10,17 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
-from sam_edu.figures.kit.arrays import Array, as_array, as_image, as_maps, as_names
+from sam_edu.arrays import as_numbers
+from sam_edu.figures.kit.arrays import (
+    Array,
+    as_array,
+    as_image,
+    as_maps,
+    as_masks,
+    as_names,
+    as_tuple,
+    as_weights,
+)
 from sam_edu.figures.kit.colours import GAINED, INK, KEPT, LOST, for_text, token_colour
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.marks import as_clicks, draw_edges, draw_image, draw_ticks, overlap
@@ -36,18 +46,21 @@ def gained_and_lost(
 
     Args:
         image: (height, width, 3), drawn in grey.
-        before: a mask (height, width), the same for all panels, or (panels, height, width).
+        before: a mask (height, width), the same for all panels, or (panels, height, width), of zeros and ones.
         after: (panels, height, width), of zeros and ones.
         names: one per panel.
         points: clicks (clicks, 2) as (x, y); ticks point at them.
         labels: (clicks,): 1 positive, 0 negative; all positive by default.
         title: the figure's title.
+
+    Raises:
+        TypeError: an argument of another type.
+        ValueError: another shape, or logits instead of masks.
     """
     image, clicks = as_image(image), as_clicks(points, labels)
-    later = as_array("after", after, ("panels", *image.shape[:2])) > 0
-    given = np.asarray(before)
-    earlier = as_array("before", before, image.shape[:2] if given.ndim == 2 else later.shape) > 0
-    earlier = np.broadcast_to(earlier, later.shape)
+    later = as_masks("after", after, ("panels", *image.shape[:2]))
+    shared = as_numbers("before", before).ndim == 2
+    earlier = np.broadcast_to(as_masks("before", before, later.shape[1:] if shared else later.shape), later.shape)
     count = len(later)
     names = as_names("names", names if names is not None else [""] * count, count)
     pale = np.repeat(0.25 + 0.75 * in_grey(image)[..., None], 3, axis=-1)
@@ -110,7 +123,7 @@ def two_and_difference(
     one: ArrayLike | Any,
     other: ArrayLike | Any,
     *,
-    names: tuple[str, str],
+    names: Sequence[str],
     rows: Sequence[str],
     image: ArrayLike | Any | None = None,
     points: tuple[ArrayLike | Any | None, ArrayLike | Any | None] = (None, None),
@@ -130,14 +143,25 @@ def two_and_difference(
         outlines: masks (masks, height, width) of the image's size whose edges are drawn on maps, for orientation.
         label: what the values are.
         title: the figure's title.
+
+    Raises:
+        TypeError: an argument of another type.
+        ValueError: another shape; weights below zero; clicks or outlines where there is no image to draw them on.
     """
+    names = as_names("names", names, 2)
+    placed = [as_clicks(at, None) for at in as_tuple("points", points, ("clicks", "other clicks"))]
     if image is None:
-        first, second = as_array("one", one, (len(rows), "channels")), as_array("other", other, np.shape(one))
+        rows = as_names("rows", rows)
+        first = as_array("one", one, (len(rows), "channels"))
+        second = as_array("other", other, first.shape)
+        for name, given in (("points", any(placed)), ("outlines", outlines is not None)):
+            if given:
+                raise ValueError(f"{name}: expected none without an image, got some")
     else:
-        first, second = as_maps("one", one), as_maps("other", other)
+        first, second = as_weights("one", as_maps("one", one)), as_weights("other", as_maps("other", other))
         if first.shape != second.shape:
             raise ValueError(f"other: expected shape {first.shape}, that of one, got {second.shape}")
-    rows = as_names("rows", rows, len(first))
+        rows = as_names("rows", rows, len(first))
     change = second - first
     limit = scale_end(strongest(change, 0.995))
     heads = [*names, f"{names[1]} − {names[0]}"]
@@ -146,8 +170,7 @@ def two_and_difference(
             figure = _strips(first, second, change, rows, heads, limit, label, title)
         else:
             shown = as_image(image)
-            edges = [] if outlines is None else list(as_array("outlines", outlines, ("masks", *shown.shape[:2])))
-            placed = [as_clicks(at, None) for at in points]
+            edges = [] if outlines is None else list(as_masks("outlines", outlines, ("masks", *shown.shape[:2])))
             figure = _maps(np.stack([first, second]), change, shown, rows, heads, limit, label, title, edges, placed)
     sizes = [
         f"{row} {np.abs(part).mean() / (np.abs(whole).mean() or 1.0):.2f}"

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from sam_edu.argument_checks import as_count, as_number
+from sam_edu.argument_checks import as_choice, as_count, as_number
+from sam_edu.arrays import as_numbers
 from sam_edu.choices import name_largest, name_smallest
 from sam_edu.figures.kit.arrays import (
     Array,
@@ -20,7 +21,7 @@ from sam_edu.figures.kit.arrays import (
     as_mapping,
     as_names,
 )
-from sam_edu.figures.kit.colours import FAINT, INK, REPLICA, SERIES, SOFT
+from sam_edu.figures.kit.colours import FAINT, INK, REPLICA, SERIES, SOFT, mark_edge, series_colours
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, scale_end
 from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
@@ -33,7 +34,7 @@ MARKS = ("o", "s", "D", "^")
 def effect_dots(
     values: Mapping[str, Any],
     *,
-    null: Number | tuple[Number, Number] | Mapping[str, Any] = 0,
+    null: Number | tuple[Number, Number] | Mapping[str, Any] | None = 0,
     null_name: str = "zero",
     replicas: Mapping[str, Sequence[Number]] | None = None,
     groups: Mapping[str, Sequence[str]] | None = None,
@@ -44,12 +45,14 @@ def effect_dots(
 ) -> Figure:
     """Effects with their 95 % intervals, a row each: a dot for the mean, a line for the interval, and the null.
 
-    A filled dot has an interval that leaves the null out. An open dot has one that holds it: an effect is not shown.
+    A filled dot has an interval that leaves the null out. A hollow dot has one that reaches it: an effect is not clear.
+    Numbers have a sign where the null is zero: they are changes.
 
     Args:
         values: per name (mean, low, high), as `sam_edu.ablation` gives them, or any sequence that begins so; or
-            several series, each a mapping of the same names.
-        null: what is expected without an effect: a number, a band (low, high), or one of them for each name.
+            several series, each a mapping of the same names. A series named "mask 1" has that mask's colour.
+        null: what is expected without an effect: a number, a band (low, high), or one of them for each name. None for
+            values that none is expected of, such as an IoU: no line, and all dots filled.
         null_name: what that is, in a word or two.
         replicas: for some names the means that other trainings of the same model have, a small grey dot each.
         groups: per heading the names below it, each name once; without headings by default.
@@ -59,18 +62,23 @@ def effect_dots(
         digits: number of digits after the decimal point.
 
     Raises:
-        ValueError: nothing to draw; series, nulls, replicas or groups of other names; an interval without its mean.
+        TypeError: an argument of another type.
+        ValueError: nothing to draw; another order; series, nulls, replicas or groups of other names; an interval
+            without its mean.
     """
     series, names, rows = _series(values)
+    as_choice("order", order, ("given", "lowest", "largest"))
+    digits = as_count("digits", digits, 0)
     own = isinstance(null, Mapping)  # whether each effect has a null of its own
-    given_nulls = dict(null) if isinstance(null, Mapping) else dict.fromkeys(names, null)
-    points = {} if replicas is None else {name: [float(x) for x in given] for name, given in replicas.items()}
-    placed = {"": names} if groups is None else {head: list(given) for head, given in groups.items()}
-    _check_names("null", list(given_nulls), names)
+    nulls = _nulls(null, names)
+    points = {} if replicas is None else _replicas(replicas)
+    placed = {"": names}
+    if groups is not None:
+        placed = {str(head): as_names(f"groups {head}", one) for head, one in as_mapping("groups", groups).items()}
     _check_names("replicas", [*points, *(name for name in names if name not in points)], names)
     _check_names("groups", [name for given in placed.values() for name in given], names)
-    nulls = {name: _band(f"null {name}", given_nulls[name]) for name in names}
-    at = {name: i for i, name in enumerate(names)}
+    write = _signed if set(nulls.values()) == {(0.0, 0.0)} else _plain
+    at, colours = {name: i for i, name in enumerate(names)}, series_colours(series)
     if order != "given":
         sign = 1 if order == "lowest" else -1
         placed = {head: sorted(given, key=lambda name: sign * rows[0, at[name], 0]) for head, given in placed.items()}
@@ -79,7 +87,7 @@ def effect_dots(
     room = 0.06 * ((high - low) or 1.0)
     with theme():
         lines = len(names) + sum(bool(head) for head in placed)
-        figure = titled(title, 62 + (15.0 * len(series) + 9) * lines + (16 if len(series) > 1 else 0), WIDTH * 0.86)
+        figure = titled(title, 76 + (15.0 * len(series) + 9) * lines + (16 if len(series) > 1 else 0), WIDTH * 0.86)
         axes = figure.subplots()
         y, ticks = 0.0, {}
         for head, given in placed.items():
@@ -99,18 +107,22 @@ def effect_dots(
                 ticks[y] = name
                 if own:
                     _draw_null(axes, nulls[name], y)
-                _draw_effects(axes, rows[:, at[name]], nulls[name], points.get(name, []), y, digits)
+                clear = [_is_clear(one, nulls.get(name)) for one in rows[:, at[name]]]
+                numbers = [write(float(mean), digits) for mean in rows[:, at[name], 0]]
+                _draw_effects(axes, rows[:, at[name]], clear, colours, numbers, y)
+                if name in points:
+                    axes.plot(points[name], [y + 0.3] * len(points[name]), "o", color=REPLICA, markersize=3.6, zorder=3)
                 y += 1
-        if not own:
+        if nulls and not own:
             _draw_null_line(axes, nulls[names[0]])
-        for j, key in enumerate(series):
-            axes.plot([], [], MARKS[j], color=SERIES[j], markersize=6.5, label=key)
+        for key, mark, colour in zip(series, MARKS, colours, strict=False):
+            axes.plot([], [], mark, color=colour, markeredgecolor=mark_edge(colour), markersize=6.5, label=key)
         if points:
             axes.plot([], [], "o", color=REPLICA, markersize=3.6, label="other trainings of the model")
         axes.set_yticks(list(ticks), list(ticks.values()))
         axes.set_ylim(y - 0.4, -0.6)
         axes.set_xlim(low - room, high + room)
-        axes.set_xlabel(f"{label}: mean and 95 % interval (open dot: no difference from {null_name} shown)")
+        axes.set_xlabel(f"{label}\nmean and 95 % interval" + _key_of_null(list(nulls.values()), null_name))
         axes.grid(axis="x", alpha=0.25)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -121,36 +133,32 @@ def effect_dots(
     details = []
     for key, one in zip(series, rows, strict=True):
         for name in (name for given in placed.values() for name in given):
-            mean, start, end = (_signed(float(x), digits) for x in one[at[name]])
-            unclear = "" if _is_clear(one[at[name]], nulls[name]) else ", not shown"
+            mean, start, end = (write(float(x), digits) for x in one[at[name]])
+            unclear = "" if _is_clear(one[at[name]], nulls.get(name)) else ", not clear"
             details.append(f"{name}{', ' + key if key else ''} {mean} ({start} to {end}){unclear}")
-    return Figure(
-        figure, f"{title or 'Effects'}: dots with intervals, {label}, against {null_name}. {'; '.join(details)}."
-    )
+    against = f", against {null_name}" if nulls else ""
+    return Figure(figure, f"{title or 'Effects'}: dots with intervals, {label}{against}. {'; '.join(details)}.")
 
 
-def _draw_effects(
-    axes: Axes, rows: Array, null: tuple[float, float], replicas: list[float], y: float, digits: int
-) -> None:
+def _draw_effects(axes: Axes, rows: Array, clear: list[bool], colours: list[str], numbers: list[str], y: float) -> None:
     """The marks of one row, a series below the other, and their numbers at the right."""
     for j, (mean, start, end) in enumerate(rows):
         at = y + (j - (len(rows) - 1) / 2) * 0.72 / len(rows)
-        clear = _is_clear((mean, start, end), null)
-        colour = SERIES[j]
+        colour, edge = colours[j], mark_edge(colours[j])
         axes.plot([start, end], [at, at], color=colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
-        face = colour if clear else "white"
-        axes.plot([mean], [at], MARKS[j], color=colour, markerfacecolor=face, markersize=6.5, zorder=4)
+        face = colour if clear[j] else "white"
+        axes.plot(
+            [mean], [at], MARKS[j], color=colour, markerfacecolor=face, markeredgecolor=edge, markersize=6.5, zorder=4
+        )
         axes.annotate(
-            _signed(mean, digits),
+            numbers[j],
             (1.01, at),
             xycoords=("axes fraction", "data"),
             va="center",
-            color=INK if clear else SOFT,
-            fontweight="bold" if clear else "normal",
+            color=INK if clear[j] else SOFT,
+            fontweight="bold" if clear[j] else "normal",
             annotation_clip=False,
         )
-    if replicas:
-        axes.plot(replicas, [y + 0.3] * len(replicas), "o", color=REPLICA, markersize=3.6, zorder=3)
 
 
 def _draw_null(axes: Axes, band: tuple[float, float], y: float) -> None:
@@ -169,17 +177,48 @@ def _draw_null_line(axes: Axes, band: tuple[float, float]) -> None:
         axes.axvline(band[0], color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
 
 
-def _is_clear(effect: Sequence[float] | Array, null: tuple[float, float]) -> bool:
-    """Whether an interval leaves the null out."""
-    return bool(effect[1] > null[1] or effect[2] < null[0])
+def _key_of_null(nulls: list[tuple[float, float]], name: str) -> str:
+    """What the line, or the band, and a hollow dot mean."""
+    if not nulls:
+        return ""
+    marks = [word for word, wide in (("dashed", False), ("grey", True)) if wide in {low < high for low, high in nulls}]
+    return f" ({' or '.join(marks)}: {name}; hollow dot: the interval reaches it)"
+
+
+def _is_clear(effect: Sequence[float] | Array, null: tuple[float, float] | None) -> bool:
+    """Whether an interval leaves the null out, if there is one."""
+    return null is None or bool(effect[1] > null[1] or effect[2] < null[0])
+
+
+def _nulls(null: Any, names: list[str]) -> dict[str, tuple[float, float]]:
+    """For each effect its null as a band; an empty dictionary without one."""
+    if null is None:
+        return {}
+    if not isinstance(null, Mapping):
+        return dict.fromkeys(names, _band("null", null))
+    given = {str(name): _band(f"null {name}", one) for name, one in null.items()}
+    _check_names("null", list(given), names)
+    return given
 
 
 def _band(name: str, null: Any) -> tuple[float, float]:
     """A number as a band of no width; a band as two numbers."""
-    low, high = (float(x) for x in (null if isinstance(null, Sequence) else (null, null)))
-    if not low <= high:
+    if as_numbers(name, null).ndim == 0:
+        number = as_number(name, null)
+        return number, number
+    low, high = as_array(name, null, (2,)).astype(float).tolist()
+    if low > high:
         raise ValueError(f"{name}: expected a number, or (low, high), got {null}")
     return low, high
+
+
+def _replicas(replicas: Any) -> dict[str, list[float]]:
+    """For some effects the means that other trainings have."""
+    given = as_mapping("replicas", replicas)
+    return {
+        str(name): as_array(f"replicas {name}", one, ("trainings",)).astype(float).tolist()
+        for name, one in given.items()
+    }
 
 
 def _check_names(argument: str, given: list[str], names: list[str]) -> None:
@@ -194,7 +233,8 @@ def _series(values: Mapping[str, Any]) -> tuple[list[str], list[str], Array]:
     nested = all(isinstance(one, Mapping) for one in values.values())
     if not nested and any(isinstance(one, Mapping) for one in values.values()):
         raise ValueError("values: expected effects, or series of effects, got both")
-    series = {str(key): dict(one) for key, one in values.items()} if nested else {"": dict(values)}
+    given = {str(key): one for key, one in values.items()} if nested else {"": values}
+    series = {key: {str(name): effect for name, effect in one.items()} for key, one in given.items()}
     if len(series) > len(MARKS):
         raise ValueError(f"values: expected at most {len(MARKS)} series, got {len(series)}")
     names = list(next(iter(series.values())))
@@ -228,19 +268,26 @@ def effects(
             Empty or None where there are none.
 
     Raises:
+        TypeError: an argument of another type.
         ValueError: nothing to draw; series, or replicas, of different names; an interval without its mean.
     """
     sort, digits = check_flag("sort", sort), as_count("digits", digits, 0)
     _, names, _ = _series(values)
-    others = {str(key): dict(one) for key, one in (replicas or {}).items()}
+    none = replicas is None or (isinstance(replicas, Mapping) and not replicas)
+    others = {} if none else as_mapping("replicas", replicas)
+    means: dict[str, list[float]] = {name: [] for name in names}
     for key, one in others.items():
-        if sorted(one) != sorted(names):
-            raise ValueError(
-                f"replicas: {key}: expected the names of the effects, {', '.join(names)}, got {', '.join(one)}"
-            )
-    means = {name: [float(one[name][0]) for one in others.values()] for name in names} if others else None
+        given = {str(name): effect for name, effect in as_mapping(f"replicas {key}", one).items()}
+        _check_names(f"replicas: {key}", list(given), names)
+        for name in names:
+            means[name].append(as_interval(f"replicas {key} {name}", given[name])[0])
     return effect_dots(
-        values, replicas=means, order="lowest" if sort else "given", title=title, label=label, digits=digits
+        values,
+        replicas=means if others else None,
+        order="lowest" if sort else "given",
+        title=title,
+        label=label,
+        digits=digits,
     )
 
 
@@ -396,6 +443,11 @@ def _quantiles(axes: Axes, one: Array) -> None:
     axes.set_xticks(at, [str(i) for i in at])
     axes.set_xlim(-0.6, len(at) - 0.4)
     axes.grid(axis="y", alpha=0.25)
+
+
+def _plain(value: Number, digits: int) -> str:
+    """For example "0.123" or "−0.123", with a real minus."""
+    return _signed(value, digits).removeprefix("+")
 
 
 def _signed(value: Number, digits: int) -> str:

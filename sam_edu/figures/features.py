@@ -9,6 +9,7 @@ from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import ArrayLike
 
 from sam_edu.argument_checks import as_count
+from sam_edu.arrays import shorten
 from sam_edu.choices import name_largest, name_smallest
 from sam_edu.figures.kit.arrays import as_array, as_image, as_names
 from sam_edu.figures.kit.basis import ColourBasis
@@ -101,9 +102,9 @@ def embeddings(
 ) -> Figure:
     """Feature maps as colours: each position's vector projected on three directions.
 
-    Positions of like colour hold like vectors. With a `basis` a colour means the same in every figure that has it.
-    Without one the directions are those in which these maps vary most, and each map is first centred and scaled by
-    itself, so that what is seen is how a map differs from position to position.
+    Positions of like colour hold like vectors. Each map is first centred: what is seen is how a map differs from
+    position to position. With a `basis` a colour means the same difference in every figure that has it. Without one
+    the directions are those in which these maps vary most, each map first scaled by itself.
 
     Args:
         maps: (maps, channels, height, width).
@@ -116,8 +117,10 @@ def embeddings(
     if maps.shape[1] < 3:
         raise ValueError(f"maps: expected at least 3 channels, one for each colour, got {maps.shape[1]}")
     names = as_names("names", names, len(maps))
-    if basis is not None and len(basis.mean) != maps.shape[1]:
-        raise ValueError(f"basis: expected one of {maps.shape[1]} channels, got one of {len(basis.mean)}")
+    if basis is not None and not isinstance(basis, ColourBasis):
+        raise TypeError(f"basis: expected what embedding_basis gives, got {shorten(basis)}")
+    if basis is not None and len(basis.directions) != maps.shape[1]:
+        raise ValueError(f"basis: expected one of {maps.shape[1]} channels, got one of {len(basis.directions)}")
     colours, kept = three_colours(maps) if basis is None else (basis.colours(maps), basis.kept)
     shown = list(zip(names, colours, strict=True))
     if image is not None:

@@ -20,7 +20,20 @@ from sam_edu.figures.kit.arrays import (
     as_names,
     as_rising,
 )
-from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, LEARNED, OUT, PALE, SERIES, SOFT, TOKEN
+from sam_edu.figures.kit.colours import (
+    FAINT,
+    GREY,
+    IMAGE,
+    INK,
+    LEARNED,
+    OUT,
+    PALE,
+    SERIES,
+    SOFT,
+    TOKEN,
+    mark_edge,
+    series_colours,
+)
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed, strongest
@@ -286,12 +299,12 @@ def distributions(
     with theme():
         figure = titled(title, 128 * len(given) + 40)
         grid = figure.subplots(len(given), across, squeeze=False, sharex="col", sharey=True)
-        details = []
+        details, colours = [], series_colours(given)
         for y, (name, row) in enumerate(given.items()):
             for x, weights in enumerate(row):
                 axes = grid[y, x]
                 entropy = _entropy(weights)
-                axes.bar(range(len(weights)), np.sort(weights)[::-1], color=SERIES[y], width=0.85, snap=False)
+                axes.bar(range(len(weights)), np.sort(weights)[::-1], color=colours[y], width=0.85, snap=False)
                 head = f"{titles[x]}\n" if y == 0 and titles[x] else ""
                 axes.set_title(f"{head}entropy {entropy:.2f}")
                 axes.set_ylim(0, 1.02)
@@ -324,7 +337,7 @@ def curves_over(
     limit_name: str = "",
     title: str = "",
 ) -> Figure:
-    """Curves over a logarithmic axis of base 2, with a dashed line at a limit.
+    """Curves over a logarithmic axis of base 2, with a dashed line at a limit; one named after a mask has its colour.
 
     Args:
         positions: where the curves are known, in order.
@@ -345,9 +358,8 @@ def curves_over(
     with theme():
         figure = titled(title, 270, 620)
         axes = figure.subplots()
-        styles = zip(given.items(), SERIES, _LINES, strict=False)
-        for (name, curve), colour, style in styles:
-            axes.plot(at, curve, style, color=colour, label=name, markersize=5)
+        for (name, curve), colour, style in zip(given.items(), series_colours(given), _LINES, strict=False):
+            axes.plot(at, curve, style, color=colour, label=name, markersize=5, markeredgecolor=mark_edge(colour))
         if limit is not None:
             axes.axhline(limit, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.0)
             axes.annotate(limit_name, (at[0], limit), xytext=(0, 4), textcoords="offset points", color=SOFT)

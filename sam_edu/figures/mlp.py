@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from sam_edu.argument_checks import as_count
 from sam_edu.figures.kit.arrays import Array, Number, as_array, as_mapping, as_names, as_rising, as_tuple
-from sam_edu.figures.kit.colours import ACTIVATION, FAINT, GREY, IMAGE, OUT, SERIES, SOFT, TOKEN, token_colour
+from sam_edu.figures.kit.colours import ACTIVATION, FAINT, GREY, IMAGE, OUT, SOFT, TOKEN, series_colours, token_colour
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_junction, draw_sum, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
@@ -162,14 +162,10 @@ def line_panels(
 
 def _curves(axes: Axes, x: Array, curves: Mapping[str, Array]) -> None:
     few = len(curves) <= _FEW
-    for (name, y), colour, dash in zip(curves.items(), _colours(len(curves)), _dashes(len(curves)), strict=True):
+    for (name, y), colour, dash in zip(curves.items(), series_colours(curves), _dashes(len(curves)), strict=True):
         axes.plot(x, y, color=colour, linestyle=dash, linewidth=1.8 if few else 0.9, label=name, zorder=2)
     if few and any(curves):
         axes.legend()
-
-
-def _colours(count: int) -> list[str]:
-    return [SERIES[i % len(SERIES)] for i in range(count)]
 
 
 def _dashes(count: int) -> list[str]:

@@ -19,7 +19,7 @@ from sam_edu.figures.kit.arrays import (
     as_rising,
     as_tuple,
 )
-from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, OUT, SERIES, SOFT, TOKEN
+from sam_edu.figures.kit.colours import FAINT, GREY, IMAGE, INK, OUT, SERIES, SOFT, TOKEN, mark_edge, series_colours
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import draw_signed
@@ -313,7 +313,7 @@ def curves_along(
     ylabel: str,
     title: str = "",
 ) -> Figure:
-    """Curves over a linear axis, each with a dashed reference and a band.
+    """Curves over a linear axis, each with a dashed reference and a band; one named after a mask has its colour.
 
     Args:
         positions: (positions,), where the curves are known, in order.
@@ -346,8 +346,10 @@ def curves_along(
     with theme():
         figure = titled(title, 260, 680)
         axes = figure.subplots()
-        for (name, curve), colour, style in zip(given.items(), SERIES, styles, strict=False):
-            axes.plot(positions, curve, style, color=colour, label=name, markersize=4)
+        for (name, curve), colour, style in zip(given.items(), series_colours(given), styles, strict=False):
+            axes.plot(
+                positions, curve, style, color=colour, label=name, markersize=4, markeredgecolor=mark_edge(colour)
+            )
             if name in dashes:
                 axes.plot(positions, dashes[name], "--", color=INK, linewidth=1.0)
             if name in edges:

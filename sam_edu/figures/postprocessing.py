@@ -34,6 +34,7 @@ from sam_edu.figures.kit.colours import (
     SERIES,
     SOFT,
     TOKEN,
+    series_colours,
 )
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
@@ -406,10 +407,10 @@ def means_with_intervals(
     with theme():
         figure = titled(title, 70 + (12 + 15 * len(values)) * len(names), WIDTH * 0.86)
         axes = figure.subplots()
-        for j, (key, rows) in enumerate(values.items()):
+        for j, ((key, rows), colour) in enumerate(zip(values.items(), series_colours(values), strict=True)):
             at = np.arange(len(names)) + (j - (len(values) - 1) / 2) * 0.7 / len(values)
-            axes.hlines(at, rows[:, 1], rows[:, 2], color=SERIES[j], linewidth=2.4)
-            axes.plot(rows[:, 0], at, "osD^"[j], color=SERIES[j], markeredgecolor=INK, markersize=6.5, label=key)
+            axes.hlines(at, rows[:, 1], rows[:, 2], color=colour, linewidth=2.4)
+            axes.plot(rows[:, 0], at, "osD^"[j], color=colour, markeredgecolor=INK, markersize=6.5, label=key)
             for y, mean, end in zip(at, rows[:, 0], rows[:, 2], strict=True):
                 axes.annotate(f"{mean:.2f}", (end, y), (5, 0), textcoords="offset points", va="center", fontsize=SMALL)
             details.append(f"{key}: " + ", ".join(f"{n} {m:.2f}" for n, m in zip(names, rows[:, 0], strict=True)))

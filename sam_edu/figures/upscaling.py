@@ -17,7 +17,7 @@ from sam_edu.figures.kit.arrays import (
     as_mapping,
     as_names,
 )
-from sam_edu.figures.kit.colours import ACTIVATION, GREY, IMAGE, OUT, SERIES, SOFT, THIN_GRID
+from sam_edu.figures.kit.colours import ACTIVATION, GREY, IMAGE, OUT, SOFT, THIN_GRID, series_colours
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.scales import three_colours
@@ -150,9 +150,9 @@ def differences_by_position(
         figure = titled(title, 270, 760)
         axes = figure.subplots()
         width = 0.8 / len(given)
-        for i, (name, way) in enumerate(given.items()):
+        for i, ((name, way), colour) in enumerate(zip(given.items(), series_colours(given), strict=True)):
             at = np.arange(len(names)) + (i - (len(given) - 1) / 2) * width
-            axes.bar(at, way, width * 0.92, color=SERIES[i % len(SERIES)], label=name, snap=False)
+            axes.bar(at, way, width * 0.92, color=colour, label=name, snap=False)
         axes.axhline(1, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.0)
         axes.set_xticks(range(len(names)), names)
         axes.tick_params(axis="x", length=0)

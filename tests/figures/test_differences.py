@@ -96,7 +96,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     ),
     (
         lambda: figures.two_and_difference(-WEIGHTS[:1], WEIGHTS[:1], names=("A", "B"), rows=["a"], image=SQUARE),
-        "weights: expected none below 0",
+        "one: expected weights, which are not negative",
     ),
 ]
 

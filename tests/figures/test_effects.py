@@ -96,15 +96,52 @@ def rows(figure: figures.Figure) -> list[str]:
     return [label.get_text() for label in figure.figure.axes[0].get_yticklabels()]
 
 
-def test_dots_are_open_where_the_interval_holds_the_null() -> None:
+def test_dots_are_hollow_where_the_interval_holds_the_null() -> None:
     values = {"one": ONE, "two": TWO}
     assert [filled for _, filled in dots(figures.effect_dots(values, null=0.03))[:2]] == [True, False]
     assert [filled for _, filled in dots(figures.effect_dots(values, null=(-0.11, -0.05)))[:2]] == [False, True]
     own = figures.effect_dots(values, null={"one": -0.2, "two": (0.1, 0.2)}, null_name="chance")
     assert [filled for _, filled in dots(own)[:2]] == [False, True]
-    assert "two +0.010 (−0.020 to +0.040)." in own.alt
-    assert "one −0.200 (−0.300 to −0.100), not shown" in own.alt
-    assert "open dot: no difference from chance shown" in own.figure.axes[0].get_xlabel()
+    assert "two 0.010 (−0.020 to 0.040)." in own.alt
+    assert "one −0.200 (−0.300 to −0.100), not clear" in own.alt
+
+
+def numbers(figure: figures.Figure) -> list[str]:
+    """What stands at the right of the rows."""
+    return [text.get_text() for text in figure.figure.axes[0].texts]
+
+
+@pytest.mark.parametrize(
+    ("null", "expected", "key"),
+    [
+        (0, ["+0.50", "−0.20"], " (dashed: chance; hollow dot: the interval reaches it)"),
+        ({"up": 0, "down": 0.0}, ["+0.50", "−0.20"], " (dashed: chance; hollow dot: the interval reaches it)"),
+        (1, ["0.50", "−0.20"], " (dashed: chance; hollow dot: the interval reaches it)"),
+        ((-0.1, 0.1), ["0.50", "−0.20"], " (grey: chance; hollow dot: the interval reaches it)"),
+        (
+            {"up": 0, "down": (0, 1)},
+            ["0.50", "−0.20"],
+            " (dashed or grey: chance; hollow dot: the interval reaches it)",
+        ),
+        (None, ["0.50", "−0.20"], ""),
+    ],
+)
+def test_numbers_have_a_sign_where_the_null_is_zero_and_the_label_says_what_the_null_is(
+    null: object, expected: list[str], key: str
+) -> None:
+    values = {"up": (0.5, 0.4, 0.6), "down": (-0.2, -0.3, -0.1)}
+    figure = figures.effect_dots(values, null=null, null_name="chance", label="value", digits=2)  # type: ignore[arg-type]
+    assert numbers(figure) == expected
+    assert f"up {expected[0]} (" in figure.alt
+    assert figure.figure.axes[0].get_xlabel() == f"value\nmean and 95 % interval{key}"
+
+
+def test_without_a_null_all_dots_are_filled_and_no_line_is_drawn() -> None:
+    figure = figures.effect_dots({"one": ONE, "two": TWO}, null=None, label="IoU")
+    assert [filled for _, filled in dots(figure)] == [True, True]
+    assert not [line for line in figure.figure.axes[0].lines if line.is_dashed()]
+    assert figure.alt.startswith("Effects: dots with intervals, IoU. one −0.200")
+    assert "not clear" not in figure.alt
 
 
 def test_each_null_is_drawn_where_it_is() -> None:
@@ -188,7 +225,7 @@ def test_spread_names_the_extreme_heads_and_its_reference() -> None:
 
 WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.effect_dots({"a": ONE}, null={"b": 0}), "null: expected the names of the effects, a, got b"),
-    (lambda: figures.effect_dots({"a": ONE}, null=(1, 0)), r"null a: expected a number, or \(low, high\)"),
+    (lambda: figures.effect_dots({"a": ONE}, null=(1, 0)), r"null: expected a number, or \(low, high\)"),
     (lambda: figures.effect_dots({"a": ONE}, replicas={"b": [0]}), "replicas: expected the names"),
     (lambda: figures.effect_dots({"a": ONE, "b": ONE}, groups={"x": ["a"]}), "groups: expected the names"),
     (lambda: figures.effect_dots({"a": ONE}, groups={"x": ["a", "a"]}), "groups: expected the names"),

@@ -21,6 +21,19 @@ def test_channels_are_on_one_scale_or_each_on_its_own() -> None:
     assert "each scaled to its own maximum; 0 varies most" in alone.alt
 
 
+def test_embeddings_have_the_colours_of_their_basis_or_else_their_own() -> None:
+    basis, maps = figures.embedding_basis(MAPS), np.stack([MAPS.flip(1), MAPS / 3])
+    fixed, own = figures.embeddings(maps, ["a", "b"], basis=basis), figures.embeddings(maps, ["a", "b"])
+    fixed_colours, own_colours = (
+        [image.get_array() for axes in one.figure.axes for image in axes.images] for one in (fixed, own)
+    )
+    np.testing.assert_allclose(fixed_colours, basis.colours(maps))
+    assert np.ptp(fixed_colours[1]) < 0.75 < np.ptp(own_colours[1])
+    kept = f"{100 * basis.kept:.0f} % of the variance of the embedding that they are made from."
+    assert fixed.alt.endswith(f"The three directions shown hold {kept}")
+    assert own.alt.endswith(" % of the variance.")
+
+
 WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: figures.channels(MAPS, order=[32]), "order: expected at least one index from 0 to 31, got 32"),
     (lambda: figures.channels(MAPS[0]), r"maps: expected shape \(channels, height, width\)"),

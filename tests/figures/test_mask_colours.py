@@ -1,4 +1,4 @@
-"""Every mask has the colour of its number, whatever its position in a list."""
+"""Every mask has the colour of its number, whatever its position in a list, and so has a series named after it."""
 
 import importlib
 import re
@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from examples import IMAGE, MASKS
+from matplotlib.colors import to_hex
 
 from sam_edu import figures
 from sam_edu.figures import block, hypernetwork, masks, postprocessing
 from sam_edu.figures.kit.arrays import as_mask_numbers
-from sam_edu.figures.kit.colours import MASK_COLOURS
+from sam_edu.figures.kit.colours import MASK_COLOURS, SERIES
 
 CASES_MODULE = importlib.import_module("sam_edu.figures.cases")  # `figures.cases` is the function
 CLICK = np.array([3.0, 4.0])
@@ -97,3 +98,44 @@ def test_no_drawing_function_takes_a_mask_s_colour_from_its_position() -> None:
     drawing = [line.strip() for line in drawing if "draw_mask(" in line and "MASK_COLOURS" in line]
     assert len(drawing) >= 7
     assert [line for line in drawing if not re.search(r"MASK_COLOURS\[(tokens?(\[\w+\])?|number)\]", line)] == []
+
+
+# --- Series in plots ---
+
+THREE = {"mask 2": [0.2, 0.4], "a formula": [0.3, 0.5], "mask 0": [0.1, 0.7]}
+MEANS = {name: {"one": (low, low - 0.1, high)} for name, (low, high) in THREE.items()}
+PLOTTING = {
+    "curves_along": lambda: figures.curves_along([1, 2], THREE, xlabel="x", ylabel="y"),
+    "curves_over": lambda: figures.curves_over([1, 2], THREE, xlabel="x", ylabel="y"),
+    "differences_by_position": lambda: figures.differences_by_position(THREE, ["left", "right"]),
+    "distributions": lambda: figures.distributions({name: [0.5, 0.5] for name in THREE}),
+    "effect_dots": lambda: figures.effect_dots(MEANS),
+    "effects": lambda: figures.effects(MEANS),
+    "line_panels": lambda: figures.line_panels([1, 2], {"a panel": THREE}),
+    "means_with_intervals": lambda: figures.means_with_intervals(MEANS),
+    "training_curves, losses": lambda: figures.training_curves({name: ([1, 2], y) for name, y in THREE.items()}, {}),
+    "training_curves, scores": lambda: figures.training_curves({}, {name: ([1, 2], y) for name, y in THREE.items()}),
+}
+
+
+def colours_in(figure: figures.Figure) -> set[str]:
+    """The colours of all lines, marks and bars."""
+    axes = figure.figure.axes
+    lines = [line for one in axes for line in one.lines]
+    parts = [part for one in axes for part in one.patches]
+    spans = [colour for one in axes for drawn in one.collections for colour in drawn.get_colors()]
+    marks = [line.get_markerfacecolor() for line in lines if line.get_marker() not in (None, "None", "")]
+    found = [*marks, *(line.get_color() for line in lines), *(part.get_facecolor() for part in parts), *spans]
+    return {to_hex(colour).upper() for colour in found}
+
+
+@pytest.mark.parametrize("name", PLOTTING)
+def test_a_series_that_is_named_after_a_mask_has_its_colour(name: str) -> None:
+    found = colours_in(PLOTTING[name]()) & {*MASK_COLOURS, *SERIES[:3]}
+    assert found == {MASK_COLOURS[2], SERIES[1], MASK_COLOURS[0]}
+
+
+def test_only_what_has_no_name_of_its_own_is_coloured_by_its_number() -> None:
+    files = {path.name: path.read_text(encoding="utf-8") for path in Path(figures.__file__).parent.glob("*.py")}
+    by_number = {name for name, text in files.items() if re.search(r"SERIES\[(?!\d\])|, SERIES, strict", text)}
+    assert by_number == {"ladder.py", "positions.py", "speed.py"}  # keys and heads, indices, steps of a decode

@@ -41,8 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(publish_weights, name, lambda rows, name=name: f"{name} of {rows}")
     monkeypatch.setattr(publish_weights, "attention_shares", lambda model, scenes, stream: ("shares", scenes, stream))
     monkeypatch.setattr(publish_weights, "photo_table", lambda model, images: f"photographs of {images.name}")
-    monkeypatch.setattr(publish_weights, "worst_clicks", lambda model, rows: rows)
-    monkeypatch.setattr(publish_weights, "cases", lambda rows, title: square())
+    monkeypatch.setattr(publish_weights, "sheet", lambda model, rows: square())
     return package
 
 

@@ -16,7 +16,6 @@ MARGIN = 0.05
 class ColourBasis:
     """Three directions in the space of the channels, and the range of each that becomes red, green and blue."""
 
-    mean: Array
     directions: Array
     low: Array
     high: Array
@@ -24,8 +23,13 @@ class ColourBasis:
     """The share of the variance that lies in the three directions."""
 
     def colours(self, maps: Array) -> Array:
-        """Maps (..., channels, height, width) as colours (..., height, width, 3) from 0 to 1."""
-        three = (np.moveaxis(maps, -3, -1) - self.mean) @ self.directions
+        """Maps (..., channels, height, width) as colours (..., height, width, 3) from 0 to 1.
+
+        A map's own mean vector is left out: the "no mask" vector and the norms shift all positions alike, which would
+        push whole maps to the ends of the colours and hide how they differ from position to position.
+        """
+        centred = maps - maps.mean((-2, -1), keepdims=True)
+        three = np.moveaxis(centred, -3, -1) @ self.directions
         result: Array = np.clip((three - self.low) / np.maximum(self.high - self.low, 1e-12), 0.0, 1.0)
         return result
 
@@ -33,8 +37,11 @@ class ColourBasis:
 def embedding_basis(embedding: ArrayLike | Any) -> ColourBasis:
     """The basis of a model: the three directions in which one image's embedding varies most (PCA).
 
-    Take the running example's embedding for all figures of a model. A direction's sign is arbitrary: here the sum of
-    its components is above zero, or, if that is too near to zero to be safe on every processor, that of their cubes.
+    Take the running example's embedding for all figures of a model. Then a colour means the same difference from the
+    mean vector of the map in all of them, in the embedding, in `src` and after each block.
+
+    A direction's sign is arbitrary: here the sum of its components is above zero, or, if that is too near to zero to be
+    safe on every processor, that of their cubes.
 
     Args:
         embedding: (channels, height, width), before any prompt.
@@ -46,12 +53,12 @@ def embedding_basis(embedding: ArrayLike | Any) -> ColourBasis:
     if len(maps) < 3:
         raise ValueError(f"embedding: expected at least 3 channels, got {len(maps)}")
     vectors = maps.reshape(len(maps), -1).T
-    mean = vectors.mean(0)
-    variances, directions = np.linalg.eigh((vectors - mean).T @ (vectors - mean))
+    vectors = vectors - vectors.mean(0)
+    variances, directions = np.linalg.eigh(vectors.T @ vectors)
     first = np.stack([one * _sign(one) for one in directions.T[::-1][:3]], axis=1)
-    low, high = np.quantile((vectors - mean) @ first, [0.01, 0.99], axis=0)
+    low, high = np.quantile(vectors @ first, [0.01, 0.99], axis=0)
     kept = float(variances[::-1][:3].sum() / max(float(variances.sum()), 1e-12))
-    return ColourBasis(mean, first, low, high, kept)
+    return ColourBasis(first, low, high, kept)
 
 
 def _sign(direction: Array) -> float:

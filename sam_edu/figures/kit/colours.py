@@ -1,5 +1,7 @@
 """All colours: one colour for one thing, in every figure."""
 
+from collections.abc import Iterable
+
 # Perceptual maps. SIGNED is always centred at zero.
 HEAT = "magma"
 PLAIN = "viridis"
@@ -83,9 +85,25 @@ def for_text(colour: str) -> str:
     return darker
 
 
+def mask_colour(name: str) -> str | None:
+    """The colour of what is named "mask 0" to "mask 3"; None for every other name."""
+    number = name.removeprefix("mask ")
+    return MASK_COLOURS[int(number) % 4] if number != name and number.isdecimal() else None
+
+
+def series_colours(names: Iterable[object]) -> list[str]:
+    """A colour for each series of a plot, in order; a series that is named after a mask has the mask's."""
+    return [mask_colour(str(name)) or SERIES[i % len(SERIES)] for i, name in enumerate(names)]
+
+
+def mark_edge(colour: str) -> str:
+    """The edge of a series' mark: its own colour; ink around a mask's, as the pale ones would be lost on white."""
+    return INK if colour in MASK_COLOURS else colour
+
+
 def token_colour(name: str) -> str:
     """The colour of a token, by its name; grey for every other name."""
-    if name.startswith("mask ") and name[5:].isdigit():
-        return MASK_COLOURS[int(name[5:]) % 4]
+    if (mask := mask_colour(name)) is not None:
+        return mask
     known = {"IoU": IOU_COLOUR, "click +": POSITIVE, "click −": NEGATIVE, "padding": PADDING}
     return known.get(name, CORNER if name.startswith("corner") else SOFT)

@@ -7,6 +7,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, PowerNorm
 from matplotlib.figure import Figure, SubFigure
 
+from sam_edu.argument_checks import as_number
 from sam_edu.figures.kit.arrays import Array, Number
 from sam_edu.figures.kit.colours import HEAT
 from sam_edu.figures.kit.marks import Click, draw_edges, draw_image, draw_ticks
@@ -49,6 +50,7 @@ class AttentionScale:
         per_panel: each map to its own maximum.
 
     Raises:
+        TypeError: a limit that is no number.
         ValueError: a weight below 0; a limit that is none; a limit where each map has its own.
     """
 
@@ -57,11 +59,13 @@ class AttentionScale:
             raise ValueError(
                 f"weights: expected none below 0, got {float(maps.min()):.3g}; attention weights have none"
             )
-        if limit is not None and (per_panel or limit <= 0):
-            reason = "each panel has its own scale" if per_panel else f"got {limit}"
-            raise ValueError(f"limit: expected a positive number, and none where per_panel is set; {reason}")
+        if limit is not None and per_panel:
+            raise ValueError(
+                f"limit: expected none where per_panel is set, as each panel has its own scale, got {limit}"
+            )
         self.per_panel = per_panel
-        self.top = 1.0 if per_panel else float(limit) if limit is not None else scale_end(float(maps.max()))
+        shared = scale_end(float(maps.max())) if limit is None else as_number("limit", limit, above=0)
+        self.top = 1.0 if per_panel else shared
 
     def top_of(self, one: Array) -> float:
         """The weight at which a map is brightest."""

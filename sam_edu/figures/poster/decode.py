@@ -10,10 +10,10 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from sam_edu.figures.kit.arrays import Array, Number, as_array
+from sam_edu.figures.kit.basis import embedding_basis
 from sam_edu.figures.kit.colours import MASK_COLOURS, SIGNED
 from sam_edu.figures.kit.marks import Click
 from sam_edu.figures.kit.overlay import overlay
-from sam_edu.figures.kit.scales import three_colours
 from sam_edu.figures.poster.rows import StepRows, axes_of, listed_in_table
 from sam_edu.figures.tokens import token_names
 
@@ -78,12 +78,12 @@ class Decode:
 
     @cached_property
     def stream(self) -> dict[str, Array]:
-        """The states of the image as colours, all on the same three directions."""
+        """The states of the image as colours, in the one basis of the image's embedding."""
         src = self.step("0")["src"]
         names = [self.step("4", i)["keys_4"] for i in range(2)]
         embedding = self[src] - self[self.step("prompt")["dense_embeddings"]]
-        maps = [embedding, self[src], *map(self.over_grid, names)]
-        return dict(zip(["image embedding", src, *names], three_colours(np.stack(maps))[0], strict=True))
+        maps = np.stack([embedding, self[src], *map(self.over_grid, names)])
+        return dict(zip(["image embedding", src, *names], embedding_basis(embedding).colours(maps), strict=True))
 
     def ground(self, height: int, width: int) -> Array:
         """The image in another size, (height, width, 3) from 0 to 1."""

@@ -67,8 +67,9 @@ def draw_legend(sheet: Sheet, decode: Decode, note: str) -> None:
         (
             "Feature maps as colours",
             "Many numbers at each position, as three colours: the three directions in which they vary most. Like"
-            f" colours mean like vectors. Image embedding, {src} and both {keys} share their directions, so their"
-            f" colours can be compared. The channels of {upscaled}: each on its own scale, red above zero.",
+            f" colours mean like vectors. Image embedding, {src} and both {keys} share the directions of the embedding"
+            f" and one scale, so their colours can be compared. The channels of {upscaled}: each on its own scale, red"
+            " above zero.",
         ),
         (
             "Maps of attention",

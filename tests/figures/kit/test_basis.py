@@ -16,18 +16,27 @@ def test_the_basis_is_the_pca_of_the_embedding() -> None:
     vectors = EMBEDDING.reshape(8, -1).T
     _, sizes, _ = np.linalg.svd(vectors - vectors.mean(0), full_matrices=False)
     assert basis.kept == pytest.approx((sizes[:3] ** 2).sum() / (sizes**2).sum())
-    spread = ((vectors - basis.mean) @ basis.directions).std(0)
+    spread = (vectors @ basis.directions).std(0)
     assert spread[0] > spread[1] > spread[2]
 
 
-def test_the_same_vector_has_the_same_colour_in_every_map() -> None:
+def test_the_same_difference_from_the_mean_has_the_same_colour_in_every_map() -> None:
     basis = embedding_basis(EMBEDDING)
     whole = basis.colours(EMBEDDING)
     assert whole.shape == (16, 16, 3)
     assert 0 <= whole.min() < 0.05
     assert 0.95 < whole.max() <= 1
-    np.testing.assert_array_equal(basis.colours(EMBEDDING[:, :4, 3:9]), whole[:4, 3:9])
-    np.testing.assert_array_equal(basis.colours(np.stack([EMBEDDING, EMBEDDING]))[1], whole)
+    mirrored = EMBEDDING[:, ::-1]
+    np.testing.assert_allclose(basis.colours(mirrored), whole[::-1], atol=1e-12)
+    np.testing.assert_array_equal(basis.colours(np.stack([mirrored, EMBEDDING]))[1], whole)
+
+
+def test_a_vector_that_all_positions_share_is_left_out_and_the_scale_is_not() -> None:
+    basis = embedding_basis(EMBEDDING)
+    shift = 40 * np.random.default_rng(1).normal(size=(8, 1, 1))
+    np.testing.assert_allclose(basis.colours(EMBEDDING + shift), basis.colours(EMBEDDING), atol=1e-12)
+    half = np.ptp(basis.colours(EMBEDDING / 2), axis=(0, 1))
+    assert (half < 0.75).all()
 
 
 def test_last_bits_do_not_turn_a_colour_round() -> None:

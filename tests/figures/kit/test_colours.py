@@ -28,6 +28,9 @@ from sam_edu.figures.kit.colours import (
     TRUTH,
     for_text,
     luminance,
+    mark_edge,
+    mask_colour,
+    series_colours,
     token_colour,
 )
 
@@ -49,6 +52,17 @@ FOLDER = Path(sam_edu.figures.__file__).parent
 )
 def test_each_token_has_its_colour(name: str, colour: str) -> None:
     assert token_colour(name) == colour
+
+
+@pytest.mark.parametrize("name", ["", "mask", "mask ", "mask²", "mask ²", "mask tokens", "mask 1, its token", "2"])
+def test_only_the_name_of_a_mask_has_a_mask_s_colour(name: str) -> None:
+    assert mask_colour(name) is None
+
+
+def test_a_series_has_the_colour_of_the_mask_that_it_is_named_after_or_of_its_position() -> None:
+    assert series_colours(["mask 2", "other", "mask 0"]) == [MASK_COLOURS[2], SERIES[1], MASK_COLOURS[0]]
+    assert series_colours(range(len(SERIES) + 1)) == [*SERIES, SERIES[0]]
+    assert [mark_edge(one) for one in (MASK_COLOURS[3], SERIES[1])] == [INK, SERIES[1]]
 
 
 def test_colours_are_written_in_one_file() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 import sam_edu
 from sam_edu import figures
+from sam_edu.figures.kit.marks import as_clicks
 from sam_edu.figures.poster import Poster
 from sam_edu.figures.poster.decode import Decode
 from sam_edu.figures.poster.geometry import HIGH, WIDE
@@ -77,6 +78,15 @@ def test_every_tensor_stands_on_it_with_its_name_and_shape(drawn: Poster, decode
         assert row.name.rpartition(".")[2] in words, row.name
         assert re.search(rf"(?<![\d×]){'×'.join(map(str, row.shape[1:]))}(?![\d×])", shapes), row
         assert all(part in words for part in row.name.split(".")), row.name
+
+
+def test_states_of_the_image_have_the_colours_that_they_have_in_the_notebooks(decode: sam_edu.Trace) -> None:
+    embedding = (decode["src"] - decode["prompt_encoder.dense_embeddings"])[0].double()
+    after = decode["transformer.layers.1.keys_4"][0].T.unflatten(1, (64, 64)).double()
+    basis = figures.embedding_basis(embedding)
+    stream = Decode(decode, EXAMPLE.image, as_clicks(EXAMPLE.click, None)).stream
+    for name, maps in (("image embedding", embedding), ("src", embedding), ("transformer.layers.1.keys_4", after)):
+        np.testing.assert_allclose(stream[name], basis.colours(maps.numpy()), atol=1e-6)
 
 
 def test_every_step_has_its_number(drawn: Poster) -> None:
