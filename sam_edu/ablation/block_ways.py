@@ -36,7 +36,7 @@ from sam_edu.ablation.results import COMMAND, Effect, Level, Measure, Statistics
 from sam_edu.ablation.scoring import Scorer
 from sam_edu.argument_checks import as_choice
 from sam_edu.evaluation.intervals import SceneBootstrap
-from sam_edu.modules import MaskDecoder, TwoWayAttentionBlock
+from sam_edu.modules import MaskDecoder, TwoWayAttentionBlock, TwoWayTransformer
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 from sam_edu.scenes.scene import Scene
@@ -136,7 +136,7 @@ def streams(
         if generator is None:
             raise ValueError("generator: expected a torch.Generator, as this way shuffles encodings, got None")
         key_pe = key_pe[:, torch.randperm(key_pe.shape[1], generator=generator)]
-    transformer = decoder.transformer
+    transformer: TwoWayTransformer = decoder.transformer  # type: ignore[assignment]
     for i, module in enumerate(transformer.layers):
         layer: TwoWayAttentionBlock = module  # type: ignore[assignment]
         queries, keys = _block(layer, i, way, queries, keys, query_pe, key_pe)
@@ -333,7 +333,7 @@ class BlockWays:
         """
         at = COVERED.index(as_choice("way", way, COVERED))
         covers = self._covers[:, :, at]
-        kept = np.isfinite(self._covers).all(axis=(1, 2))
+        kept = np.asarray(np.isfinite(self._covers).all(axis=(1, 2)))
         scenes = [prompt.scene for prompt, one in zip(self._stats.prompts, kept, strict=True) if one]
         values = covers[kept, get_args(Whose).index(as_choice("whose", whose, get_args(Whose)))]
         return Effect(*SceneBootstrap(scenes).interval(values), len(values))
