@@ -21,7 +21,7 @@ decode other prompts. `replicas` lists the same statistics of other trainings of
 """
 
 from sam_edu.ablation.ablations import ABLATIONS, BOX_ABLATIONS, SHORT_NAMES, ablated, full_name
-from sam_edu.ablation.block_ways import BLOCK_WAYS, BlockWay, BlockWays, load_block_ways
+from sam_edu.ablation.block_ways import BLOCK_WAYS, BlockWay, BlockWays, load_block_ways, way_to_b
 from sam_edu.ablation.changes import (
     ATTENTIONS,
     BIASES,
@@ -171,4 +171,5 @@ __all__ = [
     "terms_of_decode",
     "transplanted",
     "variance_shares",
+    "way_to_b",
 ]

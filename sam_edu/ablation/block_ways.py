@@ -36,7 +36,7 @@ from sam_edu.ablation.results import COMMAND, Effect, Level, Measure, Statistics
 from sam_edu.ablation.scoring import Scorer
 from sam_edu.argument_checks import as_choice
 from sam_edu.evaluation.intervals import SceneBootstrap
-from sam_edu.modules import MaskDecoder, TwoWayAttentionBlock, TwoWayTransformer
+from sam_edu.modules import MaskDecoder, TwoWayAttentionBlock, TwoWayTransformer, mask_product
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 from sam_edu.scenes.scene import Scene
@@ -168,6 +168,33 @@ def _decoded(decode: AblatedDecoder, hs: Tensor, keys: Tensor) -> tuple[Tensor, 
     """Masks 0 to 3 and their predicted IoU, of these tokens and image tokens."""
     logits, iou = decode.run(Ablation("the blocks built in another way", (Change("hs", hs), Change("keys", keys))))
     return logits[0], iou[0]
+
+
+@torch.no_grad()
+def way_to_b(decoder: MaskDecoder, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[str, float]:
+    """How far the logits go from A's (0) to B's (1) with B's encodings, or with a stream that begins as B's.
+
+    The logits of masks 1 to 3 less A's, projected on B's less A's. For any decoder, also an untrained one, whose masks
+    are no use for an IoU.
+
+    Args:
+        decoder: in eval mode.
+        a, b: traces of it, of one prompt set each, on one image.
+
+    Raises:
+        ValueError: A's and B's logits are the same.
+    """
+
+    def logits(begin: Mapping[str, Tensor], added: Mapping[str, Tensor]) -> Tensor:
+        hs, keys = streams(decoder, a, BlockWay(), begin=begin["tokens"], encodings=added["tokens"])
+        weights = decoder.output_hypernetworks_mlps(hs[:, 1 : 1 + decoder.num_mask_tokens])
+        return mask_product(weights, decoder.output_upscaling(keys.mT.unflatten(2, a["src"].shape[2:])))[:, 1:].double()
+
+    start, whole = logits(a, a), logits(b, b) - logits(a, a)
+    if not whole.any():
+        raise ValueError("b: expected a prompt with other logits than A's, got the same")
+    mixed = {PAIR_ROWS[2]: logits(a, b), PAIR_ROWS[3]: logits(b, a)}
+    return {row: float(((x - start) * whole).sum() / whole.square().sum()) for row, x in mixed.items()}
 
 
 # --- Measuring ---

@@ -18,14 +18,17 @@ from sam_edu.ablation.block_ways import (
     block_ways_of_scene,
     other_object,
     streams,
+    way_to_b,
 )
 from sam_edu.ablation.changes import Ablation, Change
+from sam_edu.ablation.controls import untrained
 from sam_edu.ablation.pairs import MAX_OVERLAP, overlap
 from sam_edu.ablation.prompts import prompts_of, scene_and_prompts
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.references import decoder_inputs
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam, load
+from sam_edu.tracing import trace
 
 NUMBER = FIRST_SCENE + 3
 
@@ -157,6 +160,29 @@ def test_stream_and_encodings_of_the_other_click_together_are_the_other_click(
     torch.testing.assert_close(hs, other.t["hs"])
     torch.testing.assert_close(keys, other.t["keys"])
     assert not torch.equal(hs, decode.t["hs"])
+
+
+def test_the_way_to_b_is_along_the_logits(model: Sam, decode: AblatedDecoder) -> None:
+    image, _, prompts = prompts_of(NUMBER)
+    predictor = Predictor(model)
+    predictor.set_image(image)
+    with trace(model.mask_decoder) as b:
+        predictor.predict([[prompts[-1].x, prompts[-1].y]], [1])
+    found = way_to_b(model.mask_decoder, decode.t, b)
+    hs, keys = streams(model.mask_decoder, decode.t, BlockWay(), encodings=b["tokens"])
+    masks, _ = decode.run(Ablation("", (Change("hs", hs), Change("keys", keys))))
+    a, whole = decode.masks[:, 1:], (b["masks"] - decode.masks)[:, 1:]
+    expected = ((masks[:, 1:] - a) * whole).sum() / whole.square().sum()
+    assert found["encodings of B"] == pytest.approx(float(expected), abs=1e-3)
+    assert found["encodings of B"] > 0.3  # in the trained model
+    fresh = untrained(model, generator=torch.Generator().manual_seed(0), parts=("mask_decoder",)).mask_decoder
+    with trace(fresh) as a_fresh:
+        fresh.predict_masks(**decoder_inputs(predictor, prompts[0]))
+    with trace(fresh) as b_fresh:
+        fresh.predict_masks(**decoder_inputs(predictor, prompts[-1]))
+    assert way_to_b(fresh, a_fresh, b_fresh) == pytest.approx({"encodings of B": 0.0, "stream of B": 1.0}, abs=0.1)
+    with pytest.raises(ValueError, match="got the same"):
+        way_to_b(fresh, a_fresh, a_fresh)
 
 
 # --- A scene ---
