@@ -214,6 +214,10 @@ def test_pairs_of_a_scene_have_their_unchanged_decodes(model: Sam) -> None:
         for j, name in enumerate(ablation.UNCHANGED):
             expected = [stored.scores(name, measure)[i] for measure in ablation.PAIR_MEASURES]
             np.testing.assert_allclose(row["scores"][j], expected, atol=ablation.TOLERANCE)
+    iou_a, iou_b = np.mean([row["scores"] for row in rows], axis=0)[:, :2].T
+    encodings, stream = PAIR_ROWS.index("encodings of B"), PAIR_ROWS.index("stream of B")
+    assert iou_b[encodings] > iou_b[stream] + 0.2  # in the trained model the encodings decide
+    assert iou_a[stream] > iou_a[encodings] + 0.2
 
 
 # --- What is stored ---
