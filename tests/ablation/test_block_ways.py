@@ -255,9 +255,15 @@ def test_stored_numbers_are_read() -> None:
     assert ways.cover("as it is", "target").mean == pytest.approx(own["block.covers"][1:, 0, 0].mean())
     assert ways.pairs("encodings of B", "iou_b").mean == pytest.approx(own["block.pairs"][:, 2, 1].mean())
     assert [pair.b.x for pair in ways.clicks_of_pairs] == [9, 9]
+
+
+@pytest.mark.no_shape_check
+def test_wrong_names_are_refused() -> None:
+    data = ablation.read()
+    ways = BlockWays(data | arrays(len(data["prompts"])))
     for wrong in (
         lambda: ways.effect("sideways"),
-        lambda: ways.effect("without (4)", "beauty"),
+        lambda: ways.effect("without (4)", "beauty"),  # type: ignore[arg-type]
         lambda: ways.cover("(4) before (2)", "other"),
         lambda: ways.cover("as it is", "nobody"),
         lambda: ways.pairs("encodings of A", "iou_a"),
