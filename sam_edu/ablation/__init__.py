@@ -15,11 +15,13 @@ an ablation's name mean. `HeldOutPrompts` lists the results of the unchanged dec
 boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again. `reference` and `clicks_on_image`
 decode other prompts. `replicas` lists the same statistics of other trainings of this model.
 `load_score_terms` gives the four terms of attention scores, by content and position on either side,
-`load_head_paths` what each later step loses of a head of step (4).
+`load_head_paths` what each later step loses of a head of step (4),
+`load_block_ways` the masks of blocks that are built in other ways.
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
 from sam_edu.ablation.ablations import ABLATIONS, BOX_ABLATIONS, SHORT_NAMES, ablated, full_name
+from sam_edu.ablation.block_ways import BLOCK_WAYS, BlockWay, BlockWays, load_block_ways, way_to_b
 from sam_edu.ablation.changes import (
     ATTENTIONS,
     BIASES,
@@ -84,6 +86,7 @@ __all__ = [
     "ABLATIONS",
     "ATTENTIONS",
     "BIASES",
+    "BLOCK_WAYS",
     "BOX_ABLATIONS",
     "CHANNELS",
     "CLICKS",
@@ -114,6 +117,8 @@ __all__ = [
     "UNCHANGED",
     "WAYS",
     "Ablation",
+    "BlockWay",
+    "BlockWays",
     "Broken",
     "Change",
     "Effect",
@@ -142,6 +147,7 @@ __all__ = [
     "full_name",
     "ious",
     "load",
+    "load_block_ways",
     "load_head_paths",
     "load_pairs",
     "load_product",
@@ -165,4 +171,5 @@ __all__ = [
     "terms_of_decode",
     "transplanted",
     "variance_shares",
+    "way_to_b",
 ]

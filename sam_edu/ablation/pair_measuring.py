@@ -58,7 +58,7 @@ def pairs_of_scene(model: Sam, number: int, names: Sequence[str] | None = None) 
         a, b = (
             decode(click if clicked else None) for click, clicked in zip((pair.a, pair.b), pair.clicked, strict=True)
         )
-        score = _Scores(pair, scene.masks, _three(a.masks), _three(b.masks))
+        score = PairScores(pair, scene.masks, _three(a.masks), _three(b.masks))
         scores = [score(_three(a.masks)), score(_three(b.masks))]
         for name in names:
             one = TRANSPLANTS[name]
@@ -73,7 +73,7 @@ def _three(logits: Tensor) -> Tensor:
     return logits[0, 1:]
 
 
-class _Scores:
+class PairScores:
     """All measures of one run of a pair.
 
     Which of masks 1 to 3 is measured is fixed: for A's target mask the one that fits it best in A's unchanged decode,

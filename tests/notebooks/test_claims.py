@@ -56,12 +56,12 @@ def test_claim_fails_on_other_numbers(claim: Claim) -> None:
 
 def test_a_sentence_that_always_holds_is_no_claim() -> None:
     assert survived(
-        Claim("04", "stats-next", "an effect is an effect", lambda e: e.effect("step (4) removed").prompts > 0)
+        Claim("04", "four-answer", "an effect is an effect", lambda e: e.effect("step (4) removed").prompts > 0)
     )
 
 
 def printed_iou(e: Evidence) -> list[float]:
-    return e.printed("04", "stats-code", "as it is: #")
+    return e.printed("04", "ways-stats", "as it is: #")
 
 
 def test_changed_statistics_reverse_every_effect_and_every_order() -> None:
@@ -83,7 +83,7 @@ def test_effects_by_level_make_up_the_whole() -> None:
 
 def test_an_output_without_the_pattern_is_an_error() -> None:
     with pytest.raises(ValueError, match="does not contain"):
-        current_evidence().printed("04", "stats-code", "the moon: #")
+        current_evidence().printed("04", "ways-stats", "the moon: #")
 
 
 def test_other_weights_have_the_shapes_and_not_the_masks() -> None:

@@ -1,71 +1,171 @@
 """Notebook 04, the two-way block: what it states about the trained model."""
 
-from itertools import pairwise
-
 import numpy as np
 
 from claims.claim import Predicate
 from claims.click import Click
 from claims.evidence import Evidence
+from sam_edu.ablation import BlockWays, Effect, way_to_b
 
-CHANGES = (
-    "transformer.layers.0.self_attn with residual",
-    "step (3) removed",
-    "step (2) removed",
-    "step (4) removed",
-    "step (1) removed",
-)
-"""From the mildest to the costliest."""
-
-COSTLY = (
-    "step (1) removed",
-    "step (4) removed",
-    "positional encodings of the image ablated",
-    "positional encodings of the tokens ablated",
-)
+WHERE = ("", " in block 0", " in block 1")
+PUT_BACK = tuple(f"{part} in the first step" for part in ("residual", "encoding", "both"))
+LEFT_OUT = tuple(f"{part} in (1) of block 1" for part in ("no residual", "no encoding", "neither"))
+LEVELS = (0, 1, 2)
 
 
-def cover_of_the_other_object(click: Click, masks: np.ndarray) -> float:
-    """How much of the other object in the scene the drawn mask covers."""
-    return float((masks[click.drawn] & click.other_object).sum() / click.other_object.sum())
+def ways(e: Evidence) -> BlockWays:
+    return BlockWays(e.arrays)
 
 
-def without_4_in_block_1(click: Click) -> np.ndarray:
-    before = click.t["transformer.layers.0.keys_4"]
-    return (click.under({"transformer.layers.1.keys_4": before})["masks"][0] > 0).numpy()
+def effect(e: Evidence, way: str, level: int | None = None) -> Effect:
+    return ways(e).effect(way, level=level)
 
 
-def clicks_in_that_order(e: Evidence) -> float:
-    """The share of the held-out clicks at which the five changes have the order of their means."""
-    scores = np.stack([e.stats.scores(name) for name in CHANGES])
-    return float((np.diff(scores, axis=0) <= 0).all(axis=0).mean())
+def more_costly(e: Evidence, one: str, other: str) -> bool:
+    """Whether a way costs clearly more than another, click by click."""
+    return e.mean_of(ways(e).changes(one) - ways(e).changes(other)).high < 0
+
+
+def step(e: Evidence, number: int, mode: str, level: int | None = None) -> Effect:
+    return e.effect(f"step ({number}) {mode}", level)
+
+
+def block_1_order(e: Evidence) -> Effect:
+    """How much more IoU the wrong order in block 1 leaves than no step (4) there."""
+    return e.mean_of(ways(e).changes("(4) before (2) in block 1") - ways(e).changes("without (4) in block 1"))
+
+
+def shares_of_mixture(click: Click) -> dict[str, float]:
+    """How far the logits go from our click's to the opposite one's with that one's encodings, or stream."""
+    opposite = (255 - click.example.click[0]).tolist()
+    return way_to_b(click.decoder, click.t, click.trace_at([opposite]))
+
+
+def printed_shares(e: Evidence) -> list[tuple[float, float]]:
+    """The same, printed for reshuffled and for fresh weights: (encodings, stream)."""
+    numbers = e.printed("04", "pe-untrained", "(?:reshuffled|fresh) *encodings of B: *# of the way.*stream of B: *#")
+    return [(numbers[0], numbers[1]), (numbers[2], numbers[3])]
 
 
 CLAIMS: dict[str, dict[str, Predicate]] = {
-    "without-4-after": {
-        "as it is, the mask leaves the other object out": lambda e: (
-            cover_of_the_other_object(e.click, e.click.masks) < 0.05
+    "edits-answer": {
+        "without step (4) most of the IoU is lost": lambda e: (
+            effect(e, "without (4)").high < -0.5 * e.stats.baseline().mean() < 0
         ),
-        "without step (4) it covers the other object": lambda e: (
-            cover_of_the_other_object(e.click, e.click.ablated("step (4) removed")) > 0.8
+        "then the start makes no difference that shows": lambda e: (
+            not e.mean_of(ways(e).changes("DETR's layers") - ways(e).changes("DETR's layers, from the tokens")).clear
+            and effect(e, "DETR's layers").high < -0.5
         ),
-        "without step (4) of block 1 it covers most of it": lambda e: (
-            cover_of_the_other_object(e.click, without_4_in_block_1(e.click)) > 0.5
+        "begun at zero alone it costs less than half": lambda e: (
+            0.5 * effect(e, "without (4)").mean < effect(e, "begins at zero").low
+            and effect(e, "begins at zero").high < 0
+        ),
+        "what step (1) of block 0 says is worth little": lambda e: (
+            -0.04 < e.effect("transformer.layers.0.self_attn mean").low < 0
+        ),
+        "for exact boxes its message is worth more": lambda e: (
+            e.stats.effect("transformer.layers.0.self_attn mean", prompts="boxes").high
+            < e.effect("transformer.layers.0.self_attn mean").low
+            < 0
+        ),
+        "for edits 4 and 5 no loss is shown, and a hundredth is excluded": lambda e: (
+            not any(effect(e, way).clear for way in PUT_BACK)
+            and all(effect(e, way).at_most < 0.01 for way in PUT_BACK)
+            and effect(e, "without (4)").mean < -0.1
         ),
     },
-    "stats-next": {
-        "the order of the five mean effects": lambda e: all(
-            a > b for a, b in pairwise(e.effect(name).mean for name in CHANGES)
+    "skip-answer": {
+        "no loss in IoU is shown, and a hundredth is excluded": lambda e: (
+            all(not effect(e, way).clear and effect(e, way).at_most < 0.01 for way in PUT_BACK)
+            and effect(e, LEFT_OUT[0]).high < 0
         ),
-        "the order on our click": lambda e: all(
-            a > b + 0.02 for a, b in pairwise(e.click.left_without(name) for name in CHANGES)
+        "in block 1 a missing residual costs clearly": lambda e: effect(e, LEFT_OUT[0]).high < 0,
+        "both missing cost more": lambda e: more_costly(e, LEFT_OUT[2], LEFT_OUT[0]),
+        "the margin sees block 0's residual": lambda e: ways(e).effect(PUT_BACK[0], "margin").high < 0,
+        "the output is about three times as long as the token": lambda e: (
+            2.4 < np.divide(*e.printed("04", "detr-first", "length #, the tokens that it replaces #")) < 3.6
         ),
-        "many single clicks have another order": lambda e: 0.1 < clicks_in_that_order(e) < 0.7,
-        "without (1), (4) or either encodings more than half of the IoU is lost": lambda e: all(
-            e.effect(name).mean < -0.5 * e.stats.baseline().mean() < 0 for name in COSTLY
+        "by its mean the whole step is worth little": lambda e: (
+            -0.04 < e.effect("transformer.layers.0.self_attn mean").low < 0
         ),
-        "without the MLPs little is lost": lambda e: -0.15 < e.effect("step (3) removed").low < 0,
-        "for the residual put back no effect is shown": lambda e: not e.effect(CHANGES[0]).clear,
+    },
+    "steps-answer": {
+        "(4) costs most by mean and resample": lambda e: all(
+            step(e, 4, mode).high < min(step(e, i, mode).low for i in (1, 2, 3)) < 0 for mode in ("mean", "resample")
+        ),
+        "by removal it does not cost most": lambda e: step(e, 1, "removed").mean < step(e, 4, "removed").mean < -0.4,
+        "by the mean it costs most at every level": lambda e: all(
+            step(e, 4, "mean", level).high < min(step(e, i, "mean", level).low for i in (1, 2, 3)) < 0
+            for level in LEVELS
+        ),
+        "(2) comes next": lambda e: all(
+            step(e, 2, mode).high < min(step(e, i, mode).low for i in (1, 3)) < 0 for mode in ("mean", "resample")
+        ),
+        "(2) costs most for sub-parts": lambda e: (
+            step(e, 2, "mean", 2).high < min(step(e, 2, "mean", level).low for level in (0, 1)) < 0
+        ),
+        "by the mean (1) and (3) cost little": lambda e: all(-0.04 < step(e, i, "mean").low < 0 for i in (1, 3)),
+        "removal makes (1) look as costly as (4)": lambda e: (
+            -0.07 < step(e, 1, "removed").mean - step(e, 4, "removed").mean < 0
+            and step(e, 1, "removed").high < step(e, 1, "mean").low - 0.4
+        ),
+    },
+    "four-answer": {
+        "as it is the mask leaves the other object out": lambda e: (
+            ways(e).cover("as it is", "other").high < 0.1 < 0.85 < ways(e).cover("as it is", "target").low
+        ),
+        "without (4) it covers most of it": lambda e: ways(e).cover("without (4)", "other").low > 0.5,
+        "either step (4) leaves most of it out": lambda e: all(
+            0 < ways(e).cover(f"without (4){end}", "other").high < 0.25 for end in WHERE[1:]
+        ),
+        "step (4) brings the margin back, step (1) little": lambda e: (
+            (
+                e.pairs.denoising("step (4) keys and values").low > 0.95
+                and 0 < e.pairs.denoising("step (1) keys and values").high < 0.25
+            )
+            and e.pairs.mean("step (4) keys and values", kind="other object", measure="iou_b").low > 0.5
+        ),
+    },
+    "order-answer": {
+        "the wrong order costs in either block": lambda e: all(
+            effect(e, f"(4) before (2){end}").high < -0.05 for end in WHERE
+        ),
+        "most for sub-parts": lambda e: all(
+            effect(e, f"(4) before (2){end}", 2).high < min(effect(e, f"(4) before (2){end}", i).low for i in (0, 1))
+            for end in WHERE
+        ),
+        "in block 0 less than no (4)": lambda e: more_costly(e, "without (4) in block 0", "(4) before (2) in block 0"),
+        "in block 1 no difference is shown, and at most about a hundredth": lambda e: (
+            block_1_order(e).low < 0 < block_1_order(e).high < 0.015
+            and effect(e, "without (4) in block 1").high < -0.05
+        ),
+    },
+    "pe-answer": {
+        "with B's encodings the mask is B's": lambda e: (
+            ways(e).pairs("encodings of B", "iou_b").low > 0.6
+            and 0 < ways(e).pairs("encodings of B", "iou_a").high < 0.15
+        ),
+        "not quite as good as B's own": lambda e: (
+            0 < ways(e).pairs("B unchanged", "iou_b").mean - ways(e).pairs("encodings of B", "iou_b").mean < 0.2
+        ),
+        "the start of the stream decides little": lambda e: (
+            ways(e).pairs("stream of B", "iou_a").low > 0.6 and 0 < ways(e).pairs("stream of B", "iou_b").high < 0.15
+        ),
+        "training made it so": lambda e: (
+            shares_of_mixture(e.click)["encodings of B"] > 0.5 > 0.3 > shares_of_mixture(e.click)["stream of B"]
+        ),
+        "with other weights the logits follow the stream": lambda e: all(
+            line[0] < 0.2 < 0.8 < line[1] for line in printed_shares(e)
+        ),
+        "the position has to be right, adding once costs little": lambda e: (
+            effect(e, "image's encodings shuffled").high < -0.7 and -0.1 < effect(e, "image's encodings once").low < 0
+        ),
+        "the tokens' cost more than half": lambda e: (
+            e.effect("positional encodings of the tokens ablated").mean < -0.5 * e.stats.baseline().mean() < 0
+        ),
+        "without both less is lost than without the image's": lambda e: (
+            e.difference("positional encodings ablated", "positional encodings of the image ablated").low > 0
+        ),
     },
     "read-eps-prose": {
         "another eps matters little, and more than rounding": lambda e: (
