@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from sam_edu.training.interrupt import Interrupt
 from sam_edu.training.settings import GRIDS, PARTS, PRECISIONS, Settings
 from sam_edu.training.trainer import Trainer
 
@@ -128,11 +129,28 @@ def usual_workers(device: torch.device) -> int:
     return min(16, max(1, ((os.cpu_count() or 1) - 1) // processes)) if device.type == "cuda" else 0
 
 
+def what_is_left(step: int, saved: int, out: Path) -> str:
+    """What a run leaves that was interrupted after so many steps, and how to go on with it."""
+    if step == 0:
+        return "Stopped before the first step; nothing was written."
+    if saved == step:
+        return f"Stopped after {step} steps. Everything up to here is in {out}; go on with --resume."
+    if saved == 0:
+        return f"Stopped at once after {step} steps; nothing was written."
+    return f"Stopped at once after {step} steps. The first {saved} are in {out}; go on with --resume."
+
+
 def main() -> None:
     """Read the command line and train; under torchrun with as many processes as it started."""
     parser = options()
     args = parser.parse_args()
     trainer: Trainer | None = None
+    interrupt: Interrupt | None = None
+    if "LOCAL_RANK" in os.environ:
+        # One process that stopped before the run began would leave the others waiting for it. torchrun may hand on a
+        # signal twice, the second time when the run is over.
+        interrupt = Interrupt(alone=False)
+        interrupt.listen()
     try:
         try:
             settings, device = settings_of(args), device_of(args.device)
@@ -142,15 +160,12 @@ def main() -> None:
             trainer = Trainer(settings, args.out, device, args.resume, workers)
         except (ValueError, OSError, ImportError) as error:
             parser.error(str(error))
-        trainer.run()
+        trainer.run(interrupt)
     except KeyboardInterrupt:
         if trainer is None:
-            print("Stopped before the first step; nothing was written.")
+            print(what_is_left(0, 0, args.out), flush=True)
         elif trainer.rank == 0:
-            print(
-                f"Stopped after {trainer.step} steps. Everything up to here is in {args.out}; go on with --resume.",
-                flush=True,
-            )
+            print(what_is_left(trainer.step, trainer.saved, args.out), flush=True)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sam_edu.training.batches import Batch, draw_batch
+from sam_edu.training.interrupt import STOPPING
 from sam_edu.training.sources import Sources
 
 AHEAD = 2
@@ -107,10 +108,6 @@ class _From(Iterable[int]):
 
 def _unchanged(arrays: Any) -> Any:
     return arrays  # the loader would make tensors of them
-
-
-STOPPING = (signal.SIGINT, signal.SIGTERM)
-"""The signals that end a run: Ctrl-C, and what `timeout` and job systems send."""
 
 
 @contextmanager

@@ -3,10 +3,9 @@
 import copy
 import csv
 import json
+import math
 import os
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +26,8 @@ from sam_edu.modules import Attention
 from sam_edu.sam import Sam, build_tiny, tiny_weights
 from sam_edu.training.batches import GROUPING_GRID, Batch
 from sam_edu.training.decoder_choice import fastest_decoder
-from sam_edu.training.draw_ahead import STOPPING, DrawAhead, Steps
+from sam_edu.training.draw_ahead import DrawAhead, Steps
+from sam_edu.training.interrupt import Interrupt
 from sam_edu.training.losses import grouping_loss
 from sam_edu.training.mask_order import mean_areas, reorder_masks, smallest_first
 from sam_edu.training.rounds import embed_image, plan_later_rounds, set_grid, training_losses
@@ -41,8 +41,6 @@ CHANGEABLE = ("steps", "hours", "validate_every", "validation_scenes")
 """Settings that may change when a run is resumed: its length, and how often it is saved and validated."""
 FILES = ("checkpoint.pt", "level.pt", "tiny.safetensors", "log.csv", "curves.png")
 """The files of a run in its folder."""
-PATIENCE = 1.0
-"""Seconds in which a second signal counts as the same: `timeout` signals its command, and then its whole group."""
 
 Row = dict[str, float | int]
 """The names of the numbers that the log keeps of a step."""
@@ -68,6 +66,10 @@ class Trainer:
         ValueError: the images of a step cannot be shared evenly among the processes; the weights to begin with are not
             the tiny model's; the run to resume has other settings or other images; fewer than 0 workers; none of the
             given images can be used.
+
+    Attributes:
+        step: how many steps were taken.
+        saved: how many of them are in the folder.
     """
 
     def __init__(
@@ -105,23 +107,30 @@ class Trainer:
         self.sources = Sources.of(settings)
         if resume:
             self._restore()
+        self.saved = self.step
         if self.rank == 0:
             for line in self.sources.summary():
                 tqdm.write(line)
 
-    def run(self) -> None:
+    def run(self, interrupt: Interrupt | None = None) -> None:
         """Train to the end, and order the masks. An interrupt finishes the step that is under way and saves.
 
-        Interrupts are Ctrl-C and SIGTERM; a second one, more than `PATIENCE` seconds later, stops at once.
+        Interrupts are Ctrl-C and SIGTERM; a second one, more than `PATIENCE` seconds later, stops a run of one process
+        at once. Several processes stop at the same step, whichever was interrupted. Before the first step nothing is
+        written.
+
+        Args:
+            interrupt: what hears the signals, if they were heard before the run began.
 
         Raises:
             KeyboardInterrupt: after an interrupt, once everything is saved.
             RuntimeError: a batch could not be drawn; everything before is saved.
         """
+        if interrupt is None:
+            interrupt = Interrupt(alone=self.world == 1)
         bar = tqdm(disable=self.rank != 0, unit="step", initial=self.step, total=self.settings.steps, smoothing=0.05)
-        with self._until_interrupted() as interrupted, bar, self._batches() as batches:
-            saved = -1
-            while (fraction := self._fraction()) < 1.0 and not self._in_any_process(interrupted.is_set()):
+        with interrupt.listening(), bar, self._batches() as batches:
+            while (fraction := self._fraction()) < 1.0 and not self._in_any_process(interrupt.received):
                 begin = time.perf_counter()
                 if self._restart_is_due(fraction):
                     self._restart()
@@ -137,12 +146,11 @@ class Trainer:
                 self.log.append(row)
                 if self.step % self.settings.validate_every == 0:
                     self.save()
-                    saved = self.step
             if fraction >= 1.0:
                 self._order_masks()
                 self.save()
                 return
-            if saved != self.step:
+            if self.saved != self.step:
                 self.save()
             raise KeyboardInterrupt
 
@@ -160,14 +168,19 @@ class Trainer:
             batches.close()
 
     def _next(self, batches: DrawAhead) -> Batch:
+        failure: Exception | None = None
         try:
-            return batches.next().to(self.device)
+            batch = batches.next().to(self.device)
         except Exception as error:
-            self.save()
-            raise RuntimeError(
-                f"step {self.step}: its batch could not be drawn: {error}. Everything up to here is in {self.out}; "
-                "go on with --resume"
-            ) from error
+            failure = error
+        if not self._in_any_process(failure is not None):
+            return batch
+        self.save()
+        reason = "another process says why" if failure is None else failure
+        raise RuntimeError(
+            f"step {self.step}: its batch could not be drawn: {reason}. Everything up to here is in {self.out}; "
+            "go on with --resume"
+        ) from failure
 
     def _restart_is_due(self, fraction: float) -> bool:
         at = self.settings.restart_at
@@ -197,9 +210,12 @@ class Trainer:
             reorder_masks(decoder, {name: state[moment] for name, state in kept.items()}, order.tolist())
 
     def save(self) -> None:
-        """Write checkpoint, log and float16 weights; each appears whole or not at all."""
-        if self.rank != 0:
-            return
+        """Write checkpoint, log and float16 weights; each appears whole or not at all. The first process writes."""
+        if self.rank == 0:
+            self._write()
+        self.saved = self.step
+
+    def _write(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
         state = {
             "model": self.model.state_dict(),
@@ -354,32 +370,6 @@ class Trainer:
         if self.world > 1:
             dist.barrier()
 
-    @contextmanager
-    def _until_interrupted(self) -> Iterator[threading.Event]:
-        """Turn an interrupt into an event, as a step cut off halfway would leave weights that no other run has."""
-        interrupted = threading.Event()
-        first = 0.0
-        # torchrun hands on a Ctrl-C that the terminal has given its processes already.
-        alone = self.world == 1 and "LOCAL_RANK" not in os.environ
-
-        def stop(number: int, frame: object) -> None:
-            nonlocal first
-            if not interrupted.is_set():
-                first = time.monotonic()
-                interrupted.set()
-            elif alone and time.monotonic() - first > PATIENCE:
-                raise KeyboardInterrupt
-
-        if threading.current_thread() is not threading.main_thread():  # which alone may listen
-            yield interrupted
-            return
-        before = {number: signal.signal(number, stop) for number in STOPPING}
-        try:
-            yield interrupted
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     def _in_any_process(self, here: bool) -> bool:
         """Whether a flag is set in any process, so that all stop at the same step."""
         if self.world == 1:
@@ -423,7 +413,8 @@ class Trainer:
         """Losses and scores so far."""
 
         def column(name: str) -> tuple[list[float | int], list[float | int]]:
-            rows = [row for row in self.log if name in row]
+            # The score of a level that no validation scene has is nan, and a step can have no finite loss.
+            rows = [row for row in self.log if math.isfinite(row.get(name, math.nan))]
             return [row["step"] for row in rows], [row[name] for row in rows]
 
         losses = {name: column(name) for name in ("mask", "later_mask", "iou", "grouping")}

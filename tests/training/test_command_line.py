@@ -3,13 +3,10 @@
 import csv
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +19,7 @@ from sam_edu.sam import Sam
 from sam_edu.tiny.image_encoder import TinyImageEncoder
 from sam_edu.training import __main__ as command_line
 from sam_edu.training import trainer
+from sam_edu.training.interrupt import Interrupt
 from sam_edu.training.settings import Settings
 
 
@@ -57,12 +55,12 @@ class Remembered:
 
     given: tuple[object, ...]
     interrupted = False
-    rank, step = 0, 5
+    rank, step, saved = 0, 5, 5
 
     def __init__(self, *given: object) -> None:
         type(self).given = given
 
-    def run(self) -> None:
+    def run(self, interrupt: Interrupt | None) -> None:
         if self.interrupted:
             raise KeyboardInterrupt
 
@@ -147,16 +145,27 @@ def test_defaults_are_those_of_settings_and_auto_takes_the_gpu_that_is_there(
     assert 1 <= workers <= 16 if available else workers == 0
 
 
-def test_ctrl_c_says_where_everything_is_and_how_to_go_on(
+LEFT = {
+    "all": (5, 5, "Stopped after 5 steps. Everything up to here is in {out}; go on with --resume."),
+    "a part": (5, 4, "Stopped at once after 5 steps. The first 4 are in {out}; go on with --resume."),
+    "nothing": (5, 0, "Stopped at once after 5 steps; nothing was written."),
+    "no step": (0, 0, "Stopped before the first step; nothing was written."),
+}
+"""Steps that were taken, steps that were saved, and what is said of them."""
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_ctrl_c_says_what_is_left_and_how_to_go_on(
+    name: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     remembered: type[Remembered],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     remembered.interrupted = True
-    call(monkeypatch, "--out", str(tmp_path), "--steps", "3")
-    [line] = capsys.readouterr().out.splitlines()
-    assert line == f"Stopped after 5 steps. Everything up to here is in {tmp_path}; go on with --resume."
+    remembered.step, remembered.saved, sentence = LEFT[name]
+    call(monkeypatch, "--out", str(tmp_path), "--steps", "9")
+    assert capsys.readouterr().out == sentence.format(out=tmp_path) + "\n"
 
 
 def test_ctrl_c_before_the_first_step_says_that_nothing_was_written(
@@ -326,96 +335,191 @@ def test_images_of_one_s_own_are_summed_up(
     assert "images have changed since" in capsys.readouterr().err
 
 
-# --- Interrupts, as a terminal and `timeout` send them: to every process of the group ---
+# --- Interrupts, as a terminal, `timeout` and torchrun send them ---
 
-SMALL = """
-import sys
+SCRIPT = """
+import json, os, signal, time
+from pathlib import Path
 from sam_edu.training import __main__, trainer
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
 from sam_edu.sam import Sam
 from sam_edu.tiny.image_encoder import TinyImageEncoder
+
+plan, rank = json.loads(os.environ["INTERRUPT"]), int(os.environ.get("RANK", "0"))
+# A file for each process: their lines on stderr run into one another, and into the progress line.
+Path(f"process {rank}").write_text(str(os.getpid()), encoding="utf-8")
 
 def small_model():
     decoder = MaskDecoder(transformer_dim=256, transformer=TwoWayTransformer(1, 256, 8, 16), iou_head_hidden_dim=8)
     encoder = TinyImageEncoder(widths=(16, 16, 32), depth=1)
     return Sam(encoder, PromptEncoder(256, (64, 64), (256, 256), 16), decoder, 256)
 
-saves = []
-save = trainer.Trainer.save
+def before(place, owner, name, action):
+    function = getattr(owner, name)
+    def with_action(*given, **options):
+        if plan and plan["place"] == place and plan["rank"] == rank:
+            action(*given)
+        return function(*given, **options)
+    setattr(owner, name, with_action)
+
+def interrupt(*given):
+    # Ends once this process has heard the signal: the place is that of the plan, however busy the machine is.
+    number, heard = plan["number"], []
+    handler = signal.getsignal(number)
+    signal.signal(number, lambda *given: (heard.append(number), handler(*given)))
+    if plan["to"] == "group":
+        os.killpg(0, number)
+        os.killpg(0, number)
+    else:
+        os.kill(os.getppid() if plan["to"] == "torchrun" else os.getpid(), number)
+    while not heard:
+        time.sleep(0.01)
+    signal.signal(number, handler)
+
+def interrupt_in_third_step(run, *given):
+    if run.step == 2:
+        interrupt()
+
+def interrupt_when_the_other_waits(*given):
+    while not Path("runs 0").exists():
+        time.sleep(0.01)
+    interrupt()
+
+saves, save, run = [], trainer.Trainer.save, trainer.Trainer.run
 trainer.Trainer.save = lambda self: (saves.append(self.step), save(self))[1]
+trainer.Trainer.run = lambda self, *given: (Path(f"runs {rank}").touch(), run(self, *given))[1]
 trainer.build_tiny = small_model
+before("start", trainer, "build_tiny", interrupt_when_the_other_waits)
+before("step", trainer.Trainer, "_train_step", interrupt_in_third_step)
+before("validation", trainer, "validate", interrupt)
+before("step", __main__.dist, "destroy_process_group", lambda: os.kill(os.getpid(), plan["number"]))  # and once more
 __main__.main()
-sys.stderr.write(f"saves {saves}\\n")
+Path(f"saves {rank}").write_text(json.dumps(saves), encoding="utf-8")
 """
-# With these, nothing but the interrupt saves.
 OPTIONS = (
-    "--prompt-sets 1 --followed 1 --grid 8 --device cpu --precision float32 --steps 100000 --validate-every 100000"
+    "--images 2 --prompt-sets 1 --followed 1 --grid 8 --device cpu --precision float32 --steps 4 --validate-every 2 "
+    "--validation-scenes 1 --decay-share 0.2"
 )
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
-def interrupt(folder: Path, command: list[str], number: signal.Signals, times: int) -> tuple[int, int]:
-    """Start a command in a group of its own, signal the group once it has taken a step, and wait for the command's end.
-
-    Its output goes to the folder's files `stdout` and `stderr`.
+def train(folder: Path, launch: tuple[str, ...], plan: dict[str, str | int], *options: str) -> tuple[int, list[str]]:
+    """Start `SCRIPT` in a folder and in a process group of its own, and wait for its end.
 
     Returns:
-        the steps that it had taken when it was signalled, and its exit status.
+        its exit status, and the lines of its stdout.
     """
+    (folder / "train.py").write_text(SCRIPT, encoding="utf-8")
+    for path in (*folder.glob("process *"), *folder.glob("saves *")):
+        path.unlink()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
-    files = [(folder / name).open("w+", encoding="utf-8") for name in ("stdout", "stderr")]
-    process = subprocess.Popen(command, stdout=files[0], stderr=files[1], env=environment, start_new_session=True)
+    environment["INTERRUPT"] = json.dumps(plan)
+    environment["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = "600"  # torchrun kills after 30 seconds; a busy machine needs more
+    command = [sys.executable, *launch, "train.py", "--out", "run", *OPTIONS.split(), *options]
+    with (folder / "stdout").open("w") as stdout, (folder / "stderr").open("w") as stderr:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=stdout, stderr=stderr, start_new_session=True
+        )
+        try:
+            status = process.wait(timeout=600)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"it did not end: {(folder / 'stderr').read_text(encoding='utf-8')}")
+        finally:
+            left = [number for number in (process.pid, *groups(folder)) if end_group(number)]
+            process.wait()
+    assert left == [], "processes were left behind"
+    return status, (folder / "stdout").read_text(encoding="utf-8").splitlines()
+
+
+def groups(folder: Path) -> list[int]:
+    """The processes of the run; torchrun gives each a group of its own."""
+    return [int(path.read_text(encoding="utf-8")) for path in folder.glob("process *")]
+
+
+def end_group(number: int) -> bool:
+    """Kill a process group, and say whether there was one."""
     try:
-        wait_until(lambda: steps_shown(folder / "stderr") or process.poll() is not None, "no step was taken")
-        assert process.poll() is None, (process.returncode, (folder / "stderr").read_text(encoding="utf-8"))
-        shown = steps_shown(folder / "stderr")
-        for _ in range(times):
-            os.killpg(process.pid, number)
-        status = process.wait(timeout=600)
-        with pytest.raises(ProcessLookupError):  # no worker is left
-            os.killpg(process.pid, 0)
-        return shown, status
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        for file in files:
-            file.close()
+        os.killpg(number, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
-def wait_until(condition: Callable[[], object], otherwise: str) -> None:
-    give_up = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < give_up, otherwise
-        time.sleep(0.05)
+def saves(folder: Path) -> list[list[int]]:
+    """The steps at which each process came to save, of those that came to their end."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("saves *"))]
 
 
-def steps_shown(path: Path) -> int:
-    """How many steps the progress line has counted."""
-    counted = re.findall(r"(\d+)/100000 ", path.read_text(encoding="utf-8"))
-    return int(counted[-1]) if counted else 0
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        call(patch, "--out", str(out), *OPTIONS.split())
+    return out
 
 
-def assert_saved(out: Path, shown: int) -> int:
-    """Every step that was taken is in checkpoint and log; returns how many that are."""
-    state = torch.load(out / "checkpoint.pt", weights_only=True)
-    assert state["step"] >= shown
-    with (out / "log.csv").open(encoding="utf-8") as log:
-        assert [int(row["step"]) for row in csv.DictReader(log)] == list(range(state["step"]))
-    assert sorted(path.name for path in out.iterdir()) == sorted(trainer.FILES)
-    return int(state["step"])
+def assert_same_run(out: Path, expected: Path) -> None:
+    rows, expected_rows = (list(csv.reader((folder / "log.csv").open(encoding="utf-8"))) for folder in (out, expected))
+    assert rows[0] == expected_rows[0]
+    numbers, expected_numbers = (
+        torch.tensor([[float(value or "nan") for value in row] for row in table[1:]]) for table in (rows, expected_rows)
+    )
+    torch.testing.assert_close(numbers, expected_numbers, rtol=1e-4, atol=1e-6, equal_nan=True)
+    state, expected_state = (torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (out, expected))
+    assert state["step"] == expected_state["step"]
+    for part in ("model", "average", "grouping"):
+        for name, value in expected_state[part].items():
+            torch.testing.assert_close(state[part][name], value, rtol=1e-4, atol=1e-6, msg=f"{part} {name}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_an_interrupt_of_the_whole_group_saves_once_and_loses_nothing(
-    number: signal.Signals, workers: str, tmp_path: Path
+    number: signal.Signals, workers: str, tmp_path: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "run"
-    command = [sys.executable, "-c", SMALL, "--out", str(out), *OPTIONS.split(), "--images", "1", "--workers", workers]
-    shown, status = interrupt(tmp_path, command, number, times=2)  # `timeout` signals its command, and then the group
+    """`timeout` signals its command, and then the group that the command belongs to."""
+    plan = {"place": "step", "rank": 0, "number": number, "to": "group"}
+    status, lines = train(tmp_path, (), plan, "--workers", workers)
     assert status == 0
-    steps = assert_saved(out, shown)
-    [line] = (tmp_path / "stdout").read_text(encoding="utf-8").splitlines()
-    assert line == f"Stopped after {steps} steps. Everything up to here is in {out}; go on with --resume."
+    assert lines[-1] == "Stopped after 3 steps. Everything up to here is in run; go on with --resume."
+    assert saves(tmp_path) == [[2, 3]]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(trainer.FILES)
+    assert "Traceback" not in (tmp_path / "stderr").read_text(encoding="utf-8")
+    call(monkeypatch, "--out", str(tmp_path / "run"), *OPTIONS.split(), "--resume")
+    assert_same_run(tmp_path / "run", uninterrupted)
+
+
+TWO_PROCESSES = {
+    "Ctrl-C in a step": ("step", 1, signal.SIGINT, "torchrun", "0", [2, 3], 2),
+    "Ctrl-C in a validation": ("validation", 0, signal.SIGINT, "torchrun", "0", [2], 1),
+    "Ctrl-C before the first step": ("start", 1, signal.SIGINT, "torchrun", "0", [], 0),
+    "SIGTERM in a step": ("step", 0, signal.SIGTERM, "torchrun", "1", [2, 3], 1),
+    "SIGTERM to one process": ("step", 1, signal.SIGTERM, "itself", "0", [2, 3], 1),
+}
+"""Where which process interrupts how whom, with how many workers; at which steps the run is saved; how many processes
+go on with it."""
+
+
+@pytest.mark.parametrize("name", TWO_PROCESSES)
+def test_two_processes_stop_at_the_same_step_save_once_and_lose_nothing(
+    name: str, tmp_path: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process may wait for the one that is interrupted, in its step or before the run."""
+    place, rank, number, to, workers, steps, resumed_by = TWO_PROCESSES[name]
+    plan = {"place": place, "rank": rank, "number": number, "to": to}
+    status, lines = train(tmp_path, TWO, plan, "--workers", workers)
     errors = (tmp_path / "stderr").read_text(encoding="utf-8")
-    assert errors.endswith(f"saves [{steps}]\n")
-    assert "Traceback" not in errors
+    assert saves(tmp_path) == [steps, steps], errors
+    assert status == (1 if to == "torchrun" else 0), errors  # a signalled torchrun ends with an error of its own
+    if not steps:
+        assert lines == ["Stopped before the first step; nothing was written."]
+        assert not (tmp_path / "run").exists()
+        return
+    [line] = [line for line in lines if line.startswith("Stopped")]
+    assert line == f"Stopped after {steps[-1]} steps. Everything up to here is in run; go on with --resume."
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(trainer.FILES)
+    if resumed_by == 2:
+        assert train(tmp_path, TWO, {}, "--resume")[0] == 0
+    else:
+        call(monkeypatch, "--out", str(tmp_path / "run"), *OPTIONS.split(), "--resume")
+    assert_same_run(tmp_path / "run", uninterrupted)

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,10 +23,11 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
+from sam_edu.figures import Figure, training_curves
 from sam_edu.modules import MaskDecoder, PromptEncoder, TwoWayTransformer
 from sam_edu.sam import Sam
 from sam_edu.tiny.image_encoder import TinyImageEncoder
-from sam_edu.training import draw_ahead, trainer
+from sam_edu.training import draw_ahead, interrupt, trainer
 from sam_edu.training.batches import draw_batch
 from sam_edu.training.mask_order import mean_areas
 from sam_edu.training.settings import Settings
@@ -149,7 +151,7 @@ def test_a_second_ctrl_c_stops_at_once_and_python_s_own_handler_is_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(trainer, "PATIENCE", 0.0)
+    monkeypatch.setattr(interrupt, "PATIENCE", 0.0)
 
     def twice() -> None:
         signal.raise_signal(signal.SIGINT)
@@ -171,7 +173,7 @@ def test_the_same_interrupt_twice_at_once_counts_once(
     before = signal.getsignal(number)
     during_step(monkeypatch, 1, lambda: [signal.raise_signal(number) for _ in range(2)])
     saves = []
-    monkeypatch.setattr(Trainer, "save", lambda self: saves.append(self.step))
+    monkeypatch.setattr(Trainer, "_write", lambda self: saves.append(self.step))
     with pytest.raises(KeyboardInterrupt):
         Trainer(replace(SMALL, validate_every=100), tmp_path, CPU).run()
     assert saves == [2]
@@ -183,10 +185,47 @@ def test_an_interrupt_in_a_step_that_is_saved_anyway_saves_once(
 ) -> None:
     during_step(monkeypatch, 1, lambda: signal.raise_signal(signal.SIGINT))
     saves = []
-    monkeypatch.setattr(Trainer, "save", lambda self: saves.append(self.step))
+    monkeypatch.setattr(Trainer, "_write", lambda self: saves.append(self.step))
     with pytest.raises(KeyboardInterrupt):
         Trainer(SMALL, tmp_path, CPU).run()
     assert saves == [2]
+
+
+def test_an_interrupt_in_a_validation_keeps_its_scores_and_saves_once(
+    uninterrupted: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saves: list[int] = []
+    write = Trainer._write
+
+    def interrupted(*given: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return validate(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "validate", interrupted)
+        patch.setattr(Trainer, "_write", lambda self: (saves.append(self.step), write(self)))
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(SMALL, tmp_path, CPU).run()
+    assert saves == [2]
+    Trainer(SMALL, tmp_path, CPU, resume=True).run()
+    assert_same_curve(tmp_path, uninterrupted.out)
+    assert_same_weights(tmp_path, uninterrupted.out)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_interrupt_before_the_first_step_writes_nothing(
+    resume: bool, uninterrupted: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    if resume:
+        shutil.copytree(uninterrupted.out, out)
+    run = Trainer(replace(SMALL, steps=STEPS + 1), out, CPU, resume)
+    monkeypatch.setattr(run, "_fraction", lambda: signal.raise_signal(signal.SIGINT) or 0.0)
+    monkeypatch.setattr(Trainer, "_write", lambda self: pytest.fail("there is nothing to write"))
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert run.step == run.saved == (STEPS if resume else 0)
+    assert out.exists() == resume
 
 
 def test_a_batch_that_cannot_be_drawn_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,15 +381,37 @@ def test_ordering_moves_the_optimizer_s_moments_along(tmp_path: Path, monkeypatc
 # --- Several processes ---
 
 
+def run_two(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Train `SHARED` on two processes by running this file as a script."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_two_processes_give_the_losses_of_one(workers: str, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     Trainer(SHARED, one, CPU).run()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run([*command, str(two), workers], env=environment, capture_output=True, text=True, check=False)
+    result = run_two(str(two), workers)
     assert result.returncode == 0, result.stderr
     assert_same_curve(two, one)
+
+
+def test_a_batch_that_another_process_cannot_draw_stops_this_one_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Trainer(replace(SMALL, validate_every=100), tmp_path, CPU)
+    during_step(monkeypatch, 1, lambda: monkeypatch.setattr(run, "_in_any_process", lambda here: True))
+    with pytest.raises(RuntimeError, match=r"step 1: .* could not be drawn: another process says why.*--resume"):
+        run.run()
+    assert Trainer(SMALL, tmp_path, CPU, resume=True).step == 1
+
+
+def test_a_batch_that_one_process_of_two_cannot_draw_stops_both_and_loses_nothing(tmp_path: Path) -> None:
+    result = run_two(str(tmp_path / "two"), "0", "1")
+    assert result.returncode == 1, result.stderr
+    assert "step 1: its batch could not be drawn: the disk is gone. Everything up to here" in result.stderr
+    assert Trainer(SHARED, tmp_path / "two", CPU, resume=True).step == 1
 
 
 def test_images_must_be_shared_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,6 +430,21 @@ def test_files_of_a_run(uninterrupted: Trainer) -> None:
     assert names == {"checkpoint.pt", "level.pt", "tiny.safetensors", "log.csv", "curves.png"}
     level = torch.load(uninterrupted.out / "level.pt", weights_only=True)
     assert level["step"] == 2  # the last checkpoint before the learning rate comes down
+
+
+def test_curves_leave_out_what_is_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One validation scene may lack a level, and a step may have no finite loss; the run is saved all the same."""
+    drawn: dict[str, object] = {}
+
+    def draw(losses: dict[str, object], scores: dict[str, object], title: str) -> Figure:
+        drawn.update(losses | scores)
+        return training_curves(losses, scores, title=title)
+
+    monkeypatch.setattr(trainer, "training_curves", draw)
+    run = Trainer(SMALL, tmp_path, CPU)
+    run.log = [{"step": 0, "mask": math.nan, "sub": math.nan}, {"step": 1, "mask": 0.5, "whole": 0.25}]
+    run._curves()
+    assert drawn == {"mask": ([1], [0.5]), "whole": ([1], [0.25])}
 
 
 def test_log_has_a_row_per_step_and_scores_where_it_was_validated(uninterrupted: Trainer) -> None:
@@ -539,9 +615,17 @@ def test_validate_repeats_itself_and_leaves_the_grid_as_it_was() -> None:
     assert model.prompt_encoder.image_embedding_size == (64, 64)
 
 
+def fail_to_draw(seed: int, step: int, *rest: object) -> object:
+    if step == 1:
+        raise OSError("the disk is gone")
+    return draw_batch(seed, step, *rest)
+
+
 if __name__ == "__main__":
     trainer.build_tiny = small_model
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
+    if sys.argv[3:] == [str(dist.get_rank())]:
+        draw_ahead.draw_batch = fail_to_draw
     Trainer(SHARED, Path(sys.argv[1]), CPU, workers=int(sys.argv[2])).run()
     dist.destroy_process_group()
