@@ -1,6 +1,7 @@
 """What a Predictor and a trace take for a model: wrappers are taken off, what is no Sam is refused."""
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,15 @@ def test_the_parts_that_are_asked_for(sam: Sam) -> None:
     assert dtype_of(sam.mask_decoder, torch.float16) == torch.float32
     assert dtype_of(nn.Identity(), torch.float16) == torch.float16
     assert dtype_of(copy.deepcopy(sam).half(), torch.float32) == torch.float16
+    quantized = nn.Linear(2, 2).half()
+    quantized.weight = nn.Parameter(torch.zeros(2, 2, dtype=torch.int8), requires_grad=False)
+    assert dtype_of(quantized, torch.float32) == torch.float16  # that of its bias: whole numbers are not computed in
+
+
+def test_the_size_of_images_is_the_models_own_or_its_encoders() -> None:
+    encoder = SimpleNamespace(img_size=64)
+    assert image_size(SimpleNamespace(image_encoder=encoder)) == 64
+    assert image_size(SimpleNamespace(image_encoder=encoder, image_size=32)) == 32
 
 
 def test_weights_are_noted(sam: Sam) -> None:
@@ -101,3 +111,21 @@ def test_weights_are_noted(sam: Sam) -> None:
         encoder.bias[0] += 1e-3
     assert noted.changed(encoder)
     assert not Weights(encoder.to("meta")).changed(copy.deepcopy(encoder))
+
+
+@pytest.mark.parametrize("where", [slice(0, 10), slice(30, 40)], ids=["first", "last"])
+def test_weights_are_noted_from_all_over_a_module(where: slice) -> None:
+    """Of many parameters some, and of many values some: what changes in a quarter of either is seen."""
+    module = nn.ParameterList([torch.zeros(1000) for _ in range(40)])
+    for change in (lambda p: p[250:500].fill_(1.0), lambda p: p[-250:].fill_(2.0)):
+        noted = Weights(module)
+        with torch.no_grad():
+            for parameter in list(module)[where]:
+                change(parameter)
+        assert noted.changed(module)
+
+
+def test_weights_of_other_shapes_are_others_whatever_their_dtype() -> None:
+    noted = Weights(nn.Linear(2, 3))
+    assert noted.changed(nn.Linear(3, 2))
+    assert noted.changed(nn.Linear(3, 2).half())

@@ -19,20 +19,23 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from sam_edu.ablation import channels, parts
 from sam_edu.ablation.changes import (
     ATTENTIONS,
     DEPTH,
     HIDDEN,
+    MASK_TOKENS,
+    PROMPT_TOKENS,
     TOKEN_TO_IMAGE,
     Ablation,
     Change,
     Memory,
     References,
     Whose,
+    no_such_name,
 )
+from sam_edu.ablation.projections import as_sequence, projected_encoding
 from sam_edu.modules import Attention, MaskDecoder
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
@@ -98,7 +101,7 @@ def _block_ablated(decoder: MaskDecoder, references: References, number: int) ->
 
 def _stored(memory: Memory, name: str, x: Tensor) -> Tensor:
     """The tensor of an earlier trace point; a feature map as a sequence of image tokens."""
-    return memory[name].flatten(2).transpose(1, 2) if name == "src" else memory[name]
+    return as_sequence(memory[name]) if name == "src" else memory[name]
 
 
 def _steps_removed() -> dict[str, Ablation]:
@@ -214,9 +217,8 @@ def _no_encodings(decoder: MaskDecoder, references: References, kinds: tuple[str
 
 def _minus_encoding(memory: Memory, kind: str, attention: Attention, side: str, x: Tensor) -> Tensor:
     """Projected queries or keys without the projected encoding: W (x + pe) + b - W pe = W x + b."""
-    encoding = memory[kind] if kind == "tokens" else memory[kind].flatten(2).transpose(1, 2)
-    weight = attention.get_parameter(f"{side}_proj.weight")
-    return x - F.linear(encoding, weight).unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+    encoding = memory[kind] if kind == "tokens" else as_sequence(memory[kind])
+    return x - projected_encoding(attention, side, encoding)
 
 
 def _encodings_in_values(decoder: MaskDecoder, references: References) -> list[Change]:
@@ -247,14 +249,14 @@ def _weights_shared() -> dict[str, Ablation]:
 
 
 def _mean_of_masks(weights: Tensor) -> Tensor:
-    weights[:, :, 1:5] = weights[:, :, 1:5].mean(dim=2, keepdim=True)  # a copy: intervene's
+    weights[:, :, MASK_TOKENS] = weights[:, :, MASK_TOKENS].mean(dim=2, keepdim=True)  # a copy: intervene's
     return weights
 
 
 def _prompt_unheard() -> dict[str, Ablation]:
     """The prompt's tokens get no attention: in step (1), from the tokens; in step (4), from the image; in both."""
     found = {}
-    for name, ends in {"(1)": ("self_attn",), "(4)": ("image_to_token",), "": ("self_attn", "image_to_token")}.items():
+    for name, ends in parts.TOKENS_ARE_KEYS.items():
         changes = tuple(Change(f"{one}.scores", _prompt_out) for one in ATTENTIONS if one.endswith(ends))
         found[f"prompt unheard in {name}" if name else "prompt unheard"] = Ablation(
             "the prompt's tokens get no attention", changes
@@ -263,7 +265,7 @@ def _prompt_unheard() -> dict[str, Ablation]:
 
 
 def _prompt_out(scores: Tensor) -> Tensor:
-    scores[..., 5:] = -torch.inf  # five output tokens come first; a copy: intervene's
+    scores[..., PROMPT_TOKENS] = -torch.inf  # a copy: intervene's
     return scores
 
 
@@ -272,7 +274,7 @@ def _padding() -> dict[str, Ablation]:
     found = {}
     for number, name in ((0, "no padding token"), (2, "one padding token more"), (5, "five padding tokens")):
         count = partial(_count_padding, number)
-        ends = ("self_attn", "image_to_token")  # the attentions whose keys are the tokens
+        ends = parts.TOKENS_ARE_KEYS[""]
         changes = tuple(Change(f"{one}.scores", count) for one in ATTENTIONS if one.endswith(ends))
         found[name] = Ablation(f"{number} padding tokens in place of one", changes)
     return found
@@ -322,8 +324,7 @@ def full_name(name: str) -> str:
     """
     name = SHORT_NAMES.get(name, name)
     if name not in ABLATIONS:
-        close = [other for other in ABLATIONS if name in other or other in name]
-        raise KeyError(f"{name!r}: no ablation of that name{'; there is ' + ', '.join(close[:3]) if close else ''}")
+        raise no_such_name("ablation", name, ABLATIONS)
     return name
 
 

@@ -19,16 +19,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sam_edu.ablation.changes import ATTENTIONS, TOKEN_TO_IMAGE
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.changes import ATTENTIONS, CLICK_TOKEN, TOKEN_TO_IMAGE
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
 from sam_edu.ablation.prompts import Prompt, prompts_of
-from sam_edu.ablation.results import OF_CLICK, sha256
-from sam_edu.predictor import Predictor
+from sam_edu.ablation.references import traces_of
+from sam_edu.ablation.results import OF_CLICK
 from sam_edu.sam import Sam
-from sam_edu.tracing import trace
-
-CLICK_TOKEN = 5
-"""Position of the click's token, after the IoU token and four mask tokens."""
 
 
 @torch.no_grad()
@@ -44,13 +40,9 @@ def attention_of_scene(model: Sam, number: int) -> list[Row]:
         "inside" and "away", both (positions,); "share" and "distance", both (3, heads + 1), last for uniform weights;
         "share_null_same_scene" and "distance_null_same_scene", both (3, heads).
     """
-    image, masks, prompts = prompts_of(number)
-    predictor, rows = Predictor(model), []
-    if prompts:
-        predictor.set_image(image)
-    for prompt in prompts:
-        with trace(model.mask_decoder) as t:
-            predictor.predict([[prompt.x, prompt.y]], [1])
+    _, masks, prompts = prompts_of(number)
+    rows = []
+    for prompt, t in zip(prompts, traces_of(model, prompts), strict=True):
         weights = {name: t[f"{name}.weights"][0] for name in ATTENTIONS}
         rows.append({"prompt": np.array(prompt)} | attention_statistics(weights, prompt, masks))
     same = np.array([[another_object(masks, one, other) for other in prompts] for one in prompts], bool)
@@ -143,7 +135,7 @@ def measure_attention(weights: Path, scenes: int, processes: int = 1, progress: 
         the file's stamp and clicks, and the arrays of the attention statistics.
     """
     rows = rows_of_scenes(attention_of_scene, weights, scenes, processes, progress)
-    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    stacked = stacked_rows(rows)
     maps, scenes_of = stacked["maps"], stacked["prompt"][:, 0]
     together = maps.reshape(len(maps), -1, maps.shape[-1])  # the heads of all three attentions
     found = {name: stacked[name] for name in ("entropy", *OF_CLICK)}
@@ -152,8 +144,4 @@ def measure_attention(weights: Path, scenes: int, processes: int = 1, progress: 
         found[f"{name}_null"] = of_click.reshape(maps.shape[:-1])
         found[f"{name}_null_of_map"] = of_map.reshape(maps.shape[:-1])
         found[f"{name}_null_same_scene"] = stacked[f"{name}_null_same_scene"]
-    return {
-        "weights": np.array(sha256(weights)),
-        "prompts": stacked["prompt"].astype(np.int32),
-        **{name: values.astype(np.float16) for name, values in found.items()},
-    }
+    return stamp(weights, stacked) | {name: values.astype(np.float16) for name, values in found.items()}

@@ -4,7 +4,7 @@ An ablation removes or replaces one part of a trained network. How much the scor
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +35,12 @@ ATTENTIONS = (
     "transformer.final_attn_token_to_image",
 )
 """All seven, in the order of computation."""
+
+MASK_TOKENS, PROMPT_TOKENS = slice(1, 5), slice(5, None)
+"""Positions among the tokens: four mask tokens after the IoU token, then the prompt's."""
+
+CLICK_TOKEN = 5
+"""Position of a single click's token, the first of the prompt's."""
 
 TERMS, BIASES = "terms", "terms over positions"
 """In references: the terms of the product (6-3), weight times value, (masks, channels, height, width); and their means
@@ -167,6 +173,12 @@ def _name(how: How | AblationMode) -> str:
 def _short(select: Mapping[str, Select]) -> str:
     text = repr(sorted(select.items()))
     return text if len(text) < 80 else hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def no_such_name(what: str, name: str, names: Iterable[str]) -> KeyError:
+    """The error for a name that is none of them, with up to three that are like it."""
+    close = [other for other in names if name in other or other in name]
+    return KeyError(f"{name!r}: no {what} of that name{'; there is ' + ', '.join(close[:3]) if close else ''}")
 
 
 class Memory(dict[str, Tensor]):

@@ -34,12 +34,14 @@ import torch
 from torch import Tensor
 
 from sam_edu.ablation.changes import DEPTH, HEADS, Ablation, Change, Memory
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
+from sam_edu.ablation.projections import as_sequence, by_head
 from sam_edu.ablation.prompts import TEST_STREAM, prompts_of
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.references import decoder_inputs
-from sam_edu.ablation.results import COMMAND, Effect, Measure, Statistics, column, read, sha256
+from sam_edu.ablation.results import COMMAND, Effect, Measure, Statistics, column, read
 from sam_edu.ablation.scoring import Scorer
+from sam_edu.argument_checks import as_choice
 from sam_edu.modules import Attention
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
@@ -118,8 +120,9 @@ def changes_of_path(
         encoding: the positional encoding of the image, (1, image_tokens, dim).
 
     Raises:
-        ValueError: no such path.
+        ValueError: no such block or path.
     """
+    path = as_choice("path", path, _paths_of(block)[1:])
     if (block, path) == (1, "to (5)"):
         return (Change("keys", broken),)
     if (block, path) == (0, "past block 1"):
@@ -135,16 +138,20 @@ def changes_of_path(
         (0, "to (4)"): (step_4(1), "q"),
         (1, "to (6-1)"): ("transformer.final_attn_token_to_image", "kv"),
     }
-    if (block, path) not in readers:
-        raise ValueError(f"path: expected one of {', '.join(PATHS[block][1:])}, got {path!r}")
     name, sides = readers[block, path]
     attention: Attention = decode.decoder.get_submodule(name)  # type: ignore[assignment]
     inputs = {"q": broken + encoding, "k": broken + encoding, "v": broken}
     return tuple(Change(f"{name}.{side}", _projected(attention, side, inputs[side])) for side in sides)
 
 
+def _paths_of(block: int) -> tuple[str, ...]:
+    if block not in PATHS:
+        raise ValueError(f"block: expected one of {', '.join(map(str, PATHS))}, got {block!r}")
+    return PATHS[block]
+
+
 def _projected(attention: Attention, side: str, x: Tensor) -> Tensor:
-    return attention.get_submodule(f"{side}_proj")(x).unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+    return by_head(attention.get_submodule(f"{side}_proj")(x), attention.num_heads)
 
 
 @torch.no_grad()
@@ -165,7 +172,7 @@ def head_paths_of_scene(model: Sam, number: int, chosen: Chosen) -> list[Row]:
     predictor, heads, rows = Predictor(model), heads_of(number, chosen), []
     predictor.set_image(image)
     dense = model.prompt_encoder.get_dense_pe()
-    encodings, encoding = position_encodings(model.mask_decoder, dense), dense.flatten(2).transpose(1, 2)
+    encodings, encoding = position_encodings(model.mask_decoder, dense), as_sequence(dense)
     for prompt in prompts:
         decode = AblatedDecoder(model.mask_decoder, decoder_inputs(predictor, prompt), encodings)
         score = Scorer(decode.masks[0], decode.iou[0], masks[prompt.mask])
@@ -203,13 +210,12 @@ def measure_head_paths(
         the file's stamp and clicks, and the arrays whose names begin with "paths.".
     """
     of_scene = partial(head_paths_of_scene, chosen=choose_heads(data))
-    rows = rows_of_scenes(of_scene, weights, scenes, processes, progress)
+    stacked = stacked_rows(rows_of_scenes(of_scene, weights, scenes, processes, progress))
     return {
-        "weights": np.array(sha256(weights)),
-        "prompts": np.stack([row["prompt"] for row in rows]).astype(np.int32),
+        **stamp(weights, stacked),
         "paths.definition": np.array(DEFINITION),
-        "paths.heads": np.stack([row["heads"] for row in rows]).astype(np.int8),
-        "paths.changes": np.stack([row["changes"] for row in rows]).astype(np.float16),
+        "paths.heads": stacked["heads"].astype(np.int8),
+        "paths.changes": stacked["changes"].astype(np.float16),
     }
 
 
@@ -244,11 +250,10 @@ class HeadPaths:
             measure: one of `sam_edu.ablation.MEASURES`.
 
         Raises:
-            ValueError: no such path, kind or measure.
+            ValueError: no such block, path, kind or measure.
         """
-        if (kind, block, path) not in ROWS:
-            known = "; ".join(f"{one} of block {number}, {name}" for one, number, name in ROWS)
-            raise ValueError(f"path: expected one of {known}, got {kind} of block {block}, {path}")
+        as_choice("path", path, _paths_of(block))
+        as_choice("kind", kind, HEAD_KINDS)
         return self._changes[:, ROWS.index((kind, block, path)), column(measure)]
 
     def effect(self, block: int, path: str, kind: HeadKind = "costliest", measure: Measure = "margin") -> Effect:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
 from sam_edu.ablation.prompts import CLICKS, TEST_STREAM, scene_and_prompts
-from sam_edu.ablation.results import MEASURED, sha256
+from sam_edu.ablation.results import MEASURED
 from sam_edu.ablation.scoring import four_masks, ious
 from sam_edu.model_checks import as_sam
 from sam_edu.sam import Sam
@@ -92,12 +92,11 @@ def measure_prompts(weights: Path, scenes: int, processes: int = 1, progress: bo
         the file's stamp and clicks, and the arrays of `MEASURED` under their names in the file.
     """
     rows = rows_of_scenes(prompts_of_scene, weights, scenes, processes, progress)
-    stacked = {name: np.stack([row[name] for row in rows]) for name in ("prompt", *MEASURED)}
+    stacked = stacked_rows(rows)
     stacked["corrections"] = stacked["corrections"].swapaxes(0, 1)
     types: dict[str, type] = {"area": np.int32}
     return {
-        "weights": np.array(sha256(weights)),
-        "prompts": stacked["prompt"].astype(np.int32),
+        **stamp(weights, stacked),
         **{f"prompts.{name}": stacked[name].astype(types.get(name, np.float32)) for name in MEASURED},
     }
 

@@ -161,13 +161,22 @@ def stored_means(means: dict[str, np.ndarray], model: Sam) -> dict[str, np.ndarr
 # --- The file's arrays ---
 
 
+def stacked_rows(rows: list[Row]) -> Row:
+    """Each array of the rows with an axis of the rows in front."""
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def stamp(weights: Path, stacked: Row) -> dict[str, Any]:
+    """What a file says of itself: whose weights were measured, and at which clicks."""
+    return {"weights": np.array(sha256(weights)), "prompts": stacked["prompt"].astype(np.int32)}
+
+
 def collect(weights: Path, rows: list[Row], work: Work) -> dict[str, Any]:
     """The file's arrays, from the rows of clicks."""
-    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    stacked = stacked_rows(rows)
     means = stored_means(work.means, load("tiny", checkpoint=weights))
     return {
-        "weights": np.array(sha256(weights)),
-        "prompts": stacked["prompt"].astype(np.int32),
+        **stamp(weights, stacked),
         **_measured("clicks", stacked["scores"], work.names),
         **_measured("boxes", stacked["box_scores"], work.box_names),
         **{f"means.{name}": mean for name, mean in means.items()},

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from sam_edu.ablation.changes import Ablation
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows
 from sam_edu.ablation.pair_results import UNCHANGED
 from sam_edu.ablation.pairs import PAIR_KINDS, Pair, scene_and_pairs
+from sam_edu.ablation.prompts import Prompt
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
+from sam_edu.ablation.references import decoder_inputs
 from sam_edu.ablation.results import sha256
 from sam_edu.ablation.scoring import ious, margin
 from sam_edu.ablation.transplants import TRANSPLANTS
@@ -42,30 +44,19 @@ def pairs_of_scene(model: Sam, number: int, names: Sequence[str] | None = None) 
     scene, pairs = scene_and_pairs(number)
     if not pairs:
         return []
-    predictor, encoder, decoder = Predictor(model), model.prompt_encoder, model.mask_decoder
+    predictor = Predictor(model)
     predictor.set_image(scene.image)
-    image_pe = encoder.get_dense_pe()
-    encodings = position_encodings(decoder, image_pe)
+    encodings = position_encodings(model.mask_decoder, model.prompt_encoder.get_dense_pe())
 
     # A trace holds some hundred megabytes. Two are enough: those of a pair.
     @lru_cache(maxsize=2)
-    def decode(x: int, y: int, clicked: bool) -> AblatedDecoder:
-        click = torch.tensor([[[float(x), float(y)]]], device=model.device)
-        label = torch.full((1, 1), 1 if clicked else -1, device=model.device)  # -1 is a padding token
-        sparse, dense = encoder((click, label), None, None)
-        inputs = {
-            "image_embeddings": predictor.get_image_embedding(),
-            "image_pe": image_pe,
-            "sparse_prompt_embeddings": sparse,
-            "dense_prompt_embeddings": dense,
-        }
-        return AblatedDecoder(decoder, inputs, encodings)
+    def decode(click: Prompt | None) -> AblatedDecoder:
+        return AblatedDecoder(model.mask_decoder, decoder_inputs(predictor, click), encodings)
 
     rows = []
     for pair in pairs:
         a, b = (
-            decode(click.x, click.y, True) if clicked else decode(0, 0, False)
-            for click, clicked in zip((pair.a, pair.b), pair.clicked, strict=True)
+            decode(click if clicked else None) for click, clicked in zip((pair.a, pair.b), pair.clicked, strict=True)
         )
         score = _Scores(pair, scene.masks, _three(a.masks), _three(b.masks))
         scores = [score(_three(a.masks)), score(_three(b.masks))]
@@ -119,7 +110,7 @@ def measure_pairs(
     names = tuple(TRANSPLANTS) if names is None else tuple(names)
     of_scene = partial(pairs_of_scene, names=names)
     rows = rows_of_scenes(of_scene, weights, min(scenes, PAIR_SCENES), processes, progress)
-    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    stacked = stacked_rows(rows)
     scores = stacked["scores"].transpose(1, 0, 2)
     unchanged, transplanted = scores[: len(UNCHANGED)], scores[len(UNCHANGED) :]
     return {

@@ -27,8 +27,9 @@ import numpy as np
 
 from sam_edu.ablation.pairs import PAIR_KINDS, Pair, PairKind
 from sam_edu.ablation.prompts import Prompt
-from sam_edu.ablation.results import COMMAND, LEVELS, Effect, Level, level_number, read
+from sam_edu.ablation.results import COMMAND, LEVELS, Effect, Level, index_of, level_number, read
 from sam_edu.ablation.transplants import find_transplant
+from sam_edu.argument_checks import as_choice
 from sam_edu.evaluation.intervals import SceneBootstrap
 
 PairMeasure = Literal["iou_a", "iou_b", "margin_a", "margin_b"]
@@ -40,6 +41,9 @@ UNCHANGED = ("A unchanged", "B unchanged")
 
 Broken = Literal["other object", "no click"]
 """How the click of the broken run is broken."""
+
+GoodMeasure = Literal["iou", "margin"]
+"""What is measured at the good run's target mask."""
 
 PAIR_ARRAYS = tuple(f"pairs.{name}" for name in ("definitions", "clicks", "kind", "unchanged", "changes"))
 """The arrays of the file."""
@@ -90,7 +94,7 @@ class PairStatistics:
         Raises:
             ValueError: another kind or level, or no such pair.
         """
-        _check("kind", kind, PAIR_KINDS)
+        as_choice("kind", kind, PAIR_KINDS)
         wanted = None if level is None else level_number(level)
         found = [i for i, pair in enumerate(self.pairs) if pair.kind == kind and wanted in (None, pair.b.level)]
         if not found:
@@ -113,8 +117,7 @@ class PairStatistics:
             KeyError: no such name.
             ValueError: it was not measured, or its definition has changed since; or another measure.
         """
-        _check("measure", measure, PAIR_MEASURES)
-        column = PAIR_MEASURES.index(measure)
+        column = index_of("measure", measure, PAIR_MEASURES)
         if name in UNCHANGED:
             return self._unchanged[UNCHANGED.index(name), :, column]
         if find_transplant(name).definition != self.definitions.get(name):
@@ -161,7 +164,7 @@ class PairStatistics:
         self,
         name: str,
         broken: Broken = "other object",
-        measure: Literal["iou", "margin"] = "margin",
+        measure: GoodMeasure = "margin",
         level: Level | None = None,
     ) -> Effect:
         """The share that a broken run recovers when one part is restored from the good run.
@@ -177,17 +180,13 @@ class PairStatistics:
         Raises:
             KeyError, ValueError: as for `share`.
         """
-        _check("broken", broken, get_args(Broken))
-        _check("measure", measure, ("iou", "margin"))
-        kind: PairKind = "other object" if broken == "other object" else "no click in A"
-        good: dict[str, PairMeasure] = {"iou": "iou_b", "margin": "margin_b"}
-        return self.share(name, kind=kind, measure=good[measure], level=level)
+        return self._share_of_good_run(name, "B", broken, measure, level)
 
     def noising(
         self,
         name: str,
         broken: Broken = "other object",
-        measure: Literal["iou", "margin"] = "margin",
+        measure: GoodMeasure = "margin",
         level: Level | None = None,
     ) -> Effect:
         """The share that a good run loses when one part is taken from the broken run.
@@ -195,22 +194,24 @@ class PairStatistics:
         (good - noised) / (good - broken): 1 where nothing is left without the part, 0 where it is not needed.
         Arguments and errors as for `denoising`.
         """
-        _check("broken", broken, get_args(Broken))
-        _check("measure", measure, ("iou", "margin"))
-        kind: PairKind = "other object" if broken == "other object" else "no click in B"
-        good: dict[str, PairMeasure] = {"iou": "iou_a", "margin": "margin_a"}
-        return self.share(name, kind=kind, measure=good[measure], level=level)
+        return self._share_of_good_run(name, "A", broken, measure, level)
+
+    def _share_of_good_run(
+        self, name: str, good: Literal["A", "B"], broken: Broken, measure: GoodMeasure, level: Level | None
+    ) -> Effect:
+        """`share`, measured at the good run's target mask; the other decode of the pair is the broken run."""
+        as_choice("broken", broken, get_args(Broken))
+        index = index_of("measure", measure, get_args(GoodMeasure))
+        kinds: dict[str, PairKind] = {"A": "no click in B", "B": "no click in A"}
+        measures: dict[str, tuple[PairMeasure, ...]] = {"A": ("iou_a", "margin_a"), "B": ("iou_b", "margin_b")}
+        kind = "other object" if broken == "other object" else kinds[good]
+        return self.share(name, kind=kind, measure=measures[good][index], level=level)
 
     def _bootstrap(self, rows: np.ndarray) -> SceneBootstrap:
         key = rows.tobytes()
         if key not in self._bootstraps:
             self._bootstraps[key] = SceneBootstrap([self.pairs[i].a.scene for i in rows])
         return self._bootstraps[key]
-
-
-def _check(argument: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{argument}: expected one of {', '.join(known)}, got {value!r}")
 
 
 def load_pairs(path: Path | None = None, *, weights: Path | None = None) -> PairStatistics:

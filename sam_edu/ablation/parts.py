@@ -17,7 +17,7 @@
 from itertools import combinations
 from typing import Literal
 
-from sam_edu.ablation.changes import ATTENTIONS, DEPTH, HEADS, Ablation, AblationMode, Change
+from sam_edu.ablation.changes import ATTENTIONS, DEPTH, HEADS, PROMPT_TOKENS, Ablation, AblationMode, Change
 from sam_edu.tracing import Mode
 
 ModeOfPart = Mode | AblationMode
@@ -31,6 +31,13 @@ STEPS = (
     "transformer.final_attn_token_to_image",
 )
 """The nine steps that change tokens or image tokens: (1) to (4) of both blocks, and (6-1)."""
+
+TOKENS_ARE_KEYS: dict[str, tuple[str, ...]] = {
+    "(1)": ("self_attn",),
+    "(4)": ("image_to_token",),
+    "": ("self_attn", "image_to_token"),
+}
+"""The steps whose keys are the tokens, and how the names of their attentions end; "" is both."""
 
 _OF_TOKENS: tuple[ModeOfPart, ...] = ("mean", "resample")
 _OF_IMAGE: tuple[ModeOfPart, ...] = ("mean", "mean_over_positions", "mean_of_image", "resample")
@@ -139,10 +146,10 @@ def prompts_tokens() -> dict[str, Ablation]:
     """Keys and values of the prompt's tokens, in step (1), in step (4), or in both: what they say about this prompt."""
     found = {}
     modes: tuple[Literal["mean", "resample"], ...] = ("mean", "resample")
-    for name, ends in {"(1)": ("self_attn",), "(4)": ("image_to_token",), "": ("self_attn", "image_to_token")}.items():
+    for name, ends in TOKENS_ARE_KEYS.items():
         points = [f"{one}.{x}" for one in ATTENTIONS if one.endswith(ends) for x in ("k", "v")]
         for mode in modes:
-            changes = tuple(Change(point, mode, {"keys": slice(5, None)}) for point in points)
+            changes = tuple(Change(point, mode, {"keys": PROMPT_TOKENS}) for point in points)
             where = f" in {name}" if name else ""
             found[f"prompt's keys and values{where} {mode}"] = Ablation(
                 f"keys and values of the prompt's tokens are replaced, each by {_SAID[mode]}", changes

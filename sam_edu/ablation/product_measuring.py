@@ -1,7 +1,6 @@
 """Measures `sam_edu.ablation.ProductStatistics`: steps (6-2) and (6-3) at every held-out click, and pairs of clicks."""
 
 import json
-from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,16 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from sam_edu.ablation.changes import MASK_TOKENS
+from sam_edu.ablation.channels import VALUES, WEIGHTS
 from sam_edu.ablation.controls.models import reshuffled
-from sam_edu.ablation.held_out import join
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
 from sam_edu.ablation.outline_fits import outline_fits
-from sam_edu.ablation.pairs import Pair, scene_and_pairs
+from sam_edu.ablation.pairs import scene_and_pairs
 from sam_edu.ablation.product_results import ORDERS
 from sam_edu.ablation.product_ways import WAYS, ProductMeans, logits_by_way, overlaps
 from sam_edu.ablation.prompts import TEST_STREAM, Prompt, prompts_of
-from sam_edu.ablation.results import sha256
+from sam_edu.ablation.references import traces_of
 from sam_edu.ablation.scoring import ious
 from sam_edu.ablation.token_crossing import LOTS, STRIDE, crossed
 from sam_edu.evaluation.boundary import boundary_iou
@@ -38,15 +38,13 @@ FURTHER = 1000
 BAND = 4
 """Pixels on either side of a mask's edge that belong to its band."""
 
-WEIGHTS, FEATURES = "hyper_in", "output_upscaling.activated_twice"
-
 
 @torch.no_grad()
 def sums_of_scene(model: Sam, number: int) -> list[Row]:
     """What `ProductMeans` is made of: a row per click of a scene."""
     rows = []
-    for _, t in _decodes(model, number):
-        weights, features = t[WEIGHTS][0], t[FEATURES][0].flatten(1)
+    for t in traces_of(model, prompts_of(number)[2]):
+        weights, features = t[WEIGHTS][0], t[VALUES][0].flatten(1)
         silent = features < 0
         tensors = {
             "silent": (features * silent).sum(1),
@@ -56,7 +54,7 @@ def sums_of_scene(model: Sam, number: int) -> list[Row]:
             "weights": weights,
             "terms": weights * features.mean(1),
             "term_sizes": weights.abs() * features.abs().mean(1),
-            "tokens": t["hs"][0, 1:5],
+            "tokens": t["hs"][0, MASK_TOKENS],
         }
         rows.append({name: tensor.double().cpu().numpy() for name, tensor in tensors.items()})
     return rows
@@ -69,7 +67,7 @@ def sums_of_further_scene(model: Sam, number: int) -> list[Row]:
 
 def means_of(rows: list[Row]) -> ProductMeans:
     """The means over clicks, from their rows."""
-    stacked = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+    stacked = {name: torch.from_numpy(values) for name, values in stacked_rows(rows).items()}
     total = {name: values.sum(0) for name, values in stacked.items()}
     mean = {name: values.mean(0).float() for name, values in stacked.items()}
     return ProductMeans(
@@ -97,15 +95,15 @@ def product_of_scene(model: Sam, number: int, means: ProductMeans) -> list[Row]:
         per click "prompt" (6,), and the arrays of `ProductStatistics` without the axis of the clicks; "reshuffled"
         (lots, 11) holds the crossings and then the tokens with reshuffled MLPs.
     """
-    masks, rows = prompts_of(number)[1], []
-    for prompt, t in _decodes(model, number):
-        weights, features, logits = t[WEIGHTS][0], t[FEATURES][0], t["masks"][0]
+    (_, masks, prompts), rows = prompts_of(number), []
+    for prompt, t in zip(prompts, traces_of(model, prompts), strict=True):
+        weights, features, logits = t[WEIGHTS][0], t[VALUES][0], t["masks"][0]
         generator = torch.Generator().manual_seed(hash_of(prompt))
         flat, own = features.flatten(1), logits.flatten(1) > 0
         ways = logits_by_way(weights, flat, features.shape[1], means, generator)
         best = 1 + int(ious(logits[1:] > 0, masks[prompt.mask]).argmax())
         terms = weights[best][:, None, None] * features
-        crossing = partial(crossed, tokens=t["hs"][0, 1:5], mean_token=means.tokens.mean(0))
+        crossing = partial(crossed, tokens=t["hs"][0, MASK_TOKENS], mean_token=means.tokens.mean(0))
         few = features[:, ::STRIDE, ::STRIDE].flatten(1)
         real = crossing(model.mask_decoder.output_hypernetworks_mlps, features=few)
         lots = [crossing(mlps, features=few) for mlps in _reshuffled_mlps(model)]
@@ -140,11 +138,11 @@ def outlines_of_scene(model: Sam, number: int) -> list[Row]:
     a, b = (_decode(predictor, click) for click in (pair.a, pair.b))
     target_a, target_b = (scene.masks[click.mask] for click in (pair.a, pair.b))
     best = 1 + int(ious(b["masks"][0, 1:] > 0, target_b).argmax())
-    written = mask_product(b[WEIGHTS], a[FEATURES])[0, best] > 0
+    written = mask_product(b[WEIGHTS], a[VALUES])[0, best] > 0
     rng = np.random.default_rng((TEST_STREAM, number, 4))
     iou = float(ious(written[None], target_b))
-    fits = outline_fits(a[FEATURES][0], b[FEATURES][0], target_a, target_b, iou, rng)
-    return [{"clicks": _clicks(pair), "fits": np.array(fits)}]
+    fits = outline_fits(a[VALUES][0], b[VALUES][0], target_a, target_b, iou, rng)
+    return [{"clicks": np.array([pair.a, pair.b]), "fits": np.array(fits)}]
 
 
 def measure_product(weights: Path, scenes: int, processes: int = 1, progress: bool = True) -> dict[str, Any]:
@@ -157,40 +155,19 @@ def measure_product(weights: Path, scenes: int, processes: int = 1, progress: bo
     of_scene = partial(product_of_scene, means=means_of(others))
     rows = rows_of_scenes(of_scene, weights, scenes, processes, progress)
     pairs = rows_of_scenes(outlines_of_scene, weights, scenes, processes, progress, holding="two objects apart")
-    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    prompts, lots = stacked.pop("prompt"), stacked.pop("reshuffled").mean(axis=0)
-    arrays = {name: values.astype(np.float16) for name, values in stacked.items()}
-    arrays |= {"best": stacked["best"].astype(np.int8), "reshuffled": lots.astype(np.float32)}
-    arrays |= {"outlines": np.stack([pair["fits"] for pair in pairs]).astype(np.float32)}
+    stacked, outlines = stacked_rows(rows), stacked_rows(pairs)
+    arrays = {name: values.astype(np.float16) for name, values in stacked.items() if name != "prompt"}
+    arrays |= {"best": stacked["best"].astype(np.int8), "reshuffled": stacked["reshuffled"].mean(0).astype(np.float32)}
+    arrays |= {"outlines": outlines["fits"].astype(np.float32)}
     return {
-        "weights": np.array(sha256(weights)),
-        "prompts": prompts.astype(np.int32),
+        **stamp(weights, stacked),
         "product.definitions": np.array(json.dumps(WAYS)),
-        "product.outline_clicks": np.stack([pair["clicks"] for pair in pairs]).astype(np.int32),
+        "product.outline_clicks": outlines["clicks"].astype(np.int32),
         **{f"product.{name}": values for name, values in arrays.items()},
     }
 
 
-def add_product(data: dict[str, Any], product: dict[str, Any]) -> dict[str, Any]:
-    """The file's arrays, with what `measure_product` measured in place of what it held before.
-
-    Raises:
-        ValueError: it was measured on different weights or clicks.
-    """
-    return join(data, product)
-
-
 # --- Decodes ---
-
-
-def _decodes(model: Sam, number: int) -> Iterator[tuple[Prompt, Trace]]:
-    """The trace of the decoder at each held-out click of a scene, before the next one is decoded."""
-    image, _, prompts = prompts_of(number)
-    predictor = Predictor(model)
-    if prompts:
-        predictor.set_image(image)
-    for prompt in prompts:
-        yield prompt, _decode(predictor, prompt)
 
 
 def _decode(predictor: Predictor, click: Prompt) -> Trace:
@@ -202,10 +179,6 @@ def _decode(predictor: Predictor, click: Prompt) -> Trace:
 def hash_of(prompt: Prompt) -> int:
     """The seed of what is drawn at a click."""
     return int(np.random.SeedSequence((TEST_STREAM, prompt.scene, prompt.mask, 5)).generate_state(1)[0])
-
-
-def _clicks(pair: Pair) -> np.ndarray:
-    return np.array([pair.a, pair.b])
 
 
 @cache

@@ -10,7 +10,7 @@ the outlines is that with the unchanged decoder's own mask: 1 where nothing is l
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sam_edu.ablation.outline_fits import FITS
 from sam_edu.ablation.pairs import Pair
 from sam_edu.ablation.product_ways import WAYS
 from sam_edu.ablation.prompts import Prompt
-from sam_edu.ablation.results import COMMAND, Effect, read
+from sam_edu.ablation.results import COMMAND, Effect, index_of, read
 from sam_edu.ablation.token_crossing import CROSSINGS, TOKENS
 from sam_edu.evaluation.intervals import SceneBootstrap
 
@@ -98,11 +98,11 @@ class ProductStatistics:
         Raises:
             ValueError: another way.
         """
-        return self._data["kept"][:, _index("way", way, tuple(WAYS))]
+        return self._data["kept"][:, index_of("way", way, tuple(WAYS))]
 
     def kept(self, way: str, mask: int) -> Effect:
         """The mean of `ious` of a mask, with its interval. Arguments and errors as there; mask 0 to 3."""
-        return self.interval(self.ious(way)[:, _index("mask", mask, range(4))])
+        return self.interval(self.ious(way)[:, _mask_number(mask)])
 
     def part(self, part: str, region: str, mask: int) -> Effect:
         """What silent or loud features add to a mask's logits.
@@ -116,7 +116,7 @@ class ProductStatistics:
         Raises:
             ValueError: another one of these.
         """
-        where = _index("part", part, PARTS), _index("region", region, REGIONS), _index("mask", mask, range(4))
+        where = index_of("part", part, PARTS), index_of("region", region, REGIONS), _mask_number(mask)
         return self.interval(self._data["parts"][:, *where])
 
     def growth(self, order: str) -> Float[np.ndarray, "clicks channels"]:
@@ -125,7 +125,7 @@ class ProductStatistics:
         Raises:
             ValueError: another order.
         """
-        return self._data["growth"][:, _index("order", order, ORDERS)]
+        return self._data["growth"][:, index_of("order", order, ORDERS)]
 
     def terms(self, zone: str) -> Float[np.ndarray, "clicks channels"]:
         """The mean absolute value of each channel's term, over the "image" or the band along the "edge".
@@ -133,7 +133,7 @@ class ProductStatistics:
         Raises:
             ValueError: another zone.
         """
-        return self._data["terms"][:, _index("zone", zone, ZONES)]
+        return self._data["terms"][:, index_of("zone", zone, ZONES)]
 
     def channels(self, measure: str) -> Float[np.ndarray, "clicks channels"]:
         """What is lost of the mask when one channel's term becomes its mean over positions and other scenes' clicks.
@@ -144,7 +144,7 @@ class ProductStatistics:
         Raises:
             ValueError: another measure.
         """
-        return 1 - self._data["channels"][:, _index("measure", measure, MEASURES_OF_CHANNEL)]
+        return 1 - self._data["channels"][:, index_of("measure", measure, MEASURES_OF_CHANNEL)]
 
     def crossing(self, what: str) -> Effect:
         """IoU of tokens sent through the MLPs of other masks, with one of `CROSSINGS`.
@@ -152,11 +152,11 @@ class ProductStatistics:
         Raises:
             ValueError: another one.
         """
-        return self.interval(self._data["crossings"][:, _index("what", what, CROSSINGS)])
+        return self.interval(self._data["crossings"][:, index_of("what", what, CROSSINGS)])
 
     def reshuffled_crossings(self, what: str) -> Float[np.ndarray, "lots"]:
         """The same with reshuffled MLPs, each time the mean over the clicks. Argument and errors as there."""
-        return self._data["reshuffled"][:, _index("what", what, CROSSINGS)]
+        return self._data["reshuffled"][:, index_of("what", what, CROSSINGS)]
 
     def token(self, token: str, mask: int) -> Effect:
         """IoU of a mask with its unchanged self when its MLP gets another token.
@@ -169,12 +169,12 @@ class ProductStatistics:
         Raises:
             ValueError: another token or mask.
         """
-        where = _index("token", token, TOKENS), _index("mask", mask, range(4))
+        where = index_of("token", token, TOKENS), _mask_number(mask)
         return self.interval(self._data["tokens"][:, *where])
 
     def reshuffled_tokens(self, token: str, mask: int) -> Float[np.ndarray, "lots"]:
         """The same with reshuffled MLPs, each time the mean over the clicks. Arguments and errors as there."""
-        column = len(CROSSINGS) + 4 * _index("token", token, TOKENS) + _index("mask", mask, range(4))
+        column = len(CROSSINGS) + 4 * index_of("token", token, TOKENS) + _mask_number(mask)
         return self._data["reshuffled"][:, column]
 
     def outlines(self, fit: str) -> Effect:
@@ -188,13 +188,13 @@ class ProductStatistics:
 
     def outline_ious(self, fit: str) -> Float[np.ndarray, "pairs"]:
         """The IoU of each pair. Argument and errors as for `outlines`."""
-        return self._data["outlines"][:, _index("fit", fit, FITS)]
+        return self._data["outlines"][:, index_of("fit", fit, FITS)]
 
 
-def _index(argument: str, value: Any, known: Sequence[Any]) -> int:
-    if isinstance(value, bool) or value not in known:
-        raise ValueError(f"{argument}: expected one of {', '.join(map(str, known))}, got {value!r}")
-    return known.index(value)
+def _mask_number(mask: int) -> int:
+    if isinstance(mask, bool) or mask not in range(4):
+        raise ValueError(f"mask: expected one of 0, 1, 2, 3, got {mask!r}")
+    return mask
 
 
 def load_product(path: Path | None = None, *, weights: Path | None = None) -> ProductStatistics:

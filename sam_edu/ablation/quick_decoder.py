@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sam_edu.ablation.changes import ATTENTIONS, Ablation, References
+from sam_edu.ablation.projections import as_sequence, by_head
 from sam_edu.fast.fast_mask_decoder import Step, begin, paint
 from sam_edu.modules import Attention, MaskDecoder, TwoWayAttentionBlock, TwoWayTransformer, mask_product
 from sam_edu.tracing import trace
@@ -42,7 +43,7 @@ class AblatedDecoder:
         self.transformer: TwoWayTransformer = decoder.transformer  # type: ignore[assignment]
         with trace(decoder) as self.t:
             self.masks, self.iou = decoder.predict_masks(**inputs)
-        self._keys = [_as_sequence(self.t["src"])]  # the image tokens before each block, and after the last
+        self._keys = [as_sequence(self.t["src"])]  # the image tokens before each block, and after the last
         self._keys += [self.t[f"transformer.layers.{i}.keys_4"] for i in range(self.transformer.depth)]
 
     def run(
@@ -82,9 +83,9 @@ class AblatedDecoder:
         tokens, src, pos = t["tokens"], t["src"], t["pos_src"]
         if start == 0:
             tokens, src, pos = decoder.tokens(tokens), decoder.src(src), decoder.pos_src(pos)
-        key_pe = _as_sequence(pos)
+        key_pe = as_sequence(pos)
         quick = _same(pos, t["pos_src"])
-        queries, keys = tokens, _as_sequence(src)
+        queries, keys = tokens, as_sequence(src)
         for i, module in enumerate(self.transformer.layers):
             layer: TwoWayAttentionBlock = module  # type: ignore[assignment]
             name, first = f"transformer.layers.{i}", 1 + 4 * i
@@ -125,8 +126,8 @@ class AblatedDecoder:
         attention: Attention = self.decoder.get_submodule(name)  # type: ignore[assignment]
         if not quick or _touched_in(name, touched) - _FROM_TOKENS:
             return attention(q=q, k=keys + key_pe, v=keys)
-        few = attention.q(_split(attention.q_proj(q), attention.num_heads))
-        scaled, w_v = few / math.sqrt(few.shape[-1]), _by_head(attention.v_proj.weight, attention)
+        few = attention.q(by_head(attention.q_proj(q), attention.num_heads))
+        scaled, w_v = few / math.sqrt(few.shape[-1]), _rows_by_head(attention.v_proj.weight, attention)
         if _same(keys, before):
             weights = attention.weights(torch.softmax(scaled @ self.t[f"{name}.k"].mT, dim=-1))
             heads = weights @ self.t[f"{name}.v"]
@@ -155,8 +156,8 @@ class AblatedDecoder:
         if not quick or replaced - _FROM_IMAGE:
             attended = attention(q=keys + key_pe, k=queries + tokens, v=queries)
             return layer.norm4(keys + attended)
-        k = _split(attention.k_proj(queries + tokens), attention.num_heads)
-        v = _split(attention.v_proj(queries), attention.num_heads)
+        k = by_head(attention.k_proj(queries + tokens), attention.num_heads)
+        v = by_head(attention.v_proj(queries), attention.num_heads)
         scaled = k / math.sqrt(k.shape[-1])
         if _same(keys, self._keys[number]):
             scores = scaled @ self.t[f"{name}.q"].mT
@@ -167,7 +168,7 @@ class AblatedDecoder:
         if not replaced:
             # The weights of a head sum to 1, so each head brings its share of the bias along.
             share = attention.out_proj.bias / attention.num_heads
-            values = v @ _by_head(attention.out_proj.weight.T, attention) + share
+            values = v @ _rows_by_head(attention.out_proj.weight.T, attention) + share
             return layer.norm4(keys + weights.flatten(1, 2).mT @ values.flatten(1, 2))
         heads = attention.heads(weights.mT @ attention.v(v))
         return layer.norm4(keys + attention.out(attention.out_proj(heads.transpose(1, 2).flatten(2))))
@@ -200,7 +201,7 @@ def position_encodings(decoder: MaskDecoder, image_pe: Tensor) -> dict[str, Tens
             continue
         attention: Attention = decoder.get_submodule(name)  # type: ignore[assignment]
         linear = attention.q_proj if "image_to_token" in name else attention.k_proj
-        encodings[name] = _split(linear(_as_sequence(image_pe)), attention.num_heads).mT
+        encodings[name] = by_head(linear(as_sequence(image_pe)), attention.num_heads).mT
     return encodings
 
 
@@ -210,18 +211,9 @@ def _folded_scores(few: Tensor, keys: Tensor, weight: Tensor, encoding: Tensor) 
     return (folded.flatten(1, 2) @ keys.mT).unflatten(1, few.shape[1:3]) + few @ encoding
 
 
-def _by_head(weight: Tensor, attention: Attention) -> Tensor:
+def _rows_by_head(weight: Tensor, attention: Attention) -> Tensor:
     # (internal_dim, dim) -> (heads, head_dim, dim)
     return weight.unflatten(0, (attention.num_heads, -1))
-
-
-def _as_sequence(feature_map: Tensor) -> Tensor:
-    # (batch, dim, height, width) -> (batch, image_tokens, dim)
-    return feature_map.flatten(2).transpose(1, 2)
-
-
-def _split(x: Tensor, heads: int) -> Tensor:
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

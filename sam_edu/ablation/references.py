@@ -157,12 +157,19 @@ def traces_of(model: Sam, prompts: Iterable[Prompt], boxes: bool = False) -> Ite
         yield t
 
 
-def decoder_inputs(predictor: Predictor, prompt: Prompt, box: np.ndarray | None = None) -> dict[str, Tensor]:
-    """What the decoder gets: the image that is set, and the click, or a box (x0, y0, x1, y1) in its place."""
+def decoder_inputs(predictor: Predictor, prompt: Prompt | None, box: np.ndarray | None = None) -> dict[str, Tensor]:
+    """What the decoder gets: the image that is set, and a prompt.
+
+    Args:
+        predictor: with an image.
+        prompt: the click; None for a padding token in its place, as if nobody had clicked.
+        box: (x0, y0, x1, y1), in the click's place.
+    """
     encoder, device = predictor.model.prompt_encoder, predictor.device
     if box is None:
-        click = torch.tensor([[[float(prompt.x), float(prompt.y)]]], device=device)
-        sparse, dense = encoder((click, torch.ones(1, 1, device=device)), None, None)
+        x, y, label = (0, 0, -1) if prompt is None else (prompt.x, prompt.y, 1)
+        click = torch.tensor([[[float(x), float(y)]]], device=device)
+        sparse, dense = encoder((click, torch.full((1, 1), label, device=device)), None, None)
     else:
         sparse, dense = encoder(None, torch.from_numpy(box)[None].to(device), None)
     return {

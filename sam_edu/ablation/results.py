@@ -215,7 +215,7 @@ class Statistics:
         self, measure: Measure = "best", level: Level | None = None, prompts: PromptKind = "clicks"
     ) -> np.ndarray:
         """A measure at every prompt with the unchanged model, (prompts,). Arguments and errors as for `scores`."""
-        _index("prompts", prompts, PROMPTS)
+        index_of("prompts", prompts, PROMPTS)
         return self._unchanged[prompts][self._of(level), column(measure)]
 
     def scores(
@@ -239,7 +239,7 @@ class Statistics:
         self, name: str, measure: Measure = "best", level: Level | None = None, prompts: PromptKind = "clicks"
     ) -> np.ndarray:
         """What an ablation changes at every prompt, (prompts,). Arguments and errors as for `scores`."""
-        _index("prompts", prompts, PROMPTS)
+        index_of("prompts", prompts, PROMPTS)
         name, known = full_name(name), self._definitions[prompts]
         if find(name).definition != known.get(name):
             state = "is new or has changed since" if name in known else f"was not measured for {prompts}"
@@ -281,7 +281,7 @@ class Statistics:
         Raises:
             ValueError: another name.
         """
-        return self._data["entropy"][:, _index("attention", attention, ATTENTIONS)]
+        return self._data["entropy"][:, index_of("attention", attention, ATTENTIONS)]
 
     def distance(self, attention: str) -> np.ndarray:
         """The mean distance from the click of the click token's attention, (prompts, heads + 1), in pixels.
@@ -295,14 +295,14 @@ class Statistics:
         Raises:
             ValueError: another name.
         """
-        return self._data["distance"][:, _index("attention", attention, TOKEN_TO_IMAGE)]
+        return self._data["distance"][:, index_of("attention", attention, TOKEN_TO_IMAGE)]
 
     def share(self, attention: str) -> np.ndarray:
         """The share of the click token's attention that lies on the target mask, (prompts, heads + 1).
 
         The last column is the mask's share of the image. Argument and errors as for `distance`.
         """
-        return self._data["share"][:, _index("attention", attention, TOKEN_TO_IMAGE)]
+        return self._data["share"][:, index_of("attention", attention, TOKEN_TO_IMAGE)]
 
     def share_null(self, attention: str, pool: Pool = "other scenes") -> np.ndarray:
         """The share on each click's target of the attention maps of other clicks, their mean, (prompts, heads).
@@ -349,8 +349,8 @@ class Statistics:
         return self._above_null("distance", attention, pool)
 
     def _null(self, name: str, attention: str, pool: str) -> np.ndarray:
-        chosen = _index("attention", attention, TOKEN_TO_IMAGE)
-        return self._nulls(name, ("", "_same_scene")[_index("pool", pool, get_args(Pool))])[:, chosen]
+        chosen = index_of("attention", attention, TOKEN_TO_IMAGE)
+        return self._nulls(name, ("", "_same_scene")[index_of("pool", pool, get_args(Pool))])[:, chosen]
 
     def _nulls(self, name: str, part: str) -> np.ndarray:
         """(prompts, attentions, heads)."""
@@ -359,7 +359,7 @@ class Statistics:
         return self._data[f"{name}_null{part}"]
 
     def _above_null(self, name: str, attention: str, pool: Pool) -> tuple[Effect, ...]:
-        null, number = self._null(name, attention, pool), _index("attention", attention, TOKEN_TO_IMAGE)
+        null, number = self._null(name, attention, pool), index_of("attention", attention, TOKEN_TO_IMAGE)
         above = self._data[name][:, number, :-1] - null
         if pool == "other scenes":
             of_map = self._nulls(name, "_of_map")[:, number]
@@ -400,10 +400,21 @@ def column(measure: str) -> int:
     Raises:
         ValueError: another name.
     """
-    return _index("measure", measure, MEASURES)
+    return index_of("measure", measure, MEASURES)
 
 
-def _index(argument: str, name: str, names: Sequence[str]) -> int:
+def index_of(argument: str, name: str, names: Sequence[str]) -> int:
+    """Which of the names it is, counted from 0.
+
+    Args:
+        argument: the argument's name, for the message.
+        name: the chosen one.
+        names: all of them.
+
+    Raises:
+        TypeError: no text.
+        ValueError: another name.
+    """
     return names.index(as_choice(argument, name, names))
 
 

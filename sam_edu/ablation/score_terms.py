@@ -18,7 +18,7 @@ trained image encoder's embeddings.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -27,16 +27,25 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
-from sam_edu.ablation.changes import TOKEN_TO_IMAGE, Ablation, Change, Memory, References
+from sam_edu.ablation.changes import (
+    CLICK_TOKEN,
+    MASK_TOKENS,
+    TOKEN_TO_IMAGE,
+    Ablation,
+    Change,
+    Memory,
+    References,
+)
 from sam_edu.ablation.controls.models import untrained
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
+from sam_edu.ablation.projections import as_sequence, projected_encoding
 from sam_edu.ablation.prompts import prompts_of
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.references import decoder_inputs
-from sam_edu.ablation.results import COMMAND, Effect, Measure, Statistics, column, read, sha256
+from sam_edu.ablation.results import COMMAND, Effect, Measure, Statistics, column, index_of, read
 from sam_edu.ablation.scoring import Scorer
+from sam_edu.argument_checks import as_choice
 from sam_edu.modules import Attention, MaskDecoder
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
@@ -49,7 +58,7 @@ SCORE_TERMS: tuple[Term, ...] = get_args(Term)
 
 OfTokens = Literal["click", "masks"]
 
-_OF_TOKENS: dict[OfTokens, slice] = {"click": slice(5, 6), "masks": slice(1, 5)}
+_OF_TOKENS: dict[OfTokens, slice] = {"click": slice(CLICK_TOKEN, CLICK_TOKEN + 1), "masks": MASK_TOKENS}
 """Whose scores: the click's token, or the mean over the four mask tokens."""
 
 ARRAYS = ("share", "overlap", "untrained_share", "changes")
@@ -72,14 +81,6 @@ def four_terms(
     return torch.stack([one @ other.mT / math.sqrt(q.shape[-1]) for one in queries for other in keys])
 
 
-def projected_encoding(
-    attention: Attention, side: Literal["q", "k"], encoding: Float[Tensor, "#batch length dim"]
-) -> Float[Tensor, "#batch heads length head_dim"]:
-    """What a positional encoding adds to queries or keys: W pe, without the bias, split into heads."""
-    weight = attention.get_parameter(f"{side}_proj.weight")
-    return F.linear(encoding, weight).unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
-
-
 def terms_of_decode(
     decoder: MaskDecoder, t: Mapping[str, Tensor], name: str
 ) -> Float[Tensor, "4 batch heads queries keys"]:
@@ -93,8 +94,7 @@ def terms_of_decode(
     Raises:
         ValueError: another name.
     """
-    if name not in TOKEN_TO_IMAGE:
-        raise ValueError(f"name: expected one of {', '.join(TOKEN_TO_IMAGE)}, got {name!r}")
+    name = as_choice("name", name, TOKEN_TO_IMAGE)
     return four_terms(t[f"{name}.q"], t[f"{name}.k"], *_positions(decoder, t, name))
 
 
@@ -121,12 +121,16 @@ def without_term(decoder: MaskDecoder, t: Mapping[str, Tensor], term: Term) -> A
     """The ablation that subtracts a term from the scores of steps (2) and (6-1), for one recorded prompt.
 
     Its queries and keys are those of the changed decode; the encodings are the prompt's own.
+
+    Raises:
+        ValueError: another term.
     """
+    number = index_of("term", term, SCORE_TERMS)
 
     def changes(_: MaskDecoder, references: References) -> list[Change]:
         memory, found = Memory(), []
         for name in TOKEN_TO_IMAGE:
-            subtract = partial(_minus_term, memory, name, _positions(decoder, t, name), SCORE_TERMS.index(term))
+            subtract = partial(_minus_term, memory, name, _positions(decoder, t, name), number)
             found += [memory.keep(f"{name}.q"), memory.keep(f"{name}.k"), Change(f"{name}.scores", subtract)]
         return found
 
@@ -135,7 +139,7 @@ def without_term(decoder: MaskDecoder, t: Mapping[str, Tensor], term: Term) -> A
 
 def _positions(decoder: MaskDecoder, t: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
     attention: Attention = decoder.get_submodule(name)  # type: ignore[assignment]
-    of_keys = t["pos_src"].flatten(2).transpose(1, 2)
+    of_keys = as_sequence(t["pos_src"])
     return projected_encoding(attention, "q", t["tokens"]), projected_encoding(attention, "k", of_keys)
 
 
@@ -213,12 +217,8 @@ def measure_score_terms(weights: Path, scenes: int, processes: int = 1, progress
         the file's stamp and clicks, and the arrays whose names begin with "score_terms.".
     """
     rows = rows_of_scenes(score_terms_of_scene, weights, scenes, processes, progress)
-    stacked = {name: np.stack([row[name] for row in rows]) for name in ("prompt", *ARRAYS)}
-    return {
-        "weights": np.array(sha256(weights)),
-        "prompts": stacked["prompt"].astype(np.int32),
-        **{f"score_terms.{name}": stacked[name].astype(np.float16) for name in ARRAYS},
-    }
+    stacked = stacked_rows(rows)
+    return stamp(weights, stacked) | {f"score_terms.{name}": stacked[name].astype(np.float16) for name in ARRAYS}
 
 
 # --- Reading ---
@@ -271,17 +271,11 @@ class ScoreTerms:
         Raises:
             ValueError: another term or measure.
         """
-        return self._stats.interval(self._data["changes"][:, _number(term, SCORE_TERMS), column(measure)])
+        return self._stats.interval(self._data["changes"][:, index_of("term", term, SCORE_TERMS), column(measure)])
 
     def _of(self, name: str, attention: str, tokens: str) -> np.ndarray:
-        at = _number(attention, TOKEN_TO_IMAGE)
-        return self._data[name][:, at, _number(tokens, tuple(_OF_TOKENS))]
-
-
-def _number(name: str, names: Sequence[str]) -> int:
-    if name not in names:
-        raise ValueError(f"expected one of {', '.join(names)}, got {name!r}")
-    return names.index(name)
+        at = index_of("attention", attention, TOKEN_TO_IMAGE)
+        return self._data[name][:, at, index_of("tokens", tokens, tuple(_OF_TOKENS))]
 
 
 def load_score_terms(path: Path | None = None, *, weights: Path | None = None) -> ScoreTerms:

@@ -33,14 +33,20 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from sam_edu.ablation.changes import ATTENTIONS, DEPTH, TOKEN_TO_IMAGE, Change, References
+from sam_edu.ablation.changes import (
+    ATTENTIONS,
+    DEPTH,
+    MASK_TOKENS,
+    PROMPT_TOKENS,
+    TOKEN_TO_IMAGE,
+    Change,
+    References,
+    no_such_name,
+)
 from sam_edu.modules import MaskDecoder
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 from sam_edu.tracing import Select
-
-MASK_TOKENS, PROMPT_TOKENS = slice(1, 5), slice(5, None)
-"""Positions among the tokens: four mask tokens after the IoU token, then the prompt's."""
 
 _WITH_CLICK = tuple(name for name in ATTENTIONS if name != TOKEN_TO_IMAGE[0])
 """The attentions whose keys and values depend on the click."""
@@ -157,8 +163,7 @@ def find_transplant(name: str) -> Transplant:
         KeyError: no such name.
     """
     if name not in TRANSPLANTS:
-        close = [other for other in TRANSPLANTS if name in other or other in name]
-        raise KeyError(f"{name!r}: no transplant of that name{'; there is ' + ', '.join(close[:3]) if close else ''}")
+        raise no_such_name("transplant", name, TRANSPLANTS)
     return TRANSPLANTS[name]
 
 

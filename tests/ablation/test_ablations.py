@@ -23,7 +23,7 @@ from sam_edu.ablation import (
     pair_name,
 )
 from sam_edu.ablation.ablations import find
-from sam_edu.sam import build_mask_decoder, load
+from sam_edu.sam import build_mask_decoder
 
 DECODER = build_mask_decoder()
 NAME = "transformer.final_attn_token_to_image head 3 zero"
@@ -101,8 +101,8 @@ def test_a_tenth_of_the_units_is_part_of_the_half() -> None:
     assert chosen["a tenth"] < chosen["half"] < chosen["all"]
 
 
-def test_an_ablation_is_an_intervention() -> None:
-    model, example = load(), sam_edu.example()
+def test_an_ablation_is_an_intervention(model: sam_edu.Sam) -> None:
+    example = sam_edu.example()
     predictor = sam_edu.Predictor(model)
     predictor.set_image(example.image)
     with ablated(predictor, NAME):
@@ -113,8 +113,8 @@ def test_an_ablation_is_an_intervention() -> None:
     assert not np.array_equal(predictor.predict(example.click, [1], return_logits=True)[0], by_hand)
 
 
-def test_a_name_that_is_not_in_the_list_is_refused() -> None:
-    with pytest.raises(KeyError, match="no ablation of that name"), ablated(load(), "nothing"):
+def test_a_name_that_is_not_in_the_list_is_refused(model: sam_edu.Sam) -> None:
+    with pytest.raises(KeyError, match="no ablation of that name"), ablated(model, "nothing"):
         pass
 
 

@@ -25,8 +25,7 @@ from sam_edu.ablation.attention_statistics import (
 )
 from sam_edu.ablation.measuring import Row
 from sam_edu.ablation.results import NULLS
-from sam_edu.sam import build_tiny, load, tiny_weights
-from sam_edu.training.trainer import export
+from sam_edu.sam import Sam, tiny_weights
 
 NUMBER = FIRST_SCENE + 3
 GRID = 16
@@ -238,9 +237,9 @@ def test_missing_nulls_and_wrong_names_are_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Row]:
+def rows(model: Sam) -> list[Row]:
     """Of a scene with clicks on different objects."""
-    return attention_of_scene(load(), NUMBER)
+    return attention_of_scene(model, NUMBER)
 
 
 def test_stored_statistics_are_measured_again(rows: list[Row]) -> None:
@@ -254,7 +253,7 @@ def test_stored_statistics_are_measured_again(rows: list[Row]) -> None:
             np.testing.assert_allclose(row["share"][i], stats.share(attention)[click], atol=TOLERANCE)
 
 
-def test_nulls_within_a_scene_are_those_of_the_clicks_on_other_objects(rows: list[Row]) -> None:
+def test_nulls_within_a_scene_are_those_of_the_clicks_on_other_objects(model: Sam, rows: list[Row]) -> None:
     _, masks, prompts = ablation.prompts_of(NUMBER)
     others_of = [[j for j, two in enumerate(prompts) if another_object(masks, one, two)] for one in prompts]
     assert [len(others) for others in others_of] == [2, 1, 1]
@@ -262,16 +261,26 @@ def test_nulls_within_a_scene_are_those_of_the_clicks_on_other_objects(rows: lis
         for name, what in (("share", "inside"), ("distance", "away")):
             wanted = np.mean([rows[j]["maps"] @ row[what] for j in others], axis=0)
             np.testing.assert_allclose(row[f"{name}_null_same_scene"], wanted, rtol=1e-5)
-    [alone] = attention_of_scene(load(), FIRST_SCENE)
+    [alone] = attention_of_scene(model, FIRST_SCENE)
     assert np.isnan(alone["share_null_same_scene"]).all()
 
 
-def test_an_untrained_model_follows_no_click(tmp_path: Path) -> None:
+def test_the_file_holds_the_rows_of_all_clicks_and_nulls_of_other_scenes(
+    rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scene's rows twice, the second time under another scene's number."""
+    moved = [row | {"prompt": row["prompt"] + np.array([1, 0, 0, 0, 0, 0])} for row in rows]
+    monkeypatch.setattr("sam_edu.ablation.attention_statistics.rows_of_scenes", lambda *_: [*rows, *moved])
+    data = measure_attention(tiny_weights(), scenes=2)
+    np.testing.assert_array_equal(data["prompts"][:, 0], [NUMBER] * len(rows) + [NUMBER + 1] * len(rows))
+    for name, what in (("share", "inside"), ("distance", "away")):
+        np.testing.assert_allclose(data[name][: len(rows)], [row[name] for row in rows], rtol=1e-3, atol=1e-6)
+        null = [np.mean([other["maps"] @ row[what] for other in rows], axis=0) for row in rows]
+        np.testing.assert_allclose(data[f"{name}_null"][: len(rows)], null, rtol=2e-3, atol=1e-6)
+
+
+def test_an_untrained_model_follows_no_click(weights: Path) -> None:
     """Measured as the command does, over a few scenes: all arrays are there, and nothing is above the null."""
-    weights = tmp_path / "random.safetensors"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        export(build_tiny(), weights)
     data = measure_attention(weights, scenes=3, progress=False)
     assert {*NULLS, "entropy", "share", "distance"} < set(data)
     above = np.asarray(data["share"], np.float64)[..., :8] - data["share_null"]

@@ -2,40 +2,15 @@
 
 import pytest
 import torch
+from ablation_cases import random_inputs, traced
 from torch import Tensor
 
 from sam_edu.ablation import ABLATIONS, BIASES, CHANNELS, TERMS, ReferenceRuns, References, ablated
-from sam_edu.ablation.channels import terms
+from sam_edu.ablation.channels import VALUES, WEIGHTS, terms
 from sam_edu.modules import MaskDecoder
-from sam_edu.sam import build_mask_decoder
 from sam_edu.tracing import trace
 
 NUMBER, GRID = 5, 3
-WEIGHTS, VALUES = "hyper_in", "output_upscaling.activated_twice"
-
-
-@pytest.fixture(scope="module")
-def decoder() -> MaskDecoder:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return build_mask_decoder().eval().requires_grad_(False)
-
-
-def inputs(seed: int) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    shapes: dict[str, tuple[int, ...]] = {
-        "image_embeddings": (1, 256, GRID, GRID),
-        "image_pe": (1, 256, GRID, GRID),
-        "sparse_prompt_embeddings": (1, 2, 256),
-        "dense_prompt_embeddings": (1, 256, GRID, GRID),
-    }
-    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-
-
-def decoded(decoder: MaskDecoder, seed: int) -> dict[str, Tensor]:
-    with trace(decoder) as t:
-        decoder.predict_masks(**inputs(seed))
-    return dict(t)
 
 
 def term(t: dict[str, Tensor], channel: int) -> Tensor:
@@ -48,14 +23,14 @@ def total(parts: list[Tensor]) -> Tensor:
 
 
 def test_the_terms_add_up_to_the_masks(decoder: MaskDecoder) -> None:
-    t = decoded(decoder, 0)
+    t = traced(decoder, random_inputs(0, GRID))
     torch.testing.assert_close(t["masks"][0], total([term(t, channel) for channel in range(CHANNELS)]))
     torch.testing.assert_close(terms(t[WEIGHTS], t[VALUES])[0, :, NUMBER], term(t, NUMBER))
 
 
 @pytest.mark.parametrize("mode", ["zero", "mean by position", "mean over positions", "resample"])
 def test_one_term_is_replaced_and_nothing_else(decoder: MaskDecoder, mode: str) -> None:
-    before, others = decoded(decoder, 0), [decoded(decoder, seed) for seed in (1, 2, 3)]
+    before, *others = (traced(decoder, random_inputs(seed, GRID)) for seed in range(4))
     each = torch.stack([torch.stack([term(t, channel) for channel in range(CHANNELS)], dim=1) for t in others])
     held_out = ReferenceRuns({TERMS: each, BIASES: each.mean(dim=(3, 4), keepdim=True)})
     wanted = {
@@ -65,7 +40,7 @@ def test_one_term_is_replaced_and_nothing_else(decoder: MaskDecoder, mode: str) 
         "resample": term(others[1], NUMBER),
     }[mode]
     with ablated(decoder, f"channel {NUMBER} {mode}", References(held_out, None, others[1])), trace(decoder) as t:
-        decoder.predict_masks(**inputs(0))
+        decoder.predict_masks(**random_inputs(0, GRID))
     rest = total([term(before, channel) for channel in range(CHANNELS) if channel != NUMBER])
     torch.testing.assert_close(t["masks"][0], rest + wanted, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(t["masks"], before["masks"], atol=1e-4)

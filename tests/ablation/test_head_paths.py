@@ -1,14 +1,19 @@
 """Paths of heads: how they are chosen, that one reader alone misses them, and how they are stored."""
 
+from functools import partial
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
+from ablation_cases import decode_of_scene
 from torch import Tensor
 
 from sam_edu import ablation
-from sam_edu.ablation import FIRST_SCENE, PATHS, HeadPaths
+from sam_edu.ablation import FIRST_SCENE, PATHS, HeadPaths, head_paths
 from sam_edu.ablation.changes import Ablation, Change, Memory
 from sam_edu.ablation.head_paths import (
+    ARRAYS,
     DEFINITION,
     HEAD_KINDS,
     ROWS,
@@ -17,32 +22,29 @@ from sam_edu.ablation.head_paths import (
     choose_heads,
     head_paths_of_scene,
     heads_of,
+    measure_head_paths,
     step_4,
 )
+from sam_edu.ablation.measuring import Row
 from sam_edu.ablation.prompts import prompts_of
-from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
+from sam_edu.ablation.quick_decoder import AblatedDecoder
 from sam_edu.ablation.references import decoder_inputs
 from sam_edu.ablation.scoring import Scorer
 from sam_edu.predictor import Predictor
-from sam_edu.sam import Sam, load
+from sam_edu.sam import Sam, tiny_weights
 from sam_edu.tracing import intervene, trace
 
 NUMBER = FIRST_SCENE + 3
-CHOSEN = Chosen(np.array([[7, 1], [6, 2]]), {f"{step_4(i)}.heads": np.zeros((8, 1, 16), np.float32) for i in range(2)})
-
-
-@pytest.fixture(scope="module")
-def model() -> Sam:
-    return load()
+MEANS = {
+    f"{step_4(i)}.heads": np.random.default_rng(i).normal(scale=0.3, size=(8, 1, 16)).astype(np.float32)
+    for i in range(2)
+}
+CHOSEN = Chosen(np.array([[7, 1], [6, 2]]), MEANS)
 
 
 @pytest.fixture(scope="module")
 def decode(model: Sam) -> AblatedDecoder:
-    image, _, prompts = prompts_of(NUMBER)
-    predictor = Predictor(model)
-    predictor.set_image(image)
-    encodings = position_encodings(model.mask_decoder, model.prompt_encoder.get_dense_pe())
-    return AblatedDecoder(model.mask_decoder, decoder_inputs(predictor, prompts[0]), encodings)
+    return decode_of_scene(model, NUMBER)
 
 
 def without_head(decode: AblatedDecoder, block: int) -> Tensor:
@@ -100,8 +102,10 @@ def test_unbroken_image_tokens_change_nothing(model: Sam, decode: AblatedDecoder
 
 
 def test_an_unknown_path_is_refused(model: Sam, decode: AblatedDecoder) -> None:
-    with pytest.raises(ValueError, match="expected one of"):
+    with pytest.raises(ValueError, match=r"path: expected one of to \(6-1\), to \(5\), got 'to \(2\)'"):
         changes_of_path(decode, 1, "to (2)", decode.t["keys"], encoding_of(model))
+    with pytest.raises(ValueError, match="block: expected one of 0, 1, got 2"):
+        changes_of_path(decode, 2, "to (2)", decode.t["keys"], encoding_of(model))
 
 
 # --- Choice ---
@@ -118,9 +122,10 @@ def test_each_half_reports_what_the_other_chose() -> None:
             changes[row, chooses, ablation.MEASURES.index("margin")] = -1
     chosen = choose_heads(data | {"clicks.changes": changes})
     np.testing.assert_array_equal(chosen.costliest, [[0, 7], [3, 5]])  # even scenes report what odd ones chose
-    assert {name: mean.shape for name, mean in chosen.means.items()} == {
-        f"{step_4(block)}.heads": (8, 1, 16) for block in PATHS
-    }
+    assert set(chosen.means) == {f"{step_4(block)}.heads" for block in PATHS}
+    for name, mean in chosen.means.items():
+        assert mean.shape == (8, 1, 16)
+        np.testing.assert_array_equal(mean, data[f"means.{name}"].astype(np.float32))
     with pytest.raises(ValueError, match="of even and some of odd"):
         choose_heads(data | {"prompts": data["prompts"] * np.array([2, 1, 1, 1, 1, 1])})
 
@@ -147,13 +152,14 @@ def test_a_scene_is_what_interventions_give(model: Sam) -> None:
     with torch.no_grad(), trace(model) as t:
         model.mask_decoder.predict_masks(**inputs)
     score = Scorer(t["masks"][0], t["iou_pred"][0], masks[prompt.mask])
-    for block in PATHS:
-        head = int(rows[0]["heads"][block, 0])
-        with torch.no_grad(), intervene(model, f"{step_4(block)}.heads", "zero", heads=head), trace(model) as t_all:
+    for block, (number, kind) in product(PATHS, reversed(list(enumerate(HEAD_KINDS)))):  # the costliest last
+        name, head = f"{step_4(block)}.heads", int(rows[0]["heads"][block, number])
+        mean = torch.from_numpy(MEANS[name])[None, [head]]
+        with torch.no_grad(), intervene(model, name, mean, heads=head), trace(model) as t_all:
             model.mask_decoder.predict_masks(**inputs)
         change = np.subtract(score(t_all["masks"][0], t_all["iou_pred"][0]), score(t["masks"][0], t["iou_pred"][0]))
-        row = rows[0]["changes"][ROWS.index(("costliest", block, "to all"))]
-        np.testing.assert_allclose(row, change, atol=2e-3)
+        row = rows[0]["changes"][ROWS.index((kind, block, "to all"))]
+        np.testing.assert_allclose(row, change, atol=2e-3, rtol=1e-3)
     broken = t_all["transformer.layers.1.keys_4"]
     with torch.no_grad(), intervene(model, "keys", broken), trace(model) as t_one:
         model.mask_decoder.predict_masks(**inputs)
@@ -161,22 +167,58 @@ def test_a_scene_is_what_interventions_give(model: Sam) -> None:
     np.testing.assert_allclose(rows[0]["changes"][ROWS.index(("costliest", 1, "to (5)"))], change, atol=2e-3)
 
 
-def test_stored_numbers_are_read() -> None:
+def test_the_file_holds_the_rows_of_all_clicks(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, rng = ablation.read(), np.random.default_rng(0)
+    rows = [
+        {"prompt": np.array(prompt), "heads": rng.integers(8, size=(2, 2)), "changes": rng.normal(size=(len(ROWS), 4))}
+        for prompt in prompts_of(NUMBER)[2]
+    ]
+
+    def measured(of_scene: partial[object], *_: object) -> list[Row]:
+        assert of_scene.func is head_paths_of_scene
+        np.testing.assert_array_equal(of_scene.keywords["chosen"].costliest, choose_heads(data).costliest)
+        return rows
+
+    monkeypatch.setattr(head_paths, "rows_of_scenes", measured)
+    found = measure_head_paths(data, tiny_weights(), scenes=1)
+    assert set(found) == {"weights", "prompts", *(f"paths.{name}" for name in ARRAYS)}
+    assert str(found["weights"]) == ablation.sha256(tiny_weights())
+    assert str(found["paths.definition"]) == DEFINITION
+    for name, key in (("prompts", "prompt"), ("paths.heads", "heads")):
+        np.testing.assert_array_equal(found[name], [row[key] for row in rows])
+    np.testing.assert_allclose(found["paths.changes"], [row["changes"] for row in rows], rtol=1e-3, atol=1e-6)
+
+
+@pytest.fixture
+def made_up() -> dict[str, np.ndarray]:
+    """The package's file with other numbers of the paths."""
     data = ablation.read()
     n = len(data["prompts"])
-    numbers = np.random.default_rng(0).normal(size=(n, len(ROWS), 4))
-    heads = np.zeros((n, 2, 2), int)
-    arrays = {"paths.definition": np.array(DEFINITION), "paths.heads": heads, "paths.changes": numbers}
-    paths = HeadPaths(data | arrays)
+    numbers, heads = np.random.default_rng(0).normal(size=(n, len(ROWS), 4)), np.zeros((n, 2, 2), int)
+    return data | {"paths.definition": np.array(DEFINITION), "paths.heads": heads, "paths.changes": numbers}
+
+
+def test_stored_numbers_are_read(made_up: dict[str, np.ndarray]) -> None:
+    paths, numbers = HeadPaths(made_up), made_up["paths.changes"]
     np.testing.assert_array_equal(paths.changes(0, "to (2)"), numbers[:, 1, 2])
     np.testing.assert_array_equal(paths.changes(1, "to (5)", "random", "best"), numbers[:, -1, 0])
     effect = paths.effect(1, "to (6-1)", measure="predicted")
     assert effect.mean == pytest.approx(numbers[:, ROWS.index(("costliest", 1, "to (6-1)")), 3].mean())
     assert effect.low < effect.mean < effect.high
-    with pytest.raises(ValueError, match="got costliest of block 1, to \\(2\\)"):
-        paths.changes(1, "to (2)")
     with pytest.raises(ValueError, match="--only paths"):
-        HeadPaths(data | arrays | {"paths.definition": np.array("others")})
+        HeadPaths(made_up | {"paths.definition": np.array("others")})
     with pytest.raises(ValueError, match="--only paths"):
-        HeadPaths({name: array for name, array in (data | arrays).items() if name != "paths.changes"})
+        HeadPaths({name: array for name, array in made_up.items() if name != "paths.changes"})
     assert {kind for kind, _, _ in ROWS} == set(HEAD_KINDS)
+
+
+@pytest.mark.no_shape_check
+def test_an_unknown_block_path_or_kind_is_refused(made_up: dict[str, np.ndarray]) -> None:
+    paths = HeadPaths(made_up)
+    for wrong, message in (
+        ((1, "to (2)"), r"path: expected one of to all, to \(6-1\), to \(5\), got 'to \(2\)'"),
+        ((2, "to (2)"), "block: expected one of 0, 1, got 2"),
+        ((0, "to (2)", "cheapest"), "kind: expected one of costliest, random, got 'cheapest'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            paths.changes(*wrong)  # type: ignore[arg-type]

@@ -8,17 +8,12 @@ from sam_edu.ablation import FIRST_SCENE, MEASURED, TOLERANCE, Prompt, four_mask
 from sam_edu.ablation.held_out import join, prompts_of_scene
 from sam_edu.ablation.measuring import Row
 from sam_edu.predictor import Predictor
-from sam_edu.sam import Sam, load
+from sam_edu.sam import Sam
 from sam_edu.scenes.boxes import tight_box
 from sam_edu.scenes.clicks import corrective_click
 from sam_edu.scenes.scene import Scene
 
 NUMBER, FEW = FIRST_SCENE + 1, 3
-
-
-@pytest.fixture(scope="module")
-def model() -> Sam:
-    return load()
 
 
 @pytest.fixture(scope="module")

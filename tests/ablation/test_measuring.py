@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from sam_edu import ablation
 from sam_edu.ablation import (
@@ -23,9 +22,8 @@ from sam_edu.ablation import (
 from sam_edu.ablation.attention_statistics import attention_of_scene, measure_attention
 from sam_edu.ablation.held_out import join, measure_prompts, prompts_of_scene
 from sam_edu.ablation.measuring import Work, collect, measure, merge, missing, store
-from sam_edu.sam import build_tiny, load
+from sam_edu.sam import load
 from sam_edu.scenes.scene import Scene, draw_scene
-from sam_edu.training.trainer import export
 
 
 def test_scenes_are_measured_from_the_first_held_out_one_on(weights: Path) -> None:
@@ -67,16 +65,6 @@ def few_ablations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setattr(module, "ABLATIONS", chosen)
         monkeypatch.setattr(module, "BOX_ABLATIONS", (few[2], few[5]))
     return few
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random ones, as the trainer stores them."""
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        export(build_tiny(), path)
-    return path
 
 
 def test_file_is_measured_stored_and_read(weights: Path, few_ablations: list[str], tmp_path: Path) -> None:
@@ -131,6 +119,7 @@ def test_rows_are_stacked_and_stamped(weights: Path) -> None:
     means = {"hs": np.ones((7, 256), np.float32), "keys": np.ones((4096, 256), np.float32), TERMS: np.ones(3)}
     data = collect(weights, [row, row], Work(names, (), means, {}))
     assert str(data["weights"]) == sha256(weights)
+    assert data["prompts"].tolist() == [[1000, 0, 0, 5, 6, 7]] * 2
     assert data["clicks.unchanged"].tolist() == [[7.0] * 4] * 2
     assert data["clicks.changes"].shape == (2, 2, 4)
     # A small change keeps its digits, however large the value is that it is a change of.

@@ -90,6 +90,15 @@ def test_elsewhere_is_the_same_outline_wholly_inside_the_image() -> None:
         assert one.sum() == mask.sum()
 
 
+def test_an_outline_that_the_fit_would_miss_at_its_new_position_is_left_out() -> None:
+    """A column of pixels lies between those that the fit sees at two of three positions."""
+    column = np.zeros((SIZE, SIZE), bool)
+    column[6:18, 9] = True
+    features = random_features(4)
+    fits = outline_fits(features, features, square(4, 4), column, 0.5, np.random.default_rng(0))
+    assert np.isfinite(fits).all()
+
+
 def test_all_fits_of_a_pair_come_in_their_order() -> None:
     target_a, target_b = square(4, 4), square(28, 30)
     a, b = random_features(2, 8), random_features(3, 8)
@@ -106,3 +115,10 @@ def test_all_fits_of_a_pair_come_in_their_order() -> None:
     assert fits["features of A, B's object"] > 0.99
     assert fits["features of A, B's outline elsewhere"] < 0.5
     assert PLACES == 8
+
+
+def test_outlines_elsewhere_are_fitted_to_the_features_of_a() -> None:
+    a, targets = random_features(5), (square(4, 4), square(28, 30))
+    one, other = (outline_fits(a, random_features(i), *targets, 0.125, np.random.default_rng(0)) for i in (6, 7))
+    changed = [name for name, first, second in zip(FITS, one, other, strict=True) if first != second]
+    assert changed == ["features of B, B's object"]

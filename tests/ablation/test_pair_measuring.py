@@ -24,10 +24,9 @@ from sam_edu.ablation import (
 from sam_edu.ablation.measuring import Row, store
 from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs, pairs_of_scene
 from sam_edu.predictor import Predictor
-from sam_edu.sam import Sam, build_tiny, load
+from sam_edu.sam import Sam, load
 from sam_edu.scenes.scene import Scene
 from sam_edu.tracing import trace
-from sam_edu.training.trainer import export
 
 LAST = "transformer.layers.1 tokens and image tokens"
 FEW = [LAST, "transformer.layers.0.cross_attn_image_to_token keys and values", "hyper_in"]
@@ -45,11 +44,6 @@ NUMBER = next(
     for number in range(FIRST_SCENE, FIRST_SCENE + 50)
     if {pair.kind for pair in scene_and_pairs(number)[1]} == set(PAIR_KINDS)
 )
-
-
-@pytest.fixture(scope="module")
-def model() -> Sam:
-    return load()
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +112,11 @@ def test_a_scene_with_nothing_to_click_on_gives_no_rows(model: Sam, monkeypatch:
     assert pairs_of_scene(model, NUMBER) == []
 
 
-def test_pairs_are_measured_stored_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pair_measuring, "scene_and_pairs", few_pairs)
+def test_pairs_are_measured_stored_and_read(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair_measuring, "scene_and_pairs", lambda _: few_pairs(NUMBER))  # the same scene every time
     monkeypatch.setattr("sam_edu.ablation.measuring.FIRST_SCENE", NUMBER)
-    weights = tmp_path / "random.safetensors"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        export(build_tiny(), weights)
-    data = measure_pairs(weights, scenes=1, progress=False, names=FEW)
+    monkeypatch.setattr(pair_measuring, "PAIR_SCENES", 1)
+    data = measure_pairs(weights, scenes=2, progress=False, names=FEW)  # of them the first
     assert set(data) == {"weights", *PAIR_ARRAYS}
     rest = {f"{kind}.{part}": "" for kind in ("clicks", "boxes") for part in ("definitions", "unchanged", "changes")}
     store(add_pairs({"weights": data["weights"], **rest}, data), tmp_path / "file.npz")

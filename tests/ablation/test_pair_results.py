@@ -21,6 +21,7 @@ from sam_edu.ablation import (
     sha256,
 )
 from sam_edu.ablation.pair_measuring import PAIR_SCENES
+from sam_edu.evaluation.intervals import SceneBootstrap
 
 NAME = "transformer.layers.0.cross_attn_image_to_token keys and values"
 SCENES, PER_KIND = 20, 40
@@ -72,6 +73,8 @@ def test_means_and_effects_are_of_one_kind_and_level() -> None:
     assert mean.mean == pytest.approx(scores[own].mean())
     assert mean.low < mean.mean < mean.high
     assert mean.prompts == own.sum() == PER_KIND
+    by_scene = SceneBootstrap([pair.a.scene for pair in pairs.pairs if pair.kind == "other object"])
+    assert mean[:3] == by_scene.interval(scores[own])  # scenes are drawn, and not pairs
     effect = pairs.effect(NAME, kind="other object", measure="iou_b")
     assert effect.mean == pytest.approx((scores - a)[own].mean())
     level = np.array([pair.b.level == 2 for pair in pairs.pairs])
@@ -175,6 +178,8 @@ def test_file_of_other_weights_is_refused(tmp_path: Path) -> None:
 def test_stored_pairs_belong_to_the_weights_the_list_and_the_scenes() -> None:
     pairs = ablation.load_pairs()
     assert pairs.names == tuple(TRANSPLANTS)
+    for name in TRANSPLANTS:
+        assert pairs.scores(name, "iou_a").shape == (len(pairs.pairs),)
     for number in (FIRST_SCENE, FIRST_SCENE + 30, FIRST_SCENE + PAIR_SCENES - 1):
         assert [pair for pair in pairs.pairs if pair.a.scene == number] == scene_and_pairs(number)[1]
     counts = {kind: len(pairs.of_kind(kind)) for kind in PAIR_KINDS}

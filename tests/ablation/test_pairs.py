@@ -78,6 +78,18 @@ def test_other_object_means_two_objects_that_do_not_overlap(drawn: list[tuple[Sc
         assert pair.a.level == pair.b.level
 
 
+def test_a_part_of_a_part_belongs_to_its_object() -> None:
+    nested = [(slice(0, 20 - 4 * i), slice(0, 20)) for i in range(3)]
+    scene = hand_made([*nested, (slice(24, 30), slice(0, 20)), (slice(24, 27), slice(0, 20))], [-1, 0, 1, -1, 3])
+    assert pairs.objects_of(scene) == [0, 0, 0, 3, 3]
+
+
+def test_the_overlap_of_known_masks_is_their_iou() -> None:
+    first, second = np.array([[1, 1, 1, 0]], bool), np.array([[0, 1, 1, 1]], bool)
+    assert pairs.overlap(first, second) == 0.5
+    assert pairs.overlap(first, ~first) == 0
+
+
 def test_parts_of_one_object_and_objects_that_overlap_are_no_other_objects() -> None:
     whole, left, right = (slice(0, 20), slice(0, 20)), (slice(0, 20), slice(0, 8)), (slice(0, 20), slice(10, 20))
     rng = np.random.default_rng(0)

@@ -96,6 +96,13 @@ def test_a_mask_that_a_threshold_can_give_is_found_exactly() -> None:
     assert (best_threshold(logits, torch.ones(1, 4, dtype=torch.bool)) > 0).all()
 
 
+@pytest.mark.parametrize("chosen", [0, 1])
+def test_no_number_tells_equal_logits_apart(chosen: int) -> None:
+    mask = torch.zeros(1, 3, dtype=torch.bool)
+    mask[0, chosen] = True
+    assert (best_threshold(torch.tensor([[1.0, 1.0, 0.0]]), mask) > 0).tolist() == [[True, True, False]]
+
+
 def test_overlaps_of_known_masks() -> None:
     masks = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 1], [0, 0, 0, 0]]).bool()
     expected = torch.tensor([[1, 0.25, 0], [0.25, 1, 0], [0, 0, 1]], dtype=torch.float64)

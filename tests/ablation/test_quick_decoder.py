@@ -2,62 +2,24 @@
 
 import pytest
 import torch
+from ablation_cases import make_references, random_inputs
 from torch import Tensor
 
-from sam_edu.ablation import ABLATIONS, ATTENTIONS, BIASES, TERMS, Ablation, Change, ReferenceRuns, References, ablated
-from sam_edu.ablation.channels import VALUES, WEIGHTS, terms
+from sam_edu.ablation import ABLATIONS, ATTENTIONS, Ablation, Change, References, ablated
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.modules import MaskDecoder
-from sam_edu.sam import build_mask_decoder
-from sam_edu.tracing import trace
 
 GRID = 6
 
 
 @pytest.fixture(scope="module")
-def decoder() -> MaskDecoder:
-    """The official architecture with random weights, norms and biases included, so that nothing is zero or one."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        decoder = build_mask_decoder().eval()
-        for parameter in decoder.parameters():
-            parameter.data += 0.05 * torch.randn_like(parameter)
-        for name in ATTENTIONS:  # sharp enough for heads to differ
-            decoder.get_submodule(name).get_parameter("q_proj.weight").data *= 4
-    return decoder.requires_grad_(False)
-
-
-def random_inputs(seed: int) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    shapes = {
-        "image_embeddings": (1, 256, GRID, GRID),
-        "image_pe": (1, 256, GRID, GRID),
-        "sparse_prompt_embeddings": (1, 2, 256),
-        "dense_prompt_embeddings": (1, 256, GRID, GRID),
-    }
-    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-
-
-@pytest.fixture(scope="module")
 def inputs() -> dict[str, Tensor]:
-    return random_inputs(1)
+    return random_inputs(1, GRID)
 
 
 @pytest.fixture(scope="module")
 def references(decoder: MaskDecoder, inputs: dict[str, Tensor]) -> References:
-    """Runs of other inputs; those on the same image have other prompts alone."""
-    others, same_image = [], []
-    for seed in range(2, 5):
-        other = random_inputs(seed)
-        for kept, found in ((other, others), (other | {"image_embeddings": inputs["image_embeddings"]}, same_image)):
-            with trace(decoder) as t:
-                decoder.predict_masks(**(kept | {"image_pe": inputs["image_pe"]}))
-            product = terms(t[WEIGHTS], t[VALUES])
-            found.append(dict(t) | {TERMS: product, BIASES: product.mean(dim=(3, 4), keepdim=True)})
-    held_out, image = (
-        {name: torch.cat([t[name] for t in found]) for name in others[0]} for found in (others, same_image)
-    )
-    return References(ReferenceRuns(held_out), ReferenceRuns(image), others[0])
+    return make_references(decoder, inputs)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-import sam_edu
 from sam_edu import ablation
 from sam_edu.ablation import (
     ABLATIONS,
@@ -20,7 +19,7 @@ from sam_edu.ablation import (
 )
 from sam_edu.ablation.choosing import chosen_prompts
 from sam_edu.ablation.measuring import Work
-from sam_edu.sam import load
+from sam_edu.sam import Sam
 
 NAME = "transformer.final_attn_token_to_image head 3 zero"
 
@@ -60,14 +59,9 @@ def test_the_telling_clicks_tell_every_ablation_from_the_others(telling: dict[st
     assert alike < 0.003 * len(STORED) ** 2
 
 
-@pytest.fixture(scope="module")
-def tiny() -> sam_edu.Sam:
-    return load()
-
-
 @pytest.mark.parametrize("number", range(5))
 def test_every_ablation_measured_again_gives_its_stored_score(
-    number: int, telling: dict[str, int], tiny: sam_edu.Sam, monkeypatch: pytest.MonkeyPatch
+    number: int, telling: dict[str, int], model: Sam, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stats = ablation.load()
     click = telling_clicks(stats)[number]
@@ -77,7 +71,7 @@ def test_every_ablation_measured_again_gives_its_stored_score(
     assert prompt in prompts
     monkeypatch.setattr(measuring, "prompts_of", lambda number: (image, masks, [prompt]))
     means = {name: stats.means.mean(name).numpy() for name in stats.means.names}
-    [row] = measuring.measure_scene(tiny, prompt.scene, Work(names, (), means, {}))
+    [row] = measuring.measure_scene(model, prompt.scene, Work(names, (), means, {}))
     for column, measure in enumerate(MEASURES):
         baseline = stats.baseline(measure)[click]
         stored = np.array([0.0, *(stats.changes(name, measure)[click] for name in names)])
@@ -89,20 +83,20 @@ def test_every_ablation_measured_again_gives_its_stored_score(
     np.testing.assert_allclose(row["box_scores"][0], unchanged, atol=TOLERANCE)
 
 
-def test_a_sample_of_the_stored_arrays_is_measured_again() -> None:
+def test_a_sample_of_the_stored_arrays_is_measured_again(model: Sam) -> None:
     prompts = ablation.load().prompts
     sample = np.array([0, len(prompts) // 2, len(prompts) - 1])
-    again = recompute_prompts(load(), sample)
+    again = recompute_prompts(model, sample)
     for name in ("predicted", "iou", "iou_any", "stability"):
         np.testing.assert_allclose(getattr(again, name), getattr(prompts, name)[sample], atol=TOLERANCE)
 
 
-def test_recomputing_a_click_that_is_not_held_out_is_refused() -> None:
+def test_recomputing_a_click_that_is_not_held_out_is_refused(model: Sam) -> None:
     wrong = Prompt(FIRST_SCENE + 1, 0, 0, 0, 0, 1)
     with pytest.raises(ValueError, match="none of the held-out clicks"):
-        recompute(load(), NAME, [wrong])
+        recompute(model, NAME, [wrong])
     with pytest.raises(ValueError, match="none of the held-out clicks"):
-        recompute_prompts(load(), [wrong])
+        recompute_prompts(model, [wrong])
 
 
 @pytest.mark.no_shape_check

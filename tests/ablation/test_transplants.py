@@ -2,41 +2,23 @@
 
 import pytest
 import torch
+from ablation_cases import random_inputs
 from torch import Tensor
 
 from sam_edu.ablation import ATTENTIONS, TRANSPLANTS, Ablation, transplanted
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.modules import MaskDecoder
-from sam_edu.sam import build_mask_decoder
 from sam_edu.tracing import Trace, intervene, trace
 
 GRID = 6
 LAST = "transformer.layers.1"
 
 
-@pytest.fixture(scope="module")
-def decoder() -> MaskDecoder:
-    """The official architecture with random weights, norms and biases included, so that nothing is zero or one."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        decoder = build_mask_decoder().eval()
-        for parameter in decoder.parameters():
-            parameter.data += 0.05 * torch.randn_like(parameter)
-        for name in ATTENTIONS:
-            decoder.get_submodule(name).get_parameter("q_proj.weight").data *= 4
-    return decoder.requires_grad_(False)
-
-
 def inputs_of(click: int) -> dict[str, Tensor]:
     """A click each on one image: only the first prompt token differs; the second is the padding token."""
-    image, prompt = torch.Generator().manual_seed(1), torch.Generator().manual_seed(10 + click)
-    inputs = {
-        name: torch.randn(1, 256, GRID, GRID, generator=image)
-        for name in ("image_embeddings", "image_pe", "dense_prompt_embeddings")
-    }
-    padding = torch.randn(1, 1, 256, generator=image)
-    inputs["sparse_prompt_embeddings"] = torch.cat([torch.randn(1, 1, 256, generator=prompt), padding], dim=1)
-    return inputs
+    name = "sparse_prompt_embeddings"
+    one, other = random_inputs(1, GRID), random_inputs(10 + click, GRID)
+    return one | {name: torch.cat([other[name][:, :1], one[name][:, 1:]], dim=1)}
 
 
 def decode(decoder: MaskDecoder, click: int) -> tuple[Trace, Tensor]:
@@ -178,6 +160,17 @@ def test_names_cover_every_step() -> None:
         if f"{name} keys and values" in TRANSPLANTS:
             assert [part.point for part in TRANSPLANTS[f"{name} keys and values"].parts] == [f"{name}.k", f"{name}.v"]
         assert [part.point for part in TRANSPLANTS[f"{name} output"].parts] == [f"{name}.out"]
+    for block in ("transformer.layers.0", "transformer.layers.1"):
+        tokens, image = f"{block}.queries_3", f"{block}.keys_4"  # the last ones of each
+        for end, points in (
+            ("tokens", [tokens]),
+            ("image tokens", [image]),
+            ("tokens and image tokens", [tokens, image]),
+        ):
+            assert [part.point for part in TRANSPLANTS[f"{block} {end}"].parts] == points
+    [two, last] = ("transformer.layers.1.cross_attn_token_to_image", "transformer.final_attn_token_to_image")
+    both = TRANSPLANTS["steps (2) and (6-1) keys and values"]
+    assert [part.point for part in both.parts] == [f"{two}.k", f"{two}.v", f"{last}.k", f"{last}.v"]
     assert len({one.definition for one in TRANSPLANTS.values()}) == len(TRANSPLANTS)
 
 

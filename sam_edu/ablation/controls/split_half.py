@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from sam_edu.ablation.controls.paired import paired_effect
 from sam_edu.ablation.results import Effect
+from sam_edu.argument_checks import as_choice
 from sam_edu.arrays import as_numbers
 
 Z = 2.2414
@@ -77,8 +78,7 @@ def split_half(
         )
     if not np.isfinite(values).all():
         raise ValueError("effects: expected finite numbers, got others")
-    if choose not in ("lowest", "highest"):
-        raise ValueError(f"choose: expected lowest or highest, got {choose!r}")
+    as_choice("choose", choose, ("lowest", "highest"))
     if splits < 1:
         raise ValueError(f"splits: expected at least 1, got {splits}")
     found, belongs = np.unique(numbers, return_inverse=True)

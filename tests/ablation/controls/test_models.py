@@ -1,15 +1,12 @@
 """Control models: what is fresh or permuted, what stays, and that the model itself is left alone."""
 
+import copy
+
 import pytest
 import torch
 
 from sam_edu.ablation.controls import PARTS, reshuffled, untrained
-from sam_edu.sam import Sam, build_tiny, load
-
-
-@pytest.fixture(scope="module")
-def model() -> Sam:
-    return load()
+from sam_edu.sam import Sam, build_tiny
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -28,6 +25,11 @@ def test_a_control_is_another_model_of_the_same_architecture(control, model: Sam
     assert not any(parameter.requires_grad for parameter in found.parameters())
     changed = [name for name, value in found.named_parameters() if not torch.equal(value, before[name])]
     assert len(changed) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("control", [untrained, reshuffled])
+def test_a_control_of_a_model_in_training_is_for_inference(control, model: Sam) -> None:
+    assert not control(copy.deepcopy(model).train(), generator=seeded()).training
 
 
 @pytest.mark.parametrize("control", [untrained, reshuffled])

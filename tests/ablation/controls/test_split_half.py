@@ -1,5 +1,7 @@
 """Split-half selection: noise is noise again, and a real effect stays."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,13 @@ def test_halves_are_halves() -> None:
     assert found.effect == found.per_split.mean() == pytest.approx(1.5, abs=0.1)
 
 
+def test_of_an_odd_number_of_scenes_one_more_chooses() -> None:
+    """Of 5 scenes with values 1, 2, 4, 8 and 16, two report: their mean tells which."""
+    values = 2.0 ** np.arange(5)
+    found = split_half(np.stack([values, values]), np.arange(5), choose="highest", generator=rng())
+    assert set(found.per_split) == {(a + b) / 2 for a, b in combinations(values, 2)}
+
+
 def test_interval_by_hand() -> None:
     """Every half of 8 scenes with values -1 and 1, four of each, has at most its own standard error."""
     values = np.tile([-1.0, 1.0], 4)
@@ -92,7 +101,7 @@ def test_wrong_requests_are_refused() -> None:
         split_half(noise(candidates=1), SCENES, choose="lowest", generator=rng())
     with pytest.raises(ValueError, match="scenes: expected at least 4, two in each half, got 1"):
         split_half(noise(), np.zeros(200), choose="lowest", generator=rng())
-    with pytest.raises(ValueError, match="choose: expected lowest or highest, got 'best'"):
+    with pytest.raises(ValueError, match="choose: expected one of lowest, highest, got 'best'"):
         split_half(noise(), SCENES, choose="best", generator=rng())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="splits: expected at least 1, got 0"):
         split_half(noise(), SCENES, choose="lowest", generator=rng(), splits=0)
