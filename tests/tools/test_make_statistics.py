@@ -15,7 +15,7 @@ from tools import make_statistics
 
 CLICKS = [Prompt(FIRST_SCENE + i, 0, 0, 5, 6, 7) for i in range(3)]
 
-PARTS = ("ablations", "attention", "prompts", "product", "terms", "paths", "pairs")
+PARTS = ("ablations", "attention", "prompts", "product", "terms", "streams", "maps", "paths", "pairs", "doors")
 
 SHAPES = {
     "corrections": (2, 3, 8),
@@ -71,6 +71,18 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
         found.append(("terms", scenes))
         return stamped(weights) | {"terms.share": np.full(3, len(found))}
 
+    def measure_streams(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+        found.append(("streams", scenes))
+        return stamped(weights) | {"streams.turn": np.full(3, len(found))}
+
+    def measure_exchanged_maps(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+        found.append(("maps", scenes))
+        return stamped(weights) | {"maps.ious": np.full(3, len(found))}
+
+    def measure_doors(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+        found.append(("doors", scenes))
+        return {"weights": np.array(ablation.sha256(weights)), "doors.kind": np.full(2, len(found))}
+
     def measure_head_paths(
         data: dict[str, np.ndarray], weights: Path, scenes: int, processes: int
     ) -> dict[str, np.ndarray]:
@@ -80,12 +92,15 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
 
     monkeypatch.setattr(make_statistics, "measure_head_paths", measure_head_paths)
     monkeypatch.setattr(make_statistics, "measure_pairs", measure_pairs)
+    monkeypatch.setattr(make_statistics, "measure_doors", measure_doors)
     monkeypatch.setattr(make_statistics, "measure", measure)
     unchanged = {
         "attention": measure_attention,
         "prompts": measure_prompts,
         "product": measure_product,
         "terms": measure_score_terms,
+        "streams": measure_streams,
+        "maps": measure_exchanged_maps,
     }
     assert list(make_statistics.UNCHANGED) == list(unchanged)
     monkeypatch.setattr(make_statistics, "UNCHANGED", unchanged)
@@ -123,7 +138,7 @@ def test_everything_is_measured_by_default(
     output = capsys.readouterr().out
     assert "clicks alone: 0.300 0.300" in output
     assert "exact box, mask 0: 0.300" in output
-    assert "  other object, 1 pairs\n    0.700 (0.700 to 0.700)  A unchanged" in output
+    assert "  other object, 1 pairs\n    0.900 (0.900 to 0.900)  A unchanged" in output
     assert output.count("hyper_in") == output.count("B unchanged") == 2
 
 
@@ -156,26 +171,36 @@ def test_one_part_is_measured_again_and_the_others_stay(
 ) -> None:
     command("--scenes", "3")
     stats = command("--only", "prompts")
-    assert measured[7:] == [("prompts", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.8])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.7)
+    assert measured[10:] == [("prompts", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.2, 1.1])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.9)
     stats = command("--only", "attention")
-    assert measured[8:] == [("attention", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.9, 0.8])
+    assert measured[11:] == [("attention", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 1.2, 1.1])
     stats = command("--new")
-    assert measured[9:] == [("ablations", 3)]
-    assert numbers(stats) == pytest.approx([1.0, 0.9, 0.8])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.7)
+    assert measured[12:] == [("ablations", 3)]
+    assert numbers(stats) == pytest.approx([1.3, 1.2, 1.1])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.9)
     stats = command("--only", "pairs")
-    assert measured[10:] == [("pairs", 3)]
-    assert numbers(stats) == pytest.approx([1.0, 0.9, 0.8])
-    assert pairs_of(tmp_path)[0] == pytest.approx(1.1)
-    for number, part, array in ((12, "product", "best"), (13, "terms", "share"), (14, "paths", "changes")):
+    assert measured[13:] == [("pairs", 3)]
+    assert numbers(stats) == pytest.approx([1.3, 1.2, 1.1])
+    assert pairs_of(tmp_path)[0] == pytest.approx(1.4)
+    for number, part, array in (
+        (15, "product", "best"),
+        (16, "terms", "share"),
+        (17, "streams", "turn"),
+        (18, "maps", "ious"),
+        (19, "paths", "changes"),
+    ):
         command("--only", part)
         assert measured[number - 1 :] == [(part, 3)]
         with np.load(tmp_path / "statistics.npz") as file:
             assert file[f"{part}.{array}"].tolist() == [number] * 3
-    assert pairs_of(tmp_path)[0] == pytest.approx(1.1)
+    command("--only", "doors")
+    assert measured[19:] == [("doors", 3)]
+    with np.load(tmp_path / "statistics.npz") as file:
+        assert file["doors.kind"].tolist() == [20] * 2
+    assert pairs_of(tmp_path)[0] == pytest.approx(1.4)
 
 
 def test_file_of_other_weights_is_not_completed(
@@ -183,7 +208,7 @@ def test_file_of_other_weights_is_not_completed(
 ) -> None:
     command("--scenes", "3")
     (tmp_path / "weights").write_bytes(b"others")
-    for option in (["--only", "prompts"], ["--only", "attention"], ["--only", "pairs"], ["--only", "paths"], ["--new"]):
+    for option in (["--only", "prompts"], ["--only", "attention"], ["--only", "pairs"], ["--only", "doors"], ["--new"]):
         with pytest.raises(ValueError, match="measured on other weights"):
             command(*option)
     assert len(measured) == len(PARTS)
