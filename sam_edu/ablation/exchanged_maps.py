@@ -159,7 +159,7 @@ class ExchangedMaps:
         where = MAP_PLACES.index(as_choice("place", place, MAP_PLACES))
         if way == "unchanged":
             return self._unchanged[:, column]
-        return self._ious[:, list(MAP_WAYS).index(as_choice("way", way, ("unchanged", *MAP_WAYS))) , where, column]
+        return self._ious[:, list(MAP_WAYS).index(as_choice("way", way, ("unchanged", *MAP_WAYS))), where, column]
 
     def mean(self, way: str, place: str, measure: str) -> Effect:
         """The mean of `ious`, with its interval. Arguments and errors as there."""

@@ -10,8 +10,8 @@
 **Kept.** The cosine of a token, or of an image token, with the same one at the start, mean over all of them.
 **Apart.** The angle between two mask tokens, mean over the six pairs.
 **Shared.** The tokens of one decode share a vector, their mean, and so do the image tokens. Large cosines may be due to
-it alone. With `shared=False` it is subtracted first. Seven vectors without anything in common have an angle of about 100
-degrees after that, as they sum to zero.
+it alone. With `shared=False` it is subtracted first. Seven vectors without anything in common are about 100 degrees
+apart after that, as they sum to zero.
 **Distance.** The total variation distance of two attention maps: half the sum of |a - b|, the share of the weight that
 has to be moved. Of two mask tokens in one head; of one mask token in two neighbouring heads; of one mask token in one
 head under another click, on the same target mask or on another object.
@@ -160,9 +160,7 @@ def streams_of_scene(model: Sam, number: int) -> list[Row]:
     fresh = untrained(model, generator=torch.Generator().manual_seed(number), parts=("mask_decoder",))
     predictor = Predictor(model)
     predictor.set_image(scene.image)
-    return [
-        {"prompt": np.array(prompt)} | _of_click(predictor, (model, fresh), scene, prompt) for prompt in prompts
-    ]
+    return [{"prompt": np.array(prompt)} | _of_click(predictor, (model, fresh), scene, prompt) for prompt in prompts]
 
 
 def _of_click(predictor: Predictor, models: tuple[Sam, Sam], scene: Scene, prompt: Prompt) -> Row:
@@ -226,7 +224,9 @@ class Streams:
         clicks = len(data["prompts"])
         for name, shape in _SHAPES.items():
             if f"streams.{name}" not in data or np.shape(data[f"streams.{name}"]) != (clicks, 2, *shape):
-                raise ValueError(f"the file lacks the streams' {name} as it is now: {COMMAND} --only streams measures it")
+                raise ValueError(
+                    f"the file lacks the streams' {name} as it is now: {COMMAND} --only streams measures it"
+                )
         self._data = {name: np.asarray(data[f"streams.{name}"], np.float64) for name in _SHAPES}
         self._scenes = np.array([Prompt(*map(int, row)).scene for row in data["prompts"]])
 
