@@ -284,7 +284,8 @@ class Streams:
         return self._data[as_choice("name", name, tuple(_SHAPES))][:, 0 if trained else 1]
 
     def _mean(self, name: str, trained: bool, *where: int) -> Effect:
-        values = self.values(name, trained)[:, *where]
+        one: Any = (slice(None), *where)
+        values = self.values(name, trained)[one]
         there = np.isfinite(values)
         bootstrap = SceneBootstrap(self._scenes[there].tolist())
         return Effect(*bootstrap.interval(values[there]), int(there.sum()))
