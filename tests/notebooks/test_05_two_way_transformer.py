@@ -102,7 +102,7 @@ def test_a_sample_of_the_statistics_is_recomputed() -> None:
 
 
 def test_both_doors_together_are_compared_with_the_other_decode() -> None:
-    assert 'assert_close(through["(1) and (4) from B"], u["masks"][0]' in NOTEBOOK.sources["doors-code"]
+    assert 'assert_close(through["(1) and (4) from B"], u["masks"][0]' in NOTEBOOK.sources["doors-through"]
 
 
 def test_figures_of_the_trained_model_are_selected_by_rule() -> None:
