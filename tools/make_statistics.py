@@ -10,6 +10,8 @@ import torch
 from sam_edu import ablation
 from sam_edu.ablation.attention_statistics import measure_attention
 from sam_edu.ablation.block_ways import measure_block_ways
+from sam_edu.ablation.doors import measure_doors
+from sam_edu.ablation.exchanged_maps import measure_exchanged_maps
 from sam_edu.ablation.head_paths import measure_head_paths
 from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.measuring import measure, merge, missing, store
@@ -17,6 +19,7 @@ from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.ablation.product_measuring import measure_product
 from sam_edu.ablation.prompts import SCENES
 from sam_edu.ablation.score_terms import measure_score_terms
+from sam_edu.ablation.streams import measure_streams
 from sam_edu.sam import tiny_weights
 
 UNCHANGED = {
@@ -25,6 +28,8 @@ UNCHANGED = {
     "product": measure_product,
     "terms": measure_score_terms,
     "block": measure_block_ways,
+    "streams": measure_streams,
+    "maps": measure_exchanged_maps,
 }
 """What is measured beside the ablations, by its name on the command line."""
 
@@ -42,10 +47,11 @@ def main() -> None:
     less.add_argument("--new", action="store_true", help="only the ablations that the file does not hold")
     less.add_argument(
         "--only",
-        choices=[*UNCHANGED, "paths", "pairs"],
+        choices=[*UNCHANGED, "paths", "pairs", "doors"],
         help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores, the"
-        " blocks built in other ways, the paths of heads (chosen by the effects that the file holds), or the"
-        " transplants between pairs of clicks; all else stays",
+        " blocks built in other ways, the streams, the exchanged maps, the paths of heads (chosen by the effects that"
+        " the file holds), the transplants between pairs of clicks, or those of what is read of the click's token; all"
+        " else stays",
     )
     args = parser.parse_args()
     if args.scenes < 1:
@@ -67,6 +73,8 @@ def main() -> None:
             data = merge(before, new)
         elif args.only == "pairs":
             data = add_pairs(before, measure_pairs(args.weights, scenes, args.processes))
+        elif args.only == "doors":
+            data = add_pairs(before, measure_doors(args.weights, scenes, args.processes))
         elif args.only == "paths":
             data = join(before, measure_head_paths(before, args.weights, scenes, args.processes))
         else:
@@ -76,6 +84,7 @@ def main() -> None:
         data = join(measure(args.weights, args.scenes, args.processes), *parts)
         data = join(data, measure_head_paths(data, args.weights, args.scenes, args.processes))
         data = add_pairs(data, measure_pairs(args.weights, args.scenes, args.processes))
+        data = add_pairs(data, measure_doors(args.weights, args.scenes, args.processes))
     store(data, args.out)
     stats = ablation.load(args.out, weights=args.weights)
     print(f"{args.out}: {args.out.stat().st_size:,} bytes\n{stats!r}")

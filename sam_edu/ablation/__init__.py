@@ -16,7 +16,9 @@ boxes. `recompute` and `recompute_prompts` measure some of the stored numbers ag
 decode other prompts. `replicas` lists the same statistics of other trainings of this model.
 `load_score_terms` gives the four terms of attention scores, by content and position on either side,
 `load_head_paths` what each later step loses of a head of step (4),
-`load_block_ways` the masks of blocks that are built in other ways.
+`load_block_ways` the masks of blocks that are built in other ways,
+`load_doors` by which step a click enters, `load_streams` how tokens and image tokens change through the depth,
+`load_exchanged_maps` whether the masks follow their tokens' attention maps.
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
@@ -34,6 +36,16 @@ from sam_edu.ablation.changes import (
     Ablation,
     Change,
     References,
+)
+from sam_edu.ablation.doors import DOORS, load_doors
+from sam_edu.ablation.exchanged_maps import (
+    ALL_THREE,
+    MAP_MEASURES,
+    MAP_PLACES,
+    MAP_WAYS,
+    ExchangedMaps,
+    load_exchanged_maps,
+    make_alike,
 )
 from sam_edu.ablation.head_paths import PATHS, HeadPaths, load_head_paths
 from sam_edu.ablation.pair_results import (
@@ -79,11 +91,13 @@ from sam_edu.ablation.score_terms import (
     variance_shares,
 )
 from sam_edu.ablation.scoring import STABILITY_OFFSET, both_scores, four_masks, ious, margin
+from sam_edu.ablation.streams import DISTANCES, STAGES, TURNS, Streams, load_streams
 from sam_edu.ablation.transplants import TRANSPLANTS, Part, Transplant, transplanted
 from sam_edu.tracing import ReferenceRuns
 
 __all__ = [
     "ABLATIONS",
+    "ALL_THREE",
     "ATTENTIONS",
     "BIASES",
     "BLOCK_WAYS",
@@ -92,10 +106,15 @@ __all__ = [
     "CLICKS",
     "COMMAND",
     "DEPTH",
+    "DISTANCES",
+    "DOORS",
     "FIRST_SCENE",
     "HEADS",
     "HIDDEN",
     "LEVELS",
+    "MAP_MEASURES",
+    "MAP_PLACES",
+    "MAP_WAYS",
     "MAX_OVERLAP",
     "MEASURED",
     "MEASURES",
@@ -108,12 +127,14 @@ __all__ = [
     "SCORE_TERMS",
     "SHORT_NAMES",
     "STABILITY_OFFSET",
+    "STAGES",
     "STEPS",
     "TERMS",
     "TEST_STREAM",
     "TOKEN_TO_IMAGE",
     "TOLERANCE",
     "TRANSPLANTS",
+    "TURNS",
     "UNCHANGED",
     "WAYS",
     "Ablation",
@@ -122,6 +143,7 @@ __all__ = [
     "Broken",
     "Change",
     "Effect",
+    "ExchangedMaps",
     "FourMasks",
     "HeadPaths",
     "HeldOutPrompts",
@@ -137,6 +159,7 @@ __all__ = [
     "References",
     "ScoreTerms",
     "Statistics",
+    "Streams",
     "Term",
     "Transplant",
     "ablated",
@@ -148,10 +171,14 @@ __all__ = [
     "ious",
     "load",
     "load_block_ways",
+    "load_doors",
+    "load_exchanged_maps",
     "load_head_paths",
     "load_pairs",
     "load_product",
     "load_score_terms",
+    "load_streams",
+    "make_alike",
     "margin",
     "other_prompt",
     "other_trace",

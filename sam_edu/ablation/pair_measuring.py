@@ -1,7 +1,7 @@
 """Measures `sam_edu.ablation.PairStatistics`: every pair of held-out clicks under one transplant after another."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from torch import Tensor
 from sam_edu.ablation.changes import Ablation
 from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows
 from sam_edu.ablation.pair_results import UNCHANGED
-from sam_edu.ablation.pairs import PAIR_KINDS, Pair, scene_and_pairs
+from sam_edu.ablation.pairs import PAIR_KINDS, Pair, PairKind, scene_and_pairs
 from sam_edu.ablation.prompts import Prompt
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.references import decoder_inputs
 from sam_edu.ablation.results import sha256
 from sam_edu.ablation.scoring import ious, margin
-from sam_edu.ablation.transplants import TRANSPLANTS
+from sam_edu.ablation.transplants import TRANSPLANTS, Transplant
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 
@@ -28,20 +28,30 @@ PAIR_SCENES = 64
 
 
 @torch.no_grad()
-def pairs_of_scene(model: Sam, number: int, names: Sequence[str] | None = None) -> list[Row]:
+def pairs_of_scene(
+    model: Sam,
+    number: int,
+    names: Sequence[str] | None = None,
+    transplants: Mapping[str, Transplant] | None = None,
+    kinds: Sequence[PairKind] = PAIR_KINDS,
+) -> list[Row]:
     """Measure all pairs of a held-out scene.
 
     Args:
         model: in eval mode, with images of 256 pixels.
         number: of the scene.
         names: which transplants; all by default.
+        transplants: by name; `TRANSPLANTS` by default.
+        kinds: of the pairs that are measured.
 
     Returns:
         per pair "clicks" (2, 6), "kind", its number in `PAIR_KINDS`, and "scores" (2 + transplants, measures): of A
         unchanged, of B unchanged, then of A under each transplant.
     """
-    names = tuple(TRANSPLANTS) if names is None else names
+    transplants = TRANSPLANTS if transplants is None else transplants
+    names = tuple(transplants) if names is None else names
     scene, pairs = scene_and_pairs(number)
+    pairs = [pair for pair in pairs if pair.kind in kinds]
     if not pairs:
         return []
     predictor = Predictor(model)
@@ -61,7 +71,7 @@ def pairs_of_scene(model: Sam, number: int, names: Sequence[str] | None = None) 
         score = PairScores(pair, scene.masks, _three(a.masks), _three(b.masks))
         scores = [score(_three(a.masks)), score(_three(b.masks))]
         for name in names:
-            one = TRANSPLANTS[name]
+            one = transplants[name]
             scores.append(score(_three(a.run(Ablation(one.what, one.changes(b.t)))[0])))
         row = {"clicks": np.array([pair.a, pair.b]), "kind": np.array(PAIR_KINDS.index(pair.kind))}
         rows.append(row | {"scores": np.array(scores)})
@@ -110,17 +120,31 @@ def measure_pairs(
     names = tuple(TRANSPLANTS) if names is None else tuple(names)
     of_scene = partial(pairs_of_scene, names=names)
     rows = rows_of_scenes(of_scene, weights, min(scenes, PAIR_SCENES), processes, progress)
-    stacked = stacked_rows(rows)
+    return stacked_pairs(rows, weights, {name: TRANSPLANTS[name] for name in names}, "pairs")
+
+
+def stacked_pairs(
+    rows: Sequence[Row], weights: Path, transplants: Mapping[str, Transplant], part: str
+) -> dict[str, Any]:
+    """The file's stamp, and its arrays of a part, from the rows of all pairs.
+
+    Args:
+        rows: of `pairs_of_scene`.
+        weights: the file that was measured.
+        transplants: that were measured, in the order of the rows' scores.
+        part: what stands before the arrays' names in the file.
+    """
+    stacked = stacked_rows(list(rows))
     scores = stacked["scores"].transpose(1, 0, 2)
     unchanged, transplanted = scores[: len(UNCHANGED)], scores[len(UNCHANGED) :]
     return {
         "weights": np.array(sha256(weights)),
-        "pairs.definitions": np.array(json.dumps({name: TRANSPLANTS[name].definition for name in names})),
-        "pairs.clicks": stacked["clicks"].astype(np.int32),
-        "pairs.kind": stacked["kind"].astype(np.int8),
-        "pairs.unchanged": unchanged.astype(np.float32),
+        f"{part}.definitions": np.array(json.dumps({name: one.definition for name, one in transplants.items()})),
+        f"{part}.clicks": stacked["clicks"].astype(np.int32),
+        f"{part}.kind": stacked["kind"].astype(np.int8),
+        f"{part}.unchanged": unchanged.astype(np.float32),
         # Half a float is enough for a change, as its error is relative to it.
-        "pairs.changes": (transplanted - unchanged[0]).astype(np.float16),
+        f"{part}.changes": (transplanted - unchanged[0]).astype(np.float16),
     }
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from sam_edu.ablation.pairs import PAIR_KINDS, Pair, PairKind
 from sam_edu.ablation.prompts import Prompt
 from sam_edu.ablation.results import COMMAND, LEVELS, Effect, Level, index_of, level_number, read
-from sam_edu.ablation.transplants import find_transplant
+from sam_edu.ablation.transplants import TRANSPLANTS, Transplant, find_transplant
 from sam_edu.argument_checks import as_choice
 from sam_edu.evaluation.intervals import SceneBootstrap
 
@@ -45,7 +45,8 @@ Broken = Literal["other object", "no click"]
 GoodMeasure = Literal["iou", "margin"]
 """What is measured at the good run's target mask."""
 
-PAIR_ARRAYS = tuple(f"pairs.{name}" for name in ("definitions", "clicks", "kind", "unchanged", "changes"))
+_ARRAYS = ("definitions", "clicks", "kind", "unchanged", "changes")
+PAIR_ARRAYS = tuple(f"pairs.{name}" for name in _ARRAYS)
 """The arrays of the file."""
 
 
@@ -54,6 +55,8 @@ class PairStatistics:
 
     Args:
         data: the arrays of the file, as `sam_edu.ablation.pair_measuring` makes them.
+        part: what stands before the arrays' names in the file.
+        transplants: those that may have been measured; `TRANSPLANTS` by default.
 
     Attributes:
         pairs: the pairs, in the order of every array.
@@ -65,19 +68,23 @@ class PairStatistics:
         ValueError: no pairs were measured.
     """
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        if any(name not in data for name in PAIR_ARRAYS):
-            raise ValueError(f"the file lacks the pairs of clicks: {COMMAND} --only pairs measures them")
+    def __init__(
+        self, data: Mapping[str, Any], part: str = "pairs", transplants: Mapping[str, Transplant] | None = None
+    ) -> None:
+        arrays = {name: f"{part}.{name}" for name in _ARRAYS}
+        if any(name not in data for name in arrays.values()):
+            raise ValueError(f"the file lacks the {part} of clicks: {COMMAND} --only {part} measures them")
+        self._part, self._transplants = part, TRANSPLANTS if transplants is None else transplants
         self.weights = str(data["weights"])
-        self.definitions: dict[str, str] = json.loads(str(data["pairs.definitions"]))
+        self.definitions: dict[str, str] = json.loads(str(data[arrays["definitions"]]))
         self.names = tuple(self.definitions)
         self.pairs = tuple(
             Pair(PAIR_KINDS[kind], *(Prompt(*map(int, click)) for click in clicks))
-            for kind, clicks in zip(data["pairs.kind"], data["pairs.clicks"], strict=True)
+            for kind, clicks in zip(data[arrays["kind"]], data[arrays["clicks"]], strict=True)
         )
         # (2, pairs, measures), and (transplants, pairs, measures)
-        self._unchanged = np.asarray(data["pairs.unchanged"], np.float64)
-        self._changes = np.asarray(data["pairs.changes"], np.float64)
+        self._unchanged = np.asarray(data[arrays["unchanged"]], np.float64)
+        self._changes = np.asarray(data[arrays["changes"]], np.float64)
         self._bootstraps: dict[bytes, SceneBootstrap] = {}
 
     def __repr__(self) -> str:
@@ -110,7 +117,7 @@ class PairStatistics:
         """A measure of A's decode under a transplant, for every pair, (pairs,).
 
         Args:
-            name: one of `TRANSPLANTS`, or one of `UNCHANGED`.
+            name: one of the transplants, or one of `UNCHANGED`.
             measure: one of `PAIR_MEASURES`.
 
         Raises:
@@ -120,9 +127,9 @@ class PairStatistics:
         column = index_of("measure", measure, PAIR_MEASURES)
         if name in UNCHANGED:
             return self._unchanged[UNCHANGED.index(name), :, column]
-        if find_transplant(name).definition != self.definitions.get(name):
+        if find_transplant(name, self._transplants).definition != self.definitions.get(name):
             state = "is new or has changed since" if name in self.definitions else "was not measured"
-            raise ValueError(f"{name!r} {state}: measure it with {COMMAND} --only pairs")
+            raise ValueError(f"{name!r} {state}: measure it with {COMMAND} --only {self._part}")
         return self._unchanged[0, :, column] + self._changes[self.names.index(name), :, column]
 
     def mean(self, name: str, *, kind: PairKind, measure: PairMeasure, level: Level | None = None) -> Effect:

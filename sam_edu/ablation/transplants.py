@@ -156,31 +156,42 @@ TRANSPLANTS: dict[str, Transplant] = {
 """All transplants by name. After a change here: `python -m tools.make_statistics --only pairs`."""
 
 
-def find_transplant(name: str) -> Transplant:
+def find_transplant(name: str, transplants: Mapping[str, Transplant] | None = None) -> Transplant:
     """The transplant of that name.
+
+    Args:
+        name: of the transplant.
+        transplants: where it is looked up; `TRANSPLANTS` by default.
 
     Raises:
         KeyError: no such name.
     """
-    if name not in TRANSPLANTS:
-        raise no_such_name("transplant", name, TRANSPLANTS)
-    return TRANSPLANTS[name]
+    known = TRANSPLANTS if transplants is None else transplants
+    if name not in known:
+        raise no_such_name("transplant", name, known)
+    return known[name]
 
 
 @contextmanager
-def transplanted(model: Sam | MaskDecoder | Predictor, name: str, source: Mapping[str, Tensor]) -> Iterator[None]:
+def transplanted(
+    model: Sam | MaskDecoder | Predictor,
+    name: str,
+    source: Mapping[str, Tensor],
+    transplants: Mapping[str, Transplant] | None = None,
+) -> Iterator[None]:
     """Put a part of another decode into every decode while the block lasts, by `sam_edu.intervene`.
 
     Args:
         model: a whole model, its decoder or its predictor.
         name: one of `TRANSPLANTS`.
         source: the trace of the other decode: of one prompt set, with as many tokens.
+        transplants: where the name is looked up; `TRANSPLANTS` by default, `sam_edu.ablation.DOORS` is another list.
 
     Raises:
         KeyError: no such name, or the trace lacks a tensor.
         ValueError: in the forward pass, tensors of other shapes: another number of tokens, another grid.
     """
     with ExitStack() as stack:
-        for change in find_transplant(name).changes(source):
+        for change in find_transplant(name, transplants).changes(source):
             stack.enter_context(change.carry_out(model, References()))
         yield

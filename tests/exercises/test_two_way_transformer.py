@@ -106,6 +106,39 @@ def test_unlisted_mistake_fails(function, hint):
         two_way_transformer.forward(with_forward(function))
 
 
+def without_gradients(self, image, pe, points):
+    with torch.no_grad():
+        return right(self, image, pe, points)
+
+
+def detached_tokens(self, image, pe, points):
+    hs, keys = right(self, image, pe, points)
+    return hs.detach(), keys
+
+
+@pytest.mark.parametrize("function", [without_gradients, detached_tokens])
+def test_an_answer_that_cannot_be_trained_fails(function):
+    with pytest.raises(WrongAnswer, match="gradient"):
+        two_way_transformer.forward(with_forward(function))
+
+
+def position_by_position(self, image, pe, points):
+    """Another right answer: the rows by loops and by `permute`, the blocks by their numbers."""
+    height, width = image.shape[2:]
+    keys = torch.stack([image[:, :, y, x] for y in range(height) for x in range(width)], dim=1)
+    key_pe = pe.permute(0, 2, 3, 1).reshape(len(pe), height * width, -1)
+    queries = points
+    for number in range(len(self.layers)):
+        queries, keys = self.layers[number](queries=queries, keys=keys, query_pe=points, key_pe=key_pe)
+    last = self.final_attn_token_to_image(queries + points, keys + key_pe, keys)
+    return [self.norm_final_attn(last + queries), keys]
+
+
+def test_another_right_forward_passes(capsys):
+    two_way_transformer.forward(with_forward(position_by_position))
+    assert "passed" in capsys.readouterr().out
+
+
 def test_outputs_exchanged_are_named_though_the_shapes_agree():
     # The second case has as many tokens as positions; in the first they differ.
     with pytest.raises(WrongAnswer, match="return first the tokens, then the image tokens"):
@@ -151,6 +184,15 @@ def after_softmax(name, scores):
     return weights
 
 
+def columns_to(value, columns=slice(5, None)):
+    def answer(name, scores):
+        if "token_to_image" not in name:
+            scores[..., columns] = value
+        return scores
+
+    return answer
+
+
 def nearly(name, scores):
     if "token_to_image" not in name:
         scores[..., 5:] -= 25
@@ -163,6 +205,8 @@ def nearly(name, scores):
         (rows_cut, "Rows are queries, columns are keys"),
         (after_softmax, "step \\(1\\) the columns"),
         (nearly, "exactly 0"),
+        (columns_to(-30.0), "exactly 0"),
+        (columns_to(-math.inf, slice(5, 8)), "step \\(1\\) the columns"),
         (lambda name, scores: scores[..., :5], "keeps the shape"),
         (lambda name, scores: 3, "expected a tensor"),
         (lambda scores: scores, "it fails with TypeError"),
@@ -180,5 +224,12 @@ def test_other_ways_to_cut_pass(capsys):
         columns = torch.arange(scores.shape[-1]) >= 5
         return scores.masked_fill(columns, -1e9) if "token_to_image" not in name else scores
 
-    two_way_transformer.cut(masked)
-    assert "passed" in capsys.readouterr().out
+    def joined(name, scores):
+        if ".cross_attn_token_to_image" in name or "final" in name:
+            return scores
+        outputs = scores[:, :, :, :5]
+        return torch.cat([outputs, torch.full_like(scores[:, :, :, 5:], float("-inf"))], dim=-1)
+
+    for answer in (masked, joined, columns_to(torch.finfo(torch.float32).min)):
+        two_way_transformer.cut(answer)
+        assert "passed" in capsys.readouterr().out

@@ -95,18 +95,24 @@ def test_every_parameter_is_named_and_counted() -> None:
 
 
 def test_a_sample_of_the_statistics_is_recomputed() -> None:
-    assert re.search(r"ablation\.recompute\(.*\n(.*\n)*assert ", NOTEBOOK.sources["stats-live"])
+    assert re.search(r"ablation\.recompute\(.*\n(.*\n)*assert ", NOTEBOOK.sources["off-live"])
     order = list(NOTEBOOK.cells)
-    for name in ("stats-alike", "stats-off", "stats-both", "stats-live"):
+    for name in ("alike-code", "off-all", "doors-many", "carry-dots", "off-live"):
         assert order.index("trained") < order.index(name) < order.index("read")
 
 
+def test_both_doors_together_are_compared_with_the_other_decode() -> None:
+    assert 'assert_close(through["(1) and (4) from B"], u["masks"][0]' in NOTEBOOK.sources["doors-through"]
+
+
 def test_figures_of_the_trained_model_are_selected_by_rule() -> None:
-    for name, rule in (
-        ("apart-base-code", "distance.argmax()"),
-        ("apart-picture", "randperm"),
-        ("read-src", "argmax()"),
-    ):
-        assert rule in NOTEBOOK.sources[name]
-    assert "argsort" in NOTEBOOK.sources["off-extremes-code"]
+    assert "the first other object" in NOTEBOOK.sources["trained-code"]
+    assert "argmax()" in NOTEBOOK.sources["doors-code"]
     assert not re.search(r"\bhead \d|\bchannel \d", NOTEBOOK.prose(NOTEBOOK.between("trained", "exercises")))
+
+
+def test_one_definition_of_an_ablation_in_the_figure_of_all_parts() -> None:
+    source = NOTEBOOK.sources["off-all"]
+    assert 'for how in ("mean", "resample")' in source
+    assert "zero" not in source
+    assert "ablated" not in source
