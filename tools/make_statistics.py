@@ -11,6 +11,7 @@ from sam_edu import ablation
 from sam_edu.ablation.attention_statistics import measure_attention
 from sam_edu.ablation.head_paths import measure_head_paths
 from sam_edu.ablation.held_out import join, measure_prompts
+from sam_edu.ablation.hidden_unit_measuring import measure_hidden_units
 from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.ablation.product_measuring import measure_product
@@ -23,6 +24,7 @@ UNCHANGED = {
     "prompts": measure_prompts,
     "product": measure_product,
     "terms": measure_score_terms,
+    "units": measure_hidden_units,
 }
 """What is measured beside the ablations, by its name on the command line."""
 
@@ -42,8 +44,8 @@ def main() -> None:
         "--only",
         choices=[*UNCHANGED, "paths", "pairs"],
         help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores, the"
-        " paths of heads (chosen by the effects that the file holds), or the transplants between pairs of clicks; all"
-        " else stays",
+        " hidden units, the paths of heads (chosen by the effects that the file holds), or the transplants between"
+        " pairs of clicks; all else stays",
     )
     args = parser.parse_args()
     if args.scenes < 1:

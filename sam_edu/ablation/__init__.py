@@ -15,7 +15,8 @@ an ablation's name mean. `HeldOutPrompts` lists the results of the unchanged dec
 boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again. `reference` and `clicks_on_image`
 decode other prompts. `replicas` lists the same statistics of other trainings of this model.
 `load_score_terms` gives the four terms of attention scores, by content and position on either side,
-`load_head_paths` what each later step loses of a head of step (4).
+`load_head_paths` what each later step loses of a head of step (4), `load_hidden_units` which units of the MLPs fire and
+which carry the click.
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
@@ -34,6 +35,15 @@ from sam_edu.ablation.changes import (
     References,
 )
 from sam_edu.ablation.head_paths import PATHS, HeadPaths, load_head_paths
+from sam_edu.ablation.hidden_units import (
+    NO_RELU,
+    SETS,
+    SHARED,
+    UNIT_ARRAYS,
+    UNIT_MODELS,
+    HiddenUnits,
+    load_hidden_units,
+)
 from sam_edu.ablation.pair_results import (
     PAIR_ARRAYS,
     PAIR_MEASURES,
@@ -96,6 +106,7 @@ __all__ = [
     "MAX_OVERLAP",
     "MEASURED",
     "MEASURES",
+    "NO_RELU",
     "PAIR_ARRAYS",
     "PAIR_KINDS",
     "PAIR_MEASURES",
@@ -103,6 +114,8 @@ __all__ = [
     "PRODUCT_ARRAYS",
     "SCENES",
     "SCORE_TERMS",
+    "SETS",
+    "SHARED",
     "SHORT_NAMES",
     "STABILITY_OFFSET",
     "STEPS",
@@ -112,6 +125,8 @@ __all__ = [
     "TOLERANCE",
     "TRANSPLANTS",
     "UNCHANGED",
+    "UNIT_ARRAYS",
+    "UNIT_MODELS",
     "WAYS",
     "Ablation",
     "Broken",
@@ -120,6 +135,7 @@ __all__ = [
     "FourMasks",
     "HeadPaths",
     "HeldOutPrompts",
+    "HiddenUnits",
     "Measure",
     "Pair",
     "PairKind",
@@ -143,6 +159,7 @@ __all__ = [
     "ious",
     "load",
     "load_head_paths",
+    "load_hidden_units",
     "load_pairs",
     "load_product",
     "load_score_terms",
