@@ -19,26 +19,27 @@ from sam_edu.ablation.hidden_units import (
     DRAWN_MEASURES,
     DRAWS,
     NO_RELU,
+    PARTS_OF_SCENES,
     SETS,
-    SINGLES,
     SIZES,
     UNIT_MODELS,
 )
 from sam_edu.ablation.measuring import Row, rows_of_scenes
 from sam_edu.ablation.mirrored_units import mirror_scene
-from sam_edu.ablation.prompts import TEST_STREAM, prompts_of
+from sam_edu.ablation.prompts import TEST_STREAM, Prompt, prompts_of
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
-from sam_edu.ablation.references import decoder_inputs, other_trace, traces_of
+from sam_edu.ablation.references import decoder_inputs, other_trace
 from sam_edu.ablation.results import column, sha256
 from sam_edu.ablation.scoring import Scorer
 from sam_edu.modules import MaskDecoder, MLPBlock, TwoWayAttentionBlock
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam, load
-from sam_edu.tracing import Trace
+from sam_edu.scenes.boxes import tight_box
+from sam_edu.tracing import trace
 
 POINTS = tuple(f"transformer.layers.{i}.mlp.hidden" for i in range(DEPTH))
 
-MIRROR_SCENES = 40
+MIRROR_SCENES = 12
 """On how many scenes, the first ones, units are compared with themselves on the mirror image."""
 
 
@@ -53,25 +54,34 @@ def firing_of_scene(model: Sam, number: int) -> list[Row]:
         per click "prompt" (6,), "hidden" (blocks, tokens, units) of the model, "fires" (models, blocks, tokens, units),
         "at_box" (blocks, units), whether a unit fires for a token of the exact box, and "exits" (models, 5, 2).
     """
-    prompts = prompts_of(number)[2]
-    if not prompts:
-        return []
+    image, masks, prompts = prompts_of(number)
     rows: list[Row] = [{"prompt": np.array(prompt)} for prompt in prompts]
     found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in prompts]
-    for name, one in zip(UNIT_MODELS, (model, *_controls(model)), strict=True):
-        for row, of_models, t in zip(rows, found, traces_of(one, prompts), strict=True):
-            hidden = _hidden(t)
-            of_models.append((hidden > 0, exits(one.mask_decoder, t["hs"][0])))
+    for name, one in zip(UNIT_MODELS, (model, *_controls(model)), strict=True) if prompts else ():
+        predictor = Predictor(one)
+        predictor.set_image(image)
+        for prompt, row, of_models in zip(prompts, rows, found, strict=True):
+            hidden, hs = _decode(predictor, prompt)
+            of_models.append((hidden > 0, exits(one.mask_decoder, hs)))
             if name == "trained":
                 row["hidden"] = hidden
-    for row, of_models, t in zip(rows, found, traces_of(model, prompts, boxes=True), strict=True):
+                row["at_box"] = (_decode(predictor, prompt, tight_box(masks[prompt.mask]))[0] > 0).any(1)
+    for row, of_models in zip(rows, found, strict=True):
         row["fires"], row["exits"] = (np.stack(arrays) for arrays in zip(*of_models, strict=True))
-        row["at_box"] = (_hidden(t) > 0).any(1)
     return rows
 
 
-def _hidden(t: Trace) -> Float[np.ndarray, "blocks tokens units"]:
-    return torch.stack([t[point][0] for point in POINTS]).cpu().numpy()
+def _decode(
+    predictor: Predictor, prompt: Prompt, box: np.ndarray | None = None
+) -> tuple[Float[np.ndarray, "blocks tokens units"], Float[Tensor, "tokens dim"]]:
+    """The activations, and the tokens after (6-1); the steps after it are not computed."""
+    decoder, inputs = predictor.model.mask_decoder, decoder_inputs(predictor, prompt, box)
+    output = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    tokens = torch.cat([output[None], inputs["sparse_prompt_embeddings"]], dim=1)
+    src = inputs["image_embeddings"] + inputs["dense_prompt_embeddings"]
+    with trace(decoder) as t:
+        hs, _ = decoder.transformer(src, inputs["image_pe"], tokens)
+    return torch.stack([t[point][0] for point in POINTS]).cpu().numpy(), hs[0]
 
 
 @cache
@@ -102,13 +112,11 @@ class Plan(NamedTuple):
     Attributes:
         chosen: units by their variation, (halves, blocks, units).
         drawn: by the size of the set, (halves, draws, blocks, units).
-        singles: units that are replaced alone, (blocks, units).
         means: of the activations over all clicks, (blocks, tokens, units).
     """
 
     chosen: Int[np.ndarray, "2 blocks units"]
     drawn: dict[int, Int[np.ndarray, "2 draws blocks units"]]
-    singles: Int[np.ndarray, "blocks units"]
     means: Float[np.ndarray, "blocks tokens units"]
 
 
@@ -149,7 +157,7 @@ def plan_of(
                 for rates, units in zip(fires, chosen, strict=True)
             ]
         )
-    return Plan(chosen, drawn, _most_varied(hidden, columns, SINGLES), hidden.mean(0))
+    return Plan(chosen, drawn, hidden.mean(0))
 
 
 def _most_varied(
@@ -173,7 +181,7 @@ def units_of_scene(model: Sam, number: int, plan: Plan) -> list[Row]:
 
     Returns:
         per click "prompt" (6,), and "sets" (sets, measures), "drawn" (sets, draws, measures), "no_relu" (ways,
-        measures), "single" (units, measures): what each changes.
+        measures): what each changes.
     """
     image, masks, prompts = prompts_of(number)
     if not prompts:
@@ -195,14 +203,10 @@ def units_of_scene(model: Sam, number: int, plan: Plan) -> list[Row]:
         for way, size in SETS:
             replace = partial(replacements, values=values[way], others=way == "others mean")
             sets.append(change(replace(plan.chosen[half, :, :size])))
-            drawn.append([change(replace(units))[stored] for units in plan.drawn[size][half]])
-        single = [
-            change([_replaced(block, np.array([unit]), means[block])])
-            for block in range(DEPTH)
-            for unit in plan.singles[block]
-        ]
+            lots = plan.drawn[size][half][number % PARTS_OF_SCENES :: PARTS_OF_SCENES]
+            drawn.append([change(replace(units))[stored] for units in lots])
         no_relu = [change(without_relu(model.mask_decoder, way)) for way in NO_RELU]
-        row = {"sets": sets, "drawn": drawn, "no_relu": no_relu, "single": single}
+        row = {"sets": sets, "drawn": drawn, "no_relu": no_relu}
         rows.append({"prompt": np.array(prompt)} | {name: np.array(one) for name, one in row.items()})
     return rows
 
@@ -303,7 +307,7 @@ def update_lengths(
 
 def mirror_of_scene(model: Sam, number: int) -> list[Row]:
     """The correlations of `mirrored_units` on a scene: one row, or none where too few units count."""
-    found = np.stack([mirror_scene(one, number) for one in (model, *_controls(model))])
+    found = np.stack([mirror_scene(one, number) for one in (model, _controls(model)[0])])
     return [{"scene": np.array(number), "mirror": found}] if np.isfinite(found).all() else []
 
 
@@ -335,14 +339,13 @@ def measure_hidden_units(weights: Path, scenes: int, processes: int = 1, progres
         "shared": shared,
         "exits": first["exits"],
         "mirror": mirror["mirror"],
-        **{name: second[name] for name in ("sets", "drawn", "no_relu", "single")},
+        **{name: second[name] for name in ("sets", "drawn", "no_relu")},
     }
     return {
         "weights": np.array(sha256(weights)),
         "prompts": first["prompt"].astype(np.int32),
         "units.definition": np.array(DEFINITION),
         "units.chosen": plan.chosen.astype(np.int16),
-        "units.singles": plan.singles.astype(np.int16),
         "units.firing": fires.sum(4).astype(np.int16),
         "units.updates": update_lengths(first["hidden"], matrices).astype(np.float32),
         "units.mirror_scenes": mirror["scene"].astype(np.int32),

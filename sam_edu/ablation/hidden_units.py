@@ -14,7 +14,7 @@ activation over the clicks, summed over the tokens, times the squared length of 
 mean squared length of what replacing the unit by its mean removes. Each half of the scenes reports what the other half
 chose: scenes of even numbers what those of odd numbers chose, and the reverse.
 **Draws** are random sets of as many units of each block, matched by their rate on the half that chose
-(`controls.matched_draws`).
+(`controls.matched_draws`). Each of the 20 is measured at a quarter of the scenes, five at every click.
 """
 
 import json
@@ -32,35 +32,32 @@ from sam_edu.evaluation.intervals import SceneBootstrap
 
 SetWay = Literal["mean", "resample", "others mean"]
 
-SETS: tuple[tuple[SetWay, int], ...] = (
-    ("mean", 20),
-    ("mean", 205),
-    ("resample", 205),
-    ("others mean", 20),
-    ("others mean", 205),
-)
-"""How sets of units are replaced, and how many units of each block a set holds: a hundredth, or a tenth.
+SETS: tuple[tuple[SetWay, int], ...] = (("mean", 205), ("resample", 205), ("others mean", 205))
+"""How sets of units are replaced, and how many units of each block a set holds: a tenth.
 
 "mean": the set becomes its mean over the held-out clicks, token by token; "resample": its value at another click, on
 another scene; "others mean": all units *but* the set become their mean. Always in both blocks.
 """
 
-SIZES = (20, 205)
+SIZES = (205,)
 
 DRAWS = 20
 """Random sets for each chosen one."""
 
+PARTS_OF_SCENES = 4
+"""Draw number i is measured at the scenes whose number leaves the same rest as i when divided by this."""
+
+DRAWS_AT_CLICK = DRAWS // PARTS_OF_SCENES
+
 DRAWN_MEASURES: tuple[Measure, ...] = ("best", "margin")
 """What is stored of the draws."""
-
-SINGLES = 10
-"""How many units of each block are replaced by their mean alone: those that vary most over all clicks."""
 
 NO_RELU = ("without ReLU", "without ReLU, usual length", "usual direction, length of without ReLU")
 """Step (3) of both blocks without its ReLU: as it comes out; scaled to the length that the update has with the ReLU;
 and the update with the ReLU, scaled to the length that it has without. The bias of `lin2` is added afterwards."""
 
 UNIT_MODELS = ("trained", "untrained", "reshuffled")
+MIRROR_MODELS = UNIT_MODELS[:2]
 UnitModel = Literal["trained", "untrained", "reshuffled"]
 
 RATES_OF = ("clicks", "boxes", "untrained", "reshuffled")
@@ -72,13 +69,12 @@ SHARED = ("other token, same click", "same token, other scene", "other token, ot
 MIRROR = ("same position", "same part of the image", "other image, same position", "other unit, same position")
 """With what the map of a unit is correlated; see `sam_edu.ablation.mirrored_units`."""
 
-DEFINITION = json.dumps([SETS, DRAWS, SINGLES, NO_RELU, UNIT_MODELS, RATES_OF, SHARED, MIRROR])
+DEFINITION = json.dumps([SETS, DRAWS, PARTS_OF_SCENES, NO_RELU, UNIT_MODELS, RATES_OF, SHARED, MIRROR])
 """The text that is stored with the numbers. Another text means other measurements."""
 
 _ARRAYS = (
     "definition",
     "chosen",
-    "singles",
     "rates",
     "firing",
     "shared",
@@ -87,7 +83,6 @@ _ARRAYS = (
     "sets",
     "drawn",
     "no_relu",
-    "single",
     "mirror",
     "mirror_scenes",
 )
@@ -103,8 +98,7 @@ class HiddenUnits:
 
     Attributes:
         chosen: numbers of the units that scenes of even and of odd number report, (2, blocks, 205), those that vary
-            most first: a set of 20 is the first 20.
-        singles: numbers of the units that were replaced alone, (blocks, 10).
+            most first.
         mirror_scenes: number of the scene of each row of `mirror`.
 
     Raises:
@@ -114,11 +108,12 @@ class HiddenUnits:
     def __init__(self, data: Mapping[str, Any]) -> None:
         if any(name not in data for name in UNIT_ARRAYS) or str(data["units.definition"]) != DEFINITION:
             raise ValueError(f"the file lacks the hidden units as they are now: {COMMAND} --only units measures them")
-        self.chosen, self.singles, self.mirror_scenes = (
-            np.asarray(data[f"units.{name}"], np.int64) for name in ("chosen", "singles", "mirror_scenes")
+        self.chosen, self.mirror_scenes = (
+            np.asarray(data[f"units.{name}"], np.int64) for name in ("chosen", "mirror_scenes")
         )
-        self._data = {name: np.asarray(data[f"units.{name}"], np.float64) for name in _ARRAYS[3:-1]}
+        self._data = {name: np.asarray(data[f"units.{name}"], np.float64) for name in _ARRAYS[2:-1]}
         self._stats = Statistics(data)
+        self._part = np.array([prompt.scene % PARTS_OF_SCENES for prompt in self._stats.prompts])
 
     def interval(self, values: np.ndarray) -> Effect:
         """The mean of anything measured at each click, with its interval: `Statistics.interval`."""
@@ -193,21 +188,24 @@ class HiddenUnits:
         """The mean of `changes`, with its interval. Arguments and errors as there."""
         return self.interval(self.changes(way, size, measure))
 
-    def drawn(self, way: SetWay, size: int, measure: Measure = "margin") -> Float[np.ndarray, "prompts draws"]:
-        """The same as `changes` for each random set. The measure is one of `DRAWN_MEASURES`."""
+    def drawn(self, way: SetWay, size: int, measure: Measure = "margin") -> Float[np.ndarray, "prompts five"]:
+        """The same as `changes` for the five random sets of each click. The measure is one of `DRAWN_MEASURES`."""
         return self._data["drawn"][:, _set(way, size), :, _index("measure", measure, DRAWN_MEASURES)]
 
     def against_draws(self, way: SetWay, size: int, measure: Measure = "margin") -> AgainstDraws:
-        """The mean effect of the chosen set beside those of the random sets. Arguments and errors as for `drawn`."""
-        return against_draws(self.effect(way, size, measure).mean, self.drawn(way, size, measure).mean(0))
+        """The mean effect of the chosen set beside those of the 20 random sets. Arguments and errors as for `drawn`.
+
+        A draw is compared with the chosen set at its own clicks, a quarter of all: its effect is given as that of the
+        chosen set at all clicks less their difference there.
+        """
+        chosen = self.changes(way, size, measure)
+        more = chosen[:, None] - self.drawn(way, size, measure)
+        effects = [chosen.mean() - more[self._part == part].mean(0) for part in range(PARTS_OF_SCENES)]
+        return against_draws(float(chosen.mean()), np.concatenate(effects))
 
     def beyond_draws(self, way: SetWay, size: int, measure: Measure = "margin") -> Effect:
         """How much more the chosen set changes than a random set, click by click; arguments as for `drawn`."""
         return self.interval(self.changes(way, size, measure) - self.drawn(way, size, measure).mean(1))
-
-    def single(self, measure: Measure = "margin") -> Float[np.ndarray, "units prompts"]:
-        """What changes at every click where one unit alone becomes its mean: `singles` of block 0, then of block 1."""
-        return self._data["single"][:, :, column(measure)].T
 
     # --- Why there is a ReLU ---
 
@@ -230,12 +228,12 @@ class HiddenUnits:
 
         Args:
             what: one of `MIRROR`.
-            model: as for `firing`.
+            model: "trained"; or, as a control, "untrained".
 
         Raises:
             ValueError: another one.
         """
-        values = self._data["mirror"][:, _index("model", model, UNIT_MODELS), _index("what", what, MIRROR)]
+        values = self._data["mirror"][:, _index("model", model, MIRROR_MODELS), _index("what", what, MIRROR)]
         return Effect(*SceneBootstrap(self.mirror_scenes.tolist()).interval(values), len(values))
 
 

@@ -25,7 +25,7 @@ from sam_edu.modules import TwoWayAttentionBlock
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
 
-GRID = 8
+GRID = 6
 """Clicks in a row of the grid."""
 
 CLICK = 5

@@ -151,8 +151,11 @@ def _statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[s
     }
 
 
-NOT_MEASURED = ("prompts", "pairs.clicks", "pairs.kind", "product.outline_clicks", "paths.heads")
-"""Arrays of whole numbers that say which click, pair or head a row belongs to."""
+NOT_MEASURED = (
+    *("prompts", "pairs.clicks", "pairs.kind", "product.outline_clicks", "paths.heads"),
+    *("units.chosen", "units.mirror_scenes"),
+)
+"""Arrays of whole numbers that say which click, pair, head or unit a row belongs to."""
 
 
 def _measured(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
