@@ -18,7 +18,7 @@ def model() -> Sam:
     return load()
 
 
-def maps(*, units: int = 200, seed: int = 0) -> torch.Tensor:
+def maps(*, units: int = 800, seed: int = 0) -> torch.Tensor:
     """Unrelated maps, each with about half of the clicks silent."""
     return torch.randn(units, GRID, GRID, generator=torch.Generator().manual_seed(seed)).relu()
 
@@ -32,8 +32,8 @@ def test_units_that_follow_the_position_keep_their_maps() -> None:
     position, part, other, unit = correlations(own, own, own, rng())
     assert position == pytest.approx(1)
     assert other == pytest.approx(1)
-    assert abs(part) < 0.05
-    assert abs(unit) < 0.05
+    assert abs(part) < 0.08
+    assert abs(unit) < 0.08
 
 
 def test_units_that_follow_the_image_are_mirrored_with_it() -> None:
