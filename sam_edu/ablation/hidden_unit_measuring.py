@@ -65,7 +65,7 @@ def firing_of_scene(model: Sam, number: int) -> list[Row]:
             of_models.append((hidden > 0, exits(one.mask_decoder, hs)))
             if name == "trained":
                 row["hidden"] = hidden
-                row["at_box"] = (_decode(predictor, prompt, tight_box(masks[prompt.mask]))[0] > 0).any(1)
+                row["at_box"] = np.any(_decode(predictor, prompt, tight_box(masks[prompt.mask]))[0] > 0, axis=1)
     for row, of_models in zip(rows, found, strict=True):
         row["fires"], row["exits"] = (np.stack(arrays) for arrays in zip(*of_models, strict=True))
     return rows
@@ -240,7 +240,7 @@ def without_relu(decoder: MaskDecoder, way: str) -> list[Change]:
     memory, changes = Memory(), []
     for i in range(DEPTH):
         block = f"transformer.layers.{i}"
-        layer = decoder.transformer.layers[i]  # type: ignore[union-attr, index]
+        layer: TwoWayAttentionBlock = decoder.transformer.layers[i]  # type: ignore[assignment, index]
 
         after = partial(_after_step_3, memory, f"{block}.queries_2", layer, way)
         changes += [memory.keep(f"{block}.queries_2"), Change(f"{block}.queries_3", after)]
@@ -320,7 +320,7 @@ def measure_hidden_units(weights: Path, scenes: int, processes: int = 1, progres
     first = _stacked(rows_of_scenes(firing_of_scene, weights, scenes, processes, progress))
     numbers = first["prompt"][:, 0]
     decoder = _decoder(weights)
-    matrices = [layer.mlp.lin2.weight.detach().double().numpy() for layer in decoder.transformer.layers]  # type: ignore[union-attr, operator]
+    matrices = [layer.mlp.lin2.weight.detach().double().numpy() for layer in decoder.transformer.layers]  # type: ignore[union-attr]
     columns = np.stack([np.linalg.norm(matrix, axis=0) for matrix in matrices])
     plan = plan_of(first["hidden"], numbers % 2 == 1, columns)
     second = _stacked(rows_of_scenes(partial(units_of_scene, plan=plan), weights, scenes, processes, progress))

@@ -54,7 +54,7 @@ def click_activations(model: Sam, image: np.ndarray) -> Float[Tensor, "units gri
     tokens = torch.cat([output.expand(len(clicks), -1, -1), prompt], dim=1)
     keys = (predictor.get_image_embedding() + dense[:1]).flatten(2).mT
     encoding = model.prompt_encoder.get_dense_pe().flatten(2).mT
-    layer: TwoWayAttentionBlock = decoder.transformer.layers[0]  # type: ignore[assignment, union-attr, index]
+    layer: TwoWayAttentionBlock = decoder.transformer.layers[0]  # type: ignore[assignment, index]
     queries = layer.norm1(layer.self_attn(q=tokens, k=tokens, v=tokens))
     attended = layer.cross_attn_token_to_image(q=queries + tokens, k=keys + encoding, v=keys)
     hidden = F.relu(layer.mlp.lin1(layer.norm2(queries + attended)[:, CLICK]))
@@ -96,4 +96,5 @@ def mirror_scene(model: Sam, number: int) -> Float[np.ndarray, "4"]:
     image, other = prompts_of(number)[0], prompts_of(number + 1)[0]
     images = (image, np.ascontiguousarray(image[:, ::-1]), other)
     rng = np.random.default_rng((TEST_STREAM, number, 6))
-    return correlations(*(click_activations(model, one) for one in images), rng)
+    own, mirrored, another = (click_activations(model, one) for one in images)
+    return correlations(own, mirrored, another, rng)

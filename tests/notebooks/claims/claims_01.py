@@ -80,7 +80,7 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
     "where-after": {
         "most of a map stays when the image is mirrored": lambda e: units(e).mirror(POSITION).low > 0.5,
         "and nearly as much for another image": lambda e: (
-            0.5 < units(e).mirror(OTHER).low and units(e).mirror(OTHER).mean > units(e).mirror(POSITION).mean - 0.15
+            units(e).mirror(OTHER).low > 0.5 and units(e).mirror(OTHER).mean > units(e).mirror(POSITION).mean - 0.15
         ),
         "untrained maps hardly depend on the image": lambda e: units(e).mirror(POSITION, "untrained").low > 0.97,
         "trained ones agree a little with the mirrored part": lambda e: (
