@@ -115,8 +115,8 @@ class Plan(NamedTuple):
         means: of the activations over all clicks, (blocks, tokens, units).
     """
 
-    chosen: Int[np.ndarray, "2 blocks units"]
-    drawn: dict[int, Int[np.ndarray, "2 draws blocks units"]]
+    chosen: Int[np.ndarray, "2 blocks chosen"]
+    drawn: dict[int, Int[np.ndarray, "2 draws blocks chosen"]]
     means: Float[np.ndarray, "blocks tokens units"]
 
 
@@ -218,7 +218,7 @@ def _changed(decode: AblatedDecoder, score: Scorer, before: np.ndarray, changes:
 
 
 def replacements(
-    units: Int[np.ndarray, "blocks units"], values: Float[Tensor, "blocks tokens units"], others: bool = False
+    units: Int[np.ndarray, "blocks chosen"], values: Float[Tensor, "blocks tokens units"], others: bool = False
 ) -> list[Change]:
     """The changes that replace the activations of a set of units in both blocks; or of all units but the set."""
     chosen = [np.setdiff1d(np.arange(HIDDEN), some) if others else some for some in units]

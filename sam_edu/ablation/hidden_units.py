@@ -58,7 +58,6 @@ and the update with the ReLU, scaled to the length that it has without. The bias
 
 UNIT_MODELS = ("trained", "untrained", "reshuffled")
 MIRROR_MODELS = UNIT_MODELS[:2]
-UnitModel = Literal["trained", "untrained", "reshuffled"]
 
 RATES_OF = ("clicks", "boxes", "untrained", "reshuffled")
 """Of which decodes rates are stored: the trained model at clicks and at their exact boxes; the controls at clicks."""
@@ -132,7 +131,7 @@ class HiddenUnits:
         """
         return self._data["rates"][_index("of", of, RATES_OF)]
 
-    def firing(self, model: UnitModel = "trained") -> Float[np.ndarray, "prompts blocks tokens"]:
+    def firing(self, model: str = "trained") -> Float[np.ndarray, "prompts blocks tokens"]:
         """The share of the 2048 units that fires for each token.
 
         Args:
@@ -143,7 +142,7 @@ class HiddenUnits:
         """
         return self._data["firing"][:, _index("model", model, UNIT_MODELS)] / HIDDEN
 
-    def shared(self, which: str, block: int, model: UnitModel = "trained") -> Effect:
+    def shared(self, which: str, block: int, model: str = "trained") -> Effect:
         """Of the units that fire for a token, the share that fires for another one too, mean over such pairs.
 
         Args:
@@ -157,7 +156,7 @@ class HiddenUnits:
         where = _index("model", model, UNIT_MODELS), _index("block", block, (0, 1)), _index("which", which, SHARED)
         return self.interval(self._data["shared"][:, *where])
 
-    def exits(self, model: UnitModel = "trained") -> Float[np.ndarray, "prompts 5 2"]:
+    def exits(self, model: str = "trained") -> Float[np.ndarray, "prompts 5 2"]:
         """The share of the 256 units that fires in both hidden layers of the IoU head and of the four mask MLPs."""
         return self._data["exits"][:, _index("model", model, UNIT_MODELS)]
 
@@ -223,7 +222,7 @@ class HiddenUnits:
 
     # --- Image or position ---
 
-    def mirror(self, what: str, model: UnitModel = "trained") -> Effect:
+    def mirror(self, what: str, model: str = "trained") -> Effect:
         """The mean correlation of a unit's map over clicks with another map; over scenes, with its interval.
 
         Args:

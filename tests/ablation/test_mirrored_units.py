@@ -70,7 +70,7 @@ def test_activations_are_those_of_the_decoder(model: Sam) -> None:
     found = click_activations(model, image)
     predictor = Predictor(model)
     predictor.set_image(image)
-    for row, column in ((0, 0), (2, 5), (7, 1)):
+    for row, column in ((0, 0), (2, 5), (5, 1)):
         click = grid_of_clicks(256).unflatten(0, (GRID, GRID))[row, column]
         with trace(model) as t:
             predictor.predict(click[None].numpy(), [1])
