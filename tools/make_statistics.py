@@ -14,6 +14,7 @@ from sam_edu.ablation.doors import measure_doors
 from sam_edu.ablation.exchanged_maps import measure_exchanged_maps
 from sam_edu.ablation.head_paths import measure_head_paths
 from sam_edu.ablation.held_out import join, measure_prompts
+from sam_edu.ablation.hidden_unit_measuring import measure_hidden_units
 from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.ablation.product_measuring import measure_product
@@ -30,6 +31,7 @@ UNCHANGED = {
     "block": measure_block_ways,
     "streams": measure_streams,
     "maps": measure_exchanged_maps,
+    "units": measure_hidden_units,
 }
 """What is measured beside the ablations, by its name on the command line."""
 
@@ -49,7 +51,7 @@ def main() -> None:
         "--only",
         choices=[*UNCHANGED, "paths", "pairs", "doors"],
         help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores, the"
-        " blocks built in other ways, the streams, the exchanged maps, the paths of heads (chosen by the effects that"
+        " blocks built in other ways, the streams, the exchanged maps, the hidden units, the paths of heads (chosen by the effects that"
         " the file holds), the transplants between pairs of clicks, or those of what is read of the click's token; all"
         " else stays",
     )

@@ -18,7 +18,8 @@ decode other prompts. `replicas` lists the same statistics of other trainings of
 `load_head_paths` what each later step loses of a head of step (4),
 `load_block_ways` the masks of blocks that are built in other ways,
 `load_doors` by which step a click enters, `load_streams` how tokens and image tokens change through the depth,
-`load_exchanged_maps` whether the masks follow their tokens' attention maps.
+`load_exchanged_maps` whether the masks follow their tokens' attention maps,
+`load_hidden_units` which units of the MLPs fire and which carry the click.
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
@@ -48,6 +49,15 @@ from sam_edu.ablation.exchanged_maps import (
     make_alike,
 )
 from sam_edu.ablation.head_paths import PATHS, HeadPaths, load_head_paths
+from sam_edu.ablation.hidden_units import (
+    NO_RELU,
+    SETS,
+    SHARED,
+    UNIT_ARRAYS,
+    UNIT_MODELS,
+    HiddenUnits,
+    load_hidden_units,
+)
 from sam_edu.ablation.pair_results import (
     PAIR_ARRAYS,
     PAIR_MEASURES,
@@ -118,6 +128,7 @@ __all__ = [
     "MAX_OVERLAP",
     "MEASURED",
     "MEASURES",
+    "NO_RELU",
     "PAIR_ARRAYS",
     "PAIR_KINDS",
     "PAIR_MEASURES",
@@ -125,6 +136,8 @@ __all__ = [
     "PRODUCT_ARRAYS",
     "SCENES",
     "SCORE_TERMS",
+    "SETS",
+    "SHARED",
     "SHORT_NAMES",
     "STABILITY_OFFSET",
     "STAGES",
@@ -136,6 +149,8 @@ __all__ = [
     "TRANSPLANTS",
     "TURNS",
     "UNCHANGED",
+    "UNIT_ARRAYS",
+    "UNIT_MODELS",
     "WAYS",
     "Ablation",
     "BlockWay",
@@ -147,6 +162,7 @@ __all__ = [
     "FourMasks",
     "HeadPaths",
     "HeldOutPrompts",
+    "HiddenUnits",
     "Measure",
     "Pair",
     "PairKind",
@@ -174,6 +190,7 @@ __all__ = [
     "load_doors",
     "load_exchanged_maps",
     "load_head_paths",
+    "load_hidden_units",
     "load_pairs",
     "load_product",
     "load_score_terms",

@@ -15,11 +15,7 @@ from tools import make_statistics
 
 CLICKS = [Prompt(FIRST_SCENE + i, 0, 0, 5, 6, 7) for i in range(3)]
 
-<<<<<<< HEAD
-PARTS = ("ablations", "attention", "prompts", "product", "terms", "block", "paths", "pairs")
-=======
-PARTS = ("ablations", "attention", "prompts", "product", "terms", "streams", "maps", "paths", "pairs", "doors")
->>>>>>> nb05
+PARTS = ("ablations", "attention", "prompts", "product", "terms", "units", "paths", "pairs")
 
 SHAPES = {
     "corrections": (2, 3, 8),
@@ -75,23 +71,9 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
         found.append(("terms", scenes))
         return stamped(weights) | {"terms.share": np.full(3, len(found))}
 
-<<<<<<< HEAD
-    def measure_block_ways(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
-        found.append(("block", scenes))
-        return stamped(weights) | {"block.effects": np.full(3, len(found))}
-=======
-    def measure_streams(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
-        found.append(("streams", scenes))
-        return stamped(weights) | {"streams.turn": np.full(3, len(found))}
-
-    def measure_exchanged_maps(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
-        found.append(("maps", scenes))
-        return stamped(weights) | {"maps.ious": np.full(3, len(found))}
-
-    def measure_doors(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
-        found.append(("doors", scenes))
-        return {"weights": np.array(ablation.sha256(weights)), "doors.kind": np.full(2, len(found))}
->>>>>>> nb05
+    def measure_hidden_units(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+        found.append(("units", scenes))
+        return stamped(weights) | {"units.chosen": np.full(3, len(found))}
 
     def measure_head_paths(
         data: dict[str, np.ndarray], weights: Path, scenes: int, processes: int
@@ -102,19 +84,13 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
 
     monkeypatch.setattr(make_statistics, "measure_head_paths", measure_head_paths)
     monkeypatch.setattr(make_statistics, "measure_pairs", measure_pairs)
-    monkeypatch.setattr(make_statistics, "measure_doors", measure_doors)
     monkeypatch.setattr(make_statistics, "measure", measure)
     unchanged = {
         "attention": measure_attention,
         "prompts": measure_prompts,
         "product": measure_product,
         "terms": measure_score_terms,
-<<<<<<< HEAD
-        "block": measure_block_ways,
-=======
-        "streams": measure_streams,
-        "maps": measure_exchanged_maps,
->>>>>>> nb05
+        "units": measure_hidden_units,
     }
     assert list(make_statistics.UNCHANGED) == list(unchanged)
     monkeypatch.setattr(make_statistics, "UNCHANGED", unchanged)
@@ -152,11 +128,7 @@ def test_everything_is_measured_by_default(
     output = capsys.readouterr().out
     assert "clicks alone: 0.300 0.300" in output
     assert "exact box, mask 0: 0.300" in output
-<<<<<<< HEAD
     assert "  other object, 1 pairs\n    0.800 (0.800 to 0.800)  A unchanged" in output
-=======
-    assert "  other object, 1 pairs\n    0.900 (0.900 to 0.900)  A unchanged" in output
->>>>>>> nb05
     assert output.count("hyper_in") == output.count("B unchanged") == 2
 
 
@@ -188,60 +160,29 @@ def test_one_part_is_measured_again_and_the_others_stay(
     measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics], tmp_path: Path
 ) -> None:
     command("--scenes", "3")
+    n = len(PARTS)  # what is measured as number i has i in its numbers
     stats = command("--only", "prompts")
-<<<<<<< HEAD
-    assert measured[8:] == [("prompts", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.9])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.8)
+    assert measured[n:] == [("prompts", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.1 * (n + 1)])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * n)
     stats = command("--only", "attention")
-    assert measured[9:] == [("attention", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 1.0, 0.9])
+    assert measured[n + 1 :] == [("attention", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.1 * (n + 2), 0.1 * (n + 1)])
     stats = command("--new")
-    assert measured[10:] == [("ablations", 3)]
-    assert numbers(stats) == pytest.approx([1.1, 1.0, 0.9])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.8)
+    assert measured[n + 2 :] == [("ablations", 3)]
+    assert numbers(stats) == pytest.approx([0.1 * (n + 3), 0.1 * (n + 2), 0.1 * (n + 1)])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * n)
     stats = command("--only", "pairs")
-    assert measured[11:] == [("pairs", 3)]
-    assert numbers(stats) == pytest.approx([1.1, 1.0, 0.9])
-    assert pairs_of(tmp_path)[0] == pytest.approx(1.2)
-    parts = (("product", "best"), ("terms", "share"), ("paths", "changes"), ("block", "effects"))
-    for number, (part, array) in enumerate(parts, start=13):
-=======
-    assert measured[10:] == [("prompts", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.2, 1.1])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.9)
-    stats = command("--only", "attention")
-    assert measured[11:] == [("attention", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 1.2, 1.1])
-    stats = command("--new")
-    assert measured[12:] == [("ablations", 3)]
-    assert numbers(stats) == pytest.approx([1.3, 1.2, 1.1])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.9)
-    stats = command("--only", "pairs")
-    assert measured[13:] == [("pairs", 3)]
-    assert numbers(stats) == pytest.approx([1.3, 1.2, 1.1])
-    assert pairs_of(tmp_path)[0] == pytest.approx(1.4)
-    for number, part, array in (
-        (15, "product", "best"),
-        (16, "terms", "share"),
-        (17, "streams", "turn"),
-        (18, "maps", "ious"),
-        (19, "paths", "changes"),
-    ):
->>>>>>> nb05
+    assert measured[n + 3 :] == [("pairs", 3)]
+    assert numbers(stats) == pytest.approx([0.1 * (n + 3), 0.1 * (n + 2), 0.1 * (n + 1)])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * (n + 4))
+    others = (("product", "best"), ("terms", "share"), ("units", "chosen"), ("paths", "changes"))
+    for number, (part, array) in enumerate(others, start=n + 5):
         command("--only", part)
         assert measured[number - 1 :] == [(part, 3)]
         with np.load(tmp_path / "statistics.npz") as file:
             assert file[f"{part}.{array}"].tolist() == [number] * 3
-<<<<<<< HEAD
-    assert pairs_of(tmp_path)[0] == pytest.approx(1.2)
-=======
-    command("--only", "doors")
-    assert measured[19:] == [("doors", 3)]
-    with np.load(tmp_path / "statistics.npz") as file:
-        assert file["doors.kind"].tolist() == [20] * 2
-    assert pairs_of(tmp_path)[0] == pytest.approx(1.4)
->>>>>>> nb05
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * (n + 4))
 
 
 def test_file_of_other_weights_is_not_completed(
@@ -249,7 +190,7 @@ def test_file_of_other_weights_is_not_completed(
 ) -> None:
     command("--scenes", "3")
     (tmp_path / "weights").write_bytes(b"others")
-    for option in (["--only", "prompts"], ["--only", "attention"], ["--only", "pairs"], ["--only", "doors"], ["--new"]):
+    for option in (["--only", "prompts"], ["--only", "attention"], ["--only", "pairs"], ["--only", "paths"], ["--new"]):
         with pytest.raises(ValueError, match="measured on other weights"):
             command(*option)
     assert len(measured) == len(PARTS)

@@ -152,15 +152,10 @@ def _statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[s
 
 
 NOT_MEASURED = (
-    "prompts",
-    "pairs.clicks",
-    "pairs.kind",
-    "doors.clicks",
-    "doors.kind",
-    "product.outline_clicks",
-    "paths.heads",
+    *("prompts", "pairs.clicks", "pairs.kind", "doors.clicks", "doors.kind", "product.outline_clicks", "paths.heads"),
+    *("units.chosen", "units.mirror_scenes", "prompt_changes.inside"),
 )
-"""Arrays of whole numbers that say which click, pair or head a row belongs to."""
+"""Arrays of whole numbers that say which click, pair, head or unit a row belongs to."""
 
 
 def _measured(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
