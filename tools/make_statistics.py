@@ -11,9 +11,11 @@ from sam_edu import ablation
 from sam_edu.ablation.attention_statistics import measure_attention
 from sam_edu.ablation.head_paths import measure_head_paths
 from sam_edu.ablation.held_out import join, measure_prompts
+from sam_edu.ablation.mask_numbers import measure_mask_numbers
 from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.ablation.product_measuring import measure_product
+from sam_edu.ablation.prompt_changes import measure_prompt_changes
 from sam_edu.ablation.prompts import SCENES
 from sam_edu.ablation.score_terms import measure_score_terms
 from sam_edu.sam import tiny_weights
@@ -23,6 +25,8 @@ UNCHANGED = {
     "prompts": measure_prompts,
     "product": measure_product,
     "terms": measure_score_terms,
+    "forms": measure_prompt_changes,
+    "numbers": measure_mask_numbers,
 }
 """What is measured beside the ablations, by its name on the command line."""
 
