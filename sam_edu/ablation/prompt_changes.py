@@ -86,13 +86,16 @@ MOVED = ("image", "image and click")
 
 MOVED_ARRAYS = ("own", "there")
 
+NO_OTHER = -1
+"""In the array "inside": the scene has no click on another object."""
+
 AS_IT_IS = "as it is"
 
 _FORMS = {"clicks": {AS_IT_IS: "one positive click", **CLICK_FORMS}, "boxes": {AS_IT_IS: "the exact box", **BOX_FORMS}}
 
 _DEFINITIONS = json.dumps(_FORMS)
 
-ARRAYS = ("definitions", "clicks", "boxes", "moved")
+ARRAYS = ("definitions", "clicks", "boxes", "moved", "inside")
 """What is measured; in the file "prompt_changes." stands before their names."""
 
 
@@ -262,8 +265,8 @@ def prompt_changes_of_scene(model: Sam, number: int) -> list[Row]:
         number: of the scene.
 
     Returns:
-        per click "prompt" (6,), "clicks" (1 + forms, measures), "boxes" (1 + forms, measures), and "moved" (2, 2), NaN
-        where the scene has no click on another object.
+        per click "prompt" (6,), "clicks" (1 + forms, measures), "boxes" (1 + forms, measures), "moved" (2, 2), NaN
+        where the scene has no click on another object, and "inside", see `inside`.
     """
     scene, prompts = scene_and_prompts(number)
     if not prompts:
@@ -283,7 +286,7 @@ def prompt_changes_of_scene(model: Sam, number: int) -> list[Row]:
         by_click = decode(click_forms(encoder, prompt, target, logits[best]))
         box = torch.from_numpy(tight_box(target)).to(logits)
         by_box = decode(box_forms(encoder, prompt, box))
-        there = next((i for i, one in enumerate(prompts) if _apart(scene.masks, prompt, one)), None)
+        there = other_click(scene.masks, prompt, prompts)
         moved = np.full((len(MOVED), len(MOVED_ARRAYS)), np.nan)
         if there is not None:
             found = decode(moved_forms(encoder, prompt, prompts[there]))
@@ -295,6 +298,7 @@ def prompt_changes_of_scene(model: Sam, number: int) -> list[Row]:
                 "clicks": _measured(by_click, target, range(1, 4), best),
                 "boxes": _measured(by_box, target, range(1), 0),
                 "moved": moved,
+                "inside": np.array(NO_OTHER if there is None else inside(encoder, prompt, prompts[there])),
             }
         )
     return rows
@@ -346,9 +350,15 @@ def _overlap(one: Tensor, other: Tensor) -> float:
     return float(torch.where(either > 0, both / either.clamp(min=1), 1.0).mean())
 
 
-def _apart(masks: np.ndarray, one: Prompt, other: Prompt) -> bool:
-    """Whether the target masks of two clicks have no pixel in common."""
-    return not (masks[one.mask] & masks[other.mask]).any()
+def other_click(masks: np.ndarray, prompt: Prompt, prompts: list[Prompt]) -> int | None:
+    """The first click whose target mask has no pixel in common with that of a click; None where there is none."""
+    return next((i for i, one in enumerate(prompts) if not (masks[prompt.mask] & masks[one.mask]).any()), None)
+
+
+def inside(encoder: PromptEncoder, prompt: Prompt, other: Prompt) -> bool:
+    """Whether the click, moved on by its difference to another one, still lies in the image."""
+    height, width = encoder.input_image_size
+    return 0 <= 2 * prompt.x - other.x < width and 0 <= 2 * prompt.y - other.y < height
 
 
 def measure_prompt_changes(weights: Path, scenes: int, processes: int = 1, progress: bool = True) -> dict[str, Any]:
@@ -363,7 +373,8 @@ def measure_prompt_changes(weights: Path, scenes: int, processes: int = 1, progr
         "weights": np.array(sha256(weights)),
         "prompts": stacked["prompt"].astype(np.int32),
         "prompt_changes.definitions": np.array(_DEFINITIONS),
-        **{f"prompt_changes.{name}": stacked[name].astype(np.float16) for name in ARRAYS[1:]},
+        "prompt_changes.inside": stacked.pop("inside").astype(np.int8),
+        **{f"prompt_changes.{name}": stacked[name].astype(np.float16) for name in ("clicks", "boxes", "moved")},
     }
 
 
@@ -384,7 +395,8 @@ class PromptChanges:
         missing = [name for name in ARRAYS if f"prompt_changes.{name}" not in data]
         if missing or str(data["prompt_changes.definitions"]) != _DEFINITIONS:
             raise ValueError(f"the file lacks the forms of prompts as they are now: {COMMAND} --only forms")
-        self._data = {name: np.asarray(data[f"prompt_changes.{name}"], np.float64) for name in ARRAYS[1:]}
+        self._data = {name: np.asarray(data[f"prompt_changes.{name}"], np.float64) for name in ARRAYS[1:-1]}
+        self._inside = np.asarray(data["prompt_changes.inside"], int)
         self._stats = Statistics(data)
 
     def values(
@@ -422,23 +434,23 @@ class PromptChanges:
         """
         return self._stats.interval(self.values(form, measure, prompts) - self.values(against, measure, prompts))
 
-    def moved(self, what: str, masks: str) -> Effect:
+    def moved(self, what: str, masks: str, inside: bool | None = None) -> Effect:
         """Masks 1 to 3 with moved encodings: their mean IoU with others, over clicks with another object in the scene.
 
         Args:
             what: has its encodings moved, one of `MOVED`.
             masks: "own", those of the click as it is, or "there", those of the click on the other object.
+            inside: only clicks that, moved by the same shift, still lie in the image; or only those that do not.
 
         Raises:
-            ValueError: another one of these.
+            ValueError: another one of these, or no such click.
         """
-        row, of = (
-            MOVED.index(as_choice("what", what, MOVED)),
-            MOVED_ARRAYS.index(as_choice("masks", masks, MOVED_ARRAYS)),
-        )
-        values = self._data["moved"][:, row, of]
-        kept = np.isfinite(values)
+        row = MOVED.index(as_choice("what", what, MOVED))
+        values = self._data["moved"][:, row, MOVED_ARRAYS.index(as_choice("masks", masks, MOVED_ARRAYS))]
+        kept = self._inside != NO_OTHER if inside is None else self._inside == int(inside)
         scenes = [prompt.scene for prompt, one in zip(self._stats.prompts, kept, strict=True) if one]
+        if not scenes:
+            raise ValueError("inside: expected some clicks, got none")
         return Effect(*SceneBootstrap(scenes).interval(values[kept]), len(scenes))
 
 

@@ -18,7 +18,9 @@ from sam_edu.ablation.prompt_changes import (
     box_forms,
     cell_means,
     click_forms,
+    inside,
     moved_forms,
+    other_click,
     prompt_changes_of_scene,
 )
 from sam_edu.ablation.prompts import Prompt, scene_and_prompts
@@ -176,6 +178,28 @@ def test_decodes_are_those_of_the_predictor(
     np.testing.assert_allclose(predicted[:1], iou, atol=1e-4)
 
 
+def test_whether_a_moved_click_stays_inside(model: Sam) -> None:
+    click = PROMPT._replace(x=100, y=200)
+    expected = {
+        (50, 190): True,
+        (50, 145): True,
+        (50, 144): False,
+        (201, 190): False,
+        (0, 200): True,
+        (250, 200): False,
+    }
+    for (x, y), found in expected.items():
+        assert inside(model.prompt_encoder, click, click._replace(x=x, y=y)) is found, (x, y)
+
+
+def test_another_click_is_on_a_mask_apart() -> None:
+    masks = np.zeros((3, 4, 4), bool)
+    masks[0, :2], masks[1, 0], masks[2, 3] = True, True, True
+    prompts = [PROMPT._replace(mask=i) for i in range(3)]
+    assert [other_click(masks, one, prompts) for one in prompts] == [2, 2, 0]
+    assert other_click(masks, prompts[0], prompts[:2]) is None
+
+
 # --- What is stored ---
 
 
@@ -211,6 +235,7 @@ def stored() -> dict[str, np.ndarray]:
         "prompt_changes.clicks": numbers.random((n, 1 + len(CLICK_FORMS), 4)),
         "prompt_changes.boxes": numbers.random((n, 1 + len(BOX_FORMS), 4)),
         "prompt_changes.moved": moved,
+        "prompt_changes.inside": np.where(np.isnan(moved[:, 0, 0]), -1, np.arange(n) % 2),
     }
 
 
@@ -231,6 +256,12 @@ def test_stored_numbers_are_read() -> None:
     found = forms.moved("image and click", "there")
     assert (found.mean, found.prompts) == (pytest.approx(np.nanmean(there)), np.isfinite(there).sum())
     assert found.low < found.mean < found.high
+    chosen = data["prompt_changes.inside"] == 1
+    within = forms.moved("image", "own", inside=True)
+    assert (within.mean, within.prompts) == (
+        pytest.approx(data["prompt_changes.moved"][chosen, 0, 0].mean()),
+        chosen.sum(),
+    )
 
 
 UNKNOWN: dict[str, tuple[Callable[[PromptChanges], object], str]] = {

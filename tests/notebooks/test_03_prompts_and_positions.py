@@ -54,7 +54,7 @@ def test_one_dot_product_separates_the_kinds() -> None:
         ("labels-masks", "labels 2 and 3 give the same mask: True"),
         ("labels-onnx", "ONNX, labels 2 and 3: the logits of `boxes=`, all four masks"),
         ("r8-loop", "[False, False, True, True]"),
-        ("swapped-code", "its corners are swapped"),
+        ("swapped-refused", "its corners are swapped"),
     ],
 )
 def test_it_prints_what_its_prose_uses(cell: str, words: str) -> None:

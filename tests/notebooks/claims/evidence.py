@@ -151,7 +151,14 @@ def _statistics(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[s
     }
 
 
-NOT_MEASURED = ("prompts", "pairs.clicks", "pairs.kind", "product.outline_clicks", "paths.heads")
+NOT_MEASURED = (
+    "prompts",
+    "pairs.clicks",
+    "pairs.kind",
+    "product.outline_clicks",
+    "paths.heads",
+    "prompt_changes.inside",
+)
 """Arrays of whole numbers that say which click, pair or head a row belongs to."""
 
 
