@@ -68,7 +68,7 @@ def directions_of(covariance: np.ndarray, weight: np.ndarray) -> Float[np.ndarra
         weight: of the layer, (channels, numbers).
     """
     # W C W^T has the same eigenvalues, but for zeros, as R C R^T with W = Q R.
-    root = np.linalg.qr(weight, mode="r")
+    root: np.ndarray = np.linalg.qr(weight)[1]
     return np.linalg.eigvalsh(root @ covariance @ root.T)[::-1]
 
 
@@ -150,8 +150,8 @@ def measure_mask_numbers(weights: Path, scenes: int, processes: int = 1, progres
     rows = rows_of_scenes(partial(sums_of_scene, encoders=encoders), weights, scenes, processes, progress)
     prompts, sums = (np.stack([row[name] for row in rows]) for name in ("prompt", "products"))
     halves = (prompts[:, 0] - FIRST_SCENE) % 2
-    lasts = [one[-1] for one in encoders]
-    size = lasts[0].in_channels
+    lasts: list[Any] = [one[-1] for one in encoders]
+    size: int = lasts[0].in_channels
     numbers = [list(range(2 + i * size, 2 + (i + 1) * size)) for i in range(1 + LOTS)]
     outputs = {"mean": [1], "deviations": list(range(2 + len(numbers) * size, sums.shape[1]))}
     inputs = [numbers[0], [1], *numbers[1:]]

@@ -26,7 +26,17 @@ from torch.nn import functional as F
 
 from sam_edu.ablation.measuring import Row, rows_of_scenes
 from sam_edu.ablation.prompts import TEST_STREAM, Prompt, scene_and_prompts
-from sam_edu.ablation.results import COMMAND, PROMPTS, Effect, PromptKind, Statistics, read, sha256
+from sam_edu.ablation.results import (
+    COMMAND,
+    PROMPTS,
+    Effect,
+    Level,
+    PromptKind,
+    Statistics,
+    level_number,
+    read,
+    sha256,
+)
 from sam_edu.ablation.scoring import ious
 from sam_edu.argument_checks import as_choice
 from sam_edu.evaluation.intervals import SceneBootstrap
@@ -133,7 +143,8 @@ def click_forms(
     generator, rng = _generators(prompt)
     click = given.new_tensor([[[float(prompt.x), float(prompt.y)]]])
     size, pe = encoder.input_image_size, encoder.pe_layer
-    positive, padding = encoder.point_embeddings[1].weight, encoder.not_a_point_embed.weight[None]  # type: ignore[union-attr]
+    positive = encoder._point_embedding(1)
+    padding = encoder.not_a_point_embed.weight[None]
     where = pe.forward_with_coords(click + 0.5, size)
 
     def clicked(at: Tensor, label: int = 1) -> Form:
@@ -314,7 +325,7 @@ class _Decode:
         self.src = self.image + encoder.no_mask_embed.weight[0, :, None, None]
 
     def __call__(self, forms: Mapping[str, Form]) -> dict[str, tuple[Tensor, Tensor]]:
-        found = {}
+        found: dict[str, tuple[Tensor, Tensor]] = {}
         shared = [name for name, form in forms.items() if form.dense is None and form.image_pe is None]
         for length in {forms[name].sparse.shape[1] for name in shared}:
             alike = [name for name in shared if forms[name].sparse.shape[1] == length]
@@ -427,12 +438,15 @@ class PromptChanges:
         prompts: PromptKind = "clicks",
         *,
         against: str = AS_IT_IS,
+        level: Level | None = None,
     ) -> Effect:
         """The mean change from another form, by default the unchanged prompt, with its interval.
 
-        Arguments and errors as for `values`; `against` is a form too.
+        Arguments and errors as for `values`; `against` is a form too, and `level` as for `Statistics.scores`.
         """
-        return self._stats.interval(self.values(form, measure, prompts) - self.values(against, measure, prompts))
+        change = self.values(form, measure, prompts) - self.values(against, measure, prompts)
+        chosen = slice(None) if level is None else self._stats.prompts.level == level_number(level)
+        return self._stats.interval(change[chosen], level)
 
     def moved(self, what: str, masks: str, inside: bool | None = None) -> Effect:
         """Masks 1 to 3 with moved encodings: their mean IoU with others, over clicks with another object in the scene.

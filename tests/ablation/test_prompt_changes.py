@@ -252,6 +252,10 @@ def test_stored_numbers_are_read() -> None:
     assert forms.effect("label 0").mean == pytest.approx(
         (data["prompt_changes.clicks"][:, 1, 0] - data["prompt_changes.clicks"][:, 0, 0]).mean()
     )
+    parts = np.array([prompt.level for prompt in ablation.load().prompts]) == 1
+    change = data["prompt_changes.boxes"][:, 1, 0] - data["prompt_changes.boxes"][:, 0, 0]
+    of_parts = forms.effect("padding after the box", prompts="boxes", level="part")
+    assert (of_parts.mean, of_parts.prompts) == (pytest.approx(change[parts].mean()), parts.sum())
     there = data["prompt_changes.moved"][:, 1, 1]
     found = forms.moved("image and click", "there")
     assert (found.mean, found.prompts) == (pytest.approx(np.nanmean(there)), np.isfinite(there).sum())

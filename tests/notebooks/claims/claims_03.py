@@ -10,7 +10,7 @@ from claims.evidence import Evidence
 from sam_edu.ablation import Effect, MaskNumbers, PromptChanges
 from sam_edu.ablation.mask_numbers import OfCell
 from sam_edu.ablation.prompt_changes import FormMeasure
-from sam_edu.ablation.results import PromptKind
+from sam_edu.ablation.results import Level, PromptKind
 
 # --- The learned vectors ---
 
@@ -55,6 +55,10 @@ def effect(
     against: str = "as it is",
 ) -> Effect:
     return PromptChanges(e.arrays).effect(form, measure, prompts, against=against)
+
+
+def of_level(e: Evidence, form: str, level: Level, measure: FormMeasure = "best") -> Effect:
+    return PromptChanges(e.arrays).effect(form, measure, level=level)
 
 
 def mean(e: Evidence, form: str, measure: FormMeasure = "best", prompts: PromptKind = "clicks") -> Effect:
@@ -109,7 +113,9 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
     },
     "labels-seen": {
         "without its label a click loses more than a third": lambda e: 1 / 3 < lost(e, "no label") < 0.5,
-        "a random vector in its place makes it worse": lambda e: effect(e, "random label", against="no label").high < 0,
+        "a random vector in its place costs more on average": lambda e: (
+            effect(e, "random label", against="no label").high < 0
+        ),
         "the label 0 alone leaves less than no click": lambda e: effect(e, "label 0", against="no click").high < 0,
         "a box without its labels loses more than half": lambda e: (
             -0.8 < effect(e, "no labels", prompts="boxes").high < -0.5 * mean(e, "as it is", prompts="boxes").mean
@@ -132,6 +138,11 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "half a pixel moves the masks a little, not shown to be worse": lambda e: harmless(e, "half a pixel", 0.01),
         "two pixels do no harm that shows": lambda e: harmless(e, "two pixels", 0.02),
         "four do": lambda e: effect(e, "four pixels").high < 0,
+        "for sub-parts": lambda e: (
+            of_level(e, "four pixels", 2).high < 0
+            and of_level(e, "four pixels", 2).mean < -0.03
+            and all(of_level(e, "four pixels", level).mean > -0.01 for level in (0, 1))
+        ),
         "another pixel of the mask moves the masks far more": lambda e: (
             mean(e, "another pixel", "own").high < mean(e, "four pixels", "own").low
         ),
@@ -168,6 +179,12 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "zeros and ones lose more than half of the gain": lambda e: (
             effect(e, "0 and 1", "single").mean < 0.5 * effect(e, "logits", "single").mean
         ),
+        "all of it at parts and sub-parts": lambda e: (
+            of_level(e, "0 and 1", 0, "single").mean >= of_level(e, "logits", 0, "single").mean > 0
+        ),
+        "zeros turn mask 0 to whole objects": lambda e: (
+            of_level(e, "zeros", 0, "single").low > 0 > of_level(e, "zeros", 2, "single").high
+        ),
         "the numbers give back most of the mean, more than untrained ones, not in full": lambda e: (
             max(untrained(e, "mean")) < explained(e, "mean").low and 0.5 < explained(e, "mean").high < 0.9
         ),
@@ -186,8 +203,8 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "the predicted IoU falls most": lambda e: (
             effect(e, "zeros", "predicted").high < min(effect(e, "zeros").low, effect(e, "zeros", "single").low)
         ),
-        "a random vector costs masks 1 to 3 more": lambda e: (
-            effect(e, "zeros", against="a vector as far").low > 0 > effect(e, "a vector as far").high
+        "a random vector costs masks 1 to 3 no less": lambda e: (
+            effect(e, "zeros", against="a vector as far").mean > 0 > effect(e, "a vector as far").high
         ),
         "and the predicted IoU a third of that": lambda e: (
             0.2 < effect(e, "a vector as far", "predicted").mean / effect(e, "zeros", "predicted").mean < 0.4
