@@ -99,6 +99,7 @@ def test_tokens_are_those_of_metas_encoder(model: Sam, clicks: dict[str, Form], 
     of_boxes = {
         AS_IT_IS: metas_tokens(model, [], BOX),
         "swapped corners": metas_tokens(model, [], BOX[[2, 3, 0, 1]]),
+        "mirrored corners": metas_tokens(model, [], BOX[[2, 1, 0, 3]]),
         "no labels": metas_tokens(model, [2, 3], at=corners),
         "no prompt": metas_tokens(model, [-1]),
     }
