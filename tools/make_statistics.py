@@ -15,9 +15,11 @@ from sam_edu.ablation.exchanged_maps import measure_exchanged_maps
 from sam_edu.ablation.head_paths import measure_head_paths
 from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.hidden_unit_measuring import measure_hidden_units
+from sam_edu.ablation.mask_numbers import measure_mask_numbers
 from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.ablation.product_measuring import measure_product
+from sam_edu.ablation.prompt_changes import measure_prompt_changes
 from sam_edu.ablation.prompts import SCENES
 from sam_edu.ablation.score_terms import measure_score_terms
 from sam_edu.ablation.streams import measure_streams
@@ -32,6 +34,8 @@ UNCHANGED = {
     "streams": measure_streams,
     "maps": measure_exchanged_maps,
     "units": measure_hidden_units,
+    "forms": measure_prompt_changes,
+    "numbers": measure_mask_numbers,
 }
 """What is measured beside the ablations, by its name on the command line."""
 

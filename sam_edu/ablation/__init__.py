@@ -14,6 +14,7 @@
 an ablation's name mean. `HeldOutPrompts` lists the results of the unchanged decoder: all four masks, corrective clicks,
 boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again. `reference` and `clicks_on_image`
 decode other prompts. `replicas` lists the same statistics of other trainings of this model.
+`load_prompt_changes` gives the masks of prompts in other forms, `load_mask_numbers` what a mask prompt's numbers hold.
 `load_score_terms` gives the four terms of attention scores, by content and position on either side,
 `load_head_paths` what each later step loses of a head of step (4),
 `load_block_ways` the masks of blocks that are built in other ways,
@@ -58,6 +59,7 @@ from sam_edu.ablation.hidden_units import (
     HiddenUnits,
     load_hidden_units,
 )
+from sam_edu.ablation.mask_numbers import OF_CELL, READ_FROM, MaskNumbers, load_mask_numbers
 from sam_edu.ablation.pair_results import (
     PAIR_ARRAYS,
     PAIR_MEASURES,
@@ -71,6 +73,14 @@ from sam_edu.ablation.pairs import MAX_OVERLAP, PAIR_KINDS, Pair, PairKind, scen
 from sam_edu.ablation.parts import STEPS, pair_name
 from sam_edu.ablation.product_results import PRODUCT_ARRAYS, ProductStatistics, load_product
 from sam_edu.ablation.product_ways import WAYS
+from sam_edu.ablation.prompt_changes import (
+    BOX_FORMS,
+    CLICK_FORMS,
+    FORM_MEASURES,
+    MOVED,
+    PromptChanges,
+    load_prompt_changes,
+)
 from sam_edu.ablation.prompts import CLICKS, FIRST_SCENE, SCENES, TEST_STREAM, Prompt, prompts_of, scene_and_prompts
 from sam_edu.ablation.recomputing import recompute, recompute_prompts
 from sam_edu.ablation.references import clicks_on_image, other_prompt, other_trace, reference
@@ -112,13 +122,16 @@ __all__ = [
     "BIASES",
     "BLOCK_WAYS",
     "BOX_ABLATIONS",
+    "BOX_FORMS",
     "CHANNELS",
     "CLICKS",
+    "CLICK_FORMS",
     "COMMAND",
     "DEPTH",
     "DISTANCES",
     "DOORS",
     "FIRST_SCENE",
+    "FORM_MEASURES",
     "HEADS",
     "HIDDEN",
     "LEVELS",
@@ -128,12 +141,15 @@ __all__ = [
     "MAX_OVERLAP",
     "MEASURED",
     "MEASURES",
+    "MOVED",
     "NO_RELU",
+    "OF_CELL",
     "PAIR_ARRAYS",
     "PAIR_KINDS",
     "PAIR_MEASURES",
     "PATHS",
     "PRODUCT_ARRAYS",
+    "READ_FROM",
     "SCENES",
     "SCORE_TERMS",
     "SETS",
@@ -163,6 +179,7 @@ __all__ = [
     "HeadPaths",
     "HeldOutPrompts",
     "HiddenUnits",
+    "MaskNumbers",
     "Measure",
     "Pair",
     "PairKind",
@@ -171,6 +188,7 @@ __all__ = [
     "Part",
     "ProductStatistics",
     "Prompt",
+    "PromptChanges",
     "ReferenceRuns",
     "References",
     "ScoreTerms",
@@ -191,8 +209,10 @@ __all__ = [
     "load_exchanged_maps",
     "load_head_paths",
     "load_hidden_units",
+    "load_mask_numbers",
     "load_pairs",
     "load_product",
+    "load_prompt_changes",
     "load_score_terms",
     "load_streams",
     "make_alike",

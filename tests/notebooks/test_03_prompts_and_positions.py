@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from notebook_cells import Notebook
 
 NOTEBOOK = Notebook("03_prompts_and_positions")
@@ -23,18 +24,38 @@ def test_the_table_of_tokens_has_the_shapes_of_the_decoder() -> None:
     }
 
 
-def test_it_restores_the_matrix() -> None:
-    assert NOTEBOOK.sources["read-matrix-other"].count("positional_encoding_gaussian_matrix.copy_(") == 2
-    assert "copy_(original)" in NOTEBOOK.sources["read-matrix-other"]
+def test_scale_2_draws_better_than_scale_1() -> None:
+    low, high = map(float, re.findall(r"([-+]\d\.\d+) to ([-+]\d\.\d+)", NOTEBOOK.printed("r7-many-count"))[0])
+    assert 0 < low < high
+    images = re.findall(r"[-+]\d\.\d\d(?!\d)", NOTEBOOK.printed("r7-many-count").splitlines()[1])
+    assert len(images) == 10
+    assert sum(map(float, images)) / 10 > 0.02
 
 
-def test_it_prints_what_its_prose_uses() -> None:
-    for name in ("order-code", "padding-log2-code"):
-        assert "rounding only" in NOTEBOOK.printed(name), name
-    lines = re.findall(r"(negative|positive) clicks .* from (\S+) to (\S+)", NOTEBOOK.printed("kinds-space"))
-    ranges = {name: (float(low), float(high)) for name, low, high in lines}
-    assert ranges["negative"][1] < ranges["positive"][0]
-    shares = re.findall(r"(\d+) % of the masks hold their click", NOTEBOOK.printed("heads-off-print"))
-    assert int(shares[0]) > 2 * int(shares[1])  # with the encodings of the positions, and without
-    assert "label −1 gives the same mask at another position: True" in NOTEBOOK.printed("labels-masks")
-    assert "labels 2 and 3 give the same mask: True" in NOTEBOOK.printed("labels-masks")
+def test_twenty_matrices_follow_the_formula() -> None:
+    rows = re.findall(r"distance \S+: (\S+) \((\S+) to (\S+)\), formula (\S+)", NOTEBOOK.printed("r7-curves-code"))
+    assert len(rows) == 4
+    for mean, low, high, formula in (map(float, row) for row in rows):
+        assert mean == pytest.approx(formula, abs=0.03)
+        assert low <= formula <= high
+
+
+def test_one_dot_product_separates_the_kinds() -> None:
+    rows = re.findall(r"negative from \S+ to (\S+), positive from (\S+) to", NOTEBOOK.printed("kinds-space"))
+    assert [float(negative) < float(positive) for negative, positive in rows] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("order-code", "rounding only"),
+        ("padding-log2-code", "rounding only"),
+        ("labels-masks", "label −1 gives the same mask at another position: True"),
+        ("labels-masks", "labels 2 and 3 give the same mask: True"),
+        ("labels-onnx", "ONNX, labels 2 and 3: the logits of `boxes=`, all four masks"),
+        ("r8-loop", "[False, False, True, True]"),
+        ("swapped-refused", "its corners are swapped"),
+    ],
+)
+def test_it_prints_what_its_prose_uses(cell: str, words: str) -> None:
+    assert words in NOTEBOOK.printed(cell)

@@ -1,10 +1,18 @@
 """Notebook 03, prompts and positions: what it states about the trained model."""
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 from claims.claim import Predicate
-from claims.click import Click, overlap
+from claims.click import Click
+from claims.evidence import Evidence
+from sam_edu.ablation import Effect, MaskNumbers, PromptChanges
+from sam_edu.ablation.mask_numbers import OfCell
+from sam_edu.ablation.prompt_changes import FormMeasure
+from sam_edu.ablation.results import Level, PromptKind
+
+# --- The learned vectors ---
 
 
 def largest_cosine(click: Click) -> float:
@@ -15,85 +23,211 @@ def largest_cosine(click: Click) -> float:
     return float((unit @ unit.T - torch.eye(6)).abs().max())
 
 
-def change_by_half_a_pixel(click: Click) -> float:
-    """The change of the logits if the click moves within its cell, by half a pixel, as a share of their size."""
-    moved = click.trace_at(click.example.click - 0.5)["masks"][0]
-    return float((moved - click.logits).norm() / click.logits.norm())
+def kinds_apart(click: Click) -> float:
+    """By how much a dot product, the kinds' difference outside of the encodings' directions, separates the kinds."""
+    encoder = click.model.prompt_encoder
+    encodings = encoder.get_dense_pe()[0].flatten(1).T
+    values, directions = torch.linalg.eigh(encodings.T @ encodings)
+    inside = directions.flip(1)[:, : int((values.flip(0).cumsum(0) / values.sum() < 0.99).sum()) + 1]
+    negative, positive = (encoder.point_embeddings[i].weight for i in (0, 1))
+    read_out = (positive - negative)[0]
+    read_out = read_out - inside @ (inside.T @ read_out)
+    return float(((encodings + positive) @ read_out).min() - ((encodings + negative) @ read_out).max())
 
 
-def change_by_one_more_padding(click: Click) -> float:
-    """The change of the logits with a second padding token, as a share of their size."""
-    sparse, dense = click.prompt
-    pe = click.model.prompt_encoder.get_dense_pe()
-    more = torch.cat([sparse, sparse[:, -1:]], dim=1)
-    logits, _ = click.decoder(click.predictor.features, pe, more, dense, True)
-    return float((logits[0] - click.logits[1:]).norm() / click.logits[1:].norm())
+def none_and_zeros(click: Click) -> tuple[float, float]:
+    """The distance of the no-mask embedding from what zeros give; that of inside and outside of the click's logits."""
+    encoder, given = click.model.prompt_encoder, click.t["masks"][:, [click.drawn]]
+    zeros, own = (encoder(None, None, one)[1][0] for one in (torch.zeros_like(given), given))
+    inside = F.avg_pool2d(given, 4)[0, 0] > 0
+    apart = own[:, inside].mean(1) - own[:, ~inside].mean(1)
+    return float((encoder.no_mask_embed.weight[0] - zeros[:, 0, 0]).norm()), float(apart.norm())
 
 
-def explained_by_the_mean(click: Click) -> float:
-    """The share of the variance of the mask prompt's 16 logits at a position that their mean gives back."""
-    squares = F.pixel_unshuffle(click.t["masks"][:, [click.drawn]], 4)[0].flatten(1).T.double()
-    inputs = torch.stack([squares.mean(1), torch.ones(len(squares))], dim=1).double()
-    fit = inputs @ torch.linalg.lstsq(inputs, squares).solution
-    return float(1 - (fit - squares).square().sum() / (squares - squares.mean(0)).square().sum())
+# --- Prompts in other forms ---
 
 
-def image_in_the_mask_prompts_directions(click: Click) -> float:
-    """The share of the image embedding's variance in the 16 directions that a mask prompt can reach."""
-    weight = click.model.prompt_encoder.mask_downscaling[6].weight[:, :, 0, 0]
-    basis, sizes, _ = torch.linalg.svd(weight.double(), full_matrices=False)
-    image = click.predictor.features[0].flatten(1).T.double()
-    image = image - image.mean(0)
-    return float((image @ basis[:, sizes > 1e-6 * sizes[0]]).square().sum() / image.square().sum())
+def effect(
+    e: Evidence,
+    form: str,
+    measure: FormMeasure = "best",
+    prompts: PromptKind = "clicks",
+    against: str = "as it is",
+) -> Effect:
+    return PromptChanges(e.arrays).effect(form, measure, prompts, against=against)
 
 
-def with_a_prompt_of_zeros(click: Click) -> tuple[float, float]:
-    """The lowest IoU of masks 1 to 3 with those without a mask prompt, and the fall of the drawn mask's prediction."""
-    sparse, _ = click.prompt
-    _, dense = click.model.prompt_encoder(None, None, torch.zeros(1, 1, 256, 256))
-    masks, predicted = click.decode(sparse, dense)
-    fall = click.predicted[click.drawn] - predicted[0, click.drawn - 1]
-    return float(overlap(masks[0], click.masks[1:]).min()), float(fall)
+def of_level(e: Evidence, form: str, level: Level, measure: FormMeasure = "best") -> Effect:
+    return PromptChanges(e.arrays).effect(form, measure, level=level)
 
 
-def left_with_another_matrix(click: Click) -> float:
-    """The mean IoU of masks 1 to 3 with the unchanged ones, with another random matrix of the positional encoding."""
-    matrix = click.model.prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
-    usual, masks = matrix.clone(), click.masks[1:]
-    try:
-        matrix.copy_(torch.randn(2, 128, generator=torch.Generator().manual_seed(1)))
-        other, _, _ = click.predictor.predict(click.example.click, [1])
-    finally:
-        matrix.copy_(usual)
-    return float(overlap(other, masks).mean())
+def mean(e: Evidence, form: str, measure: FormMeasure = "best", prompts: PromptKind = "clicks") -> Effect:
+    return PromptChanges(e.arrays).mean(form, measure, prompts)
+
+
+def lost(e: Evidence, form: str, prompts: PromptKind = "clicks") -> float:
+    """What share of the IoU is lost."""
+    return -effect(e, form, prompts=prompts).mean / mean(e, "as it is", prompts=prompts).mean
+
+
+def harmless(e: Evidence, form: str, bound: float, prompts: PromptKind = "clicks") -> bool:
+    """No effect is shown, and the interval excludes one of the size of the bound; the masks do move."""
+    one = effect(e, form, prompts=prompts)
+    return not one.clear and one.at_most < bound and 0.9 < mean(e, form, "own", prompts).mean < 0.995
+
+
+def without_encodings(e: Evidence) -> tuple[Effect, float]:
+    """The change without the encodings of the image tokens; how much less that is than the change without a click."""
+    changes = e.stats.changes("positional encodings of the image ablated")
+    return e.mean_of(changes), float(changes.mean()) - effect(e, "no click").mean
+
+
+def moved(e: Evidence, what: str, masks: str, inside: bool | None = None) -> Effect:
+    return PromptChanges(e.arrays).moved(what, masks, inside)
+
+
+# --- The 16 numbers ---
+
+
+def explained(e: Evidence, of: OfCell, what: str = "16 numbers") -> Effect:
+    [one] = MaskNumbers(e.arrays).explained(what, of)
+    return one
+
+
+def untrained(e: Evidence, of: OfCell) -> list[float]:
+    return [one.mean for one in MaskNumbers(e.arrays).explained("untrained", of)]
+
+
+def directions(e: Evidence) -> np.ndarray:
+    """How many directions hold 99 % of the variance, of the trained convolutions and of each lot of untrained ones."""
+    variances = MaskNumbers(e.arrays).directions
+    shares = variances.cumsum(1) / variances.sum(1, keepdims=True)
+    needed: np.ndarray = (shares < 0.99).sum(1) + 1
+    return needed
 
 
 CLAIMS: dict[str, dict[str, Predicate]] = {
     "kinds-after": {
-        "the six learned vectors are about as different as random ones": lambda e: largest_cosine(e.click) < 0.3,
+        "one dot product tells a positive from a negative click at every position": lambda e: kinds_apart(e.click) > 1,
+        "the six learned vectors are no less different than random ones": lambda e: largest_cosine(e.click) < 0.2,
     },
-    "worth-live-prose": {
-        "with one more padding token a mask moves": lambda e: change_by_one_more_padding(e.click) > 0.01,
-        "and it does not get worse": lambda e: abs(e.effect("one padding token more").mean) < 0.003,
+    "labels-seen": {
+        "without its label a click loses more than a third": lambda e: 1 / 3 < lost(e, "no label") < 0.5,
+        "a random vector in its place costs more on average": lambda e: (
+            effect(e, "random label", against="no label").high < 0
+        ),
+        "the label 0 alone leaves less than no click": lambda e: effect(e, "label 0", against="no click").high < 0,
+        "a box without its labels loses more than half": lambda e: (
+            -0.8 < effect(e, "no labels", prompts="boxes").high < -0.5 * mean(e, "as it is", prompts="boxes").mean
+        ),
+    },
+    "padding-after": {
+        "a second padding token: the masks move, no change is shown": lambda e: harmless(e, "two padding tokens", 0.01),
+        "the same for one after a box": lambda e: harmless(e, "padding after the box", 0.01, "boxes"),
+        "a random vector costs little, too": lambda e: (
+            effect(e, "random token").at_most < 0.015
+            and mean(e, "random token", "own").mean < 0.99
+            and effect(e, "random token after the box", prompts="boxes").at_most < 0.015
+        ),
+        "without padding and with five a little, and clearly": lambda e: all(
+            -0.03 < effect(e, form).low < effect(e, form).high < 0
+            for form in ("no padding token", "five padding tokens")
+        ),
     },
     "half-after": {
-        "a shift of the click within a cell has an effect": lambda e: change_by_half_a_pixel(e.click) > 1e-3,
-    },
-    "mask-16": {
-        "the mean of the 16 logits gives back almost all of their variance": lambda e: (
-            explained_by_the_mean(e.click) > 0.97
+        "half a pixel moves the masks a little, not shown to be worse": lambda e: harmless(e, "half a pixel", 0.01),
+        "two pixels do no harm that shows": lambda e: harmless(e, "two pixels", 0.02),
+        "four do": lambda e: effect(e, "four pixels").high < 0,
+        "for sub-parts": lambda e: (
+            of_level(e, "four pixels", 2).high < 0
+            and of_level(e, "four pixels", 2).mean < -0.03
+            and all(of_level(e, "four pixels", level).mean > -0.01 for level in (0, 1))
+        ),
+        "another pixel of the mask moves the masks far more": lambda e: (
+            mean(e, "another pixel", "own").high < mean(e, "four pixels", "own").low
+        ),
+        "and not for the worse": lambda e: (
+            not effect(e, "another pixel").clear and mean(e, "another pixel", "own").mean > 0
         ),
     },
-    "mask-why-16": {
-        "the image embedding is not kept out of the 16 directions": lambda e: (
-            image_in_the_mask_prompts_directions(e.click) > 0.03
+    "matrix-after": {
+        "with another matrix most of the IoU is lost": lambda e: 0.5 < lost(e, "another matrix") < 0.9,
+        "the same waves on other channels lose about as much": lambda e: (
+            not effect(e, "columns in another order", against="another matrix").clear
+            and 0.5 < lost(e, "columns in another order") < 0.9
         ),
+        "without encodings nearly what a prompt without a click loses": lambda e: (
+            without_encodings(e)[0].high < effect(e, "another matrix").low and abs(without_encodings(e)[1]) < 0.1
+        ),
+    },
+    "swapped-after": {
+        "swapped corners are as bad as no prompt": lambda e: (
+            0 <= mean(e, "swapped corners", prompts="boxes").high < 0.01 and lost(e, "swapped corners", "boxes") > 0.9
+        ),
+        "mirrored ones nearly so": lambda e: 0 < mean(e, "mirrored corners", prompts="boxes").high < 0.2,
+    },
+    "mask-after": {
+        "the logits tell mask 0 which mask is wanted": lambda e: effect(e, "logits", "single").low > 0.05,
+        "elsewhere they harm": lambda e: effect(e, "logits elsewhere", "single").high < 0,
+        "the mean does nearly as well; the loss is small and clear": lambda e: (
+            effect(e, "cell means", "single", against="logits").low > -0.02
+            and effect(e, "cell means", "single", against="logits").high < 0
+        ),
+        "so does the bare mask": lambda e: (
+            effect(e, "-10 and 10", "single").mean > 0.9 * effect(e, "logits", "single").mean > 0
+        ),
+        "zeros and ones lose more than half of the gain": lambda e: (
+            effect(e, "0 and 1", "single").mean < 0.5 * effect(e, "logits", "single").mean
+        ),
+        "all of it at parts and sub-parts": lambda e: (
+            of_level(e, "0 and 1", 0, "single").mean >= of_level(e, "logits", 0, "single").mean > 0
+        ),
+        "zeros turn mask 0 to whole objects": lambda e: (
+            of_level(e, "zeros", 0, "single").low > 0 > of_level(e, "zeros", 2, "single").high
+        ),
+        "the numbers give back most of the mean, more than untrained ones, not in full": lambda e: (
+            max(untrained(e, "mean")) < explained(e, "mean").low and 0.5 < explained(e, "mean").high < 0.9
+        ),
+        "of the deviations little, and untrained ones as much": lambda e: (
+            0 < explained(e, "deviations").mean < min(0.4, max(untrained(e, "deviations")))
+        ),
+        "they vary in fewer directions than untrained ones": lambda e: directions(e)[0] < min(directions(e)[1:]),
     },
     "none-after": {
-        "with a mask prompt of zeros the masks hardly differ": lambda e: with_a_prompt_of_zeros(e.click)[0] > 0.95,
-        "the predicted IoU does": lambda e: with_a_prompt_of_zeros(e.click)[1] > 0.1,
+        "no mask and zeros are as far apart as inside and outside": lambda e: (
+            0.7 < none_and_zeros(e.click)[0] / none_and_zeros(e.click)[1] < 1.5
+        ),
+        "zeros make masks 1 to 3 a little worse, mask 0 too": lambda e: (
+            -0.03 < effect(e, "zeros").mean < effect(e, "zeros").high < 0 and effect(e, "zeros", "single").high < 0
+        ),
+        "the predicted IoU falls most": lambda e: (
+            effect(e, "zeros", "predicted").high < min(effect(e, "zeros").low, effect(e, "zeros", "single").low)
+        ),
+        "a random vector costs masks 1 to 3 no less": lambda e: (
+            effect(e, "zeros", against="a vector as far").mean > 0 > effect(e, "a vector as far").high
+        ),
+        "and the predicted IoU a third of that": lambda e: (
+            0.2 < effect(e, "a vector as far", "predicted").mean / effect(e, "zeros", "predicted").mean < 0.4
+            and effect(e, "zeros", "predicted").mean < 0
+        ),
     },
-    "read": {
-        "another random matrix gives other masks": lambda e: left_with_another_matrix(e.click) < 0.6,
+    "read-only-after": {
+        "alone little more than a prompt that says nothing": lambda e: (
+            0 < effect(e, "logits alone", against="no click").mean < 0.1
+        ),
+        "beside the click it is fine": lambda e: effect(e, "logits").low > 0,
+    },
+    "ex3-explain": {
+        "with the image's encodings moved the mask is mostly that of a click there": lambda e: (
+            moved(e, "image", "there").low > 0.65 and moved(e, "image", "own").high < 0.15
+        ),
+        "click and image moved together, inside: most of each mask stays": lambda e: (
+            moved(e, "image and click", "own", True).low > 0.65
+        ),
+        "outside most is lost": lambda e: 0 < moved(e, "image and click", "own", False).high < 0.35,
+        "in the first experiment the groups differ little": lambda e: (
+            abs(moved(e, "image", "there", True).mean - moved(e, "image", "there", False).mean) < 0.2
+            and moved(e, "image", "there", False).mean > 0.5
+        ),
     },
 }
