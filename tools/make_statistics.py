@@ -16,6 +16,7 @@ from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.ablation.product_measuring import measure_product
 from sam_edu.ablation.prompts import SCENES
 from sam_edu.ablation.score_terms import measure_score_terms
+from sam_edu.ablation.upscaling_measuring import measure_upscaling
 from sam_edu.sam import tiny_weights
 
 UNCHANGED = {
@@ -23,6 +24,7 @@ UNCHANGED = {
     "prompts": measure_prompts,
     "product": measure_product,
     "terms": measure_score_terms,
+    "upscaling": measure_upscaling,
 }
 """What is measured beside the ablations, by its name on the command line."""
 
@@ -41,9 +43,9 @@ def main() -> None:
     less.add_argument(
         "--only",
         choices=[*UNCHANGED, "paths", "pairs"],
-        help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores, the"
-        " paths of heads (chosen by the effects that the file holds), or the transplants between pairs of clicks; all"
-        " else stays",
+        help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores,"
+        " step (5), the paths of heads (chosen by the effects that the file holds), or the transplants between pairs of"
+        " clicks; all else stays",
     )
     args = parser.parse_args()
     if args.scenes < 1:

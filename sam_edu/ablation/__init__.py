@@ -15,7 +15,7 @@ an ablation's name mean. `HeldOutPrompts` lists the results of the unchanged dec
 boxes. `recompute` and `recompute_prompts` measure some of the stored numbers again. `reference` and `clicks_on_image`
 decode other prompts. `replicas` lists the same statistics of other trainings of this model.
 `load_score_terms` gives the four terms of attention scores, by content and position on either side,
-`load_head_paths` what each later step loses of a head of step (4).
+`load_head_paths` what each later step loses of a head of step (4), `load_upscaling` step (5) with other layers.
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
@@ -78,6 +78,13 @@ from sam_edu.ablation.score_terms import (
 )
 from sam_edu.ablation.scoring import STABILITY_OFFSET, both_scores, four_masks, ious, margin
 from sam_edu.ablation.transplants import TRANSPLANTS, Part, Transplant, transplanted
+from sam_edu.ablation.upscaling_results import (
+    UPSCALING_ARRAYS,
+    UPSCALING_MEASURES,
+    UpscalingStatistics,
+    load_upscaling,
+)
+from sam_edu.ablation.upscaling_ways import UPSCALING_WAYS
 from sam_edu.tracing import ReferenceRuns
 
 __all__ = [
@@ -112,6 +119,9 @@ __all__ = [
     "TOLERANCE",
     "TRANSPLANTS",
     "UNCHANGED",
+    "UPSCALING_ARRAYS",
+    "UPSCALING_MEASURES",
+    "UPSCALING_WAYS",
     "WAYS",
     "Ablation",
     "Broken",
@@ -134,6 +144,7 @@ __all__ = [
     "Statistics",
     "Term",
     "Transplant",
+    "UpscalingStatistics",
     "ablated",
     "both_scores",
     "clicks_on_image",
@@ -146,6 +157,7 @@ __all__ = [
     "load_pairs",
     "load_product",
     "load_score_terms",
+    "load_upscaling",
     "margin",
     "other_prompt",
     "other_trace",

@@ -15,7 +15,7 @@ from tools import make_statistics
 
 CLICKS = [Prompt(FIRST_SCENE + i, 0, 0, 5, 6, 7) for i in range(3)]
 
-PARTS = ("ablations", "attention", "prompts", "product", "terms", "paths", "pairs")
+PARTS = ("ablations", "attention", "prompts", "product", "terms", "upscaling", "paths", "pairs")
 
 SHAPES = {
     "corrections": (2, 3, 8),
@@ -71,6 +71,10 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
         found.append(("terms", scenes))
         return stamped(weights) | {"terms.share": np.full(3, len(found))}
 
+    def measure_upscaling(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+        found.append(("upscaling", scenes))
+        return stamped(weights) | {"upscaling.best": np.full(3, len(found))}
+
     def measure_head_paths(
         data: dict[str, np.ndarray], weights: Path, scenes: int, processes: int
     ) -> dict[str, np.ndarray]:
@@ -86,6 +90,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
         "prompts": measure_prompts,
         "product": measure_product,
         "terms": measure_score_terms,
+        "upscaling": measure_upscaling,
     }
     assert list(make_statistics.UNCHANGED) == list(unchanged)
     monkeypatch.setattr(make_statistics, "UNCHANGED", unchanged)
@@ -123,7 +128,7 @@ def test_everything_is_measured_by_default(
     output = capsys.readouterr().out
     assert "clicks alone: 0.300 0.300" in output
     assert "exact box, mask 0: 0.300" in output
-    assert "  other object, 1 pairs\n    0.700 (0.700 to 0.700)  A unchanged" in output
+    assert "  other object, 1 pairs\n    0.800 (0.800 to 0.800)  A unchanged" in output
     assert output.count("hyper_in") == output.count("B unchanged") == 2
 
 
@@ -155,27 +160,30 @@ def test_one_part_is_measured_again_and_the_others_stay(
     measured: list[tuple[str, int]], command: Callable[..., ablation.Statistics], tmp_path: Path
 ) -> None:
     command("--scenes", "3")
+    all_parts = len(PARTS)
     stats = command("--only", "prompts")
-    assert measured[7:] == [("prompts", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.8])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.7)
+    assert measured[all_parts:] == [("prompts", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.2, 0.1 * (all_parts + 1)])
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * all_parts)
     stats = command("--only", "attention")
-    assert measured[8:] == [("attention", 3)]
-    assert numbers(stats) == pytest.approx([0.1, 0.9, 0.8])
+    assert measured[all_parts + 1 :] == [("attention", 3)]
+    assert numbers(stats) == pytest.approx([0.1, 0.1 * (all_parts + 2), 0.1 * (all_parts + 1)])
     stats = command("--new")
-    assert measured[9:] == [("ablations", 3)]
-    assert numbers(stats) == pytest.approx([1.0, 0.9, 0.8])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.7)
+    assert measured[all_parts + 2 :] == [("ablations", 3)]
+    expected = [0.1 * (all_parts + 3), 0.1 * (all_parts + 2), 0.1 * (all_parts + 1)]
+    assert numbers(stats) == pytest.approx(expected)
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * all_parts)
     stats = command("--only", "pairs")
-    assert measured[10:] == [("pairs", 3)]
-    assert numbers(stats) == pytest.approx([1.0, 0.9, 0.8])
-    assert pairs_of(tmp_path)[0] == pytest.approx(1.1)
-    for number, part, array in ((12, "product", "best"), (13, "terms", "share"), (14, "paths", "changes")):
+    assert measured[all_parts + 3 :] == [("pairs", 3)]
+    assert numbers(stats) == pytest.approx(expected)
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * (all_parts + 4))
+    others = {"product": "best", "terms": "share", "upscaling": "best", "paths": "changes"}
+    for number, (part, array) in enumerate(others.items(), start=all_parts + 5):
         command("--only", part)
         assert measured[number - 1 :] == [(part, 3)]
         with np.load(tmp_path / "statistics.npz") as file:
             assert file[f"{part}.{array}"].tolist() == [number] * 3
-    assert pairs_of(tmp_path)[0] == pytest.approx(1.1)
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * (all_parts + 4))
 
 
 def test_file_of_other_weights_is_not_completed(
