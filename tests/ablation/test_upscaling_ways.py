@@ -132,7 +132,7 @@ def test_constants_that_change_nothing_change_nothing(layers: nn.Sequential, tok
 
 def test_painting_is_that_of_the_features(layers: nn.Sequential, tokens: Tensor) -> None:
     features = layers(tokens)
-    between, pattern, drawing = split(features[0])
+    between, _, drawing = split(features[0])
 
     def enlarged(side: int, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, side).repeat_interleave(side, -1).repeat_interleave(side, -2)
