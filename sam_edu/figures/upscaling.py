@@ -78,8 +78,8 @@ def _squares(axes: Axes, x: Number, y: Number, size: Number, times: int) -> None
 def layer_matrices(
     matrices: Mapping[str, ArrayLike | Any],
     *,
-    inputs: str = "pixels before",
-    outputs: str = "pixels after",
+    xlabel: str = "pixels before",
+    ylabel: str = "pixels after",
     digits: int = 0,
     title: str = "",
 ) -> Figure:
@@ -89,8 +89,8 @@ def layer_matrices(
 
     Args:
         matrices: per name (outputs, inputs).
-        inputs: what a column is.
-        outputs: what a row is.
+        xlabel: what a column is.
+        ylabel: what a row is.
         digits: number of digits after the decimal point.
         title: the figure's title.
     """
@@ -120,11 +120,11 @@ def layer_matrices(
             axes.set_ylim(high + 0.5, -0.5)
             axes.set_aspect("equal", anchor="N")
             axes.set_title(f"{name}\n{rows} × {columns}")
-            axes.set_xlabel(inputs)
+            axes.set_xlabel(xlabel)
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-        grid[0].set_ylabel(outputs)
+        grid[0].set_ylabel(ylabel)
     details = []
     for name, one in given.items():
         counts = sorted({int(n) for n in (one != 0).sum(1)})
@@ -132,4 +132,4 @@ def layer_matrices(
             f"{name}, {one.shape[0]} by {one.shape[1]}, with {listed([str(n) for n in counts])} of its entries not zero"
             " in each row"
         )
-    return Figure(figure, f"{title or 'Matrices'}: {outputs} by {inputs}. {'; '.join(details)}.".replace("\n", " "))
+    return Figure(figure, f"{title or 'Matrices'}: {ylabel} by {xlabel}. {'; '.join(details)}.".replace("\n", " "))

@@ -148,7 +148,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "kinks": [0.5],
         "columns": 2,
     },
-    "layer_matrices": {"matrices": {"a": TWO}, "inputs": "in", "outputs": "out", "digits": 1},
+    "layer_matrices": {"matrices": {"a": TWO}, "xlabel": "in", "ylabel": "out", "digits": 1},
     "logit_waterfall": {"contributions": {"a": [1.0, -2.0]}},
     "logits_and_mask": {
         "logits": LOGITS[:2],
