@@ -84,7 +84,7 @@ from sam_edu.ablation.upscaling_results import (
     UpscalingStatistics,
     load_upscaling,
 )
-from sam_edu.ablation.upscaling_ways import UPSCALING_WAYS
+from sam_edu.ablation.upscaling_ways import PAINTING, UPSCALING_WAYS
 from sam_edu.tracing import ReferenceRuns
 
 __all__ = [
@@ -103,6 +103,7 @@ __all__ = [
     "MAX_OVERLAP",
     "MEASURED",
     "MEASURES",
+    "PAINTING",
     "PAIR_ARRAYS",
     "PAIR_KINDS",
     "PAIR_MEASURES",

@@ -103,28 +103,29 @@ def layer_matrices(
     colours = colormaps[SIGNED]
     with theme():
         cell = min(30.0, (WIDTH - 60) / sum(wide))
-        figure = titled(title, cell * high + 72, cell * sum(wide) + 60)
+        figure = titled(title, cell * high + 78, cell * sum(wide) + 60)
         grid = figure.subplots(1, len(given), squeeze=False, gridspec_kw={"width_ratios": wide})[0]
         for axes, (name, one) in zip(grid, given.items(), strict=True):
             for y, x in np.argwhere(one != 0):
-                face = colours(0.5 + 0.5 * one[y, x] / limit)
+                face = colours(0.5 + 0.42 * one[y, x] / limit)  # the darkest end of the map is left out
                 axes.add_patch(Rectangle((x, y), 1, 1, facecolor=face, linewidth=0))
                 colour = "white" if abs(one[y, x]) > 0.65 * limit else INK
-                axes.text(x + 0.5, y + 0.5, f"{one[y, x]:.{digits}f}", ha="center", va="center", color=colour)
+                number = f"{one[y, x]:.{digits}f}".replace("-", "−")
+                axes.text(x + 0.5, y + 0.5, number, ha="center", va="center", color=colour)
             rows, columns = one.shape
             axes.hlines(range(rows + 1), 0, columns, color=FAINT, linewidth=0.7)
             axes.vlines(range(columns + 1), 0, rows, color=FAINT, linewidth=0.7)
             for y, count in enumerate((one != 0).sum(1)):
                 axes.text(columns + 0.5, y + 0.5, str(count), ha="center", va="center", fontsize=SMALL, color=SOFT)
-            axes.set_xlim(-0.5, columns + 1.5)
-            axes.set_ylim(high + 0.5, -0.5)
+            axes.set_xlim(-0.8, columns + 1.2)
+            axes.set_ylim(high + 1, -0.2)
             axes.set_aspect("equal", anchor="N")
             axes.set_title(f"{name}\n{rows} × {columns}")
-            axes.set_xlabel(xlabel)
+            axes.text(columns / 2, rows + 0.6, xlabel, ha="center", va="center", fontsize=SMALL)
+            axes.text(-0.4, rows / 2, ylabel, ha="center", va="center", fontsize=SMALL, rotation=90)
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-        grid[0].set_ylabel(ylabel)
     details = []
     for name, one in given.items():
         counts = sorted({int(n) for n in (one != 0).sum(1)})

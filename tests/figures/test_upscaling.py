@@ -24,8 +24,8 @@ def texts_of(axes: Axes) -> list[str]:
 def test_a_matrix_has_its_numbers_and_at_its_right_how_many_a_row_has() -> None:
     figure = figures.layer_matrices({"a": [[2.0, 0.0], [-1.0, 1.5]], "b": np.eye(3)}, digits=1, title="Two")
     first, second = figure.figure.axes
-    assert texts_of(first) == ["2.0", "-1.0", "1.5", "1", "2"]
-    assert texts_of(second) == ["1.0", "1.0", "1.0", "1", "1", "1"]
+    assert texts_of(first) == ["2.0", "−1.0", "1.5", "1", "2", "pixels before", "pixels after"]
+    assert texts_of(second) == ["1.0", "1.0", "1.0", "1", "1", "1", "pixels before", "pixels after"]
     assert first.get_title() == "a\n2 × 2"
     colours = [patch.get_facecolor()[:3] for patch in first.patches]
     assert [red > blue for red, _, blue in colours] == [True, False, True]
