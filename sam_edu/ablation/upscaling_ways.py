@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sam_edu.ablation.grid_parts import flat_squares, joined_squares, moved_flat_squares, split
+from sam_edu.modules import LayerNorm2d
 
 UPSCALING_WAYS: dict[str, str] = {
     "no last GELU": "layer 4 is removed",
@@ -133,12 +134,13 @@ def logits_by_way(
         "first GELU affine": first(lambda x: _affine(x, means.first)),
         "first GELU a ReLU, mean restored": first(lambda x: _restored(x, means.first)),
     }
-    scale, shift, eps = layers[1].weight[:, None, None], layers[1].bias[:, None, None], layers[1].eps
+    layer: LayerNorm2d = layers[1]  # type: ignore[assignment]
+    scale, shift, eps = layer.weight[:, None, None], layer.bias[:, None, None], layer.eps
     constant = (doubled - means.pixel_mean) / math.sqrt(means.pixel_variance + eps) * scale + shift
     norms = {
         "no norm": norm(doubled),
         "norm with constant statistics": norm(constant),
-        "GroupNorm": norm(F.group_norm(doubled, 1, layers[1].weight, layers[1].bias, eps)),
+        "GroupNorm": norm(F.group_norm(doubled, 1, layer.weight, layer.bias, eps)),
     }
     found = {"as it is": logits} | removed | exchanged | usual | norms | _painted(logits, weights, means.stamps)
     return {name: found[name] for name in ("as it is", *UPSCALING_WAYS)}

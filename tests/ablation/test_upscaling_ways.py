@@ -77,7 +77,7 @@ def group_norm(layers: nn.Sequential) -> nn.Module:
 
 
 def constant_statistics(layers: nn.Sequential) -> Callable[[Tensor], Tensor]:
-    scale, shift = layers[1].weight[:, None, None], layers[1].bias[:, None, None]
+    scale, shift = (parameter[:, None, None] for parameter in layers[1].parameters())
     return lambda x: (x - 0.3) / (1.7 + 1e-6) ** 0.5 * scale + shift
 
 
