@@ -116,7 +116,7 @@ def logits_by_way(
     def first(change: Function) -> Float[Tensor, "height width"]:
         return product(layers[4](layers[3](change(normed))))
 
-    def norm(x: Float[Tensor, "1 channels height width"]) -> Float[Tensor, "height width"]:
+    def norm(x: Float[Tensor, "1 channels once_high once_wide"]) -> Float[Tensor, "height width"]:
         return product(layers[4](layers[3](layers[2](x))))
 
     logits = product(layers[4](once))

@@ -95,7 +95,6 @@ def test_a_level_and_a_difference_are_over_their_own_clicks() -> None:
     [
         (lambda s: s.scores("no pixels"), "way: expected one of no last GELU"),
         (lambda s: s.scores(None, "length"), "measure: expected one of area, boundary, thin boundary, got 'length'"),
-        (lambda s: s.effect("no norm", level="whole"), "level: expected one of"),
         (lambda s: s.target("no norm"), "way: expected one of squares flat"),
         (lambda s: s.share("masks", "pattern"), "of: expected one of channels"),
         (lambda s: s.share("mask", "stamp"), "part: expected one of token means"),
