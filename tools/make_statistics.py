@@ -23,6 +23,7 @@ from sam_edu.ablation.prompt_changes import measure_prompt_changes
 from sam_edu.ablation.prompts import SCENES
 from sam_edu.ablation.score_terms import measure_score_terms
 from sam_edu.ablation.streams import measure_streams
+from sam_edu.ablation.upscaling_measuring import measure_upscaling
 from sam_edu.sam import tiny_weights
 
 UNCHANGED = {
@@ -36,6 +37,7 @@ UNCHANGED = {
     "units": measure_hidden_units,
     "forms": measure_prompt_changes,
     "numbers": measure_mask_numbers,
+    "upscaling": measure_upscaling,
 }
 """What is measured beside the ablations, by its name on the command line."""
 
@@ -55,9 +57,9 @@ def main() -> None:
         "--only",
         choices=[*UNCHANGED, "paths", "pairs", "doors"],
         help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores, the"
-        " blocks built in other ways, the streams, the exchanged maps, the hidden units, the paths of heads (chosen by the effects that"
-        " the file holds), the transplants between pairs of clicks, or those of what is read of the click's token; all"
-        " else stays",
+        " blocks built in other ways, the streams, the exchanged maps, the hidden units, the other forms of prompts, the"
+        " numbers of mask prompts, step (5), the paths of heads (chosen by the effects that the file holds), the"
+        " transplants between pairs of clicks, or those of what is read of the click's token; all else stays",
     )
     args = parser.parse_args()
     if args.scenes < 1:

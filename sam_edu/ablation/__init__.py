@@ -20,7 +20,7 @@ decode other prompts. `replicas` lists the same statistics of other trainings of
 `load_block_ways` the masks of blocks that are built in other ways,
 `load_doors` by which step a click enters, `load_streams` how tokens and image tokens change through the depth,
 `load_exchanged_maps` whether the masks follow their tokens' attention maps,
-`load_hidden_units` which units of the MLPs fire and which carry the click.
+`load_hidden_units` which units of the MLPs fire and which carry the click, `load_upscaling` step (5) with other layers.
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
@@ -113,6 +113,13 @@ from sam_edu.ablation.score_terms import (
 from sam_edu.ablation.scoring import STABILITY_OFFSET, both_scores, four_masks, ious, margin
 from sam_edu.ablation.streams import DISTANCES, STAGES, TURNS, Streams, load_streams
 from sam_edu.ablation.transplants import TRANSPLANTS, Part, Transplant, transplanted
+from sam_edu.ablation.upscaling_results import (
+    UPSCALING_ARRAYS,
+    UPSCALING_MEASURES,
+    UpscalingStatistics,
+    load_upscaling,
+)
+from sam_edu.ablation.upscaling_ways import PAINTING, UPSCALING_WAYS
 from sam_edu.tracing import ReferenceRuns
 
 __all__ = [
@@ -144,6 +151,7 @@ __all__ = [
     "MOVED",
     "NO_RELU",
     "OF_CELL",
+    "PAINTING",
     "PAIR_ARRAYS",
     "PAIR_KINDS",
     "PAIR_MEASURES",
@@ -167,6 +175,9 @@ __all__ = [
     "UNCHANGED",
     "UNIT_ARRAYS",
     "UNIT_MODELS",
+    "UPSCALING_ARRAYS",
+    "UPSCALING_MEASURES",
+    "UPSCALING_WAYS",
     "WAYS",
     "Ablation",
     "BlockWay",
@@ -196,6 +207,7 @@ __all__ = [
     "Streams",
     "Term",
     "Transplant",
+    "UpscalingStatistics",
     "ablated",
     "both_scores",
     "clicks_on_image",
@@ -215,6 +227,7 @@ __all__ = [
     "load_prompt_changes",
     "load_score_terms",
     "load_streams",
+    "load_upscaling",
     "make_alike",
     "margin",
     "other_prompt",

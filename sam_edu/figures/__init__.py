@@ -57,7 +57,7 @@ from sam_edu.figures.speed import folding_diagram, roofline, step_times
 from sam_edu.figures.stream import attention_grid, similarity_by_depth, two_way_transformer_diagram
 from sam_edu.figures.tables import signed_matrix
 from sam_edu.figures.tokens import token_names, token_strip, vector_bars
-from sam_edu.figures.upscaling import differences_by_position, patch_stages, upscaling_diagram
+from sam_edu.figures.upscaling import layer_matrices, upscaling_diagram
 
 __all__ = [
     "STEPS",
@@ -78,7 +78,6 @@ __all__ = [
     "curves_along",
     "curves_over",
     "decoder_map",
-    "differences_by_position",
     "distributions",
     "effect_dots",
     "effects",
@@ -92,6 +91,7 @@ __all__ = [
     "head_split",
     "hypernetwork_diagram",
     "images",
+    "layer_matrices",
     "line_panels",
     "logit_waterfall",
     "logits_and_mask",
@@ -106,7 +106,6 @@ __all__ = [
     "means_with_intervals",
     "mlp_diagram",
     "one_query",
-    "patch_stages",
     "pixel_centres",
     "position_maps",
     "poster",

@@ -1,27 +1,21 @@
-"""Figures of step (5): its structure, one patch at each stage, and the differences between neighbouring pixels."""
+"""Figures of step (5): its structure, and its layers as matrices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from sam_edu.argument_checks import as_count, as_multiple
-from sam_edu.figures.kit.arrays import (
-    Array,
-    Number,
-    as_array,
-    as_image,
-    as_mapping,
-    as_names,
-)
-from sam_edu.figures.kit.colours import ACTIVATION, GREY, IMAGE, OUT, SOFT, THIN_GRID, series_colours
+from sam_edu.figures.kit.arrays import Number, as_array, as_mapping
+from sam_edu.figures.kit.colours import ACTIVATION, FAINT, GREY, IMAGE, INK, OUT, SIGNED, SOFT
 from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
-from sam_edu.figures.kit.scales import three_colours
-from sam_edu.figures.kit.theme import SMALL, WIDTH, bare, theme, titled
+from sam_edu.figures.kit.scales import strongest
+from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
 
 
@@ -81,87 +75,62 @@ def _squares(axes: Axes, x: Number, y: Number, size: Number, times: int) -> None
         )
 
 
-def patch_stages(
-    stages: Mapping[str, ArrayLike | Any],
+def layer_matrices(
+    matrices: Mapping[str, ArrayLike | Any],
     *,
-    tokens: int,
-    image: ArrayLike | Any | None = None,
+    xlabel: str = "pixels before",
+    ylabel: str = "pixels after",
+    digits: int = 0,
     title: str = "",
 ) -> Figure:
-    """One patch of the image at several stages, its channels as three colours, with a line between image tokens.
+    """Matrices of linear layers, a panel each: red above zero, blue below, empty where no input reaches an output.
 
-    Each stage has directions of its own (see `embeddings`), so colours do not compare from stage to stage.
-
-    Args:
-        stages: per name the maps (channels, height, width) of the patch.
-        tokens: how many image tokens lie along one side of it.
-        image: (height, width, 3), the patch of the image, drawn first.
-        title: the figure's title.
-    """
-    stages, tokens = as_mapping("stages", stages), as_count("tokens", tokens)
-    given = {name: as_array(f"stages {name}", maps, ("channels", "height", "width")) for name, maps in stages.items()}
-    drawn: dict[str, Array] = {} if image is None else {"the image": as_image(image)}
-    kept = {}
-    for name, maps in given.items():
-        if len(maps) < 3 or maps.shape[1] % tokens or maps.shape[2] % tokens:
-            raise ValueError(
-                f"stages {name}: expected 3 channels or more on a grid of {tokens} times a number, got {maps.shape}"
-            )
-        colours, kept[name] = three_colours(maps[None].astype(np.float64))
-        drawn[name] = colours[0]
-    with theme():
-        panel = (WIDTH - 40) / max(len(drawn), 3)
-        figure = titled(title, panel + 42, panel * len(drawn) + 8 * len(drawn))
-        for axes, (name, one) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn.items(), strict=True):
-            axes.imshow(one, extent=(0, tokens, tokens, 0), interpolation="nearest")
-            axes.vlines(range(1, tokens), 0, tokens, color=THIN_GRID, linewidth=0.7)
-            axes.hlines(range(1, tokens), 0, tokens, color=THIN_GRID, linewidth=0.7)
-            axes.set_title(f"{name}\n{100 * kept[name]:.0f} % of its variance" if name in kept else name)
-            bare(axes)
-    details = [
-        f"{name}, {maps.shape[1]} by {maps.shape[2]} pixels ({100 * kept[name]:.0f} % of its variance)"
-        for name, maps in given.items()
-    ]
-    return Figure(
-        figure,
-        f"{title or 'A patch as it grows'}: {tokens} by {tokens} image tokens as colour images, with lines between"
-        f" the tokens; three directions of the channels at each stage: {listed(details)}.",
-    )
-
-
-def differences_by_position(
-    ways: Mapping[str, ArrayLike | Any],
-    positions: Sequence[str],
-    *,
-    ylabel: str = "mean jump / mean of all",
-    title: str = "",
-) -> Figure:
-    """Bar chart of the mean difference between neighbouring pixels, by the position in an image token's square.
+    At the right of each row stands how many of its entries are not zero: from how many inputs that output is computed.
 
     Args:
-        ways: per name (positions,), the mean jump at each.
-        positions: one name per position.
-        ylabel: what is measured; 1 where all positions are alike.
+        matrices: per name (outputs, inputs).
+        xlabel: what a column is.
+        ylabel: what a row is.
+        digits: number of digits after the decimal point.
         title: the figure's title.
     """
-    ways, names = as_mapping("ways", ways), as_names("positions", positions)
-    given = {name: as_array(f"ways {name}", way, (len(names),)).astype(float) for name, way in ways.items()}
+    matrices, digits = as_mapping("matrices", matrices), as_count("digits", digits, 0)
+    given = {
+        name: as_array(f"matrices {name}", one, ("outputs", "inputs")).astype(float) for name, one in matrices.items()
+    }
+    limit = max(strongest(one) for one in given.values())
+    high, wide = max(one.shape[0] for one in given.values()), [one.shape[1] + 2.5 for one in given.values()]
+    colours = colormaps[SIGNED]
     with theme():
-        figure = titled(title, 270, 760)
-        axes = figure.subplots()
-        width = 0.8 / len(given)
-        for i, ((name, way), colour) in enumerate(zip(given.items(), series_colours(given), strict=True)):
-            at = np.arange(len(names)) + (i - (len(given) - 1) / 2) * width
-            axes.bar(at, way, width * 0.92, color=colour, label=name, snap=False)
-        axes.axhline(1, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.0)
-        axes.set_xticks(range(len(names)), names)
-        axes.tick_params(axis="x", length=0)
-        axes.set_ylabel(ylabel)
-        axes.grid(axis="y", alpha=0.25)
-        axes.set_axisbelow(True)
-        figure.legend(loc="outside right upper")
-    details = [
-        f"{name}: {listed([f'{position} {v:.2f}' for position, v in zip(names, way, strict=True)])}"
-        for name, way in given.items()
-    ]
-    return Figure(figure, f"{title or 'Jumps'}: bars, {ylabel}. {'; '.join(details)}.".replace("\n", " "))
+        cell = min(30.0, (WIDTH - 60) / sum(wide))
+        figure = titled(title, cell * high + 78, cell * sum(wide) + 60)
+        grid = figure.subplots(1, len(given), squeeze=False, gridspec_kw={"width_ratios": wide})[0]
+        for axes, (name, one) in zip(grid, given.items(), strict=True):
+            for y, x in np.argwhere(one != 0):
+                face = colours(0.5 + 0.42 * one[y, x] / limit)  # the darkest end of the map is left out
+                axes.add_patch(Rectangle((x, y), 1, 1, facecolor=face, linewidth=0))
+                colour = "white" if abs(one[y, x]) > 0.65 * limit else INK
+                number = f"{one[y, x]:.{digits}f}".replace("-", "−")
+                axes.text(x + 0.5, y + 0.5, number, ha="center", va="center", color=colour)
+            rows, columns = one.shape
+            axes.hlines(range(rows + 1), 0, columns, color=FAINT, linewidth=0.7)
+            axes.vlines(range(columns + 1), 0, rows, color=FAINT, linewidth=0.7)
+            for y, count in enumerate((one != 0).sum(1)):
+                axes.text(columns + 0.5, y + 0.5, str(count), ha="center", va="center", fontsize=SMALL, color=SOFT)
+            axes.set_xlim(-0.8, columns + 1.2)
+            axes.set_ylim(high + 1, -0.2)
+            axes.set_aspect("equal", anchor="N")
+            axes.set_title(f"{name}\n{rows} × {columns}")
+            axes.text(columns / 2, rows + 0.6, xlabel, ha="center", va="center", fontsize=SMALL)
+            axes.text(-0.4, rows / 2, ylabel, ha="center", va="center", fontsize=SMALL, rotation=90)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+    details = []
+    for name, one in given.items():
+        counts = sorted({int(n) for n in (one != 0).sum(1)})
+        details.append(
+            f"{name}, {one.shape[0]} by {one.shape[1]}, with {listed([str(n) for n in counts])} of its entries not zero"
+            " in each row"
+        )
+    return Figure(figure, f"{title or 'Matrices'}: {ylabel} by {xlabel}. {'; '.join(details)}.".replace("\n", " "))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
+from matplotlib.axes import Axes
 
 from sam_edu import figures
 
@@ -17,45 +17,32 @@ def test_diagram_names_every_layer_and_size() -> None:
     assert figures.upscaling_diagram().png != figures.upscaling_diagram(32).png
 
 
-def test_patch_has_a_panel_per_stage_and_lines_between_tokens() -> None:
-    torch.manual_seed(0)
-    stages = {"64": torch.randn(8, 4, 4), "128": torch.randn(6, 8, 8)}
-    figure = figures.patch_stages(stages, tokens=4, image=np.zeros((16, 16, 3), np.uint8), title="Growing")
-    axes = figure.figure.axes
-    assert [one.get_title().partition("\n")[0] for one in axes] == ["the image", "64", "128"]
-    assert [one.images[0].get_array().shape for one in axes] == [(16, 16, 3), (4, 4, 3), (8, 8, 3)]
-    for one in axes:
-        assert one.images[0].get_extent() == [0, 4, 4, 0]
-        assert [len(lines.get_segments()) for lines in one.collections] == [3, 3]
-    assert "Growing: 4 by 4 image tokens" in figure.alt
-    assert "64, 4 by 4 pixels (" in figure.alt
+def texts_of(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
 
 
-def test_three_directions_hold_all_of_three_channels() -> None:
-    torch.manual_seed(1)
-    assert "100 % of its variance" in figures.patch_stages({"a": torch.randn(3, 4, 4)}, tokens=2).alt
+def test_a_matrix_has_its_numbers_and_at_its_right_how_many_a_row_has() -> None:
+    figure = figures.layer_matrices({"a": [[2.0, 0.0], [-1.0, 1.5]], "b": np.eye(3)}, digits=1, title="Two")
+    first, second = figure.figure.axes
+    assert texts_of(first) == ["2.0", "−1.0", "1.5", "1", "2", "pixels before", "pixels after"]
+    assert texts_of(second) == ["1.0", "1.0", "1.0", "1", "1", "1", "pixels before", "pixels after"]
+    assert first.get_title() == "a\n2 × 2"
+    colours = [patch.get_facecolor()[:3] for patch in first.patches]
+    assert [red > blue for red, _, blue in colours] == [True, False, True]
+    assert not figure.holds_pixels
+    assert "a, 2 by 2, with 1 and 2 of its entries not zero in each row; b, 3 by 3, with 1 of" in figure.alt
 
 
-def test_jumps_stand_beside_each_other() -> None:
-    figure = figures.differences_by_position(
-        {"logits": torch.tensor([0.5, 1.5]), "control": [1.0, 1.0]}, ["inside\na square", "between"], title="Jumps"
-    )
-    bars = figure.figure.axes[0].containers
-    assert [[bar.get_height() for bar in one] for one in bars] == [[0.5, 1.5], [1.0, 1.0]]
-    lefts = [bar.get_x() for one in bars for bar in one]
-    assert lefts[0] < lefts[2] < lefts[1] < lefts[3]
-    assert "logits: inside a square 0.50 and between 1.50; control: inside a square 1.00" in figure.alt
+def test_matrices_stand_on_one_scale() -> None:
+    axes = figures.layer_matrices({"large": [[4.0]], "small": [[1.0]]}).figure.axes
+    faces = [one.patches[0].get_facecolor() for one in axes]
+    assert faces[0] != faces[1]
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
-    (lambda: figures.patch_stages({}, tokens=2), "stages: expected at least one"),
-    (lambda: figures.patch_stages({"a": np.ones((4, 4))}, tokens=2), r"a: expected shape \(channels, height, width\)"),
-    (lambda: figures.patch_stages({"a": np.ones((2, 4, 4))}, tokens=2), "a: expected 3 channels or more"),
-    (lambda: figures.patch_stages({"a": np.ones((3, 4, 4))}, tokens=3), "on a grid of 3 times a number"),
-    (lambda: figures.patch_stages({"a": np.ones((3, 4, 6))}, tokens=4), "on a grid of 4 times a number"),
-    (lambda: figures.patch_stages({"a": np.ones((3, 6, 4))}, tokens=4), "on a grid of 4 times a number"),
-    (lambda: figures.differences_by_position({}, ["a"]), "ways: expected at least one"),
-    (lambda: figures.differences_by_position({"x": [1.0, 2.0]}, ["a"]), r"x: expected shape \(1,\)"),
+    (lambda: figures.layer_matrices({}), "matrices: expected at least one"),
+    (lambda: figures.layer_matrices({"a": np.ones(4)}), r"matrices a: expected shape \(outputs, inputs\)"),
+    (lambda: figures.layer_matrices({"a": np.ones((1, 1))}, digits=-1), "digits"),
 ]
 
 

@@ -7,6 +7,10 @@ from notebook_cells import Notebook
 NOTEBOOK = Notebook("06_upscaling")
 
 
+def alt_of(cell: str) -> str:
+    return str(NOTEBOOK.cells[cell]["outputs"][-1]["metadata"]["image/png"]["alt"])
+
+
 def test_the_ladder_computes_with_torch_alone() -> None:
     """From rung 1 to the top no class of `sam_edu` computes anything: the cells use tensors, weights and assertions."""
     names = list(NOTEBOOK.code)
@@ -20,6 +24,7 @@ def test_the_ladder_shows_what_its_prose_says() -> None:
     assert painters == [("2", "1"), ("3", "1, 2, 4"), ("4", "4")]
     assert "9 times the operations" in NOTEBOOK.printed("r5-cost")
     assert "gives the feature map back: False" in NOTEBOOK.printed("r4-transposed")
+    assert "x/2 + 0.4 x²: off by at most 0.02" in NOTEBOOK.printed("r8-code")
     assert set(re.findall(r"\d\.\d\d", NOTEBOOK.printed("r6-hand"))) == {"2.24"}
     assert re.findall(r"(True|False)", NOTEBOOK.printed("r7-equal")) == ["True", "False"]
     assert "lowest value -0.170" in NOTEBOOK.printed("r8-code")
@@ -42,25 +47,36 @@ def test_the_boxes_show_what_their_prose_says() -> None:
     assert "['input']" in NOTEBOOK.printed("read-deconv")
 
 
-def test_the_parts_of_a_map_and_the_jumps_are_measured_beside_controls() -> None:
-    cancel = NOTEBOOK.printed("split-cancel")
-    for part in ("token to token", "pattern", "drawing"):
-        assert re.search(rf"^{part} +in masks 0 to 3:(?: +\d+\.\d\d){{4}} of", cancel, re.MULTILINE), part
-    as_they_are, at_random = re.findall(r"share of pattern, weights .*: ([\d.]+)%", cancel)
-    assert float(as_they_are) != float(at_random)
-    jumps = re.findall(r"^(.+?) +within a half .*: ([\d.]+) times$", NOTEBOOK.printed("jumps-print"), re.MULTILINE)
-    names = [name for name, _ in jumps]
-    assert names == [*(f"mask {i}" for i in range(4)), "no pattern, mean of 4", "bilinear, mean of 4"]
-    assert 0.9 < float(jumps[-1][1]) < 1.1
+def test_the_matrix_of_a_transposed_convolution_is_displayed() -> None:
+    drawn = alt_of("r4-picture")
+    assert "convolution, 4 by 8, with 2 of its entries not zero in each row" in drawn
+    assert "transposed, 8 by 4, with 1 of its entries not zero in each row" in drawn
+    assert "two axes, 16 by 4, with 1 of" in drawn
+    painters = re.findall(r"kernel (\d), \d+ by 4, with ([\d, and]+) of its entries", alt_of("r5-matrices"))
+    assert painters == [("2", "1"), ("3", "1 and 2"), ("4", "1 and 2")]
+    assert "(48, 18)  not zero in each row: 3" in NOTEBOOK.printed("r4-transposed")
 
 
-def test_every_change_is_measured_and_in_the_figure() -> None:
-    alt = NOTEBOOK.cells["held-out-picture"]["outputs"][-1]["metadata"]["image/png"]["alt"]
-    changes = re.findall(r'^    "([^"]+)": with_layers', NOTEBOOK.sources["ways"], re.MULTILINE)
-    assert changes[0] == "as it is"
-    assert len(changes) == 7
-    for name in (*changes[1:], "pattern taken out", "squares flat", "means joined"):
-        assert name in alt
+def test_every_experiment_has_its_controls_in_its_figure() -> None:
+    for cell, controls in {
+        "parts-many": ("untrained", "mask, weights at random: pattern"),
+        "grid-picture": ("untrained mask", "squares joined", "mask without pattern"),
+        "gelu-many": ("last GELU: straight line", "last GELU: ReLU, mean restored", "first GELU: parabola", "boundary"),
+        "painting-picture": ("squares moved by 2, flat", "pattern of other scenes", "thin boundary"),
+    }.items():
+        for control in controls:
+            assert control in alt_of(cell), (cell, control)
+    assert "norm with constant statistics" in NOTEBOOK.printed("norms-print")
+    assert re.search(r"^target ", NOTEBOOK.printed("grid-edges"), re.MULTILINE)
+    assert len(re.findall("the ground truth itself", NOTEBOOK.printed("painting-print"))) == 2
+
+
+def test_numbers_over_many_clicks_are_over_all_of_them() -> None:
+    assert "<UpscalingStatistics: 247 clicks on 100 held-out scenes" in NOTEBOOK.printed("trained-code")
+
+
+def test_one_image_token_changes_its_own_square() -> None:
+    assert "pixels that change: 16 " in NOTEBOOK.printed("reach-code")
 
 
 def test_no_cell_before_the_third_exercise_solves_it() -> None:

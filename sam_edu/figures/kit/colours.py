@@ -16,8 +16,6 @@ FRAME = "#B5B5B5"
 BEYOND = "#F1F1F1"
 """What cannot be reached: the room above a limit."""
 GRID = "#000000BB"
-THIN_GRID = "#00000066"
-"""Lines between the image tokens, on a map."""
 
 UNLIT = "#9A9A9A"
 
