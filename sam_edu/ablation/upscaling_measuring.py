@@ -105,7 +105,8 @@ def upscaling_of_scene(model: Sam, number: int, means: UpscalingMeans) -> list[R
         per click "prompt" (6,), and the arrays of `UpscalingStatistics` without the axis of the clicks.
     """
     masks, rows = prompts_of(number)[1], []
-    layers, side = model.mask_decoder.output_upscaling[:5], model.prompt_encoder.image_embedding_size[1]
+    layers: Any = model.mask_decoder.output_upscaling[:5]
+    side = model.prompt_encoder.image_embedding_size[1]
     fresh = untrained(model, generator=torch.Generator().manual_seed(number), parts=("mask_decoder", "prompt_encoder"))
     decodes = zip(_decodes(Predictor(model), number), _decodes(Predictor(fresh), number), strict=True)
     for (prompt, t), (_, other) in decodes:

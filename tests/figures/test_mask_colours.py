@@ -107,7 +107,6 @@ MEANS = {name: {"one": (low, low - 0.1, high)} for name, (low, high) in THREE.it
 PLOTTING = {
     "curves_along": lambda: figures.curves_along([1, 2], THREE, xlabel="x", ylabel="y"),
     "curves_over": lambda: figures.curves_over([1, 2], THREE, xlabel="x", ylabel="y"),
-    "differences_by_position": lambda: figures.differences_by_position(THREE, ["left", "right"]),
     "distributions": lambda: figures.distributions({name: [0.5, 0.5] for name in THREE}),
     "effect_dots": lambda: figures.effect_dots(MEANS),
     "effects": lambda: figures.effects(MEANS),

@@ -15,7 +15,19 @@ from tools import make_statistics
 
 CLICKS = [Prompt(FIRST_SCENE + i, 0, 0, 5, 6, 7) for i in range(3)]
 
-PARTS = ("ablations", "attention", "prompts", "product", "terms", "units", "paths", "pairs")
+# Parts that the command treats alike, each with one array of its own.
+ALIKE = {
+    "product": "best",
+    "terms": "share",
+    "block": "effects",
+    "streams": "turn",
+    "maps": "ious",
+    "units": "chosen",
+    "forms": "clicks",
+    "numbers": "errors",
+    "upscaling": "best",
+}
+PARTS = ("ablations", "attention", "prompts", *ALIKE, "paths", "pairs", "doors")
 
 SHAPES = {
     "corrections": (2, 3, 8),
@@ -63,17 +75,16 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
             "pairs.changes": np.zeros((1, 2, 4)),
         }
 
-    def measure_product(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
-        found.append(("product", scenes))
-        return stamped(weights) | {"product.best": np.full(3, len(found))}
+    def measure_doors(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+        found.append(("doors", scenes))
+        return {"weights": np.array(ablation.sha256(weights)), "doors.kind": np.full(2, len(found))}
 
-    def measure_score_terms(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
-        found.append(("terms", scenes))
-        return stamped(weights) | {"terms.share": np.full(3, len(found))}
+    def measurer(part: str, array: str) -> Callable[[Path, int, int], dict[str, np.ndarray]]:
+        def measure_part(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
+            found.append((part, scenes))
+            return stamped(weights) | {f"{part}.{array}": np.full(3, len(found))}
 
-    def measure_hidden_units(weights: Path, scenes: int, processes: int) -> dict[str, np.ndarray]:
-        found.append(("units", scenes))
-        return stamped(weights) | {"units.chosen": np.full(3, len(found))}
+        return measure_part
 
     def measure_head_paths(
         data: dict[str, np.ndarray], weights: Path, scenes: int, processes: int
@@ -84,14 +95,10 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
 
     monkeypatch.setattr(make_statistics, "measure_head_paths", measure_head_paths)
     monkeypatch.setattr(make_statistics, "measure_pairs", measure_pairs)
+    monkeypatch.setattr(make_statistics, "measure_doors", measure_doors)
     monkeypatch.setattr(make_statistics, "measure", measure)
-    unchanged = {
-        "attention": measure_attention,
-        "prompts": measure_prompts,
-        "product": measure_product,
-        "terms": measure_score_terms,
-        "units": measure_hidden_units,
-    }
+    unchanged = {"attention": measure_attention, "prompts": measure_prompts}
+    unchanged |= {part: measurer(part, array) for part, array in ALIKE.items()}
     assert list(make_statistics.UNCHANGED) == list(unchanged)
     monkeypatch.setattr(make_statistics, "UNCHANGED", unchanged)
     monkeypatch.setattr(make_statistics, "missing", lambda before, prompts="clicks": [])
@@ -128,7 +135,8 @@ def test_everything_is_measured_by_default(
     output = capsys.readouterr().out
     assert "clicks alone: 0.300 0.300" in output
     assert "exact box, mask 0: 0.300" in output
-    assert "  other object, 1 pairs\n    0.800 (0.800 to 0.800)  A unchanged" in output
+    measured_as = f"{0.1 * (PARTS.index('pairs') + 1):.3f}"
+    assert f"  other object, 1 pairs\n    {measured_as} ({measured_as} to {measured_as})  A unchanged" in output
     assert output.count("hyper_in") == output.count("B unchanged") == 2
 
 
@@ -161,27 +169,28 @@ def test_one_part_is_measured_again_and_the_others_stay(
 ) -> None:
     command("--scenes", "3")
     n = len(PARTS)  # what is measured as number i has i in its numbers
+    pairs = PARTS.index("pairs") + 1
     stats = command("--only", "prompts")
     assert measured[n:] == [("prompts", 3)]
     assert numbers(stats) == pytest.approx([0.1, 0.2, 0.1 * (n + 1)])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * n)
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * pairs)
     stats = command("--only", "attention")
     assert measured[n + 1 :] == [("attention", 3)]
     assert numbers(stats) == pytest.approx([0.1, 0.1 * (n + 2), 0.1 * (n + 1)])
     stats = command("--new")
     assert measured[n + 2 :] == [("ablations", 3)]
     assert numbers(stats) == pytest.approx([0.1 * (n + 3), 0.1 * (n + 2), 0.1 * (n + 1)])
-    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * n)
+    assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * pairs)
     stats = command("--only", "pairs")
     assert measured[n + 3 :] == [("pairs", 3)]
     assert numbers(stats) == pytest.approx([0.1 * (n + 3), 0.1 * (n + 2), 0.1 * (n + 1)])
     assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * (n + 4))
-    others = (("product", "best"), ("terms", "share"), ("units", "chosen"), ("paths", "changes"))
-    for number, (part, array) in enumerate(others, start=n + 5):
+    others = ALIKE | {"paths": "changes", "doors": "kind"}
+    for number, (part, array) in enumerate(others.items(), start=n + 5):
         command("--only", part)
         assert measured[number - 1 :] == [(part, 3)]
         with np.load(tmp_path / "statistics.npz") as file:
-            assert file[f"{part}.{array}"].tolist() == [number] * 3
+            assert set(file[f"{part}.{array}"].tolist()) == {number}
     assert pairs_of(tmp_path)[0] == pytest.approx(0.1 * (n + 4))
 
 
