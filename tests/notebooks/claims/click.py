@@ -218,11 +218,6 @@ class Click:
         x = after(x) if after else x
         return torch.einsum("mc,chw->mhw", self.t["hyper_in"][0], x[0]).numpy()
 
-    @cached_property
-    def pattern(self) -> dict[str, np.ndarray]:
-        """Variances of channels and logits in three parts, (3 parts, maps): token to token, pattern, drawing."""
-        return {name: variances(self.t[name][0]) for name in (UPSCALED, "masks")}
-
     # --- A walk uphill ---
 
     @cached_property
@@ -241,16 +236,6 @@ class Click:
             end = norm(inner)
             gain = head(end).max() - head(norm((start - norm.bias) / norm.weight)).max()
             return float(gain), float(end.norm() / start.norm()), float(degrees(end, start))
-
-
-def variances(maps: Tensor) -> np.ndarray:
-    """Each map's variance in three parts, (3, maps): between the 4 x 4 squares, the pattern common to all, the rest."""
-    maps = maps - maps.mean((1, 2), keepdim=True)
-    squares = maps.unflatten(1, (GRID, 4)).unflatten(3, (GRID, 4)).movedim(3, 2)
-    means = squares.mean((3, 4), keepdim=True)
-    stamp = (squares - means).mean((1, 2), keepdim=True)
-    parts = (means, stamp, squares - means - stamp)
-    return torch.stack([part.pow(2).mean((1, 2, 3, 4)) for part in parts]).numpy()
 
 
 def flat(x: Tensor) -> Tensor:
