@@ -100,7 +100,8 @@ def test_scores_compare_the_best_mask_with_its_target(row: Row, plain: Trace) ->
     thin = boundary_iou(drawn[best][None], target, share=2 / np.hypot(256, 256))
     expected = [iou(drawn[best], target), *boundary_iou(drawn[best][None], target), *thin]
     np.testing.assert_allclose(row["scores"][:, 0], expected, atol=1e-6)
-    assert len(set(row["scores"][:, 0].round(4))) == 3
+    # All of this small mask lies within 7 pixels of its boundary; the thin band is another matter.
+    assert row["scores"][2, 0] < row["scores"][1, 0] - 0.1
 
 
 @pytest.mark.parametrize(("name", "layer"), [("no last GELU", torch.nn.Identity()), ("last GELU a ReLU", F.relu)])
