@@ -40,10 +40,9 @@ class Predictor:
             decoder's operations, and before that at most two thirds. On any other device it takes about half as many
             kernels and 0.4 to 0.6 of the bytes; products of weights are kept from the first prediction on, and weights
             are recognised without reading a value back (`FastMaskDecoder` says which changes that does not see).
-            On an H200 that is 1.1 to 1.2 times as fast as Meta's decoder for one prompt set, and 1.7 to 1.9 times for
-            64 (`docs/benchmarks`). Whatever it does not run is decoded by the mask decoder itself: hooks and
-            interventions on any of its modules, adapters and other layers in a layer's place, more than about 20
-            tokens a prompt set (32 on a GPU).
+            `docs/benchmarks` has the times of a processor and of an H200, where it gains less. Whatever it does not run
+            is decoded by the mask decoder itself: hooks and interventions on any of its modules, adapters and other
+            layers in a layer's place, more than about 20 tokens a prompt set (32 on a GPU).
 
     Attributes:
         model: the `Sam`.

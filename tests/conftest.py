@@ -24,6 +24,21 @@ settings.register_profile(
 settings.load_profile("sam_edu")
 
 
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of random weights of the tiny model, as the trainer stores them."""
+    import torch
+
+    from sam_edu.sam import build_tiny
+    from sam_edu.training.trainer import export
+
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        export(build_tiny(), path)
+    return path
+
+
 @pytest.fixture(scope="module")
 def sam() -> "Sam":
     """The small model of `predictors.py`, one for all tests of a file."""

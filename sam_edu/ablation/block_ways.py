@@ -25,14 +25,14 @@ import torch
 from torch import Tensor
 
 from sam_edu.ablation.changes import Ablation, Change
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
 from sam_edu.ablation.pair_measuring import PAIR_SCENES, PairScores
 from sam_edu.ablation.pair_results import PAIR_MEASURES, PairMeasure
 from sam_edu.ablation.pairs import MAX_OVERLAP, Pair, objects_of, overlap, scene_and_pairs
 from sam_edu.ablation.prompts import TEST_STREAM, Prompt, scene_and_prompts
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.references import decoder_inputs
-from sam_edu.ablation.results import COMMAND, Effect, Level, Measure, Statistics, column, level_number, read, sha256
+from sam_edu.ablation.results import COMMAND, Effect, Level, Measure, Statistics, column, level_number, read
 from sam_edu.ablation.scoring import Scorer
 from sam_edu.argument_checks import as_choice
 from sam_edu.evaluation.intervals import SceneBootstrap
@@ -288,12 +288,12 @@ def measure_block_ways(weights: Path, scenes: int, processes: int = 1, progress:
     rows = rows_of_scenes(block_ways_of_scene, weights, scenes, processes, progress)
     few = min(scenes, PAIR_SCENES)
     pairs = rows_of_scenes(block_pairs_of_scene, weights, few, processes, progress, holding="two objects apart")
+    stacked = stacked_rows(rows)
     return {
-        "weights": np.array(sha256(weights)),
-        "prompts": np.stack([row["prompt"] for row in rows]).astype(np.int32),
+        **stamp(weights, stacked),
         "block.definition": np.array(DEFINITION),
-        "block.effects": np.stack([row["effects"] for row in rows]).astype(np.float16),
-        "block.covers": np.stack([row["covers"] for row in rows]).astype(np.float16),
+        "block.effects": stacked["effects"].astype(np.float16),
+        "block.covers": stacked["covers"].astype(np.float16),
         "block.pair_clicks": np.array(json.dumps([row["clicks"].tolist() for row in pairs])),
         "block.pairs": np.stack([row["scores"] for row in pairs]).astype(np.float16),
     }

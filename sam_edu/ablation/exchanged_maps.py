@@ -30,11 +30,11 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from sam_edu.ablation.changes import TOKEN_TO_IMAGE, Ablation, Change
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
 from sam_edu.ablation.prompts import prompts_of
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.references import decoder_inputs
-from sam_edu.ablation.results import COMMAND, Effect, Statistics, read, sha256
+from sam_edu.ablation.results import COMMAND, Effect, Statistics, read
 from sam_edu.argument_checks import as_choice
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam
@@ -119,12 +119,8 @@ def measure_exchanged_maps(weights: Path, scenes: int, processes: int = 1, progr
     Returns:
         the file's stamp and clicks, and the arrays whose names begin with "exchanged_maps.".
     """
-    rows = rows_of_scenes(exchanged_maps_of_scene, weights, scenes, processes, progress)
-    return {
-        "weights": np.array(sha256(weights)),
-        "prompts": np.stack([row["prompt"] for row in rows]).astype(np.int32),
-        **{f"exchanged_maps.{name}": np.stack([row[name] for row in rows]).astype(np.float32) for name in ARRAYS},
-    }
+    stacked = stacked_rows(rows_of_scenes(exchanged_maps_of_scene, weights, scenes, processes, progress))
+    return stamp(weights, stacked) | {f"exchanged_maps.{name}": stacked[name].astype(np.float32) for name in ARRAYS}
 
 
 class ExchangedMaps:

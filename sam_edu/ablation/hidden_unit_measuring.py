@@ -24,12 +24,12 @@ from sam_edu.ablation.hidden_units import (
     SIZES,
     UNIT_MODELS,
 )
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
 from sam_edu.ablation.mirrored_units import mirror_scene
 from sam_edu.ablation.prompts import TEST_STREAM, Prompt, prompts_of
 from sam_edu.ablation.quick_decoder import AblatedDecoder, position_encodings
 from sam_edu.ablation.references import decoder_inputs, other_trace
-from sam_edu.ablation.results import column, sha256
+from sam_edu.ablation.results import column
 from sam_edu.ablation.scoring import Scorer
 from sam_edu.modules import MaskDecoder, MLPBlock, TwoWayAttentionBlock
 from sam_edu.predictor import Predictor
@@ -317,14 +317,14 @@ def measure_hidden_units(weights: Path, scenes: int, processes: int = 1, progres
     Returns:
         the file's stamp and clicks, and the arrays whose names begin with "units.".
     """
-    first = _stacked(rows_of_scenes(firing_of_scene, weights, scenes, processes, progress))
+    first = stacked_rows(rows_of_scenes(firing_of_scene, weights, scenes, processes, progress))
     numbers = first["prompt"][:, 0]
     decoder = _decoder(weights)
     matrices = [layer.mlp.lin2.weight.detach().double().numpy() for layer in decoder.transformer.layers]  # type: ignore[union-attr]
     columns = np.stack([np.linalg.norm(matrix, axis=0) for matrix in matrices])
     plan = plan_of(first["hidden"], numbers % 2 == 1, columns)
-    second = _stacked(rows_of_scenes(partial(units_of_scene, plan=plan), weights, scenes, processes, progress))
-    mirror = _stacked(rows_of_scenes(mirror_of_scene, weights, min(scenes, MIRROR_SCENES), processes, progress))
+    second = stacked_rows(rows_of_scenes(partial(units_of_scene, plan=plan), weights, scenes, processes, progress))
+    mirror = stacked_rows(rows_of_scenes(mirror_of_scene, weights, min(scenes, MIRROR_SCENES), processes, progress))
     fires = first["fires"]  # (clicks, models, blocks, tokens, units)
     at_clicks = fires.any(3).mean(0)  # (models, blocks, units)
     shared = np.stack(
@@ -342,8 +342,7 @@ def measure_hidden_units(weights: Path, scenes: int, processes: int = 1, progres
         **{name: second[name] for name in ("sets", "drawn", "no_relu")},
     }
     return {
-        "weights": np.array(sha256(weights)),
-        "prompts": first["prompt"].astype(np.int32),
+        **stamp(weights, first),
         "units.definition": np.array(DEFINITION),
         "units.chosen": plan.chosen.astype(np.int16),
         "units.firing": fires.sum(4).astype(np.int16),
@@ -351,10 +350,6 @@ def measure_hidden_units(weights: Path, scenes: int, processes: int = 1, progres
         "units.mirror_scenes": mirror["scene"].astype(np.int32),
         **{f"units.{name}": values.astype(np.float16) for name, values in floats.items()},
     }
-
-
-def _stacked(rows: list[Row]) -> dict[str, np.ndarray]:
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def _decoder(weights: Path) -> MaskDecoder:

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sam_edu.ablation.controls.models import untrained
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
 from sam_edu.ablation.prompt_changes import CELL
 from sam_edu.ablation.prompts import FIRST_SCENE, scene_and_prompts
 from sam_edu.ablation.references import decoder_inputs
-from sam_edu.ablation.results import COMMAND, Effect, Statistics, read, sha256
+from sam_edu.ablation.results import COMMAND, Effect, Statistics, read
 from sam_edu.ablation.scoring import ious
 from sam_edu.argument_checks import as_choice
 from sam_edu.evaluation.intervals import SceneBootstrap
@@ -148,7 +148,8 @@ def measure_mask_numbers(weights: Path, scenes: int, processes: int = 1, progres
     """
     encoders = encoders_of(load("tiny", checkpoint=weights))
     rows = rows_of_scenes(partial(sums_of_scene, encoders=encoders), weights, scenes, processes, progress)
-    prompts, sums = (np.stack([row[name] for row in rows]) for name in ("prompt", "products"))
+    stacked = stacked_rows(rows)
+    prompts, sums = stacked["prompt"], stacked["products"]
     halves = (prompts[:, 0] - FIRST_SCENE) % 2
     lasts: list[Any] = [one[-1] for one in encoders]
     size: int = lasts[0].in_channels
@@ -163,8 +164,7 @@ def measure_mask_numbers(weights: Path, scenes: int, processes: int = 1, progres
     ]
     weights_of = [one.weight.detach().flatten(1).double().numpy() for one in lasts]
     return {
-        "weights": np.array(sha256(weights)),
-        "prompts": prompts.astype(np.int32),
+        **stamp(weights, stacked),
         # (clicks, what is read, inputs), and (clicks, what is read)
         "mask_numbers.errors": np.array([[one for one, _ in of] for of in found], np.float32).transpose(2, 0, 1),
         "mask_numbers.variances": np.array([of[0][1] for of in found], np.float32).T,

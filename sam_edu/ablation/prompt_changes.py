@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
 from sam_edu.ablation.prompts import TEST_STREAM, Prompt, scene_and_prompts
 from sam_edu.ablation.results import (
     COMMAND,
@@ -35,7 +35,6 @@ from sam_edu.ablation.results import (
     Statistics,
     level_number,
     read,
-    sha256,
 )
 from sam_edu.ablation.scoring import ious
 from sam_edu.argument_checks import as_choice
@@ -378,13 +377,11 @@ def measure_prompt_changes(weights: Path, scenes: int, processes: int = 1, progr
     Returns:
         the file's stamp and clicks, and the arrays whose names begin with "prompt_changes.".
     """
-    rows = rows_of_scenes(prompt_changes_of_scene, weights, scenes, processes, progress)
-    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    stacked = stacked_rows(rows_of_scenes(prompt_changes_of_scene, weights, scenes, processes, progress))
     return {
-        "weights": np.array(sha256(weights)),
-        "prompts": stacked["prompt"].astype(np.int32),
+        **stamp(weights, stacked),
         "prompt_changes.definitions": np.array(_DEFINITIONS),
-        "prompt_changes.inside": stacked.pop("inside").astype(np.int8),
+        "prompt_changes.inside": stacked["inside"].astype(np.int8),
         **{f"prompt_changes.{name}": stacked[name].astype(np.float16) for name in ("clicks", "boxes", "moved")},
     }
 

@@ -32,10 +32,10 @@ from torch.nn import functional as F
 
 from sam_edu.ablation.changes import DEPTH, TOKEN_TO_IMAGE
 from sam_edu.ablation.controls.models import untrained
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
 from sam_edu.ablation.pairs import MAX_OVERLAP, objects_of, overlap
 from sam_edu.ablation.prompts import TEST_STREAM, Prompt, scene_and_prompts
-from sam_edu.ablation.results import COMMAND, Effect, read, sha256
+from sam_edu.ablation.results import COMMAND, Effect, read
 from sam_edu.argument_checks import as_choice
 from sam_edu.evaluation.intervals import SceneBootstrap
 from sam_edu.predictor import Predictor
@@ -199,12 +199,8 @@ def measure_streams(weights: Path, scenes: int, processes: int = 1, progress: bo
     Returns:
         the file's stamp and clicks, and the arrays whose names begin with "streams.".
     """
-    rows = rows_of_scenes(streams_of_scene, weights, scenes, processes, progress)
-    return {
-        "weights": np.array(sha256(weights)),
-        "prompts": np.stack([row["prompt"] for row in rows]).astype(np.int32),
-        **{f"streams.{name}": np.stack([row[name] for row in rows]).astype(np.float32) for name in _SHAPES},
-    }
+    stacked = stacked_rows(rows_of_scenes(streams_of_scene, weights, scenes, processes, progress))
+    return stamp(weights, stacked) | {f"streams.{name}": stacked[name].astype(np.float32) for name in _SHAPES}
 
 
 # --- What is stored ---

@@ -21,9 +21,8 @@ from sam_edu.ablation.grid_parts import (
     split,
     stamps,
 )
-from sam_edu.ablation.measuring import Row, rows_of_scenes
+from sam_edu.ablation.measuring import Row, rows_of_scenes, stacked_rows, stamp
 from sam_edu.ablation.prompts import TEST_STREAM, Prompt, prompts_of
-from sam_edu.ablation.results import sha256
 from sam_edu.ablation.scoring import ious
 from sam_edu.ablation.upscaling_results import NEAR, THIN
 from sam_edu.ablation.upscaling_ways import UPSCALING_WAYS, Activation, UpscalingMeans, logits_by_way
@@ -142,16 +141,16 @@ def measure_upscaling(weights: Path, scenes: int, processes: int = 1, progress: 
     """
     others = rows_of_scenes(upscaling_sums_of_further_scene, weights, OTHERS, processes, progress)
     of_scene = partial(upscaling_of_scene, means=upscaling_means_of(others))
-    rows = rows_of_scenes(of_scene, weights, scenes, processes, progress)
-    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    prompts, best, edges = (stacked.pop(name) for name in ("prompt", "best", "edges"))
+    stacked = stacked_rows(rows_of_scenes(of_scene, weights, scenes, processes, progress))
+    whole = {"best": np.int8, "edges": np.int32}
     return {
-        "weights": np.array(sha256(weights)),
-        "prompts": prompts.astype(np.int32),
+        **stamp(weights, stacked),
         "upscaling.definitions": np.array(json.dumps(UPSCALING_WAYS)),
-        "upscaling.best": best.astype(np.int8),
-        "upscaling.edges": edges.astype(np.int32),
-        **{f"upscaling.{name}": values.astype(np.float32) for name, values in stacked.items()},
+        **{
+            f"upscaling.{name}": values.astype(whole.get(name, np.float32))
+            for name, values in stacked.items()
+            if name != "prompt"
+        },
     }
 
 

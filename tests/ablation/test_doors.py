@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from sam_edu import ablation
 from sam_edu.ablation import DOORS, FIRST_SCENE, TOLERANCE, UNCHANGED, Pair, PairStatistics, pair_measuring
@@ -13,10 +12,9 @@ from sam_edu.ablation.doors import DOOR_KINDS, IMAGE, SELF, measure_doors
 from sam_edu.ablation.measuring import Row, store
 from sam_edu.ablation.pair_measuring import add_pairs, pairs_of_scene, scene_and_pairs
 from sam_edu.predictor import Predictor
-from sam_edu.sam import Sam, build_tiny, load
+from sam_edu.sam import Sam, load
 from sam_edu.scenes.scene import Scene
 from sam_edu.tracing import intervene, trace
-from sam_edu.training.trainer import export
 
 A, B = 0, 1
 
@@ -92,13 +90,9 @@ def test_a_door_is_what_interventions_give(model: Sam, rows: list[Row]) -> None:
     assert found == pytest.approx(expected, abs=TOLERANCE)
 
 
-def test_doors_are_measured_stored_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doors_are_measured_stored_and_read(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pair_measuring, "scene_and_pairs", one_of_each)
     monkeypatch.setattr("sam_edu.ablation.measuring.FIRST_SCENE", NUMBER)
-    weights = tmp_path / "random.safetensors"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        export(build_tiny(), weights)
     data = measure_doors(weights, scenes=1, progress=False)
     assert {name.partition(".")[0] for name in data} == {"weights", "doors"}
     rest = {f"{kind}.{part}": "" for kind in ("clicks", "boxes") for part in ("definitions", "unchanged", "changes")}

@@ -21,9 +21,8 @@ from sam_edu.ablation.streams import (
     turns,
 )
 from sam_edu.predictor import Predictor
-from sam_edu.sam import Sam, build_tiny, load
+from sam_edu.sam import Sam, load
 from sam_edu.tracing import trace
-from sam_edu.training.trainer import export
 
 NUMBER = FIRST_SCENE + 3
 SHAPES = {"turn": (7,), "kept": (5, 2), "apart": (4, 2), "distance": (3, 4)}
@@ -158,12 +157,8 @@ def test_what_is_missing_or_unknown_is_refused() -> None:
         streams.values("path")
 
 
-def test_they_are_measured_and_stamped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_measured_and_stamped(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sam_edu.ablation.measuring.FIRST_SCENE", NUMBER)
-    weights = tmp_path / "random.safetensors"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        export(build_tiny(), weights)
     data = measure_streams(weights, scenes=1, progress=False)
     assert str(data["weights"]) == sha256(weights)
     assert {name: data[f"streams.{name}"].shape[1:] for name in SHAPES} == {

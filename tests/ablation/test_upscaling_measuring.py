@@ -23,9 +23,8 @@ from sam_edu.ablation.upscaling_results import MAPS, UpscalingStatistics
 from sam_edu.ablation.upscaling_ways import UpscalingMeans
 from sam_edu.evaluation.boundary import boundary_iou
 from sam_edu.predictor import Predictor
-from sam_edu.sam import Sam, build_tiny, load
+from sam_edu.sam import Sam, load
 from sam_edu.tracing import Trace, trace
-from sam_edu.training.trainer import export
 
 NUMBER = FIRST_SCENE + 5
 CLICK = 1
@@ -160,14 +159,11 @@ def test_jumps_edges_and_near_inputs(row: Row, plain: Trace) -> None:
     np.testing.assert_allclose(row["near"], near, atol=1e-4)
 
 
-def test_what_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_stored(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upscaling_measuring, "OTHERS", 1)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        export(build_tiny(), tmp_path / "weights.safetensors")
-    data = measure_upscaling(tmp_path / "weights.safetensors", 2, progress=False)
+    data = measure_upscaling(weights, 2, progress=False)
     assert set(data) == {"weights", "prompts", *UPSCALING_ARRAYS}
-    assert str(data["weights"]) == sha256(tmp_path / "weights.safetensors")
+    assert str(data["weights"]) == sha256(weights)
     stats = UpscalingStatistics(data)
     assert list(stats.clicks) == [p for i in range(2) for p in ablation.prompts_of(FIRST_SCENE + i)[2]]
     assert all(np.isfinite(data[name]).all() for name in UPSCALING_ARRAYS[1:])

@@ -2,21 +2,14 @@
 
 from pathlib import Path
 
-import torch
-
 from sam_edu.evaluation.failures import worst_clicks
 from sam_edu.evaluation.scores import LEVELS, evaluate
-from sam_edu.sam import build_tiny, load
-from sam_edu.training.trainer import export
+from sam_edu.sam import load
 
 
-def test_worst_clicks_repeat_what_was_measured(tmp_path: Path) -> None:
-    path = tmp_path / "random.safetensors"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        export(build_tiny(), path)
-    rows = evaluate(path, 3, progress=False)
-    cases = worst_clicks(load("tiny", checkpoint=path), rows, per_level=1)
+def test_worst_clicks_repeat_what_was_measured(weights: Path) -> None:
+    rows = evaluate(weights, 3, progress=False)
+    cases = worst_clicks(load("tiny", checkpoint=weights), rows, per_level=1)
     lowest = [min((row for row in rows if row.level == level), key=lambda row: row.click) for level in range(3)]
     assert len(cases) == len(LEVELS)
     for case, row, level in zip(cases, lowest, LEVELS, strict=True):

@@ -28,20 +28,9 @@ from sam_edu.scenes.boxes import tight_box
 from sam_edu.scenes.clicks import centre_click
 from sam_edu.scenes.scene import UNSEEN_FAMILIES, Scene, draw_scene
 from sam_edu.training.batches import TRAINING_STREAM
-from sam_edu.training.trainer import export
 from sam_edu.training.validation import VALIDATION_STREAM
 
 SCENES = 2
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random ones, as the trainer stores them."""
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        export(build_tiny(), path)
-    return path
 
 
 @pytest.fixture(scope="module")
