@@ -23,8 +23,8 @@ class CapturedDecoder:
 
     Args:
         fast: the decoder.
-        compiled: whether `torch.compile` joins small kernels before the capture. It takes a minute at first, and about
-            half the time from then on.
+        compiled: whether `torch.compile` joins small kernels before the capture. That takes half a minute at first, and
+            a replay a fifth less time from then on (`docs/benchmarks`).
         inputs: the arguments of its `forward` by name: an example with the shapes of all later calls.
 
     Raises:

@@ -12,6 +12,7 @@ from sam_edu.fast import fast_mask_decoder as module
 @pytest.fixture(params=["folded", "fused"], autouse=True)
 def form(request, monkeypatch):
     monkeypatch.setattr(plan, "form", lambda *args, **named: request.param)
+    return request.param
 
 
 @pytest.mark.no_shape_check
@@ -123,6 +124,37 @@ def test_weights_in_place_are_followed_and_others_refused(captured):
     linear.weight.data = linear.weight.data.clone()
     with pytest.raises(ValueError, match="fast: since the capture the weights lie elsewhere in memory"):
         decode(**inputs)
+
+
+def test_products_of_weights_written_uncounted_are_refreshed_on_demand(captured, form):
+    decode, inputs, _ = captured
+    linear = decode.fast.decoder.transformer.layers[0].cross_attn_token_to_image.k_proj
+    before = decode(**inputs)[0]
+    linear.weight.data.mul_(2)  # which PyTorch does not count
+    expected = decode.fast.decoder(**inputs)[0]
+    assert not torch.allclose(before, expected, atol=1e-4)
+    if form == "fused":
+        assert torch.equal(decode(**inputs)[0], before)
+    decode.refresh()
+    assert_close("masks", decode(**inputs)[0], expected)
+
+
+def test_what_is_captured_can_be_compiled_before(monkeypatch):
+    compiled = []
+
+    def compile_(function, fullgraph):
+        assert fullgraph
+        return lambda *args, **named: compiled.append(1) or function(*args, **named)
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.setattr(capture, "_record", lambda call, device: (lambda: None, call()))
+    monkeypatch.setattr(capture, "_is_cuda", lambda x: True)
+    fast, inputs = FastMaskDecoder(make_decoder()), decoder_inputs()
+    with torch.no_grad():
+        assert_close("masks", CapturedDecoder(fast, compiled=True, **inputs)(**inputs)[0], fast.decoder(**inputs)[0])
+        assert compiled
+        CapturedDecoder(fast, **inputs)
+    assert len(compiled) == 1
 
 
 def test_a_changed_decoder_is_not_captured(monkeypatch):
