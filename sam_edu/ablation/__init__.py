@@ -84,7 +84,7 @@ from sam_edu.ablation.prompt_changes import (
 from sam_edu.ablation.prompts import CLICKS, FIRST_SCENE, SCENES, TEST_STREAM, Prompt, prompts_of, scene_and_prompts
 from sam_edu.ablation.recomputing import recompute, recompute_prompts
 from sam_edu.ablation.references import clicks_on_image, other_prompt, other_trace, reference
-from sam_edu.ablation.replica_files import pair_replicas, replicas, replicas_at
+from sam_edu.ablation.replica_files import pair_replicas, replica_effects, replicas, replicas_at
 from sam_edu.ablation.results import (
     COMMAND,
     LEVELS,
@@ -239,6 +239,7 @@ __all__ = [
     "recompute",
     "recompute_prompts",
     "reference",
+    "replica_effects",
     "replicas",
     "replicas_at",
     "scene_and_pairs",

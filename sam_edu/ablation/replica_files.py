@@ -36,6 +36,24 @@ def replicas(folder: Path | None = None) -> dict[str, Statistics]:
     return _read_all(folder, Statistics)
 
 
+def replica_effects(names: Mapping[str, str], folder: Path | None = None) -> dict[str, list[float]] | None:
+    """The mean effects of ablations in all replicas, as `figures.effect_dots(..., replicas=...)` draws them.
+
+    Args:
+        names: by what a figure calls it, the name of an ablation.
+        folder: that of the package by default.
+
+    Returns:
+        per name of the figure one mean for each replica, in their order; None where there is no replica.
+
+    Raises:
+        KeyError: an ablation of another name.
+        ValueError: as for `replicas`.
+    """
+    others = replicas(folder).values()
+    return {shown: [one.effect(name).mean for one in others] for shown, name in names.items()} if others else None
+
+
 def pair_replicas(folder: Path | None = None) -> dict[str, PairStatistics]:
     """The results of the transplants of all replicas, by name. Argument and errors as for `replicas`."""
     return _read_all(folder, PairStatistics)

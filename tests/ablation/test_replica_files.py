@@ -8,6 +8,7 @@ import torch
 
 from sam_edu import ablation
 from sam_edu.ablation import ATTENTIONS, MEASURED, ablations, measuring, pair_measuring, sha256
+from sam_edu.ablation.results import arrays, stored_at
 from sam_edu.sam import build_tiny
 from sam_edu.training.trainer import export
 from tools import make_statistics
@@ -55,6 +56,30 @@ def test_a_replicas_file_is_all_it_needs(folder: Path, monkeypatch: pytest.Monke
     pairs = ablation.pair_replicas()["untrained"]
     assert pairs.weights == stats.weights
     assert np.isfinite(pairs.effect(TRANSPLANT, kind="same mask", measure="iou_b").mean)
+
+
+def test_effects_of_replicas_by_the_names_of_a_figure(folder: Path, tmp_path: Path) -> None:
+    effect = ablation.replicas(folder)["untrained"].effect(NAME).mean
+    assert ablation.replica_effects({"a head": NAME}, folder) == {"a head": [effect]}
+    assert ablation.replica_effects({"a head": NAME}, tmp_path) is None
+
+
+def test_the_package_has_an_earlier_stage_of_its_training() -> None:
+    """Every array that the package's own statistics have: so every claim can be asked of it."""
+    stats, earlier = ablation.load(), ablation.replicas()["weights_3"]
+    assert set(arrays(stored_at())) == set(arrays(ablation.replicas_at() / "weights_3.npz"))
+    assert list(earlier.prompts) == list(stats.prompts)
+    assert stats.names == earlier.names
+    assert earlier.baseline().mean() < stats.baseline().mean()
+
+
+def test_the_same_parts_are_costly_at_both_stages() -> None:
+    """What notebooks 02, 04 and 05 say of the costliest parts is no accident of the last steps of training."""
+    stats, earlier = ablation.load(), ablation.replicas()["weights_3"]
+    names = [name for name in stats.names if name.endswith(" mean") and " + " not in name]
+    now, before = (np.array([one.effect(name).mean for name in names]) for one in (stats, earlier))
+    assert np.corrcoef(now, before)[0, 1] > 0.95
+    assert set(now.argsort()[:3]) == set(before.argsort()[:3])
 
 
 def test_no_folder_and_no_file_are_no_replicas(tmp_path: Path) -> None:
