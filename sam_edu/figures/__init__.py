@@ -56,7 +56,9 @@ from sam_edu.figures.postprocessing import (
 from sam_edu.figures.speed import folding_diagram, roofline, step_times
 from sam_edu.figures.stream import attention_grid, similarity_by_depth, two_way_transformer_diagram
 from sam_edu.figures.tables import signed_matrix
+from sam_edu.figures.to_scale import decoder_to_scale
 from sam_edu.figures.tokens import token_names, token_strip, vector_bars
+from sam_edu.figures.two_decodes import two_decodes
 from sam_edu.figures.upscaling import layer_matrices, upscaling_diagram
 
 __all__ = [
@@ -78,6 +80,7 @@ __all__ = [
     "curves_along",
     "curves_over",
     "decoder_map",
+    "decoder_to_scale",
     "distributions",
     "effect_dots",
     "effects",
@@ -125,6 +128,7 @@ __all__ = [
     "tokens_before_and_after",
     "training_curves",
     "two_and_difference",
+    "two_decodes",
     "two_way_transformer_diagram",
     "upscaling_diagram",
     "vector_bars",

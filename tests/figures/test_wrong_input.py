@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from examples import CLICK, IMAGE, LOGITS, MAPS, MASKS, NAMES, SELF, SHARES, SQUARE, STATES, WEIGHTS
+from examples import CLICK, IMAGE, LOGITS, MAPS, MASKS, NAMES, SELF, SHARES, SQUARE, STATES, WEIGHTS, decode
 
 from sam_edu import figures
 
@@ -126,6 +126,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "xlabel": "x",
         "ylabel": "y",
     },
+    "decoder_to_scale": {"tensors": decode(0)},
     "decoder_map": {"lit": ["2", "(6-1)"]},
     "distributions": {"rows": {"a": SELF[0]}, "columns": NAMES},
     "effect_dots": {
@@ -274,6 +275,15 @@ CALLS: dict[str, dict[str, Any]] = {
         "limit": 90.0,
     },
     "training_curves": {"losses": {"a": ([1, 2], [0.5, 0.4])}, "scores": {"b": ([1, 2], [0.5, 0.6])}},
+    "two_decodes": {
+        "one": decode(0),
+        "other": decode(1),
+        "image": IMAGE,
+        "points": (CLICK, [[3, 4]]),
+        "mask": 2,
+        "basis": figures.embedding_basis(decode(0)["src"][0]),
+        "names": AB,
+    },
     "two_and_difference": {
         "one": WEIGHTS[:2],
         "other": WEIGHTS[2:4],
