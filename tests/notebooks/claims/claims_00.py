@@ -54,7 +54,7 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "a second click helps on average": lambda e: e.mean_of(second_click(e)).low > 0.05,
         "sometimes it harms": lambda e: 0.02 < (second_click(e) < -0.02).mean() < 0.3,
         "a part of the gain comes from the change to mask 0": lambda e: (
-            0.02 < e.mean_of(e.of_mask(e.stats.prompts.iou, 0) - e.of_mask(e.stats.prompts.iou, e.picked)).low
+            e.mean_of(e.of_mask(e.stats.prompts.iou, 0) - e.of_mask(e.stats.prompts.iou, e.picked)).low > 0.02
         ),
         "a box tells more than a click": lambda e: (
             e.mean_of(e.stats.prompts.boxes_iou - e.of_mask(e.stats.prompts.iou, e.picked)).low > 0

@@ -15,6 +15,15 @@ def correlation(predicted: np.ndarray, true: np.ndarray) -> float:
     return float(np.corrcoef(predicted[:, 1:].ravel(), true[:, 1:].ravel())[0, 1])
 
 
+def nearest_shares(e: Evidence) -> list[np.ndarray]:
+    """For objects, parts and sub-parts: how often each of masks 1 to 3 is the nearest to the target."""
+    prompts = e.stats.prompts
+    nearest = prompts.iou[:, 1:].argmax(1)
+    return [
+        np.bincount(nearest[prompts.level == level], minlength=3) / (prompts.level == level).sum() for level in range(3)
+    ]
+
+
 CLAIMS: dict[str, dict[str, Predicate]] = {
     "diverge-after": {
         "a wrong eps and the tanh form cannot be seen in a mask": lambda e: (
@@ -24,8 +33,24 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
     "tune-after": {
         "masks 1 to 3 change when only mask 0 is trained": lambda e: 0 < min(e.printed("08", "tune-who", r"'#'")) < 0.9,
     },
-    "nested-many": {
-        "masks 1 to 3 stand in the order of their mean area": lambda e: (
+    "zero-after": {
+        "for a click mask 0 is closer to the target than the picked mask": lambda e: (
+            e.mean_of(e.stats.prompts.iou[:, 0] - e.of_mask(e.stats.prompts.iou, e.picked)).low > 0
+        ),
+        "and further from it than the best of three": lambda e: (
+            e.mean_of(e.stats.baseline() - e.stats.prompts.iou[:, 0]).low > 0
+        ),
+        "for the exact box mask 0 is better than both": lambda e: (
+            e.mean_of(e.stats.prompts.boxes_iou - e.stats.baseline()).low > 0
+        ),
+    },
+    "nested-many-after": {
+        "most often the sub-part, the part and the object": lambda e: (
+            [shares.argmax() for shares in nearest_shares(e)] == [2, 1, 0]
+            and min(shares.max() for shares in nearest_shares(e)) > 0.4
+        ),
+        "with many exceptions for parts": lambda e: 0.4 < nearest_shares(e)[1].max() < 0.7,
+        "they stand in the order of their mean area": lambda e: (
             np.diff(e.stats.prompts.area[:, 1:].mean(axis=0)) > 0
         ).all(),
     },
@@ -33,7 +58,7 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "for the target mask the predictions are too high": lambda e: (
             e.mean_of((e.stats.prompts.predicted - e.stats.prompts.iou)[:, 1:].mean(1)).low > 0.05
         ),
-        "and not for the best-matching mask": lambda e: (
+        "for its own task it is calibrated": lambda e: (
             abs((e.stats.prompts.predicted - e.stats.prompts.iou_any)[:, 1:].mean()) < 0.05
             and e.stats.prompts.iou_any.min() >= 0
         ),
