@@ -12,6 +12,7 @@ from sam_edu.ablation.attention_statistics import measure_attention
 from sam_edu.ablation.block_ways import measure_block_ways
 from sam_edu.ablation.doors import measure_doors
 from sam_edu.ablation.exchanged_maps import measure_exchanged_maps
+from sam_edu.ablation.half_precision import measure_half_precision
 from sam_edu.ablation.head_paths import measure_head_paths
 from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.hidden_unit_measuring import measure_hidden_units
@@ -38,6 +39,7 @@ UNCHANGED = {
     "forms": measure_prompt_changes,
     "numbers": measure_mask_numbers,
     "upscaling": measure_upscaling,
+    "half": measure_half_precision,
 }
 """What is measured beside the ablations, by its name on the command line."""
 
@@ -58,8 +60,9 @@ def main() -> None:
         choices=[*UNCHANGED, "paths", "pairs", "doors"],
         help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores, the"
         " blocks built in other ways, the streams, the exchanged maps, the hidden units, the other forms of prompts,"
-        " the numbers of mask prompts, step (5), the paths of heads (chosen by the effects that the file holds), the"
-        " transplants between pairs of clicks, or those of what is read of the click's token; all else stays",
+        " the numbers of mask prompts, step (5), half precision, the paths of heads (chosen by the effects that the"
+        " file holds), the transplants between pairs of clicks, or those of what is read of the click's token; all else"
+        " stays",
     )
     args = parser.parse_args()
     if args.scenes < 1:

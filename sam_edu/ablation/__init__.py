@@ -49,6 +49,13 @@ from sam_edu.ablation.exchanged_maps import (
     load_exchanged_maps,
     make_alike,
 )
+from sam_edu.ablation.half_precision import (
+    HALF_MEASURES,
+    HALF_WAYS,
+    HalfPrecision,
+    load_half_precision,
+    measure_half_precision,
+)
 from sam_edu.ablation.head_paths import PATHS, HeadPaths, load_head_paths
 from sam_edu.ablation.hidden_units import (
     NO_RELU,
@@ -139,6 +146,8 @@ __all__ = [
     "DOORS",
     "FIRST_SCENE",
     "FORM_MEASURES",
+    "HALF_MEASURES",
+    "HALF_WAYS",
     "HEADS",
     "HIDDEN",
     "LEVELS",
@@ -187,6 +196,7 @@ __all__ = [
     "Effect",
     "ExchangedMaps",
     "FourMasks",
+    "HalfPrecision",
     "HeadPaths",
     "HeldOutPrompts",
     "HiddenUnits",
@@ -219,6 +229,7 @@ __all__ = [
     "load_block_ways",
     "load_doors",
     "load_exchanged_maps",
+    "load_half_precision",
     "load_head_paths",
     "load_hidden_units",
     "load_mask_numbers",
@@ -230,6 +241,7 @@ __all__ = [
     "load_upscaling",
     "make_alike",
     "margin",
+    "measure_half_precision",
     "other_prompt",
     "other_trace",
     "pair_name",

@@ -26,6 +26,7 @@ ALIKE = {
     "forms": "clicks",
     "numbers": "errors",
     "upscaling": "best",
+    "half": "changes",
 }
 PARTS = ("ablations", "attention", "prompts", *ALIKE, "paths", "pairs", "doors")
 
