@@ -33,7 +33,7 @@ class Folded(NamedTuple):
     """
 
     rows: Linear
-    constants: Linear | None
+    constants: Tensor | None
     values: Linear
 
 
@@ -118,7 +118,7 @@ def fold_image_to_tokens(attention: Any) -> Folded:
     scale, heads = q[0].shape[1] ** -0.5, attention.num_heads
     rows = torch.einsum("hdx,hdy->hxy", q[0], scale * k[0]).flatten(0, 1)
     biases = torch.einsum("hdx,hd->hx", q[0], scale * k[1]).flatten()
-    constants = torch.einsum("hd,hdy->hy", q[1], scale * k[0]), (q[1] * scale * k[1]).sum(1)
+    constants = torch.einsum("hd,hdy->hy", q[1], scale * k[0])  # b_q k: its part b_q b_k is the same for all tokens
     values = torch.einsum("hod,hdy->hoy", out[0], v[0]).flatten(0, 1)
     added = torch.einsum("hod,hd->ho", out[0], v[1]) + out[1] / heads
     return Folded((rows, biases), constants, (values, added.flatten()))
@@ -186,7 +186,8 @@ def _read(folded: Folded, q: Tensor, encoded: Tensor, keys: Tensor) -> Tensor:
 def _write(folded: Folded, queries: Tensor, k: Tensor, encoded: Tensor, keys: Tensor) -> Tensor:
     """Step (4) with its residual: the image tokens of each prompt set."""
     batch, tokens, dim = k.shape
-    rows, constants = F.linear(k, *folded.rows).reshape(len(encoded), -1, dim), F.linear(k, *folded.constants)  # type: ignore[misc]
+    rows = F.linear(k, *folded.rows).reshape(len(encoded), -1, dim)
+    constants = F.linear(k, folded.constants)  # type: ignore[arg-type]
     scores = torch.baddbmm(constants.reshape(len(encoded), -1, 1), rows, encoded.mT)
     weights = torch.softmax(scores.reshape(batch, tokens, constants.shape[2], -1), dim=1)
     values = F.linear(queries, *folded.values).reshape(batch, -1, keys.shape[2])

@@ -258,6 +258,18 @@ def test_shared_image_tokens_are_those_that_would_be_stored():
     assert next(expected, None) is None
 
 
+@pytest.mark.parametrize("by_length", [True, False])
+def test_eps_of_the_upscaling_s_norm_counts(by_length, form, monkeypatch):
+    form[0] = "fused"
+    monkeypatch.setattr(plan, "NORM_BY_LENGTH_FROM", 1 if by_length else 2**30)
+    decoder, inputs = make_decoder(), decoder_inputs(16, 2, 2, (4, 5))
+    decoder.output_upscaling[1].eps = 0.3
+    with torch.no_grad():
+        expected = decoder(**inputs)
+    for name, a, b in zip(("masks", "IoU"), call(FastMaskDecoder(decoder), inputs), expected, strict=True):
+        assert_close(name, a, b)
+
+
 class LargestTensor(TorchDispatchMode):
     """Records the size of the largest tensor that any operation makes."""
 

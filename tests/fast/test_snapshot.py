@@ -14,6 +14,7 @@ from sam_edu.fast import FastMaskDecoder, plan
 from sam_edu.fast.changes import change_of
 from sam_edu.fast.fused import stacked_parameters
 from sam_edu.fast.snapshot import Snapshot, Watch
+from sam_edu.modules import MLP
 
 
 @pytest.mark.parametrize("name", CHANGES | FOLLOWED)
@@ -26,6 +27,14 @@ def test_a_change_ends_the_snapshot_where_it_has_to_be_asked_about(name):
     assert watch.change_of(decoder) == change_of(decoder)
     assert not (name in CHANGES and snapshot.holds())
     assert [id(x) for x in watch.parameters(decoder)] == [id(x) for x in decoder.parameters()]
+
+
+def test_another_forward_of_a_class_ends_the_snapshot(monkeypatch):
+    """Classes and attributes of the modules stay as they are then."""
+    snapshot = Snapshot(make_decoder())
+    assert snapshot.holds()
+    monkeypatch.setattr(MLP, "forward", lambda self, x: x)
+    assert not snapshot.holds()
 
 
 def test_nothing_is_asked_again_while_nothing_changes(monkeypatch):
