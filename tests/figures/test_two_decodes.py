@@ -87,6 +87,23 @@ def test_the_chosen_mask_is_followed() -> None:
         assert any(np.allclose(found, sorted(ONE["hyper_in"][0, mask].tolist())) for found in lengths)
 
 
+def test_attention_is_that_of_the_click_and_of_the_mask_s_token() -> None:
+    reads = [f"transformer.layers.{i}.cross_attn_token_to_image.weights" for i in (0, 1)]
+    names, tokens = [*reads, "transformer.final_attn_token_to_image.weights"], (5, 5, 3)  # click, click, mask 2
+    cells = (8 * 1 + 2, 8 * 3 + 4, 8 * 6 + 5)
+    sharp = dict(ONE)
+    for name, token, cell in zip(names, tokens, cells, strict=True):
+        weights = torch.full((1, 2, 7, 64), 1 / 64)
+        weights[0, :, token] = torch.eye(64)[cell]
+        sharp[name] = weights
+    black = np.zeros((32, 32, 3), np.uint8)
+    figure = figures.two_decodes(sharp, ALIKE, black, points=(CLICK, OTHER_CLICK), mask=2)
+    panels = figure.figure.axes[5:8]  # after the paper and the four maps of the first decode
+    for panel, cell in zip(panels, cells, strict=True):
+        shown = np.asarray(panel.images[0].get_array()).sum(-1).reshape(8, 4, 8, 4).mean((1, 3))
+        assert int(shown.argmax()) == cell
+
+
 def test_image_tokens_lie_as_on_the_image() -> None:
     keys = torch.zeros(1, 64, 16)
     keys[0, 8 * 2 + 5] = 1.0  # row 2, column 5
