@@ -1,15 +1,13 @@
 """Figures of speed: two orders of one product, times step by step, and the roofline of a machine."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from sam_edu.argument_checks import as_count, as_number
+from sam_edu.argument_checks import as_choice, as_count, as_number
 from sam_edu.figures.kit.arrays import Number, as_mapping, as_tuple
-from sam_edu.figures.kit.colours import BEYOND, FAINT, GREY, IMAGE, INK, OUT, SERIES, SOFT, TOKEN
-from sam_edu.figures.kit.diagram import canvas, draw_arrow, draw_box, draw_text, draw_title
+from sam_edu.figures.kit.colours import BEYOND, FAINT, IMAGE, INK, SERIES, SOFT, TOKEN
+from sam_edu.figures.kit.diagram import canvas, draw_shape, draw_text, draw_title
 from sam_edu.figures.kit.figure import Figure
 from sam_edu.figures.kit.theme import SMALL, WIDTH, theme, titled
 from sam_edu.figures.kit.words import listed
@@ -18,7 +16,7 @@ from sam_edu.figures.kit.words import listed
 def folding_diagram(
     tokens: int = 7, image_tokens: int = 4096, *, dim: int = 256, internal: int = 128, heads: int = 8
 ) -> Figure:
-    """Diagram of the scores of step (2) in two orders of the same product, with the multiplications of each part.
+    """Diagram of step (2)'s scores in two orders of the same product: areas of squares are multiplications.
 
     Args:
         tokens: number of tokens.
@@ -32,46 +30,47 @@ def folding_diagram(
     if internal % heads:
         raise ValueError(f"heads: must divide the internal width, {internal}, got {heads}")
     rows = tokens * heads
-    plain = {"project": image_tokens * dim * internal, "meet": tokens * image_tokens * internal}
-    folded = {"fold": tokens * internal * dim, "meet": rows * image_tokens * dim}
+    encodings = tokens * image_tokens * internal
+    lanes = {
+        "as written": {
+            "project the image tokens": image_tokens * dim * internal,
+            "queries × keys": tokens * image_tokens * internal,
+        },
+        "folded": {
+            "fold the queries": tokens * internal * dim,
+            "folded queries × image tokens": rows * image_tokens * dim,
+            "queries × known encodings": encodings,
+        },
+    }
+    totals = {name: sum(products.values()) for name, products in lanes.items()}
+    scale = _LARGEST_SIDE / max(number for products in lanes.values() for number in products.values()) ** 0.5
     with theme():
-        figure, axes = canvas(300)
-        draw_title(axes, "The same scores in two orders", "under each product: its multiplications")
-        for y, name in ((92, "as written"), (222, "folded")):
-            axes.text(8, y - 44, name, fontsize=10.5, fontweight="bold", va="center")
-        _lane(
-            axes,
-            92,
-            ("image tokens", f"{image_tokens} × {dim}", IMAGE),
-            ("keys", f"{image_tokens} × {internal}", IMAGE),
-        )
-        _lane(axes, 222, ("queries", f"{tokens} × {internal}", TOKEN), ("folded queries", f"{rows} × {dim}", TOKEN))
-        for y, one, many in ((92, plain["project"], plain["meet"]), (222, folded["fold"], folded["meet"])):
-            draw_text(axes, 282, y + 36, _millions(one), SMALL, INK)
-            draw_text(axes, 690, y + 36, _millions(many), SMALL, INK)
-            draw_text(axes, 950, y, f"in all\n{_millions(one + many)}", SMALL, INK, bold=True)
-        draw_text(axes, 690, 92 - 38, f"queries, {tokens} × {internal}", SMALL, TOKEN[1])
-        draw_text(axes, 690, 222 - 38, f"image tokens, {image_tokens} × {dim}", SMALL, IMAGE[1])
+        figure, axes = canvas(360)
+        draw_title(axes, "The same scores in two orders", "area of a square: its multiplications")
+        for bottom, (name, products) in zip((168, 312), lanes.items(), strict=True):
+            axes.text(8, bottom - 12, name, fontsize=10.5, fontweight="bold", va="center")
+            for x, (product, number) in zip((200, 460, 720), products.items(), strict=False):
+                side = scale * number**0.5
+                colours = TOKEN if product == "fold the queries" else IMAGE
+                draw_shape(axes, (x - side / 2, bottom - side), side, side, colours, rounding=0)
+                draw_text(axes, x, bottom + 20, f"{product}\n{_millions(number)}", SMALL, INK)
+            draw_text(axes, 920, bottom - 12, f"in all\n{_millions(totals[name])}", SMALL, INK, bold=True)
+    shapes = f"{image_tokens} image tokens of width {dim}"
+    parts = [
+        f"{name}: {listed([f'{product} {_millions(number)}' for product, number in products.items()])}"
+        for name, products in lanes.items()
+    ]
     return Figure(
         figure,
-        f"Diagram of one product in two orders. As written: {image_tokens} image tokens of width {dim} are projected to"
-        f" keys of width {internal} ({_millions(plain['project'])} multiplications) and meet {tokens} queries"
-        f" ({_millions(plain['meet'])}). Folded: the {tokens} queries go through the same weights, head by head, and"
-        f" become {rows} rows of width {dim} ({_millions(folded['fold'])}), which meet the image tokens as they are"
-        f" ({_millions(folded['meet'])}). Both give scores of shape {heads} by {tokens} by {image_tokens}; in all"
-        f" {_millions(sum(plain.values()))} against {_millions(sum(folded.values()))}.",
+        f"Diagram of one product in two orders, {shapes}: squares whose areas are the multiplications of each product."
+        f" {'; '.join(parts)}. Folded, the {tokens} queries go through the same weights, head by head, and become"
+        f" {rows} rows of width {dim}. Both give scores of shape {heads} by {tokens} by {image_tokens}; in all"
+        f" {_millions(totals['as written'])} against {_millions(totals['folded'])}.",
     )
 
 
-def _lane(axes: Axes, y: Number, first: tuple[str, str, Any], second: tuple[str, str, Any]) -> None:
-    """A lane: the input, the weights, the projection, the product with the others, the scores."""
-    draw_box(axes, 92, y, 150, f"{first[0]}\n{first[1]}", first[2])
-    draw_box(axes, 282, y, 110, "× weights", GREY)
-    draw_box(axes, 480, y, 160, f"{second[0]}\n{second[1]}", second[2])
-    draw_box(axes, 690, y, 110, "× the others", GREY)
-    draw_box(axes, 850, y, 100, "scores", OUT)
-    for start, end in ((167, 227), (337, 400), (560, 635), (745, 800)):
-        draw_arrow(axes, [(start, y), (end, y)])
+_LARGEST_SIDE = 110
+"""Side of the largest square of `folding_diagram`, in pixels."""
 
 
 def _millions(number: int) -> str:
@@ -81,6 +80,7 @@ def _millions(number: int) -> str:
 def step_times(
     ways: Mapping[str, Mapping[str, Number]],
     *,
+    ends: Mapping[str, tuple[Number, Number]] | None = None,
     least: Number = 0.03,
     unit: str = "time",
     title: str = "",
@@ -90,6 +90,8 @@ def step_times(
 
     Args:
         ways: per way the time of each of its steps. Steps need not be the same.
+        ends: per way the quartiles, or the range, of its whole time: a line at the end of the bar. Others have no
+            line.
         least: steps that take less than this share of the first way's time are drawn as one, "the rest".
         unit: what the axis shows.
         title: the figure's title.
@@ -100,11 +102,17 @@ def step_times(
         for name, way in as_mapping("ways", ways).items()
     }
     least = as_number("least", least)
+    given = {} if ends is None else as_mapping("ends", ends)
+    for name in given:
+        as_choice("ends", name, tuple(ways))
+    lines = {name: tuple(as_number(f"ends {name}", x) for x in as_tuple(f"ends {name}", pair, ("low", "high")))
+             for name, pair in given.items()}  # fmt: skip
     for name, way in ways.items():
         if (shortest := min(way.values())) < 0:
             raise ValueError(f"ways {name}: expected times, which are not negative, got {shortest:g}")
     totals = {name: float(sum(way.values())) for name, way in ways.items()}
     first = next(iter(totals.values()))
+    digits = 2 if len(ways) == 2 else 1
     if first <= 0:
         raise ValueError("ways: expected a first one that takes time, as the others are compared with it, got 0")
     steps = list(dict.fromkeys(step for way in ways.values() for step in way))
@@ -116,7 +124,8 @@ def step_times(
         axes = figure.subplots()
         left = np.zeros(len(ways))
         at = np.arange(len(ways))
-        for name in [*large, "the rest"]:
+        rest = any(way.get(step) for way in ways.values() for step in steps if step not in large)
+        for name in [*large, *(["the rest"] if rest else [])]:
             parts = [way.get(name, 0.0) if name in large else totals[w] - sum(way.get(s, 0.0) for s in large)
                      for w, way in ways.items()]  # fmt: skip
             colour = SERIES[large.index(name)] if name in large else FAINT
@@ -133,8 +142,10 @@ def step_times(
             )
             left += np.array(parts)
         for y, total in enumerate(totals.values()):
-            label = f"{total:.3g}" if y == 0 else f"{total:.2g}: {first / total:.1f} times as fast"
-            axes.annotate(label, (total, y), (5, 0), textcoords="offset points", va="center", fontsize=SMALL)
+            low, high = lines.get(list(ways)[y], (total, total))
+            axes.plot([low, high], [y, y], color=INK, linewidth=2.2, solid_capstyle="butt", zorder=3)
+            label = f"{total:.3g}" if y == 0 else f"{total:.2g}: {first / total:.{digits}f} times as fast"
+            axes.annotate(label, (max(total, high), y), (6, 0), textcoords="offset points", va="center", fontsize=SMALL)
         axes.set_yticks(at, list(ways))
         axes.set_ylim(len(ways) - 0.4, -0.6)
         axes.set_xlim(0, 1.22 * max(totals.values()))
@@ -142,12 +153,17 @@ def step_times(
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", alpha=0.25)
         axes.set_axisbelow(True)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=len(large) + 1)
-    details = [f"{name} {total:.3g}, 1 / {total / first:.2f} of the first" for name, total in totals.items()]
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=len(large) + rest)
+    drawn = [*large, *(["the rest"] if rest else [])]
+    details = [
+        f"{name} {total:.3g}, {total / first:.2f} of the first"
+        + (f" ({lines[name][0]:.3g} to {lines[name][1]:.3g})" if name in lines else "")
+        for name, total in totals.items()
+    ]
     largest = max(ways[list(ways)[-1]].items(), key=lambda item: item[1])[0]
     return Figure(
         figure,
-        f"{title or 'Steps'}: a bar per way, made of the steps {listed(large)} and the rest. {unit.capitalize()}:"
+        f"{title or 'Steps'}: a bar per way, made of {listed(drawn)}. {unit.capitalize()}:"
         f" {'; '.join(details)}. The largest part of the last bar is {largest}.",
     )
 

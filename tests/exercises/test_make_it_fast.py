@@ -121,6 +121,36 @@ def test_the_keys_bias_may_stay(capsys):
     assert "passed" in capsys.readouterr().out
 
 
+def two_heads(attention, q, keys, encodings):
+    """The solution with a number of heads of its own."""
+    k_weight, v_weight = (linear.weight.unflatten(0, (2, -1)) for linear in (attention.k_proj, attention.v_proj))
+    few = attention.q_proj(q).unflatten(2, (2, -1)).transpose(1, 2) / math.sqrt(8)
+    gathered = (few @ k_weight @ keys[0].T + few @ encodings).softmax(-1) @ keys[0]
+    return attention.out_proj((gathered @ v_weight.mT).transpose(1, 2).flatten(2) + attention.v_proj.bias)
+
+
+def test_another_number_of_heads_is_asked_for():
+    assert "it fails with RuntimeError" in str(refusal(make_it_fast.read, two_heads))
+
+
+def test_values_and_output_projection_in_one_matrix_pass(capsys):
+    """`out_proj` folded into `v_proj`: more work per token, none per image token."""
+
+    def joined(attention, q, keys, encodings):
+        heads = attention.num_heads
+        k_weight, v_weight = (
+            linear.weight.unflatten(0, (heads, -1)) for linear in (attention.k_proj, attention.v_proj)
+        )
+        both = torch.einsum("dhe,hec->hdc", attention.out_proj.weight.unflatten(1, (heads, -1)), v_weight)
+        few = attention.q_proj(q).unflatten(2, (heads, -1)).transpose(1, 2)
+        scores = (few @ k_weight @ keys[0].T + few @ encodings) / math.sqrt(few.shape[-1])
+        gathered = scores.softmax(-1) @ keys[0]
+        return torch.einsum("bhtc,hdc->btd", gathered, both) + attention.out_proj(attention.v_proj.bias)
+
+    make_it_fast.read(joined)
+    assert "passed" in capsys.readouterr().out
+
+
 # --- 3: keep the best positions ---
 
 
@@ -141,6 +171,10 @@ def changes_its_input(scores, keep):
         (lambda scores, keep: solutions.only_best(scores.roll(1, -1), keep), "none of the usual mistakes"),
         (lambda scores, keep: torch.full_like(scores, -math.inf), "not finite"),
         (lambda scores, keep: scores.topk(keep).values, "The scores of all positions stay"),
+        (
+            lambda s, keep: torch.full_like(s, -12.0).scatter(-1, s.topk(keep).indices, s.topk(keep).values),
+            "a little weight",
+        ),
         (lambda scores, keep: 3, "expected a tensor"),
         (changes_its_input, "changed in place"),
         (lambda scores: scores, "it fails with TypeError"),

@@ -7,6 +7,7 @@ import re
 
 from notebook_cells import FOLDER, Notebook
 
+from sam_edu import benchmarks, timing
 from sam_edu.fast import fast_mask_decoder
 
 NOTEBOOK = Notebook("10_make_it_fast")
@@ -101,9 +102,31 @@ def test_cliff_and_layout_are_separated() -> None:
     lines = re.findall(r"^(.+?) +[\d.]+ \(", NOTEBOOK.printed("r7-cliff"), re.MULTILINE)
     assert lines == [
         *(f"rows of {length}" for length in (7, 8, 15, 16, 32, 4096)),
+        "rows of 7, filled to 16",
         "rows of 7, by hand",
         "7 by 4096, over the 7",
     ]
+    assert NOTEBOOK.sources["r7-cliff"].count("assert_close(") == 3  # none of the three changes a result
+
+
+def test_the_form_that_is_never_stored_has_a_version_with_numbers_of_one_digit() -> None:
+    given = re.findall(r"\d+\.0", NOTEBOOK.sources["r14-small"])
+    assert len(given) == 19
+    assert max(map(len, given)) == 3
+    first, second = NOTEBOOK.printed("r14-small").splitlines()
+    assert first == "click 1: image tokens [[4, 3], [4, 1], [5, 6]]; W applied: [10, 6, 17]"  # as the prose has it
+    assert second.startswith("click 2: ")
+
+
+def test_ratios_that_are_compared_have_rounds_enough_for_quartiles() -> None:
+    for cell in ("race", "r7-cliff", "r14-all", "compile-code"):
+        [rounds] = re.findall(r"rounds=(\d+)", NOTEBOOK.sources[cell])
+        assert int(rounds) >= timing.ROUNDS_FOR_QUARTILES, cell
+
+
+def test_the_compiler_is_given_both_orders_of_the_product() -> None:
+    """Only so can be said that it does no algebra."""
+    assert '(("plain", write), ("rung 8", write_folded))' in NOTEBOOK.sources["compile-code"]
 
 
 def test_first_clicks_are_counted() -> None:
@@ -125,11 +148,18 @@ def test_half_precision_is_measured_in_pixels_beside_a_control() -> None:
 
 
 def test_numbers_of_a_gpu_are_those_of_its_report() -> None:
-    report = (FOLDER.parent / "docs" / "benchmarks" / "nvidia_h200.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\w+) \| (\d+) \| (.+?) \|$", NOTEBOOK.sources["read-gpu"], re.MULTILINE)
-    assert len(rows) == 12
-    for precision, batch, ratio in rows:
-        assert re.search(rf"^\| {precision} \| batch {batch} \| .* \| {re.escape(ratio)} \|", report, re.MULTILINE)
+    report, printed = benchmarks.report("nvidia_h200"), NOTEBOOK.printed("read-gpu-code")
+    assert "GPU: NVIDIA H200" in printed
+    for batch in (1, 16, 64, 256):
+        for row in report.rows("Precisions", case=f"batch {batch}"):
+            assert re.search(rf"batch +{batch},.*{row['precision']} {re.escape(row['Meta / fast'])}", printed), row
+    times = {
+        row["decoder"]: float(row["times as long as fast"].split()[0])
+        for row in report.rows("Against Meta's decoder", batch=1)
+    }
+    assert min(times, key=times.__getitem__) == "fast, torch.compile and CUDA graph"  # "gain most"
+    assert times["fast, CUDA graph"] < 0.5
+    assert 0.8 < times["Meta, torch.compile"] < 1.05  # "as fast as this one"
 
 
 def test_fewer_positions_are_tried_from_all_to_few() -> None:
