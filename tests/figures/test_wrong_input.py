@@ -254,7 +254,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "outlines": MASKS,
     },
     "sized_maps": {"maps": {"a": LOGITS[0]}, "image": IMAGE, "frame": (8, 9), "number": 1, "limit": 6.0},
-    "step_times": {"ways": {"a": {"x": 1.0}, "b": {"x": 0.5}}, "ends": {"b": (0.4, 0.6)}, "least": 0.03},
+    "step_times": {"ways": {"a": {"x": 1.0}, "b": {"x": 0.5}}, "ends": {"a": (0.9, 1.1)}, "least": 0.03},
     "target_and_yours": {"target": TWO, "yours": TWO},
     "token_matrix": {
         "values": SELF[:2],
