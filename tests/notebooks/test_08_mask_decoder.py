@@ -10,12 +10,11 @@ from torch import nn
 from transformers.models.sam2.configuration_sam2 import Sam2MaskDecoderConfig
 from transformers.models.sam2.modeling_sam2 import Sam2MaskDecoder
 
-import sam_edu
-from sam_edu.modules import MLP, MaskDecoder
-from sam_edu.official.layouts import to_metas_names
+from sam_edu.official import tolerance
 from sam_edu.sam import build_mask_decoder
 
 NOTEBOOK = Notebook("08_mask_decoder")
+CLASSES = ("r3-code", "r4-code", "r5-code", "r7-code")
 
 
 def test_the_ladder_computes_with_torch_alone() -> None:
@@ -25,16 +24,14 @@ def test_the_ladder_computes_with_torch_alone() -> None:
 
 
 def test_the_whole_decoder_has_fewer_than_sixty_lines() -> None:
-    lines = int(NOTEBOOK.printed("r8-code").split()[0])
+    lines = int(NOTEBOOK.printed("r9-code").split()[0])
     assert lines < 60
     readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
     for text in (NOTEBOOK.sources["title"], NOTEBOOK.sources["same-picture"], readme):
         assert f"{lines} lines" in text
-    names = list(NOTEBOOK.code)
-    ladder = {name: NOTEBOOK.code[name] for name in names[: names.index("same-load")]}
-    classes = [name for name, source in ladder.items() if re.search(r"^class ", source, re.MULTILINE)]
-    assert classes == ["r3-code", "r4-code", "r5-code", "r7-code"]
-    written = [line for name in classes for line in NOTEBOOK.sources[name].splitlines() if line.strip()]
+    classes = [name for name, source in NOTEBOOK.code.items() if re.search(r"^class ", source, re.MULTILINE)]
+    assert classes == [*CLASSES, "sam2-class"]
+    written = [line for name in CLASSES for line in NOTEBOOK.sources[name].splitlines() if line.strip()]
     assert len(written) == lines  # nothing stands beside the classes that is not counted
 
 
@@ -102,7 +99,8 @@ def test_two_images_pass_silently_or_fail_in_metas_and_are_refused_or_right_in_o
 
 
 def test_bytes_are_counted_from_the_storage() -> None:
-    assert "untyped_storage" in NOTEBOOK.sources["memory-forward-code"]
+    assert "untyped_storage" in NOTEBOOK.sources["memory-storage"]
+    assert re.search(r"64 prompt sets:.* stores 4 MiB .* stores 256 MiB", NOTEBOOK.printed("memory-storage"))
     lines = [line.split() for line in NOTEBOOK.printed("memory-forward-code").splitlines()]
     assert [(line[0], line[2], line[5]) for line in lines] == [("src", "16", "16"), ("pos_src", "16", "4")]
 
@@ -112,106 +110,161 @@ def test_both_budgets_add_up() -> None:
     assert [line.split(": ")[1].split()[0] for line in NOTEBOOK.printed("budget-image").splitlines()] == ["74%", "22%"]
 
 
-def test_one_output_learns_a_vote() -> None:
-    """Cross-entropy and dice the part, which two of three targets hold; the focal loss, which weighs, the sub-part."""
-    found = re.findall(r"^(\S+)\b.*: the mask is (.*)$", NOTEBOOK.printed("why-toy"), re.MULTILINE)
-    assert found == [("cross-entropy", "the part"), ("focal", "the sub-part"), ("dice", "the part")]
-
-
-def test_clear_prompts_train_one_of_three() -> None:
-    shared, clear = (
-        list(map(int, found)) for found in re.findall(r"trained \[(\d+), (\d+), (\d+)\]", NOTEBOOK.printed("why-clear"))
+def test_one_output_draws_one_of_the_levels() -> None:
+    drawn = dict(
+        re.findall(r"^equal .* ([a-z-]+(?:, 0.25)?) +p .* -> the ([a-z-]+)$", NOTEBOOK.printed("vote-code"), re.M)
     )
-    assert min(shared) > 50
-    assert sorted(clear) == [0, 0, 300]
+    assert drawn == {"cross-entropy": "part", "focal, 0.25": "sub-part"}
+    for line, least in zip(NOTEBOOK.printed("vote-dice").splitlines(), ("part", "sub-part", "object"), strict=True):
+        losses = {name: float(loss) for name, loss in re.findall(r"'the ([a-z-]+)': ([\d.]+)", line)}
+        assert min(losses, key=lambda name: losses[name]) == least
 
 
-def test_focal_of_the_mean_is_cross_entropy() -> None:
-    shares = dict(re.findall(r"^  (.+?) +([\d.]+)%$", NOTEBOOK.printed("tune-pitfalls-code"), re.MULTILINE))
-    assert shares["cross-entropy"] == shares["focal of the mean"] != shares["focal"]
-    assert "predict_torch: False   through the decoder: True" in NOTEBOOK.printed("tune-pitfalls-code")
+def test_masks_are_renumbered_by_all_three_and_not_by_the_tokens_alone() -> None:
+    assert [line.split()[-1] for line in NOTEBOOK.printed("order-code").splitlines()] == ["yes", "no"]
 
 
-# --- SAM 2 ---
+def test_focal_loss_of_the_mean_is_cross_entropy() -> None:
+    entropy, of_mean, focal = re.findall(r"right +([\d.]+)%; .* ([\d.]+)$", NOTEBOOK.printed("pit-focal"), re.MULTILINE)
+    assert entropy == of_mean
+    assert of_mean[1] == "1.00"
+    assert float(focal[0]) < float(entropy[0]) / 2
+    assert float(focal[1]) < 0.9
 
 
-def changes_of_sam2() -> type[MaskDecoder]:
-    """The class of the notebook's cell."""
-    names: dict[str, Any] = {"sam_edu": sam_edu, "torch": torch}
-    exec(NOTEBOOK.sources["sam2-code"], names)
-    return names["WithChangesOfSam2"]
+def test_the_convenient_ways_give_no_gradient() -> None:
+    *begins, last = NOTEBOOK.printed("pit-grad").splitlines()
+    assert [line.split()[-1] for line in begins] == ["@torch.no_grad()"] * 2
+    assert re.findall("True|False", last) == ["False", "True"]
 
 
-def port_of_sam2() -> Any:
-    """SAM 2's decoder in `transformers`, with random weights in every parameter, and Meta's eps in its blocks."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        port = Sam2MaskDecoder(Sam2MaskDecoderConfig()).eval().requires_grad_(False)
-        for parameter in port.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
-    for name, child in port.named_modules():
-        if isinstance(child, nn.LayerNorm) and name.startswith("transformer"):
-            child.eps = 1e-5
-    return port
+# --- SAM 2's decoder ---
 
 
-def _metas_name(name: str) -> str:
-    """What the port of SAM 2 calls otherwise than the port of SAM."""
-    score = "pred_obj_score_head"  # an MLP that SAM does not have
-    pairs = {"o_proj": "out_proj", "mlp.proj_in": "mlp.lin1", "mlp.proj_out": "mlp.lin2"}
-    pairs |= {f"{score}.layers.0": f"{score}.layers.1", f"{score}.proj_in": f"{score}.layers.0"}
-    for theirs, metas in {**pairs, f"{score}.proj_out": f"{score}.layers.2"}.items():
-        name = name.replace(theirs, metas)
+def sam2_names() -> dict[str, Any]:
+    """What the cells of the ladder's classes and of SAM 2's decoder define."""
+    names: dict[str, Any] = {"torch": torch, "nn": nn}
+    for cell in (*CLASSES, "sam2-class", "sam2-forward"):
+        exec(NOTEBOOK.sources[cell], names)
+    return names
+
+
+def as_the_port_names(name: str) -> str:
+    """Meta's name of a parameter in the port."""
+    name = re.sub(r"\.out_proj\.", ".o_proj.", name)
+    name = re.sub(r"\.norm(\d)\.", r".layer_norm\1.", name).replace("norm_final_attn", "layer_norm_final_attn")
+    name = name.replace("mlp.lin1", "mlp.proj_in").replace("mlp.lin2", "mlp.proj_out")
+    for number, part in ((0, "conv1"), (1, "layer_norm"), (3, "conv2")):
+        name = name.replace(f"output_upscaling.{number}.", f"upscale_{part}.")
+    if not name.startswith("transformer"):
+        for number, part in ((0, "proj_in"), (1, "layers.0"), (2, "proj_out")):
+            name = re.sub(rf"(head|mlps\.\d)\.layers\.{number}\.", rf"\1.{part}.", name)
     return name
 
 
-def with_weights_of(port: Any) -> MaskDecoder:
-    """The notebook's class with all four changes on, and the port's weights, by Meta's names."""
-    changed = changes_of_sam2()(transformer_dim=256, transformer=build_mask_decoder().transformer).requires_grad_(False)
-    changed.obj_score_token, changed.pred_obj_score_head = nn.Embedding(1, 256), MLP(256, 256, 1, 3)
-    state = {f"mask_decoder.{_metas_name(name)}": value for name, value in port.state_dict().items()}
-    named = {name.removeprefix("mask_decoder."): value for name, value in to_metas_names(state).items()}
-    wanted = changed.state_dict()
-    changed.load_state_dict({name: named[name] for name in wanted}, strict=True)
-    # The two convolutions of the skips stand outside the decoder's forward.
-    assert {name.partition(".")[0] for name in named if name not in wanted} == {"conv_s0", "conv_s1"}
-    changed.object_score = changed.skips = changed.sigmoid = changed.dynamic = True  # type: ignore[assignment]
-    return changed
+@pytest.fixture(scope="module")
+def both_decoders() -> tuple[Any, Sam2MaskDecoder]:
+    """The cells' decoder with all four changes, and the port with the same random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = Sam2MaskDecoderConfig()
+        config._attn_implementation = "eager"
+        port = Sam2MaskDecoder(config).eval().requires_grad_(False)
+        for parameter in port.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    decoder = sam2_names()["Decoder2"](score=True, skips=True, fallback=True, sigmoid=True).eval().requires_grad_(False)
+    theirs, expected = port.state_dict(), decoder.state_dict()
+    names = {name: as_the_port_names(name) for name in expected}
+    assert set(names.values()) == set(theirs)
+    decoder.load_state_dict({name: theirs[other] for name, other in names.items()})
+    return decoder, port
+
+
+def check_like_the_port(decoder: Any, port: Sam2MaskDecoder, multimask_output: bool) -> torch.Tensor:
+    """Three prompt sets on one image. Returns masks."""
+    generator = torch.Generator().manual_seed(1)
+    shapes = ((1, 256, 3, 5), (1, 256, 3, 5), (3, 2, 256), (1, 256, 3, 5), (1, 256, 12, 20), (1, 256, 6, 10))
+    image, image_pe, sparse, dense, s0, s1 = (torch.randn(shape, generator=generator) for shape in shapes)
+    masks, iou, score = decoder(image, image_pe, sparse, dense, multimask_output, (s0, s1))
+    reduced = [port.conv_s0(s0), port.conv_s1(s1)]
+    theirs = port(image, image_pe, sparse[None], dense, multimask_output, reduced)
+    for ours, other in zip((masks, iou, score), (theirs[0][0], theirs[1][0], theirs[3][0]), strict=True):
+        assert ours.shape == other.shape
+        assert (ours - other).abs().max() <= tolerance(other)
+    return masks
 
 
 @pytest.mark.parametrize("multimask_output", [True, False])
-@pytest.mark.parametrize("stable", [True, False])
-def test_all_four_changes_are_sam_2s(multimask_output: bool, stable: bool) -> None:
-    """Masks, predicted IoU and object score of three prompt sets, on a grid that is not square."""
-    port = port_of_sam2()
-    if stable:  # large logits: the threshold moves no pixel
-        port.output_hypernetworks_mlps[0].proj_out.weight *= 1e4
-        port.output_hypernetworks_mlps[0].proj_out.bias *= 1e4
-    changed = with_weights_of(port)
-    generator = torch.Generator().manual_seed(1)
-    image, pe, dense = (torch.randn(1, 256, 6, 8, generator=generator) for _ in range(3))
-    sparse = torch.randn(3, 2, 256, generator=generator)
-    finer, finest = (torch.randn(1, c, h, w, generator=generator) for c, h, w in ((64, 12, 16), (32, 24, 32)))
-    theirs = port(image, pe, sparse[None], dense, multimask_output, [finest, finer])
-    changed.high_resolution = [finer, finest]  # type: ignore[assignment]
-    ours = changed(image, pe, sparse, dense.expand(3, -1, -1, -1), multimask_output)
-    assert not isinstance(changed.object_logit, nn.Module)
-    for a, b in ((ours[0], theirs[0][0]), (ours[1], theirs[1][0]), (changed.object_logit, theirs[3][0])):
-        assert a.shape == b.shape
-        assert (a - b).abs().max() <= 2e-6 * max(1.0, float(b.abs().max()))
-    if not multimask_output:
-        plain, _ = changed.predict_masks(image, pe, sparse, dense.expand(3, -1, -1, -1))
-        assert torch.equal(plain[:, :1], ours[0]) == stable  # both branches of the choice are reached
+def test_sam2s_decoder_is_that_of_the_port(both_decoders: tuple[Any, Sam2MaskDecoder], multimask_output: bool) -> None:
+    masks = check_like_the_port(*both_decoders, multimask_output)
+    assert masks.shape == (3, 3 if multimask_output else 1, 12, 20)
 
 
-def test_off_it_is_sams_decoder() -> None:
-    assert "All keys matched" in NOTEBOOK.printed("sam2-off")
-    assert "assert_close(a, b)" in NOTEBOOK.sources["sam2-off"]
+@pytest.mark.parametrize(("factor", "falls_back"), [(1e4, False), (1e-4, True), (0.0, True)])
+def test_sam2s_fallback_is_that_of_the_port(
+    both_decoders: tuple[Any, Sam2MaskDecoder], factor: float, falls_back: bool
+) -> None:
+    decoder, port = both_decoders
+    last, theirs = decoder.output_hypernetworks_mlps[0].layers[2], port.output_hypernetworks_mlps[0].proj_out
+    before = [x.clone() for x in (last.weight, last.bias)]
+    try:
+        for layer in (last, theirs):  # mask 0 with logits that are large, faint, or all zero
+            layer.weight *= factor
+            layer.bias *= factor
+        masks = check_like_the_port(decoder, port, False)
+        decoder.fallback = False
+        port.dynamic_multimask_via_stability = False
+        single = check_like_the_port(decoder, port, False)
+    finally:
+        decoder.fallback = port.dynamic_multimask_via_stability = True
+        for layer in (last, theirs):
+            layer.weight.copy_(before[0])
+            layer.bias.copy_(before[1])
+    assert torch.equal(masks, single) != falls_back
+
+
+def test_an_empty_mask_counts_as_stable() -> None:
+    masks, iou = torch.ones(2, 4, 3, 5), torch.tensor([[0.1, 0.2, 0.9, 0.3], [0.1, 0.8, 0.2, 0.3]])
+    masks *= torch.tensor([0.0, 1, 2, 3])[:, None, None]
+    masks[0, 0] = -1.0  # no logit is above -0.05; in the second prompt set all are, and none above +0.05
+    single, predicted = sam2_names()["stable_or_best"](masks, iou)
+    assert torch.equal(single[:, 0], torch.stack([masks[0, 0], masks[1, 1]]))
+    assert torch.equal(predicted[:, 0], torch.tensor([0.1, 0.8]))
+
+
+def test_each_change_of_sam2_acts_where_it_should() -> None:
+    rows = re.findall(
+        r"^(\w+) +([\d,]+) parameters; masks 1 to 3: (\w+) *; their predictions: (\w+) *; the single mask: (\w+)",
+        NOTEBOOK.printed("sam2-each"),
+        re.MULTILINE,
+    )
+    assert rows == [
+        ("score", "132,097", "other", "other", "other"),
+        ("skips", "24,672", "other", "same", "other"),
+        ("fallback", "0", "same", "same", "same"),
+        ("sigmoid", "0", "same", "other", "same"),
+    ]
+    assert "4,215,109" in NOTEBOOK.printed("sam2-all")
+    as_it_is, faint = (line.split()[-1] for line in NOTEBOOK.printed("sam2-stable").splitlines())
+    assert as_it_is == "0"
+    assert faint != "0"
+
+
+def test_clear_prompts_train_one_of_three() -> None:
+    assert "three outputs: [0.1, 0.4, 0.9]" in NOTEBOOK.printed("why-toy")
+    steps = re.search(r"\[(\d+), (\d+), (\d+)\]", NOTEBOOK.printed("why-clear"))
+    assert steps
+    assert sorted(map(int, steps.groups())) == [0, 0, 200]
 
 
 def test_a_sample_of_the_statistics_is_recomputed() -> None:
     assert "ablation.recompute_prompts(" in NOTEBOOK.sources["head-sample"]
     assert NOTEBOOK.printed("head-sample").count("computed now: as stored") == 3
+
+
+def test_the_head_cannot_change_a_mask() -> None:
+    source = NOTEBOOK.sources["r6-code"]
+    assert source.index("masks.append(") < source.index("head(hs[0])")
 
 
 def test_a_message_names_what_is_wrong_with_a_file() -> None:

@@ -31,7 +31,7 @@ RUNGS = {
     "05_two_way_transformer": 7,
     "06_upscaling": 9,
     "07_hypernetwork": 7,
-    "08_mask_decoder": 8,
+    "08_mask_decoder": 9,
     "09_from_logits_to_masks": 10,
     "10_make_it_fast": 15,
 }
