@@ -26,6 +26,9 @@ ALIKE = {
     "forms": "clicks",
     "numbers": "errors",
     "upscaling": "best",
+    "corrected": "iou",
+    "thresholds": "clicks",
+    "grid": "iou",
 }
 PARTS = ("ablations", "attention", "prompts", *ALIKE, "paths", "pairs", "doors")
 
