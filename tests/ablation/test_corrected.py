@@ -1,0 +1,62 @@
+"""What each corrective click does: known answers, a scene beside the stored corrections, and what is refused."""
+
+import numpy as np
+import pytest
+
+from sam_edu import ablation
+from sam_edu.ablation import CORRECTED, FIRST_SCENE, SHOWN, USUAL
+from sam_edu.ablation.corrected import contradictions, corrected_in, corrections_of_scene, step_between
+from sam_edu.sam import load
+from sam_edu.training.rounds import plan_later_rounds
+
+NUMBER = FIRST_SCENE + 5
+
+
+def test_a_mask_contradicts_clicks_on_its_wrong_side() -> None:
+    mask = np.zeros((4, 6), bool)
+    mask[1, 2] = True
+    clicks = np.array([[2.0, 1.0], [2.0, 1.0], [1.0, 2.0], [1.0, 2.0]], np.float32)
+    assert contradictions(mask, clicks, np.array([1.0, 0.0, 1.0, 0.0], np.float32)) == 2
+    assert contradictions(mask, clicks[:1], np.ones(1, np.float32)) == 0
+
+
+def test_a_step_counts_what_it_mended_and_broke_and_how_far_away() -> None:
+    before, after, target = np.zeros((3, 1, 9), bool)
+    target[0, :3] = before[0, 8] = True  # three pixels are missing, one is too many
+    after[0, [0, 1, 4]] = True  # two of three found, one taken off, one wrong
+    step = step_between(before, after, target, np.array([0, 0], np.float32))
+    assert step == {"mended": 3, "broken": 1, "distance": 2.5, "even": 4}
+    assert np.isnan(step_between(before, before, target, np.array([0, 0], np.float32))["distance"])
+
+
+def test_a_scene_is_corrected_as_the_stored_clicks_were() -> None:
+    model, stored = load().requires_grad_(False), ablation.load().prompts
+    of_scene = [i for i, prompt in enumerate(stored) if prompt.scene == NUMBER]
+    rows = corrections_of_scene(model, NUMBER)
+    assert [tuple(row["prompt"]) for row in rows] == [stored[i] for i in of_scene]
+    for row, i in zip(rows, of_scene, strict=True):
+        np.testing.assert_allclose(row["iou"], stored.corrections[0][i], atol=ablation.TOLERANCE)
+        assert row["two_iou"][0] == row["iou"][1]
+        assert row["two_predicted"][0] == row["predicted"][1]
+        assert (row["contradicted"] <= np.arange(1, 9)).all()
+        # Pixels that were made right less those made wrong are the fall of the number of wrong pixels.
+        assert row["still"].shape == row["mended"].shape == (7,)
+        assert not np.allclose(row["still"], row["iou"][1:], atol=1e-4)
+
+
+def test_training_shows_no_more_clicks_than_is_said() -> None:
+    rng, later = np.random.default_rng(0), []
+    for _ in range(2000):
+        later.append(1 + sum(not one.still for one in plan_later_rounds(rng)))
+    assert max(later) == SHOWN
+    assert 0.9 <= np.mean(np.array(later) <= USUAL) < 0.95
+
+
+def test_stored_numbers_are_read_and_what_is_missing_is_refused() -> None:
+    data = ablation.read() | {f"corrected.{name}": np.full((2, 3), i) for i, name in enumerate(CORRECTED)}
+    wide = {"iou": 8, "predicted": 8, "contradicted": 8, "two_iou": 4, "two_predicted": 4, "two_stability": 4}
+    data |= {f"corrected.{name}": np.full((2, wide.get(name, 7)), i) for i, name in enumerate(CORRECTED)}
+    assert [getattr(corrected_in(data), name)[0, 0] for name in CORRECTED] == list(range(len(CORRECTED)))
+    for name in CORRECTED:
+        with pytest.raises(ValueError, match=f"lacks the corrections' {name}: .*--only corrected"):
+            corrected_in({key: array for key, array in data.items() if key != f"corrected.{name}"})
