@@ -41,7 +41,7 @@ from sam_edu.ablation.changes import (
     Change,
     References,
 )
-from sam_edu.ablation.corrected import CORRECTED, SHOWN, USUAL, Corrected, corrected_in, load_corrected
+from sam_edu.ablation.corrected import CORRECTED, GIVEN, SHOWN, USUAL, Corrected, corrected_in, load_corrected
 from sam_edu.ablation.doors import DOORS, load_doors
 from sam_edu.ablation.exchanged_maps import (
     ALL_THREE,
@@ -145,6 +145,7 @@ __all__ = [
     "DOORS",
     "FIRST_SCENE",
     "FORM_MEASURES",
+    "GIVEN",
     "GRID_ARRAYS",
     "GRID_SIDE",
     "HEADS",

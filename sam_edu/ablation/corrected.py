@@ -10,7 +10,7 @@ the highest predicted IoU, after more it is mask 0.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,10 @@ USUAL = 4
 """No more clicks than these in nine of ten steps of the training."""
 
 
+GIVEN = ("the logits", "10 and -10", "0 and 0.99", "mirrored logits", "zeros", "nothing")
+"""What is given as mask prompt: the last logits, their mask in other numbers, a wrong mask, and no mask."""
+
+
 @dataclass(frozen=True, eq=False)
 class Corrected:
     """What was measured at each held-out click. Of rounds n = 1 to 8 the column is n - 1; of steps 2 to 8 it is n - 2.
@@ -47,6 +51,8 @@ class Corrected:
         distance: the median distance of the changed pixels from the new click, in pixels; NaN where none changed.
         even: the same for pixels drawn evenly from the whole image, the null of `distance`.
         two_iou, two_predicted, two_stability: masks 0 to 3 after two clicks, as in `FourMasks`.
+        given: IoU of mask 0 after two and after three clicks, with each of `GIVEN` as mask prompt. The clicks are the
+            same for all of them.
     """
 
     iou: Float[np.ndarray, "clicks 8"]
@@ -60,6 +66,7 @@ class Corrected:
     two_iou: Float[np.ndarray, "clicks 4"]
     two_predicted: Float[np.ndarray, "clicks 4"]
     two_stability: Float[np.ndarray, "clicks 4"]
+    given: Float[np.ndarray, "clicks 2 ways"]
 
 
 CORRECTED = tuple(one.name for one in fields(Corrected))
@@ -95,6 +102,13 @@ def step_between(
     }
 
 
+def mask_prompts(logits: Float[Tensor, "sets 1 low low"]) -> dict[str, Tensor | None]:
+    """The mask prompts of `GIVEN`, from the last logits."""
+    inside = logits > 0
+    ways = (logits, 20.0 * inside - 10, 0.99 * inside, logits.flip(-1), torch.zeros_like(logits), None)
+    return dict(zip(GIVEN, ways, strict=True))
+
+
 @torch.no_grad()
 def corrections_of_scene(model: Sam, number: int) -> list[Row]:
     """Correct all clicks of a held-out scene.
@@ -122,7 +136,7 @@ def corrections_of_scene(model: Sam, number: int) -> list[Row]:
     def scores(logits: Tensor) -> list[float]:
         return [float(ious(one[None] > 0, mask)) for one, mask in zip(logits, masks, strict=True)]
 
-    found: dict[str, list[list[float]]] = {name: [] for name in CORRECTED}
+    found: dict[str, list[Any]] = {name: [] for name in CORRECTED}
     rows, drawn = torch.arange(n), None
     for count in range(1, CLICKS + 1):
         logits, quality = decode(model, decoder, embedding, now)
@@ -140,6 +154,11 @@ def corrections_of_scene(model: Sam, number: int) -> list[Row]:
             high, low = ((logits > edge).sum((2, 3)) for edge in (STABILITY_OFFSET, -STABILITY_OFFSET))
             found["two_iou"] = [scores(logits[:, k]) for k in range(4)]
             found["two_predicted"], found["two_stability"] = quality.T.tolist(), (high / low).T.tolist()
+        if count in (2, 3) and now.mask is not None:
+            ways = [replace(now, mask=mask) for mask in mask_prompts(now.mask).values()]
+            found["given"].append(
+                np.transpose([scores(decode(model, decoder, embedding, one)[0][:, 0]) for one in ways])
+            )
         if count < CLICKS:
             still = next_prompts(now, logits, quality, targets, None, still=True)
             found["still"].append(scores(decode(model, decoder, embedding, still)[0][:, 0]))

@@ -8,7 +8,7 @@ anew; mask 0 of the exact box in the click's place with the target mask.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,27 @@ class Thresholds:
     Attributes:
         clicks: of masks 0 to 3 with the best-matching ground-truth mask.
         boxes: of mask 0 of the exact box with the target mask.
+        above: pixels of mask 0 of the exact box above each threshold.
+        inside: how many of them lie in the target mask.
     """
 
     clicks: Float[np.ndarray, "clicks 4 thresholds"]
     boxes: Float[np.ndarray, "clicks thresholds"]
+    above: Float[np.ndarray, "clicks thresholds"]
+    inside: Float[np.ndarray, "clicks thresholds"]
+
+    @property
+    def share_inside(self) -> Float[np.ndarray, "intervals"]:
+        """Of all pixels between two neighbouring thresholds the share that lies in the target mask.
+
+        NaN where there is no pixel. Every logit has the same weight, so large targets count more.
+        """
+        between, hits = (-np.diff(counts.sum(axis=0)) for counts in (self.above, self.inside))
+        return np.divide(hits, between, out=np.full(len(between), np.nan), where=between > 0)
+
+
+ARRAYS = tuple(one.name for one in fields(Thresholds))
+"""What is measured; in the file "thresholds." stands before their names."""
 
 
 def iou_by_threshold(
@@ -52,6 +69,15 @@ def iou_by_threshold(
     both = cut @ flat.T
     iou = both / (cut.sum(1)[:, None] + flat.sum(1) - both)
     return iou.amax(1).cpu().numpy()
+
+
+def counts_by_threshold(
+    logits: Float[Tensor, "height width"], target: Bool[np.ndarray, "height width"]
+) -> tuple[list[int], list[int]]:
+    """How many pixels lie above each threshold, and how many of them in the target mask."""
+    of_target = logits[torch.from_numpy(target).to(logits.device)]
+    above, inside = ([int((one > t).sum()) for t in THRESHOLDS] for one in (logits, of_target))
+    return above, inside
 
 
 @torch.no_grad()
@@ -67,12 +93,15 @@ def thresholds_of_scene(model: Sam, number: int) -> list[Row]:
         logits = model.mask_decoder.predict_masks(**decoder_inputs(predictor, prompt))[0][0]
         truths = scene.masks[masks_at(scene, prompt.x, prompt.y, prompt.mask)]
         target = scene.masks[[prompt.mask]]
-        of_box = predictor.predict(box=tight_box(target[0]), multimask_output=False)[2][0]
+        of_box = torch.from_numpy(predictor.predict(box=tight_box(target[0]), multimask_output=False)[2][0])
+        above, inside = counts_by_threshold(of_box, target[0])
         rows.append(
             {
                 "prompt": np.array(prompt),
                 "clicks": np.stack([iou_by_threshold(one, truths) for one in logits]),
-                "boxes": iou_by_threshold(torch.from_numpy(of_box), target),
+                "boxes": iou_by_threshold(of_box, target),
+                "above": np.array(above),
+                "inside": np.array(inside),
             }
         )
     return rows
@@ -82,10 +111,13 @@ def measure_thresholds(weights: Path, scenes: int, processes: int = 1, progress:
     """Measure stored weights. Arguments and errors as for `sam_edu.ablation.measuring.measure`.
 
     Returns:
-        the file's stamp and clicks, and "thresholds.clicks" and "thresholds.boxes".
+        the file's stamp and clicks, and the arrays whose names begin with "thresholds.".
     """
     stacked = stacked_rows(rows_of_scenes(thresholds_of_scene, weights, scenes, processes, progress))
-    return stamp(weights, stacked) | {f"thresholds.{n}": stacked[n].astype(np.float16) for n in ("clicks", "boxes")}
+    types: dict[str, type] = {"above": np.float32, "inside": np.float32}
+    return stamp(weights, stacked) | {
+        f"thresholds.{name}": stacked[name].astype(types.get(name, np.float16)) for name in ARRAYS
+    }
 
 
 def thresholds_in(data: Mapping[str, Any]) -> Thresholds:
@@ -94,10 +126,10 @@ def thresholds_in(data: Mapping[str, Any]) -> Thresholds:
     Raises:
         ValueError: they were not measured.
     """
-    missing = [name for name in ("clicks", "boxes") if f"thresholds.{name}" not in data]
+    missing = [name for name in ARRAYS if f"thresholds.{name}" not in data]
     if missing:
         raise ValueError(f"the file lacks the thresholds' {', '.join(missing)}: {COMMAND} --only thresholds")
-    return Thresholds(*(np.asarray(data[f"thresholds.{name}"], np.float64) for name in ("clicks", "boxes")))
+    return Thresholds(**{name: np.asarray(data[f"thresholds.{name}"], np.float64) for name in ARRAYS})
 
 
 def load_thresholds(path: Path | None = None, *, weights: Path | None = None) -> Thresholds:

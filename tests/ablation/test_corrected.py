@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sam_edu import ablation
-from sam_edu.ablation import CORRECTED, FIRST_SCENE, SHOWN, USUAL
-from sam_edu.ablation.corrected import contradictions, corrected_in, corrections_of_scene, step_between
+from sam_edu.ablation import CORRECTED, FIRST_SCENE, GIVEN, SHOWN, USUAL
+from sam_edu.ablation.corrected import contradictions, corrected_in, corrections_of_scene, mask_prompts, step_between
 from sam_edu.sam import load
 from sam_edu.training.rounds import plan_later_rounds
 
@@ -29,6 +30,20 @@ def test_a_step_counts_what_it_mended_and_broke_and_how_far_away() -> None:
     assert np.isnan(step_between(before, before, target, np.array([0, 0], np.float32))["distance"])
 
 
+def test_mask_prompts_say_the_same_mask_or_another_or_none() -> None:
+    logits = torch.tensor([[[[3.0, -2.0], [0.0, 0.5]]]])
+    given = mask_prompts(logits)
+    assert tuple(given) == GIVEN
+    assert {name: None if one is None else one.flatten().tolist() for name, one in given.items()} == {
+        "the logits": [3, -2, 0, 0.5],
+        "10 and -10": [10, -10, -10, 10],
+        "0 and 0.99": [pytest.approx(0.99), 0, 0, pytest.approx(0.99)],
+        "mirrored logits": [-2, 3, 0.5, 0],
+        "zeros": [0, 0, 0, 0],
+        "nothing": None,
+    }
+
+
 def test_a_scene_is_corrected_as_the_stored_clicks_were() -> None:
     model, stored = load().requires_grad_(False), ablation.load().prompts
     of_scene = [i for i, prompt in enumerate(stored) if prompt.scene == NUMBER]
@@ -39,7 +54,9 @@ def test_a_scene_is_corrected_as_the_stored_clicks_were() -> None:
         assert row["two_iou"][0] == row["iou"][1]
         assert row["two_predicted"][0] == row["predicted"][1]
         assert (row["contradicted"] <= np.arange(1, 9)).all()
-        # Pixels that were made right less those made wrong are the fall of the number of wrong pixels.
+        assert row["given"].shape == (2, len(GIVEN))
+        np.testing.assert_allclose(row["given"][:, 0], row["iou"][1:3], atol=1e-6)
+        assert row["given"][0, -1] == pytest.approx(stored.corrections_without[i, 1], abs=ablation.TOLERANCE)
         assert row["still"].shape == row["mended"].shape == (7,)
         assert not np.allclose(row["still"], row["iou"][1:], atol=1e-4)
 
@@ -53,10 +70,10 @@ def test_training_shows_no_more_clicks_than_is_said() -> None:
 
 
 def test_stored_numbers_are_read_and_what_is_missing_is_refused() -> None:
-    data = ablation.read() | {f"corrected.{name}": np.full((2, 3), i) for i, name in enumerate(CORRECTED)}
-    wide = {"iou": 8, "predicted": 8, "contradicted": 8, "two_iou": 4, "two_predicted": 4, "two_stability": 4}
-    data |= {f"corrected.{name}": np.full((2, wide.get(name, 7)), i) for i, name in enumerate(CORRECTED)}
-    assert [getattr(corrected_in(data), name)[0, 0] for name in CORRECTED] == list(range(len(CORRECTED)))
+    shapes = dict.fromkeys(("iou", "predicted", "contradicted"), (2, 8)) | {"given": (2, 2, len(GIVEN))}
+    shapes |= dict.fromkeys(("two_iou", "two_predicted", "two_stability"), (2, 4))
+    data = {f"corrected.{name}": np.full(shapes.get(name, (2, 7)), i) for i, name in enumerate(CORRECTED)}
+    assert [getattr(corrected_in(data), name).flat[0] for name in CORRECTED] == list(range(len(CORRECTED)))
     for name in CORRECTED:
         with pytest.raises(ValueError, match=f"lacks the corrections' {name}: .*--only corrected"):
             corrected_in({key: array for key, array in data.items() if key != f"corrected.{name}"})

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sam_edu import ablation
-from sam_edu.ablation import FIRST_SCENE, THRESHOLDS
-from sam_edu.ablation.thresholds import iou_by_threshold, thresholds_in, thresholds_of_scene
+from sam_edu.ablation import FIRST_SCENE, THRESHOLDS, Thresholds
+from sam_edu.ablation.thresholds import counts_by_threshold, iou_by_threshold, thresholds_in, thresholds_of_scene
 from sam_edu.sam import load
 
 ZERO = THRESHOLDS.index(0.0)
@@ -23,6 +23,19 @@ def test_iou_at_each_threshold_is_with_the_mask_that_fits_best() -> None:
     assert at[6.0] == 0  # nothing is left
 
 
+def test_pixels_are_counted_above_each_threshold_and_between_two() -> None:
+    logits = torch.tensor([[5.0, 0.2, 0.3, 0.4, 0.1, -0.2, -9.0]])
+    target = np.array([[True, True, True, True, False, False, False]])
+    above, inside = counts_by_threshold(logits, target)
+    at = dict(zip(THRESHOLDS, zip(above, inside, strict=True), strict=True))
+    assert (at[0.5], at[0.0], at[-0.5]) == ((1, 1), (5, 4), (6, 4))
+    iou = np.zeros((1, len(THRESHOLDS)))
+    read = Thresholds(iou[None].repeat(4, 1), iou, np.array([above], float), np.array([inside], float))
+    share = dict(zip(THRESHOLDS, read.share_inside, strict=False))
+    assert (share[0.0], share[-0.5]) == (0.75, 0)  # from 0 to 0.5 three of four, from -0.5 to 0 none of one
+    assert np.isnan(share[-6.0])
+
+
 def test_a_scene_has_the_stored_iou_at_zero() -> None:
     model, stored = load().requires_grad_(False), ablation.load().prompts
     of_scene = [i for i, prompt in enumerate(stored) if prompt.scene == FIRST_SCENE + 5]
@@ -30,11 +43,15 @@ def test_a_scene_has_the_stored_iou_at_zero() -> None:
     assert [tuple(row["prompt"]) for row in rows] == [stored[i] for i in of_scene]
     for row, i in zip(rows, of_scene, strict=True):
         np.testing.assert_allclose(row["clicks"][:, ZERO], stored.iou_any[i], atol=ablation.TOLERANCE)
+        area = stored[i].area
+        iou = row["inside"] / (row["above"] + area - row["inside"])
+        np.testing.assert_allclose(row["boxes"], iou, atol=1e-6)
         np.testing.assert_allclose(row["boxes"][ZERO], stored.boxes_iou[i], atol=ablation.TOLERANCE)
 
 
 def test_stored_numbers_are_read_and_what_is_missing_is_refused() -> None:
-    numbers = {"thresholds.clicks": np.full((2, 4, 25), 0.5), "thresholds.boxes": np.full((2, 25), 0.25)}
+    numbers = {"thresholds.clicks": np.full((2, 4, 25), 0.5)}
+    numbers |= {f"thresholds.{name}": np.full((2, 25), 0.25) for name in ("boxes", "above", "inside")}
     read = thresholds_in(numbers)
     assert (read.clicks[0, 0, 0], read.boxes[0, 0]) == (0.5, 0.25)
     for name in numbers:
