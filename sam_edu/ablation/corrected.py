@@ -49,7 +49,7 @@ class Corrected:
         still: IoU of mask 0 where the round brings the last logits and no new click, by step.
         mended, broken: pixels that the step made right, and that it made wrong.
         distance: the median distance of the changed pixels from the new click, in pixels; NaN where none changed.
-        even: the same for pixels drawn evenly from the whole image, the null of `distance`.
+        of_edge: that of all pixels at the edge of the mask before, its null: edges change most easily; NaN without one.
         two_iou, two_predicted, two_stability: masks 0 to 3 after two clicks, as in `FourMasks`.
         given: IoU of mask 0 after two and after three clicks, with each of `GIVEN` as mask prompt. The clicks are the
             same for all of them.
@@ -62,7 +62,7 @@ class Corrected:
     mended: Float[np.ndarray, "clicks 7"]
     broken: Float[np.ndarray, "clicks 7"]
     distance: Float[np.ndarray, "clicks 7"]
-    even: Float[np.ndarray, "clicks 7"]
+    of_edge: Float[np.ndarray, "clicks 7"]
     two_iou: Float[np.ndarray, "clicks 4"]
     two_predicted: Float[np.ndarray, "clicks 4"]
     two_stability: Float[np.ndarray, "clicks 4"]
@@ -90,15 +90,18 @@ def step_between(
     target: Bool[np.ndarray, "height width"],
     click: Float[np.ndarray, "2"],
 ) -> dict[str, float]:
-    """What changed from one mask to the next: "mended", "broken", "distance" and "even", see `Corrected`."""
+    """What changed from one mask to the next: "mended", "broken", "distance" and "of_edge", see `Corrected`."""
     ys, xs = np.indices(target.shape)
     away = np.hypot(xs - click[0], ys - click[1])
-    changed = before != after
+    changed, edge = before != after, np.zeros_like(before)
+    for axis in (0, 1):  # a pixel with another value above, below, on the left or on the right
+        for step in (1, -1):
+            edge |= before != np.roll(before, step, axis)
     return {
         "mended": float((changed & (after == target)).sum()),
         "broken": float((changed & (after != target)).sum()),
         "distance": float(np.median(away[changed])) if changed.any() else np.nan,
-        "even": float(np.median(away)),
+        "of_edge": float(np.median(away[edge])) if edge.any() else np.nan,
     }
 
 

@@ -22,12 +22,25 @@ def test_a_mask_contradicts_clicks_on_its_wrong_side() -> None:
 
 
 def test_a_step_counts_what_it_mended_and_broke_and_how_far_away() -> None:
-    before, after, target = np.zeros((3, 1, 9), bool)
-    target[0, :3] = before[0, 8] = True  # three pixels are missing, one is too many
-    after[0, [0, 1, 4]] = True  # two of three found, one taken off, one wrong
-    step = step_between(before, after, target, np.array([0, 0], np.float32))
-    assert step == {"mended": 3, "broken": 1, "distance": 2.5, "even": 4}
-    assert np.isnan(step_between(before, before, target, np.array([0, 0], np.float32))["distance"])
+    before, after, target = np.zeros((3, 9, 9), bool)
+    target[4, :3] = before[4, 8] = True  # three pixels are missing, one is too many
+    after[4, [0, 1, 4]] = True  # two of three found, one taken off, one wrong
+    step = step_between(before, after, target, np.array([0, 4], np.float32))
+    assert (step["mended"], step["broken"], step["distance"]) == (3, 1, 2.5)
+    before[4, 8], before[3:6, 3:6] = False, True
+    edge = [np.hypot(x, y - 4) for y in range(2, 7) for x in range(2, 7) if is_edge(x - 4, y - 4)]
+    assert step_between(before, after, target, np.array([0, 4], np.float32))["of_edge"] == pytest.approx(
+        np.median(edge)
+    )
+    empty = step_between(np.zeros((9, 9), bool), np.zeros((9, 9), bool), target, np.array([0, 0], np.float32))
+    assert np.isnan([empty["distance"], empty["of_edge"]]).all()
+
+
+def is_edge(x: int, y: int) -> bool:
+    """Whether a pixel lies at the edge of a square of 3 x 3 around 0, on either side of it."""
+    inside = max(abs(x), abs(y)) == 1
+    outside = max(abs(x), abs(y)) == 2 and min(abs(x), abs(y)) <= 1
+    return inside or outside
 
 
 def test_mask_prompts_say_the_same_mask_or_another_or_none() -> None:
