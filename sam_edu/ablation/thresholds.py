@@ -46,15 +46,6 @@ class Thresholds:
     above: Float[np.ndarray, "clicks thresholds"]
     inside: Float[np.ndarray, "clicks thresholds"]
 
-    @property
-    def share_inside(self) -> Float[np.ndarray, "intervals"]:
-        """Of all pixels between two neighbouring thresholds the share that lies in the target mask.
-
-        NaN where there is no pixel. Every logit has the same weight, so large targets count more.
-        """
-        between, hits = (-np.diff(counts.sum(axis=0)) for counts in (self.above, self.inside))
-        return np.divide(hits, between, out=np.full(len(between), np.nan), where=between > 0)
-
 
 ARRAYS = tuple(one.name for one in fields(Thresholds))
 """What is measured; in the file "thresholds." stands before their names."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sam_edu import ablation
-from sam_edu.ablation import FIRST_SCENE, THRESHOLDS, Thresholds
+from sam_edu.ablation import FIRST_SCENE, THRESHOLDS
 from sam_edu.ablation.thresholds import counts_by_threshold, iou_by_threshold, thresholds_in, thresholds_of_scene
 from sam_edu.sam import load
 
@@ -23,17 +23,12 @@ def test_iou_at_each_threshold_is_with_the_mask_that_fits_best() -> None:
     assert at[6.0] == 0  # nothing is left
 
 
-def test_pixels_are_counted_above_each_threshold_and_between_two() -> None:
+def test_pixels_are_counted_above_each_threshold() -> None:
     logits = torch.tensor([[5.0, 0.2, 0.3, 0.4, 0.1, -0.2, -9.0]])
     target = np.array([[True, True, True, True, False, False, False]])
     above, inside = counts_by_threshold(logits, target)
     at = dict(zip(THRESHOLDS, zip(above, inside, strict=True), strict=True))
     assert (at[0.5], at[0.0], at[-0.5]) == ((1, 1), (5, 4), (6, 4))
-    iou = np.zeros((1, len(THRESHOLDS)))
-    read = Thresholds(iou[None].repeat(4, 1), iou, np.array([above], float), np.array([inside], float))
-    share = dict(zip(THRESHOLDS, read.share_inside, strict=False))
-    assert (share[0.0], share[-0.5]) == (0.75, 0)  # from 0 to 0.5 three of four, from -0.5 to 0 none of one
-    assert np.isnan(share[-6.0])
 
 
 def test_a_scene_has_the_stored_iou_at_zero() -> None:
