@@ -102,9 +102,14 @@ def still(e: Evidence, click: int) -> Effect:
     return e.mean_of(corrected(e).still[:, click - 2] - corrected(e).iou[:, click - 2])
 
 
-def of_click(e: Evidence, click: int) -> Effect:
+def of_click(e: Evidence, click: int, level: int | None = None) -> Effect:
     """What the click adds to the round."""
-    return e.mean_of(corrected(e).iou[:, click - 1] - corrected(e).still[:, click - 2])
+    return e.mean_of(corrected(e).iou[:, click - 1] - corrected(e).still[:, click - 2], level)
+
+
+def step_at(e: Evidence, level: int) -> Effect:
+    """What the second click changed, by the level of the target."""
+    return e.mean_of(corrected(e).iou[:, 1] - corrected(e).iou[:, 0], level)
 
 
 def changes(e: Evidence) -> np.ndarray:
@@ -146,6 +151,13 @@ def passing_clicks(e: Evidence, level: float) -> float:
     p = e.stats.prompts
     good = (p.predicted[:, 1:] > level) & (p.stability[:, 1:] >= level)
     return float(p.iou_any[:, 1:][good].mean()) if good.any() else 0.0
+
+
+def passing_at(e: Evidence, on_mask: bool) -> float:
+    """The mean IoU of the grid's masks with both scores above 0.5, of the clicks on a mask or on none."""
+    g = grid(e)
+    good = (g.predicted > 0.5) & (g.stability >= 0.5) & (g.on_mask == on_mask)[..., None]
+    return float(g.iou[good].mean()) if good.any() else 0.0
 
 
 def chosen(e: Evidence) -> float:
@@ -224,7 +236,13 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
             0.35 < gain_of_mask_0(e, e.stats.prompts.iou).mean / step(e, 2).mean < 0.65 and step(e, 2).mean > 0
         ),
         "a round without a click has it too": lambda e: 0.35 < still(e, 2).mean / step(e, 2).mean < 0.65,
-        "and the click adds the rest": lambda e: of_click(e, 2).low > 0,
+        "and the click adds the rest, on every level": lambda e: all(
+            of_click(e, 2, k).low > 0 for k in (None, 0, 1, 2)
+        ),
+        "by level mask 0 costs on objects and gives most on sub-parts": lambda e: (
+            gain_of_mask_0(e, e.stats.prompts.iou, 0).high < 0
+            and gain_of_mask_0(e, e.stats.prompts.iou, 2).mean > 0.5 * step_at(e, 2).mean > 0
+        ),
         "from the third click on a round without a click adds nothing": lambda e: all(
             still(e, n).high < 0.01 and of_click(e, n).mean > 0 for n in range(3, 9)
         ),
@@ -252,6 +270,9 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
     },
     "worse-after": {
         "about a quarter get worse at least once": lambda e: 0.2 < (changes(e).min(1) < -0.02).mean() < 0.35,
+        "without the logits almost half": lambda e: (
+            0.4 < (np.diff(e.stats.prompts.corrections_without, axis=1).min(1) < -0.02).mean() < 0.5
+        ),
         "the median change is never below zero": lambda e: bool((np.median(changes(e), axis=0) >= 0).all()),
         "falls are about as rare late as early": lambda e: (
             bool(((changes(e)[:, 1:] < -0.02).mean(0) < 0.1).all()) and (changes(e) < -0.02).any()
@@ -283,10 +304,9 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "on a grid the lowest threshold passes worse masks": lambda e: (
             grid(e).passing(0.5, 0.5).iou < passing_clicks(e, 0.5) - 0.05
         ),
-        "most clicks lie on no object": lambda e: (
-            grid(e).on_mask.mean() < 0.5
-            and (grid(e).predicted[~grid(e).on_mask] > 0.5).mean() > 0.1
-            and grid(e).predicted[grid(e).on_mask].mean() > grid(e).predicted[~grid(e).on_mask].mean()
+        "on the grid's clicks on masks it would do": lambda e: passing_at(e, on_mask=True) > 0.85,
+        "most clicks lie on no object, and what passes there is far worse": lambda e: (
+            grid(e).on_mask.mean() < 0.5 and 0 < passing_at(e, on_mask=False) < passing_at(e, on_mask=True) - 0.15
         ),
         "what is chosen on one half holds on the other": lambda e: (
             chosen(e) > 0.5 and grid(e).passing(chosen(e), chosen(e), half=1).iou >= 0.84
