@@ -110,7 +110,7 @@ def grid_of_scene(model: Sam, number: int) -> list[Row]:
         parts.append((predicted, high / low, iou))
     found = {name: torch.cat(one).double().numpy() for name, one in zip(names, zip(*parts, strict=True), strict=True)}
     x, y = points.long().T.numpy()
-    rows[0] = rows[0] | found | {"on_mask": scene.masks[:, y, x].any(0)}
+    rows[0].update(found, on_mask=np.asarray(scene.masks[:, y, x].any(0)))
     return rows
 
 
@@ -123,7 +123,9 @@ def measure_grid_clicks(weights: Path, scenes: int, processes: int = 1, progress
     stacked = stacked_rows(rows_of_scenes(grid_of_scene, weights, scenes, processes, progress))
     measured = ~np.isnan(stacked["predicted"]).all(axis=(1, 2))
     types: dict[str, type] = {"on_mask": bool}
-    arrays = {f"grid.{name}": stacked[name][measured].astype(types.get(name, np.float16)) for name in GRID_ARRAYS}
+    arrays: dict[str, np.ndarray] = {
+        f"grid.{name}": stacked[name][measured].astype(types.get(name, np.float16)) for name in GRID_ARRAYS
+    }
     return stamp(weights, stacked) | arrays
 
 
@@ -136,7 +138,7 @@ def grid_clicks_in(data: Mapping[str, Any]) -> GridClicks:
     missing = [name for name in GRID_ARRAYS if f"grid.{name}" not in data]
     if missing:
         raise ValueError(f"the file lacks the grid's {', '.join(missing)}: {COMMAND} --only grid")
-    arrays = {name: np.asarray(data[f"grid.{name}"], np.float64) for name in GRID_ARRAYS}
+    arrays: dict[str, Any] = {name: np.asarray(data[f"grid.{name}"], np.float64) for name in GRID_ARRAYS}
     return GridClicks(**arrays | {"on_mask": arrays["on_mask"] > 0})
 
 

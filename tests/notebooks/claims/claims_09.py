@@ -54,7 +54,8 @@ def sigmoid(x: float) -> float:
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.corrcoef(*(np.argsort(np.argsort(v.ravel(), kind="stable")) for v in (one, other)))[0, 1])
+    first, second = (np.argsort(np.argsort(values.ravel(), kind="stable")) for values in (one, other))
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def in_order(e: Evidence, values: np.ndarray) -> np.ndarray:
@@ -274,8 +275,8 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
             0.4 < (np.diff(e.stats.prompts.corrections_without, axis=1).min(1) < -0.02).mean() < 0.5
         ),
         "the median change is never below zero": lambda e: bool((np.median(changes(e), axis=0) >= 0).all()),
-        "falls are about as rare late as early": lambda e: (
-            bool(((changes(e)[:, 1:] < -0.02).mean(0) < 0.1).all()) and (changes(e) < -0.02).any()
+        "falls are about as rare late as early": lambda e: bool(
+            ((changes(e)[:, 1:] < -0.02).mean(0) < 0.1).all() and (changes(e) < -0.02).any()
         ),
         "rises fade": lambda e: (changes(e) > 0.02).mean(0)[0] > 5 * (changes(e) > 0.02).mean(0)[-1],
         "what changes is nearer than the edge": lambda e: all(far_away(e, n) for n in range(2, 9)),
