@@ -224,7 +224,7 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
             )
         ),
         "after two clicks none of these rules differs clearly": lambda e: all(
-            after_two(e, rule).low < 0 < after_two(e, rule).high and after_two(e, rule).at_most < 0.03
+            after_two(e, rule).low < 0 < after_two(e, rule).high and after_two(e, rule).at_most < 0.02
             for rule in ("stability", "both", "mask 0")
         ),
         "a fixed mask 1 or 3 stays far below": lambda e: all(
