@@ -10,8 +10,10 @@ import torch
 from sam_edu import ablation
 from sam_edu.ablation.attention_statistics import measure_attention
 from sam_edu.ablation.block_ways import measure_block_ways
+from sam_edu.ablation.corrected import measure_corrected
 from sam_edu.ablation.doors import measure_doors
 from sam_edu.ablation.exchanged_maps import measure_exchanged_maps
+from sam_edu.ablation.grid_clicks import measure_grid_clicks
 from sam_edu.ablation.half_precision import measure_half_precision
 from sam_edu.ablation.head_paths import measure_head_paths
 from sam_edu.ablation.held_out import join, measure_prompts
@@ -24,6 +26,7 @@ from sam_edu.ablation.prompt_changes import measure_prompt_changes
 from sam_edu.ablation.prompts import SCENES
 from sam_edu.ablation.score_terms import measure_score_terms
 from sam_edu.ablation.streams import measure_streams
+from sam_edu.ablation.thresholds import measure_thresholds
 from sam_edu.ablation.upscaling_measuring import measure_upscaling
 from sam_edu.sam import tiny_weights
 
@@ -40,6 +43,9 @@ UNCHANGED = {
     "numbers": measure_mask_numbers,
     "upscaling": measure_upscaling,
     "half": measure_half_precision,
+    "corrected": measure_corrected,
+    "thresholds": measure_thresholds,
+    "grid": measure_grid_clicks,
 }
 """What is measured beside the ablations, by its name on the command line."""
 
@@ -60,9 +66,9 @@ def main() -> None:
         choices=[*UNCHANGED, "paths", "pairs", "doors"],
         help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores, the"
         " blocks built in other ways, the streams, the exchanged maps, the hidden units, the other forms of prompts,"
-        " the numbers of mask prompts, step (5), half precision, the paths of heads (chosen by the effects that the"
-        " file holds), the transplants between pairs of clicks, or those of what is read of the click's token; all else"
-        " stays",
+        " the numbers of mask prompts, step (5), half precision, corrected clicks, other thresholds, grids of clicks, the"
+        " paths of heads (chosen by the effects that the file holds), the transplants between pairs of clicks, or those"
+        " of what is read of the click's token; all else stays",
     )
     args = parser.parse_args()
     if args.scenes < 1:

@@ -20,7 +20,9 @@ decode other prompts. `replicas` lists the same statistics of other trainings of
 `load_block_ways` the masks of blocks that are built in other ways,
 `load_doors` by which step a click enters, `load_streams` how tokens and image tokens change through the depth,
 `load_exchanged_maps` whether the masks follow their tokens' attention maps,
-`load_hidden_units` which units of the MLPs fire and which carry the click, `load_upscaling` step (5) with other layers.
+`load_hidden_units` which units of the MLPs fire and which carry the click, `load_upscaling` step (5) with other layers,
+`load_corrected` what each corrective click does, `load_thresholds` masks cut at other thresholds,
+`load_grid_clicks` the masks of grids of clicks.
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
@@ -39,6 +41,7 @@ from sam_edu.ablation.changes import (
     Change,
     References,
 )
+from sam_edu.ablation.corrected import CORRECTED, GIVEN, SHOWN, USUAL, Corrected, corrected_in, load_corrected
 from sam_edu.ablation.doors import DOORS, load_doors
 from sam_edu.ablation.exchanged_maps import (
     ALL_THREE,
@@ -49,6 +52,7 @@ from sam_edu.ablation.exchanged_maps import (
     load_exchanged_maps,
     make_alike,
 )
+from sam_edu.ablation.grid_clicks import GRID_ARRAYS, GRID_SIDE, GridClicks, Passing, grid_clicks_in, load_grid_clicks
 from sam_edu.ablation.half_precision import (
     HALF_MEASURES,
     HALF_WAYS,
@@ -119,6 +123,7 @@ from sam_edu.ablation.score_terms import (
 )
 from sam_edu.ablation.scoring import STABILITY_OFFSET, both_scores, four_masks, ious, margin
 from sam_edu.ablation.streams import DISTANCES, STAGES, TURNS, Streams, load_streams
+from sam_edu.ablation.thresholds import THRESHOLDS, Thresholds, load_thresholds, thresholds_in
 from sam_edu.ablation.transplants import TRANSPLANTS, Part, Transplant, transplanted
 from sam_edu.ablation.upscaling_results import (
     UPSCALING_ARRAYS,
@@ -141,11 +146,15 @@ __all__ = [
     "CLICKS",
     "CLICK_FORMS",
     "COMMAND",
+    "CORRECTED",
     "DEPTH",
     "DISTANCES",
     "DOORS",
     "FIRST_SCENE",
     "FORM_MEASURES",
+    "GIVEN",
+    "GRID_ARRAYS",
+    "GRID_SIDE",
     "HALF_MEASURES",
     "HALF_WAYS",
     "HEADS",
@@ -172,11 +181,13 @@ __all__ = [
     "SETS",
     "SHARED",
     "SHORT_NAMES",
+    "SHOWN",
     "STABILITY_OFFSET",
     "STAGES",
     "STEPS",
     "TERMS",
     "TEST_STREAM",
+    "THRESHOLDS",
     "TOKEN_TO_IMAGE",
     "TOLERANCE",
     "TRANSPLANTS",
@@ -187,15 +198,18 @@ __all__ = [
     "UPSCALING_ARRAYS",
     "UPSCALING_MEASURES",
     "UPSCALING_WAYS",
+    "USUAL",
     "WAYS",
     "Ablation",
     "BlockWay",
     "BlockWays",
     "Broken",
     "Change",
+    "Corrected",
     "Effect",
     "ExchangedMaps",
     "FourMasks",
+    "GridClicks",
     "HalfPrecision",
     "HeadPaths",
     "HeldOutPrompts",
@@ -207,6 +221,7 @@ __all__ = [
     "PairMeasure",
     "PairStatistics",
     "Part",
+    "Passing",
     "ProductStatistics",
     "Prompt",
     "PromptChanges",
@@ -216,19 +231,24 @@ __all__ = [
     "Statistics",
     "Streams",
     "Term",
+    "Thresholds",
     "Transplant",
     "UpscalingStatistics",
     "ablated",
     "both_scores",
     "clicks_on_image",
+    "corrected_in",
     "four_masks",
     "four_terms",
     "full_name",
+    "grid_clicks_in",
     "ious",
     "load",
     "load_block_ways",
+    "load_corrected",
     "load_doors",
     "load_exchanged_maps",
+    "load_grid_clicks",
     "load_half_precision",
     "load_head_paths",
     "load_hidden_units",
@@ -238,6 +258,7 @@ __all__ = [
     "load_prompt_changes",
     "load_score_terms",
     "load_streams",
+    "load_thresholds",
     "load_upscaling",
     "make_alike",
     "margin",
@@ -259,6 +280,7 @@ __all__ = [
     "sha256",
     "stored_at",
     "terms_of_decode",
+    "thresholds_in",
     "transplanted",
     "variance_shares",
     "way_to_b",

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from exercise_cases import with_entry
@@ -136,6 +137,19 @@ def test_usual_mistake_with_confidence_is_recognised(number):
     with pytest.raises(WrongAnswer) as caught:
         logits.confidence(mistake)
     assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: 20.0 * (x > 0) - 10,
+        lambda x: torch.full_like(x, -10).masked_fill(x > 0, 10),
+        lambda x: np.where(np.asarray(x) > 0, 10.0, -10.0),
+    ],
+)
+def test_other_ways_to_remove_the_confidence_pass(function, capsys):
+    logits.confidence(function)
+    assert "passed" in capsys.readouterr().out
 
 
 def flat_where_small(x):

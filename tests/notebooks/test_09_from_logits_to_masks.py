@@ -46,18 +46,54 @@ def test_an_empty_mask_has_no_stability_and_argmax_takes_it() -> None:
     assert "as before: True" in NOTEBOOK.printed("empty-run")
 
 
-def test_rules_are_compared_over_all_held_out_clicks() -> None:
+def test_the_half_pixel_is_bounded_by_the_coarser_grid() -> None:
+    printed = NOTEBOOK.printed("r6-half-code")
+    of_image = dict(re.findall(r"an image +(\d+) wide: .* frame, ([\d.]+) of the image", printed))
+    assert float(of_image["4000"]) == 1.45
+    assert all(float(off) <= 0.5 for width, off in of_image.items() if int(width) <= 2048)
+
+
+def test_stability_depends_on_the_size_as_well() -> None:
+    stability = [float(one) for one in re.findall(r"stability ([\d.]+)", NOTEBOOK.printed("r8-size"))]
+    assert stability == sorted(stability)
+    assert stability[0] < 0.3
+    assert stability[-1] > 0.9
+
+
+def test_the_focal_loss_is_neutral_at_three_quarters() -> None:
+    printed = NOTEBOOK.printed("threshold-focal")
+    lowest = {
+        pair[:2]: float(pair[2]) for pair in re.findall(r"alpha (\S+), P\(inside\) (\S+): .* ([-+][\d.]+)", printed)
+    }
+    assert lowest["0.5", "0.5"] == lowest["0.25", "0.75"] == 0
+    assert lowest["0.25", "0.5"] < 0 < lowest["0.5", "0.75"]
+
+
+def test_rules_are_compared_over_all_held_out_clicks_after_one_click_and_two() -> None:
     for rule in ("by predicted IoU", "by stability", "always mask 0", "at random"):
         assert f'"{rule}"' in NOTEBOOK.sources["pick-rules"]
-    assert 'assert np.array_equal(by_onnx, rules["by predicted IoU"])' in NOTEBOOK.sources["pick-onnx"]
+    assert "corrected.two_predicted" in NOTEBOOK.sources["pick-onnx"]
+    assert "assert np.array_equal(by_onnx, " in NOTEBOOK.sources["pick-onnx"]
     assert "stats.interval" in NOTEBOOK.sources["pick-picture"]
     assert "ablation.recompute_prompts(model, again)" in NOTEBOOK.sources["worth-live-code"]
 
 
-def test_what_is_shown_is_chosen_by_rule_beside_one_at_random() -> None:
-    assert "steps[:, 1:].argmin()" in NOTEBOOK.sources["worse-case"]
-    assert '"at random": (random.Random(4)' in NOTEBOOK.sources["worse-case"]
-    assert "next((t for t in levels if" in NOTEBOOK.sources["everything-table"]
+def test_a_correction_stands_beside_a_round_without_a_click() -> None:
+    assert '"without one"' in NOTEBOOK.sources["refine-steps"]
+    assert "the change to mask 0, at the same click" in NOTEBOOK.printed("refine-second")
+    assert "at most six clicks, and in nine of ten steps at most four" in NOTEBOOK.sources["trained"]
+
+
+def test_the_fall_that_is_shown_is_the_one_in_the_middle() -> None:
+    assert 'size, kind="stable")[len(size) // 2]' in NOTEBOOK.sources["worse-case"]
+
+
+def test_thresholds_of_the_grid_are_chosen_on_one_half_and_tried_on_the_other() -> None:
+    assert (
+        "level = next(t for t in levels if grid.passing(t, t, half=0).iou >= 0.85)"
+        in NOTEBOOK.sources["everything-table"]
+    )
+    assert "grid.passing(t, t, half=1)" in NOTEBOOK.sources["everything-table"]
 
 
 def test_everything_takes_about_thirty_lines() -> None:

@@ -27,6 +27,9 @@ ALIKE = {
     "numbers": "errors",
     "upscaling": "best",
     "half": "changes",
+    "corrected": "iou",
+    "thresholds": "clicks",
+    "grid": "iou",
 }
 PARTS = ("ablations", "attention", "prompts", *ALIKE, "paths", "pairs", "doors")
 
