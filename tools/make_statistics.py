@@ -66,9 +66,9 @@ def main() -> None:
         choices=[*UNCHANGED, "paths", "pairs", "doors"],
         help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores, the"
         " blocks built in other ways, the streams, the exchanged maps, the hidden units, the other forms of prompts,"
-        " the numbers of mask prompts, step (5), half precision, corrected clicks, other thresholds, grids of clicks, the"
-        " paths of heads (chosen by the effects that the file holds), the transplants between pairs of clicks, or those"
-        " of what is read of the click's token; all else stays",
+        " the numbers of mask prompts, step (5), half precision, corrected clicks, other thresholds, grids of clicks,"
+        " the paths of heads (chosen by the effects that the file holds), the transplants between pairs of clicks, or"
+        " those of what is read of the click's token; all else stays",
     )
     args = parser.parse_args()
     if args.scenes < 1:
