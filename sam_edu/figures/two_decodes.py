@@ -269,15 +269,15 @@ def _draw_row(
     for stop, weights in zip((1, 3, 5), decode.attention(mask), strict=True):
         draw_attention(_panel(figure, stop, y, high), weights, image, [], [], scale)
     axes = _panel(figure, 7, y, high)
-    numbers = decode.vectors["hyper_in"][mask]
-    axes.barh(range(len(numbers)), numbers, height=0.8, color=MASK_COLOURS[mask % 4])
+    numbers, number = decode.vectors["hyper_in"][mask], mask % 4
+    axes.barh(range(len(numbers)), numbers, height=0.8, color=MASK_COLOURS[number])
     limit = 1.1 * (float(np.abs(numbers).max()) or 1.0)
     axes.set_xlim(-limit, limit)
     axes.axvline(0.0, color=SOFT, linewidth=0.8)
     bare(axes)
     axes = _panel(figure, 8, y, high)
     draw_image(axes, image)
-    draw_mask(axes, decode.masks[mask], MASK_COLOURS[mask % 4], 0.6)
+    draw_mask(axes, decode.masks[mask], MASK_COLOURS[number], 0.6)
     draw_ticks(axes, clicks)
     axes.text(
         0.04,
