@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from claims.claim import Predicate
-from claims.claims_00 import nearest_by_level
+from claims.claims_00 import in_order_of_size, nearest_by_level
 from claims.click import LOOKS, Click, entropy, overlap, scaled
 from claims.evidence import Evidence
 from sam_edu import ablation
@@ -179,8 +179,9 @@ def one_more_than(e: Evidence, block: int, one: str, other: str, measure: Measur
 
 CLAIMS: dict[str, dict[str, Predicate]] = {
     "trained-order": {
-        "masks 1, 2 and 3 are most often sub-part, part and whole": lambda e: (
-            [number for number, _ in nearest_by_level(e)] == [3, 2, 1]
+        "they are in the order of their size at nearly every click": lambda e: in_order_of_size(e) > 0.9,
+        "parts are divided between masks 1 and 2": lambda e: (
+            min(nearest_by_level(e)[1][:2]) > 0.3 and nearest_by_level(e)[1][2] < 0.15
         ),
     },
     "maps-last-prose": {

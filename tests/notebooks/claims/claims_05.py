@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from claims.claim import Predicate
-from claims.claims_00 import nearest_by_level
+from claims.claims_00 import in_order_of_size, nearest_by_level
 from claims.click import LOOKS, Click
 from claims.evidence import Evidence
 from sam_edu.ablation import (
@@ -101,8 +101,9 @@ def best_channels(click: Click) -> tuple[float, float, float]:
 
 CLAIMS: dict[str, dict[str, Predicate]] = {
     "trained-order": {
-        "masks 1, 2 and 3 are most often sub-part, part and whole": lambda e: (
-            [number for number, _ in nearest_by_level(e)] == [3, 2, 1]
+        "they are in the order of their size at nearly every click": lambda e: in_order_of_size(e) > 0.9,
+        "parts are divided between masks 1 and 2": lambda e: (
+            min(nearest_by_level(e)[1][:2]) > 0.3 and nearest_by_level(e)[1][2] < 0.15
         ),
     },
     "stream-after": {
