@@ -219,7 +219,7 @@ def test_stored_file_belongs_to_the_weights_and_to_the_list() -> None:
         assert stats.scores(name).shape == (len(stats.prompts),)
     for name in BOX_ABLATIONS:
         assert stats.scores(name, prompts="boxes").shape == (len(stats.prompts),)
-    assert ablation.stored_at().stat().st_size < 2_500_000
+    assert ablation.stored_at().stat().st_size < 3_000_000  # it stays in every clone, once for each time it is measured
 
 
 def test_stored_clicks_are_those_of_scenes_1000_to_1099() -> None:
