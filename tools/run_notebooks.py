@@ -167,7 +167,10 @@ class Runner:
         progress = Progress(len(paths))
         reports = {}
         pool = ThreadPoolExecutor(WORKERS)
-        futures: dict[Future[Report], Path] = {pool.submit(self.run_one, path, progress): path for path in paths}
+        # From the last on, which takes longest: begun at the end, it would run while the other place is empty.
+        futures: dict[Future[Report], Path] = {
+            pool.submit(self.run_one, path, progress): path for path in reversed(paths)
+        }
         for future in as_completed(futures):
             path = futures[future]
             try:
