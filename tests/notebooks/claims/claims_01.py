@@ -4,7 +4,7 @@ from typing import Any
 
 from claims.claim import Predicate
 from claims.evidence import Evidence
-from sam_edu.ablation import NO_RELU, SHARED, HiddenUnits
+from sam_edu.ablation import NO_RELU, SHARED, Effect, HiddenUnits
 from sam_edu.ablation.hidden_units import MIRROR, SetWay
 
 BLOCKS = (0, 1)
@@ -31,6 +31,13 @@ def never(e: Evidence, block: int) -> Any:
 
 def shared(e: Evidence, which: str, block: int, model: Any = "trained") -> float:
     return units(e).shared(which, block, model).mean
+
+
+def between_levels(e: Evidence, name: str, one: int, other: int) -> Effect:
+    """The mean effect at one level less that at another, with one interval for both."""
+    level = e.stats.prompts.level
+    weights = [(level == each) / (level == each).mean() for each in (one, other)]
+    return e.mean_of((e.stats.scores(name) - e.stats.baseline()) * (weights[0] - weights[1]))
 
 
 CLAIMS: dict[str, dict[str, Predicate]] = {
@@ -71,6 +78,9 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "kept alone, most of the loss is gone": lambda e: (
             0.5 * e.stats.effect("step (3) mean", "margin").mean < units(e).effect("others mean", 205).mean < 0
         ),
+        "kept alone, the draws bring back most, too": lambda e: (
+            0.5 * e.stats.effect("step (3) mean", "margin").mean < units(e).against_draws("others mean", 205).mean < 0
+        ),
         "kept alone, some draws do as well": lambda e: 0 < units(e).against_draws("others mean", 205).below < 20,
         "in IoU it is small": lambda e: -0.05 < units(e).effect("resample", 205, "best").mean < 0,
         "in IoU only resampling sets the tenth apart from all draws": lambda e: (
@@ -83,7 +93,10 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
             units(e).mirror(OTHER).low > 0.5 and units(e).mirror(OTHER).mean > units(e).mirror(POSITION).mean - 0.15
         ),
         "untrained maps hardly depend on the image": lambda e: units(e).mirror(POSITION, "untrained").low > 0.97,
-        "trained ones agree a little with the mirrored part": lambda e: (
+        "another image changes the trained maps more": lambda e: (
+            0 < units(e).mirror(OTHER).high < units(e).mirror(OTHER, "untrained").low
+        ),
+        "the agreement with the mirrored part is small": lambda e: (
             units(e).mirror(UNIT).high < units(e).mirror(PART).low and units(e).mirror(PART).high < 0.2
         ),
     },
@@ -95,9 +108,13 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         ),
         "most of what the units add is a constant": lambda e: all(units(e).constant(b).low > 0.5 for b in BLOCKS),
         "resampling costs more than the mean": lambda e: e.difference("step (3) resample", "step (3) mean").high < 0,
-        "the loss is largest for sub-parts": lambda e: all(
-            e.effect(f"step (3) {mode}", 2).mean < min(e.effect(f"step (3) {mode}", level).mean for level in (0, 1))
-            for mode in ("mean", "zero")
+        "by the mean and by zero the loss is larger for sub-parts than for objects": lambda e: all(
+            between_levels(e, f"step (3) {mode}", 2, 0).high < 0 for mode in ("mean", "zero")
+        ),
+        "between the blocks no difference shows, and a hundredth is excluded": lambda e: (
+            not e.difference(f"{MLPS[0]} mean", f"{MLPS[1]} mean").clear
+            and e.difference(f"{MLPS[0]} mean", f"{MLPS[1]} mean").at_most < 0.01
+            and e.effect("step (3) zero").high < 0
         ),
         "for boxes block 0's MLP is worth several times as much": lambda e: (
             e.stats.effect(f"{MLPS[0]} mean", prompts="boxes").high < 2 * e.stats.effect(f"{MLPS[0]} mean").mean < 0
