@@ -10,6 +10,7 @@ import torch
 from sam_edu import ablation
 from sam_edu.ablation.attention_statistics import measure_attention
 from sam_edu.ablation.block_ways import measure_block_ways
+from sam_edu.ablation.coarse_channels import measure_coarse_channels
 from sam_edu.ablation.corrected import measure_corrected
 from sam_edu.ablation.doors import measure_doors
 from sam_edu.ablation.exchanged_maps import measure_exchanged_maps
@@ -18,12 +19,14 @@ from sam_edu.ablation.half_precision import measure_half_precision
 from sam_edu.ablation.head_paths import measure_head_paths
 from sam_edu.ablation.held_out import join, measure_prompts
 from sam_edu.ablation.hidden_unit_measuring import measure_hidden_units
+from sam_edu.ablation.mask_likeness import measure_mask_likeness
 from sam_edu.ablation.mask_numbers import measure_mask_numbers
 from sam_edu.ablation.measuring import measure, merge, missing, store
 from sam_edu.ablation.pair_measuring import add_pairs, measure_pairs
 from sam_edu.ablation.product_measuring import measure_product
 from sam_edu.ablation.prompt_changes import measure_prompt_changes
 from sam_edu.ablation.prompts import SCENES
+from sam_edu.ablation.resampled_tokens import measure_resampled_tokens
 from sam_edu.ablation.score_terms import measure_score_terms
 from sam_edu.ablation.streams import measure_streams
 from sam_edu.ablation.thresholds import measure_thresholds
@@ -46,6 +49,9 @@ UNCHANGED = {
     "corrected": measure_corrected,
     "thresholds": measure_thresholds,
     "grid": measure_grid_clicks,
+    "likeness": measure_mask_likeness,
+    "tokens": measure_resampled_tokens,
+    "coarse": measure_coarse_channels,
 }
 """What is measured beside the ablations, by its name on the command line."""
 
@@ -67,6 +73,7 @@ def main() -> None:
         help="only this part: the attention maps, the prompts, the product (6-3), the four terms of the scores, the"
         " blocks built in other ways, the streams, the exchanged maps, the hidden units, the other forms of prompts,"
         " the numbers of mask prompts, step (5), half precision, corrected clicks, other thresholds, grids of clicks,"
+        " how alike masks are, resampled tokens, channels beside masks,"
         " the paths of heads (chosen by the effects that the file holds), the transplants between pairs of clicks, or"
         " those of what is read of the click's token; all else stays",
     )

@@ -22,7 +22,9 @@ decode other prompts. `replicas` lists the same statistics of other trainings of
 `load_exchanged_maps` whether the masks follow their tokens' attention maps,
 `load_hidden_units` which units of the MLPs fire and which carry the click, `load_upscaling` step (5) with other layers,
 `load_corrected` what each corrective click does, `load_thresholds` masks cut at other thresholds,
-`load_grid_clicks` the masks of grids of clicks.
+`load_grid_clicks` the masks of grids of clicks, `load_mask_likeness` how alike masks 1 to 3 are,
+`load_resampled_tokens` whether the masks need what a token has gathered,
+`load_coarse_channels` whether a channel of the image tokens is a mask.
 `sam_edu.ablation.controls` has what stands beside an effect before it may be said.
 """
 
@@ -41,6 +43,7 @@ from sam_edu.ablation.changes import (
     Change,
     References,
 )
+from sam_edu.ablation.coarse_channels import COARSE, CoarseChannels, load_coarse_channels
 from sam_edu.ablation.corrected import CORRECTED, GIVEN, SHOWN, USUAL, Corrected, corrected_in, load_corrected
 from sam_edu.ablation.doors import DOORS, load_doors
 from sam_edu.ablation.exchanged_maps import (
@@ -70,6 +73,7 @@ from sam_edu.ablation.hidden_units import (
     HiddenUnits,
     load_hidden_units,
 )
+from sam_edu.ablation.mask_likeness import MaskLikeness, load_mask_likeness, mask_likeness_in
 from sam_edu.ablation.mask_numbers import OF_CELL, READ_FROM, MaskNumbers, load_mask_numbers
 from sam_edu.ablation.pair_results import (
     PAIR_ARRAYS,
@@ -96,6 +100,7 @@ from sam_edu.ablation.prompts import CLICKS, FIRST_SCENE, SCENES, TEST_STREAM, P
 from sam_edu.ablation.recomputing import recompute, recompute_prompts
 from sam_edu.ablation.references import clicks_on_image, other_prompt, other_trace, reference
 from sam_edu.ablation.replica_files import pair_replicas, replica_effects, replicas, replicas_at
+from sam_edu.ablation.resampled_tokens import RESAMPLED_SLOTS, ResampledTokens, load_resampled_tokens
 from sam_edu.ablation.results import (
     COMMAND,
     LEVELS,
@@ -145,6 +150,7 @@ __all__ = [
     "CHANNELS",
     "CLICKS",
     "CLICK_FORMS",
+    "COARSE",
     "COMMAND",
     "CORRECTED",
     "DEPTH",
@@ -176,6 +182,7 @@ __all__ = [
     "PATHS",
     "PRODUCT_ARRAYS",
     "READ_FROM",
+    "RESAMPLED_SLOTS",
     "SCENES",
     "SCORE_TERMS",
     "SETS",
@@ -205,6 +212,7 @@ __all__ = [
     "BlockWays",
     "Broken",
     "Change",
+    "CoarseChannels",
     "Corrected",
     "Effect",
     "ExchangedMaps",
@@ -214,6 +222,7 @@ __all__ = [
     "HeadPaths",
     "HeldOutPrompts",
     "HiddenUnits",
+    "MaskLikeness",
     "MaskNumbers",
     "Measure",
     "Pair",
@@ -227,6 +236,7 @@ __all__ = [
     "PromptChanges",
     "ReferenceRuns",
     "References",
+    "ResampledTokens",
     "ScoreTerms",
     "Statistics",
     "Streams",
@@ -245,6 +255,7 @@ __all__ = [
     "ious",
     "load",
     "load_block_ways",
+    "load_coarse_channels",
     "load_corrected",
     "load_doors",
     "load_exchanged_maps",
@@ -252,16 +263,19 @@ __all__ = [
     "load_half_precision",
     "load_head_paths",
     "load_hidden_units",
+    "load_mask_likeness",
     "load_mask_numbers",
     "load_pairs",
     "load_product",
     "load_prompt_changes",
+    "load_resampled_tokens",
     "load_score_terms",
     "load_streams",
     "load_thresholds",
     "load_upscaling",
     "make_alike",
     "margin",
+    "mask_likeness_in",
     "measure_half_precision",
     "other_prompt",
     "other_trace",

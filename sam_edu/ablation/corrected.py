@@ -94,9 +94,10 @@ def step_between(
     ys, xs = np.indices(target.shape)
     away = np.hypot(xs - click[0], ys - click[1])
     changed, edge = before != after, np.zeros_like(before)
-    for axis in (0, 1):  # a pixel with another value above, below, on the left or on the right
-        for step in (1, -1):
-            edge |= before != np.roll(before, step, axis)
+    for mask, at in ((before, edge), (before.T, edge.T)):  # both pixels of a pair of neighbours that differ
+        differs = mask[1:] != mask[:-1]
+        at[1:] |= differs
+        at[:-1] |= differs
     return {
         "mended": float((changed & (after == target)).sum()),
         "broken": float((changed & (after != target)).sum()),

@@ -36,7 +36,7 @@ from sam_edu.evaluation.intervals import SceneBootstrap
 from sam_edu.predictor import Predictor
 from sam_edu.sam import Sam, load
 
-LOTS = 5
+LOTS = 20
 """How many untrained prompt encoders there are."""
 
 OfCell = Literal["mean", "deviations"]

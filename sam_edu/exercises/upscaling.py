@@ -1,4 +1,4 @@
-"""The exercises of notebook 06: predict the size, write step (5), remove the patterns."""
+"""The exercises of notebook 06: predict the size, write step (5), remove the painting."""
 
 import math
 from collections.abc import Mapping
@@ -291,7 +291,7 @@ def _judge_upscale(answer: Any) -> None:
         check_function(partial(call, answer), partial(call, solutions.upscale), {"x": x, **w}, ["upscaled"])
 
 
-# --- 3: remove the patterns ---
+# --- 3: remove the painting ---
 
 _PATTERN_MISTAKES = {
     "nothing": "The channels were returned unchanged.",
@@ -352,15 +352,15 @@ def _judge_patterns(answer: Any) -> None:
             partial(_pattern_variant, x),
             "It is none of the usual mistakes. Draw your result beside the channels: every square has one colour.",
         )
-        check_values("channels", result, solutions.without_patterns(x), value_hint)
-        target = solutions.without_patterns(x)
+        check_values("channels", result, solutions.without_painting(x), value_hint)
+        target = solutions.without_painting(x)
         if not same(result_of(answer, target.clone(), hint=hint), target):
             raise WrongAnswer("a second application must change nothing more.")
         for other in (random(2, 1, 1, 4, 4), random(3, 4, 2, 20, 8), 1e3 * random(4, 1, 32, 8, 8)):
-            if not same(result_of(answer, other.clone(), hint=hint), solutions.without_patterns(other)):
+            if not same(result_of(answer, other.clone(), hint=hint), solutions.without_painting(other)):
                 raise WrongAnswer(f"for channels of shape {tuple(other.shape)} the values are wrong.")
 
 
 sizes = Exercise("06.1 predict the size", _judge_sizes, solutions.SIZES)
 upscale = Exercise("06.2 write step (5)", _judge_upscale, solutions.upscale)
-without_patterns = Exercise("06.3 remove the patterns", _judge_patterns, solutions.without_patterns)
+without_painting = Exercise("06.3 remove the painting", _judge_patterns, solutions.without_painting)

@@ -118,7 +118,7 @@ def effect_dots(
         for key, mark, colour in zip(series, MARKS, colours, strict=False):
             axes.plot([], [], mark, color=colour, markeredgecolor=mark_edge(colour), markersize=6.5, label=key)
         if points:
-            axes.plot([], [], "o", color=REPLICA, markersize=3.6, label="other trainings of the model")
+            axes.plot([], [], "o", color=REPLICA, markersize=3.6, label="replicas")
         axes.set_yticks(list(ticks), list(ticks.values()))
         axes.set_ylim(y - 0.4, -0.6)
         axes.set_xlim(low - room, high + room)

@@ -79,10 +79,12 @@ def channels(
                 axes.vlines(np.arange(cell, width, cell) - 0.5, -0.5, height - 0.5, color=GRID, linewidth=0.9)
                 axes.hlines(np.arange(cell, height, cell) - 0.5, -0.5, width - 0.5, color=GRID, linewidth=0.9)
             bare(axes)
-        bar = figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=24, pad=0.015, ticks=[-1.0, 0.0, 1.0])
+        ticks = (0, 1) if maps[chosen].min() >= 0 else (-1, 0, 1)
+        bar = figure.colorbar(drawn, ax=list(grid.flat), shrink=0.7, aspect=24, pad=0.015, ticks=ticks)
+        bar.ax.set_ylim(ticks[0], 1)
         bar.set_label(f"{label} / the channel's max" if per_channel else label)
         if not per_channel:
-            bar.set_ticklabels([f"{sign * limit:.2g}" for sign in (-1, 0, 1)])
+            bar.set_ticklabels([f"{sign * limit:.2g}" for sign in ticks])
     deviations = maps[chosen].std(axis=(1, 2))
     return Figure(
         figure,

@@ -30,7 +30,7 @@ class Example:
     negative_click: np.ndarray
     box: np.ndarray
 
-    def at(self, x: float | np.floating, y: float | np.floating) -> list[int]:
+    def at(self, x: float | int | np.floating, y: float | int | np.floating) -> list[int]:
         """Indices of the masks that contain a pixel, the largest first.
 
         Raises:

@@ -32,6 +32,12 @@ def test_a_step_counts_what_it_mended_and_broke_and_how_far_away() -> None:
     assert step_between(before, after, target, np.array([0, 4], np.float32))["of_edge"] == pytest.approx(
         np.median(edge)
     )
+    before[:] = False
+    before[0] = True  # along the upper border: the edge is there, and not at the lower one
+    edge = [np.hypot(x, y - 4) for y in (0, 1) for x in range(9)]
+    assert step_between(before, after, target, np.array([0, 4], np.float32))["of_edge"] == pytest.approx(
+        np.median(edge)
+    )
     empty = step_between(np.zeros((9, 9), bool), np.zeros((9, 9), bool), target, np.array([0, 0], np.float32))
     assert np.isnan([empty["distance"], empty["of_edge"]]).all()
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from sam_edu import ablation
 from sam_edu.ablation import FIRST_SCENE, UPSCALING_ARRAYS, UPSCALING_WAYS, sha256, upscaling_measuring
-from sam_edu.ablation.grid_parts import PARTS, edges_by_kind, joined_squares, jumps_by_kind, stamps
+from sam_edu.ablation.controls import untrained
+from sam_edu.ablation.grid_parts import PARTS, edges_by_kind, joined_squares, jumps_by_kind, split, stamps
 from sam_edu.ablation.measuring import Row
 from sam_edu.ablation.upscaling_measuring import (
     FURTHER,
@@ -157,6 +158,32 @@ def test_jumps_edges_and_near_inputs(row: Row, plain: Trace) -> None:
         float((plain[f"output_upscaling.{name}"].abs() <= 0.75).double().mean()) for name in ("normed", "doubled_twice")
     ]
     np.testing.assert_allclose(row["near"], near, atol=1e-4)
+
+
+def test_jumps_without_the_pattern_and_of_the_untrained_mask(model: Sam, row: Row, plain: Trace) -> None:
+    best = int(row["best"])
+    logits = plain["masks"][:, best]
+    token_means, pattern, _ = split(logits)
+    np.testing.assert_allclose(row["jumps"][1], jumps_by_kind(logits - pattern)[0], atol=1e-3)
+    assert np.abs(row["jumps"][1] - jumps_by_kind(token_means)[0].numpy()).max() > 0.01
+    generator = torch.Generator().manual_seed(NUMBER)
+    fresh = untrained(model, generator=generator, parts=("mask_decoder", "prompt_encoder"))
+    other = decoded(fresh, NUMBER, CLICK)["masks"]
+    np.testing.assert_allclose(row["jumps"][3], jumps_by_kind(other[:, best])[0], rtol=1e-3)
+    assert not np.allclose(row["jumps"][3], jumps_by_kind(other[:, 0])[0], rtol=1e-2)
+
+
+def test_weights_at_random_are_twenty_orders_that_belong_to_the_click(row: Row, plain: Trace) -> None:
+    prompts = ablation.prompts_of(NUMBER)[2]
+    assert len({upscaling_measuring._seed(prompt) for prompt in prompts}) == len(prompts)
+    generator = torch.Generator().manual_seed(upscaling_measuring._seed(prompts[CLICK]))
+    features = plain["output_upscaling.activated_twice"][0]
+    weights = plain["hyper_in"][0, int(row["best"])]
+    orders = torch.stack([weights[torch.randperm(32, generator=generator)] for _ in range(20)])
+    parts = split(torch.einsum("lc,chw->lhw", orders, features))
+    variances = torch.stack([part.var((1, 2), correction=0) for part in parts], dim=1)
+    expected = (variances / variances.sum(1, keepdim=True)).mean(0)
+    np.testing.assert_allclose(row["shares"][0, 2], expected, atol=1e-3)
 
 
 def test_what_is_stored(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

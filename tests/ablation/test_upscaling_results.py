@@ -88,6 +88,8 @@ def test_a_level_and_a_difference_are_over_their_own_clicks() -> None:
     more = stats.scores("squares flat") - stats.scores("squares joined")
     assert stats.difference("squares flat", "squares joined").mean == pytest.approx(more.mean())
     assert stats.difference("squares flat", "squares joined").low <= more.mean()
+    thin = stats.scores("squares flat", "thin boundary") - stats.scores("squares joined", "thin boundary")
+    assert stats.difference("squares flat", "squares joined", "thin boundary").mean == pytest.approx(thin.mean())
 
 
 @pytest.mark.parametrize(

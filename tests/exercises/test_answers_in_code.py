@@ -874,7 +874,7 @@ def constant_weights(x, w):
     return upscaling_solutions.upscale(x, {name: tensor.detach() for name, tensor in w.items()})
 
 
-flat = upscaling_solutions.without_patterns
+flat = upscaling_solutions.without_painting
 
 
 def masks_with(change):

@@ -129,12 +129,12 @@ def test_another_way_to_the_same_passes(capsys):
     assert "passed" in capsys.readouterr().out
 
 
-# --- 3: remove the patterns ---
+# --- 3: remove the painting ---
 
 
 @pytest.mark.parametrize("mistake", _PATTERN_MISTAKES)
 def test_usual_mistake_with_the_patterns_is_recognised(mistake):
-    error = refusal(upscaling.without_patterns, lambda upscaled: _pattern_variant(upscaled, mistake))
+    error = refusal(upscaling.without_painting, lambda upscaled: _pattern_variant(upscaled, mistake))
     assert _PATTERN_MISTAKES[mistake] in str(error)
 
 
@@ -152,7 +152,7 @@ def test_usual_mistake_with_the_patterns_is_recognised(mistake):
 )
 def test_unlisted_mistake_with_the_patterns_fails(function, hint):
     with pytest.raises(WrongAnswer, match=hint):
-        upscaling.without_patterns(function)
+        upscaling.without_painting(function)
 
 
 @pytest.mark.parametrize("seed", [18, 38, 42, 50])

@@ -71,7 +71,7 @@ def test_replicas_stand_beside_their_rows() -> None:
     assert low < -0.9
     assert high > 0.1
     [legend] = figure.figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["other trainings of the model"]
+    assert [text.get_text() for text in legend.get_texts()] == ["replicas"]
 
 
 @pytest.mark.parametrize("none", [None, {}])
@@ -160,7 +160,7 @@ def test_replicas_are_small_grey_dots_below_theirs() -> None:
     assert 1 < small.get_ydata()[0] < 1.5
     assert small.get_markersize() < 5
     [legend] = figure.figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["other trainings of the model"]
+    assert [text.get_text() for text in legend.get_texts()] == ["replicas"]
 
 
 def test_rows_stand_in_their_groups_in_order() -> None:

@@ -47,6 +47,12 @@ WRONG: list[tuple[Callable[[], object], str]] = [
 
 
 @pytest.mark.no_shape_check
+def test_the_colour_bar_of_channels_ends_at_zero_where_nothing_is_negative() -> None:
+    bars = [figures.channels(maps).figure.axes[-1] for maps in (MAPS, np.abs(MAPS))]
+    assert [bar.get_ylim() for bar in bars] == [(-1, 1), (0, 1)]
+    assert [len(bar.get_yticklabels()) for bar in bars] == [3, 2]
+
+
 @pytest.mark.parametrize(("draw", "message"), WRONG, ids=[str(i) for i in range(len(WRONG))])
 def test_wrong_input_is_refused(draw: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):

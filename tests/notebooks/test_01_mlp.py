@@ -6,7 +6,7 @@ NOTEBOOK = Notebook("01_mlp")
 
 
 def test_self_test_stands_at_the_top() -> None:
-    assert list(NOTEBOOK.cells).index("self-test") < list(NOTEBOOK.cells).index("map")
+    assert list(NOTEBOOK.cells).index("self-test") < list(NOTEBOOK.cells).index("ladder")
 
 
 def test_parameters_are_those_of_the_real_decoder() -> None:

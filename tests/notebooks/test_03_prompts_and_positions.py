@@ -41,8 +41,9 @@ def test_twenty_matrices_follow_the_formula() -> None:
 
 
 def test_one_dot_product_separates_the_kinds() -> None:
-    rows = re.findall(r"negative from \S+ to (\S+), positive from (\S+) to", NOTEBOOK.printed("kinds-space"))
-    assert [float(negative) < float(positive) for negative, positive in rows] == [True, True]
+    [row] = re.findall(r"gap (\S+); random pairs: (\d+) of 1000", NOTEBOOK.printed("kinds-space"))
+    assert float(row[0]) > 0
+    assert int(row[1]) > 900
 
 
 @pytest.mark.parametrize(

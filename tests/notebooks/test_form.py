@@ -41,7 +41,7 @@ THREE: dict[str, tuple[Exercise, Exercise, Exercise]] = {
     "03_prompts_and_positions": (prompts.counts, prompts.points, prompts.moved),
     "04_two_way_block": (two_way_block.numbers, two_way_block.forward, two_way_block.values_with_encoding),
     "05_two_way_transformer": (two_way_transformer.numbers, two_way_transformer.forward, two_way_transformer.cut),
-    "06_upscaling": (upscaling.sizes, upscaling.upscale, upscaling.without_patterns),
+    "06_upscaling": (upscaling.sizes, upscaling.upscale, upscaling.without_painting),
     "07_hypernetwork": (hypernetwork.shapes, hypernetwork.product, hypernetwork.signs),
     "08_mask_decoder": (mask_decoder.shapes, mask_decoder.forward, mask_decoder.shift),
     "09_from_logits_to_masks": (logits.sizes, logits.back, logits.confidence),

@@ -30,6 +30,9 @@ ALIKE = {
     "corrected": "iou",
     "thresholds": "clicks",
     "grid": "iou",
+    "likeness": "clicks",
+    "tokens": "best",
+    "coarse": "iou",
 }
 PARTS = ("ablations", "attention", "prompts", *ALIKE, "paths", "pairs", "doors")
 

@@ -32,7 +32,7 @@ def upscale(x: Tensor, w: Mapping[str, Tensor]) -> Tensor:
     return F.gelu(double(x, w["3.weight"], w["3.bias"]))
 
 
-def without_patterns(upscaled: Tensor) -> Tensor:
+def without_painting(upscaled: Tensor) -> Tensor:
     """Each image token's 4 x 4 pixels replaced by their mean."""
     means = F.avg_pool2d(upscaled, 4)
     return means.repeat_interleave(4, dim=-2).repeat_interleave(4, dim=-1)

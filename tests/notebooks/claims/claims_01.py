@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from torch import Tensor
+
 from claims.claim import Predicate
+from claims.click import Click
 from claims.evidence import Evidence
 from sam_edu.ablation import NO_RELU, SHARED, Effect, HiddenUnits
 from sam_edu.ablation.hidden_units import MIRROR, SetWay
@@ -27,6 +30,13 @@ def firing(e: Evidence, block: int, model: Any = "trained") -> float:
 def never(e: Evidence, block: int) -> Any:
     """Which units fire at no held-out click."""
     return units(e).rates("clicks")[block] == 0
+
+
+def most(click: Click, block: int) -> Tensor:
+    """For each unit the largest value before the ReLU, over all vectors that norm2 can put out."""
+    layer = click.model.mask_decoder.transformer.layers[block]
+    rows = layer.mlp.lin1.weight * layer.norm2.weight
+    return 16 * (rows - rows.mean(1, keepdim=True)).norm(dim=1) + layer.mlp.lin1(layer.norm2.bias)
 
 
 def shared(e: Evidence, which: str, block: int, model: Any = "trained") -> float:
@@ -56,6 +66,7 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         "more than half fire at no click, hundreds of them at a box": lambda e: all(
             never(e, b).mean() > 0.5 and (units(e).rates("boxes")[b][never(e, b)] > 0).sum() >= 200 for b in BLOCKS
         ),
+        "no unit is dead for certain": lambda e: all(most(e.click, b).min() > 0 for b in BLOCKS),
         "far more at the exits of the masks": lambda e: units(e).exits()[:, 1:].mean() > 4 * firing(e, 0) > 0,
         "in block 0 units belong to tokens, in block 1 no longer": lambda e: (
             shared(e, SCENE, 0) > 0.1 + shared(e, TOKEN, 0) and shared(e, SCENE, 1) < shared(e, TOKEN, 1)

@@ -47,6 +47,11 @@ def shares_of_mixture(click: Click) -> dict[str, float]:
     return way_to_b(click.decoder, click.t, click.trace_at([opposite]))
 
 
+def after_mistake(e: Evidence, name: str) -> float:
+    """The printed IoU with the unchanged masks."""
+    return e.printed("04", "ways-show", f"{name} +mean IoU with the unchanged masks #")[0]
+
+
 def printed_shares(e: Evidence) -> list[tuple[float, float]]:
     """The same, printed for reshuffled and for fresh weights: (encodings, stream)."""
     numbers = e.printed("04", "pe-untrained", "(?:reshuffled|fresh) *encodings of B: *# of the way.*stream of B: *#")
@@ -178,6 +183,12 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
             2 * abs(e.printed("04", "read-eps", "with 1e-5: #")[0])
             < e.printed("04", "read-eps", "with 1e-6: #")[0]
             < 1e-2
+        ),
+    },
+    "wrong-after": {
+        "exchanged names and pre-norm ruin the masks, GELU does not": lambda e: (
+            0 <= max(after_mistake(e, "names exchanged"), after_mistake(e, "pre-norm")) < 0.5
+            and after_mistake(e, "GELU") > 0.9
         ),
     },
 }

@@ -4,7 +4,7 @@ import numpy as np
 
 from claims.claim import Predicate
 from claims.evidence import Evidence
-from sam_edu.ablation import Effect
+from sam_edu.ablation import Effect, MaskLikeness, ResampledTokens, mask_likeness_in
 
 OBJECT, PART, SUB_PART = range(3)
 LEVELS = (OBJECT, PART, SUB_PART)
@@ -46,9 +46,13 @@ def above_half(e: Evidence, iou: np.ndarray) -> float:
     return float(found.mean()) if found.size else 0.0
 
 
-def changed_by(e: Evidence, tokens: str) -> list[float]:
-    """The printed mean change under a replacement, and half of its interval."""
-    return e.printed("08", "switch-print", rf"{tokens} +by the mean: best IoU # ± #")
+def alike(e: Evidence) -> MaskLikeness:
+    return mask_likeness_in(e.arrays)
+
+
+def resampled(e: Evidence, slots: str) -> Effect:
+    """What the masks lose with tokens of another click."""
+    return e.mean_of(ResampledTokens(e.arrays).change(slots))
 
 
 CLAIMS: dict[str, dict[str, Predicate]] = {
@@ -64,9 +68,9 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
     },
     "alike-after": {
         "the masks of a box are much more alike than those of a click": lambda e: (
-            e.printed("08", "alike-print", r"a box +: #")[0] > 0.3 + e.printed("08", "alike-print", r"a click: #")[0]
+            e.mean_of(alike(e).boxes - alike(e).clicks).low > 0.3
         ),
-        "and not equal": lambda e: 0 < e.printed("08", "alike-print", r"a box +: #")[0] < 0.97,
+        "and not equal": lambda e: 0 < e.mean_of(alike(e).boxes).high < 0.97,
     },
     "zero-after": {
         "mask 0 is farther from objects than the picked mask": lambda e: (
@@ -128,15 +132,15 @@ CLAIMS: dict[str, dict[str, Predicate]] = {
         ),
     },
     "switch-after": {
-        "the IoU token by its mean changes the masks by a few thousandths at most": lambda e: (
-            abs(changed_by(e, "IoU token")[0]) + abs(changed_by(e, "IoU token")[1]) < 0.01
-            and changed_by(e, "IoU token")[1] > 0
+        "the IoU token of another click costs nothing clear, and little more than a hundredth at most": lambda e: (
+            -0.015 < resampled(e, "IoU token").low < 0 <= resampled(e, "IoU token").high < 0.005
         ),
-        "as the padding": lambda e: (
-            abs(changed_by(e, "padding")[0]) + abs(changed_by(e, "padding")[1]) < 0.01
-            and changed_by(e, "padding")[1] > 0
+        "the padding's cost is clear, and as small": lambda e: (
+            -0.015 < resampled(e, "padding").low < resampled(e, "padding").high < 0
         ),
-        "all others together cost much": lambda e: changed_by(e, "all others")[0] < -0.05,
+        "with all others it is more than a third": lambda e: (
+            resampled(e, "all but the IoU token").high < -e.stats.baseline().mean() / 3 < 0
+        ),
     },
     "tune-after": {
         "masks 1 to 3 change when only mask 0 is trained": lambda e: 0 < min(e.printed("08", "tune-who", r"'#'")) < 0.9,
