@@ -43,6 +43,16 @@ def test_committed_svg_is_what_the_code_draws(drawn: Poster, tmp_path) -> None:
     assert drawn.alt in stored, AGAIN
 
 
+def test_smallest_letters_of_the_svg_are_9_points_on_a2() -> None:
+    svg = SVG.read_text(encoding="utf-8")
+    width, height = (float(side) for side in re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg).groups())
+    assert (round(width / 72 * 25.4), round(height / 72 * 25.4)) == (594, 420)
+    # Letters are drawn 100 points high, and scaled to the size of their text.
+    sizes = [100 * float(scale) for scale in re.findall(r"scale\(([\d.]+) -[\d.]+\)", svg)]
+    assert len(sizes) >= len(words(svg))
+    assert min(sizes) >= 9
+
+
 def test_both_are_small_enough_for_a_repository() -> None:
-    assert SVG.stat().st_size < 3_000_000
-    assert PNG.stat().st_size < 1_500_000
+    assert SVG.stat().st_size <= 2_300_000
+    assert PNG.stat().st_size <= 1_300_000

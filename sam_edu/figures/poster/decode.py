@@ -98,7 +98,7 @@ class Decode:
         )
 
     def masked(self, number: int) -> Array:
-        """The image, paler, with one mask on it."""
+        """The image in grey, with one mask on it."""
         inside = self.masks[number] > 0
         ground = self.ground(*inside.shape)
         colour = np.array(to_rgb(MASK_COLOURS[number % 4]))
@@ -106,8 +106,9 @@ class Decode:
         high, wide = inside.shape
         shifts = [padded[2 + y : 2 + y + high, 2 + x : 2 + x + wide] for y, x in ((-2, 0), (2, 0), (0, -2), (0, 2))]
         edge = inside & ~np.logical_and.reduce(shifts)
-        pale = np.where(inside[..., None], 0.55 * ground + 0.45 * colour, 0.6 * ground + 0.4)
-        result: Array = np.where(edge[..., None], colour, pale)
+        grey = 0.2 + 0.5 * ground.mean(-1, keepdims=True)
+        filled = np.where(inside[..., None], 0.4 * ground + 0.6 * colour, grey)
+        result: Array = np.where(edge[..., None], colour, filled)
         return result
 
 
@@ -115,6 +116,13 @@ def signed_colours(values: Array, limit: Number | None = None) -> Array:
     """Numbers as colours: red above zero, blue below, white at zero; the strongest 2 % share one colour."""
     limit = limit or float(np.quantile(np.abs(values), 0.98)) or 1.0
     result: Array = mpl.colormaps[SIGNED](0.5 + 0.5 * np.clip(values / limit, -1, 1))[..., :3]
+    return result
+
+
+def quiet_colours(values: Array, limit: Number | None = None) -> Array:
+    """The colours of `signed_colours`, paler and greyer: a texture behind what the sheet is about."""
+    colours = signed_colours(values, limit)
+    result: Array = 0.4 + 0.42 * colours + 0.18 * colours.mean(-1, keepdims=True)
     return result
 
 

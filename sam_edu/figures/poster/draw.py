@@ -11,9 +11,11 @@ from sam_edu.figures.kit.theme import theme
 from sam_edu.figures.poster.block import draw_block, draw_last_attention
 from sam_edu.figures.poster.decode import Decode
 from sam_edu.figures.poster.file import Poster
+from sam_edu.figures.poster.geometry import BLOCKS, LAST, OUTPUTS, PRODUCT
 from sam_edu.figures.poster.inputs import draw_heading, draw_inputs, draw_lanes
 from sam_edu.figures.poster.masks import draw_product, draw_upscaling
 from sam_edu.figures.poster.outputs import draw_legend, draw_outputs
+from sam_edu.figures.poster.path import draw_path_of_click
 from sam_edu.figures.poster.sheet import Sheet
 from sam_edu.figures.poster.words import alt_text
 
@@ -27,6 +29,9 @@ def poster(
     note: str = "",
 ) -> Poster:
     """Every tensor of a decode on one sheet, from the click at the left to the masks at the right.
+
+    A thick line in the colour of the first click follows it: its token, the tokens' stream, steps (4) into the image,
+    the product (6-3), the masks.
 
     The maps of the attentions are those of one token: that of the mask, of 1, 2 and 3, whose predicted IoU is highest.
 
@@ -50,12 +55,13 @@ def poster(
         sheet = Sheet()
         draw_heading(sheet, decode)
         draw_lanes(sheet)
+        draw_path_of_click(sheet, decode)
         draw_inputs(sheet, decode)
-        for i, left in enumerate((470, 1314)):
+        for i, left in enumerate(BLOCKS):
             draw_block(sheet, decode, i, left)
-        draw_last_attention(sheet, decode, 2158)
-        draw_upscaling(sheet, decode, 2158)
-        draw_product(sheet, decode, 2404)
-        draw_outputs(sheet, decode, 2655)
+        draw_last_attention(sheet, decode, LAST)
+        draw_upscaling(sheet, decode, LAST)
+        draw_product(sheet, decode, PRODUCT)
+        draw_outputs(sheet, decode, OUTPUTS)
         draw_legend(sheet, decode, note)
     return Poster(sheet.figure, alt_text(decode))

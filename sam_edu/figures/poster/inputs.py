@@ -17,15 +17,19 @@ from sam_edu.figures.kit.colours import (
 )
 from sam_edu.figures.poster.decode import Decode
 from sam_edu.figures.poster.geometry import (
+    CLICK_TOKEN,
     IMAGE_AT,
     IMAGE_BOTTOM,
     IMAGE_TOP,
     PANEL,
+    PHOTOGRAPH,
+    SMALL,
     TOKENS_AT,
     TOKENS_BOTTOM,
     TOKENS_TOP,
 )
 from sam_edu.figures.poster.parts import draw_panel, draw_tile
+from sam_edu.figures.poster.path import click_colour, draw_line
 from sam_edu.figures.poster.rows import module_path
 from sam_edu.figures.poster.sheet import Sheet
 
@@ -38,6 +42,10 @@ def draw_heading(sheet: Sheet, decode: Decode) -> None:
     for x, name, (face, edge) in ((2316, "tokens", TOKEN), (2466, "the image", IMAGE), (2656, "outputs", OUT)):
         sheet.box(x, 60, 30, 30, face, edge)
         sheet.text(x + 42, 75, name, 22, edge, bold=True, va="center")
+    colour = click_colour(decode)
+    draw_line(sheet, [(1560, 66), (1640, 66)], colour)
+    sheet.text(1666, 66, "Follow the click", 36, colour, bold=True, va="center")
+    sheet.text(1666, 92, "its token, the tokens’ stream, steps (4), (6-3), the masks", 18, colour)
 
 
 def draw_lanes(sheet: Sheet) -> None:
@@ -54,9 +62,8 @@ def draw_lanes(sheet: Sheet) -> None:
 def draw_inputs(sheet: Sheet, decode: Decode) -> None:
     """The image and the click, and how they become two streams: step (0)."""
     text = (
-        "The tokens: the IoU token and the mask tokens are learned; a click adds its own, and clicks without a box are"
-        " followed by one for padding. The image: the image’s embedding, and at every position the mask prompt or,"
-        " without one, the “no mask” embedding."
+        "The IoU token and the mask tokens are learned; a click adds its own, and clicks without a box are followed by"
+        " one for padding. To the image embedding the mask prompt is added or, without one, the “no mask” embedding."
     )
     rows, prompt = decode.step("0"), decode.step("prompt")
     sparse, dense = prompt["sparse_embeddings"], prompt["dense_embeddings"]
@@ -65,45 +72,43 @@ def draw_inputs(sheet: Sheet, decode: Decode) -> None:
     draw_panel(sheet, decode, 60, rows["tokens"], slots=slice(fixed), short="learned")
     step = PANEL[0] / len(decode.names)
     extra = step * (len(decode.names) - fixed)
-    draw_panel(sheet, decode, 238 - extra / 2, sparse, slots=slice(fixed, None))
-    sheet.text(238, 353, f"{module_path(sparse)}.", 12, SOFT, code=True, ha="center")
+    draw_panel(sheet, decode, CLICK_TOKEN - extra / 2, sparse, slots=slice(fixed, None), shape_at=CLICK_TOKEN - 46)
+    sheet.text(CLICK_TOKEN, 347, f"{module_path(sparse)}.", SMALL, SOFT, code=True, ha="center")
     for i, name in enumerate(decode.names):
         y = 476 + min(26.0, 182 / len(decode.names)) * i
         sheet.axes.add_patch(Rectangle((290, y), 10, 10, facecolor=token_colour(name), edgecolor="none", zorder=5))
-        sheet.text(307, y + 5, name, 13, INK, va="center")
-    sheet.arrow([(60 + step * fixed, TOKENS_AT), (238 - extra / 2, TOKENS_AT)], TOKEN[1], head=False)
-    sheet.arrow([(238 + extra / 2, TOKENS_AT), (376, TOKENS_AT)], TOKEN[1])
+        sheet.text(307, y + 5, name, SMALL, INK, va="center")
+    sheet.arrow([(60 + step * fixed, TOKENS_AT), (CLICK_TOKEN - extra / 2, TOKENS_AT)], TOKEN[1], head=False)
+    sheet.arrow([(CLICK_TOKEN + extra / 2, TOKENS_AT), (376, TOKENS_AT)], "white", 2)
     draw_panel(sheet, decode, 380, rows["tokens"])
     # The image.
-    x, y, size = 60, 868, 340
+    x, y, size = PHOTOGRAPH
     high, wide = decode.image.shape[:2]
     width, height = size * min(1, wide / high), size * min(1, high / wide)
-    sheet.text(x, y - 32, "the image and the click", 18, INK, bold=True)
     sheet.image(x, y, width, height, decode.image / (255 if decode.image.dtype == np.uint8 else 1))
     sheet.clicks(decode, x, y, width, height, 12)
-    sheet.text(x, y + height + 8, f"{high} × {wide} × 3", 13, SOFT)
-    sheet.arrow([(238, y - 42), (238, TOKENS_BOTTOM + 2)], TOKEN[1])
+    sheet.text(x, y + height + 8, f"image and click  {high} × {wide} × 3", SMALL, SOFT)
     draw_named_box(sheet, 148, 745, "prompt encoder", TOKEN[1])
-    sheet.words(342, 748, 110, "once for each prompt", 14, SOFT)
+    sheet.words(342, 748, 110, "once for each prompt", SMALL, SOFT)
     sheet.arrow([(216, y + height + 34), (216, IMAGE_TOP - 2)], IMAGE[1])
     draw_named_box(sheet, 126, 1300, "image encoder", IMAGE[1])
-    sheet.words(320, 1303, 110, "once for each image", 14, SOFT)
+    sheet.words(320, 1303, 110, "once for each image", SMALL, SOFT)
     # The image.
     flat = float(np.ptp(decode[dense], axis=(1, 2)).max()) == 0
-    sheet.text(123, 1636, "image embedding", 13, IMAGE[1], bold=True, ha="center")
+    sheet.text(50, 1635, "image embedding", SMALL, IMAGE[1], bold=True)
     sheet.image(58, 1656, 130, 130, decode.stream["image embedding"])
-    sheet.text(123, 1790, decode.shape(rows["src"], tight=True), 12, SOFT, ha="center")
+    sheet.text(123, 1790, decode.shape(rows["src"], tight=True), SMALL, SOFT, ha="center")
     sheet.sign(206, IMAGE_AT, "+", IMAGE[1])
     plain = np.full((*decode.grid, 3), 0.8)
-    sheet.text(260, 1649, f"{module_path(dense)}.", 12, SOFT, code=True, ha="center")
-    draw_tile(sheet, decode, 224, 1685, 72, dense, plain if flat else None)
+    draw_tile(sheet, decode, 220, 1681, 80, dense, plain if flat else None, raised=-147)
+    sheet.text(260, 1786, f"{module_path(dense)}.", SMALL, SOFT, code=True, ha="center")
     if flat:
-        sheet.text(260, IMAGE_AT, "the same\neverywhere", 12, INK, ha="center", va="center")
+        sheet.text(260, IMAGE_AT, "the same\nvector", SMALL, INK, ha="center", va="center")
     sheet.sign(314, IMAGE_AT, "=", IMAGE[1])
     draw_tile(sheet, decode, 332, 1656, 130, rows["src"], decode.stream[rows["src"]], main=True)
-    draw_tile(sheet, decode, 378, 1530, 72, rows["pos_src"])
-    text = "Positional encodings: sines and cosines. ◎: added to the image’s queries and keys in every attention, as"
-    sheet.words(58, 1516, 300, f"{text} the tokens of step (0) are to theirs. Never to values.", 14, INK)
+    draw_tile(sheet, decode, 378, 1532, 70, rows["pos_src"])
+    text = "Positional encodings: sines and cosines. ◎: added to queries and keys in every attention, never to values."
+    sheet.words(58, 1516, 300, text)
 
 
 def draw_named_box(sheet: Sheet, x: Number, y: Number, name: str, edge: str) -> None:

@@ -2,16 +2,16 @@
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.patches import Polygon, Rectangle
+from matplotlib.patches import Rectangle
 
 from sam_edu.figures.kit.arrays import Number
-from sam_edu.figures.kit.colours import HEAT, INK, LEGEND, MASK_COLOURS, OUT, SOFT, TOKEN
+from sam_edu.figures.kit.colours import HEAT, INK, LEGEND, MASK_COLOURS, OUT, SOFT, TOKEN, for_text
 from sam_edu.figures.kit.words import share
-from sam_edu.figures.poster.decode import Decode, signed_colours
-from sam_edu.figures.poster.geometry import LOGIT_LIMIT
+from sam_edu.figures.poster.decode import Decode, quiet_colours, signed_colours
+from sam_edu.figures.poster.geometry import LOGIT_LIMIT, SMALL
 from sam_edu.figures.poster.parts import draw_label
 from sam_edu.figures.poster.rows import own_name, step_of
-from sam_edu.figures.poster.sheet import Sheet
+from sam_edu.figures.poster.sheet import Sheet, points
 
 
 def draw_outputs(sheet: Sheet, decode: Decode, x: Number) -> None:
@@ -20,30 +20,36 @@ def draw_outputs(sheet: Sheet, decode: Decode, x: Number) -> None:
     predicted, product = decode.step("7"), decode.step("6-3")
     sheet.step(x + 8, 178, 257, predicted.address, text, OUT[1])
     sheet.arrow([(2384, 646), (x + 18, 646)], TOKEN[1])
-    sheet.text(x + 136, 366, own_name(predicted["iou_pred"]), 14, OUT[1], bold=True, code=True, ha="center")
+    sheet.text(x + 136, 366, own_name(predicted["iou_pred"]), SMALL, OUT[1], bold=True, code=True, ha="center")
     for i, value in enumerate(decode.iou):
         y = 404 + 58 * i
-        sheet.text(x + 22, y - 8, f"mask {i}", 14, INK)
+        sheet.text(x + 22, y - 8, f"mask {i}")
         length = 150 * max(float(value), 0.0)
         sheet.axes.add_patch(Rectangle((x + 22, y + 14), length, 18, facecolor=MASK_COLOURS[i % 4], zorder=5))
         sheet.text(x + 28 + length, y + 23, f"{value:.2f}", 18, INK, bold=True, va="center")
-    sheet.text(x + 136, 663, decode.shape(predicted["iou_pred"]), 13, SOFT, ha="center")
+    sheet.text(x + 22, 622, f"highest of 1 to 3: mask {decode.best}")
+    sheet.text(x + 136, 663, decode.shape(predicted["iou_pred"]), SMALL, SOFT, ha="center")
     text = "multimask_output=True: masks 1 to 3; False: mask 0. A logit above 0 means inside."
-    sheet.step(x + 8, 708, 257, "8", text, OUT[1])
-    draw_label(sheet, decode, x + 8, 834, product["masks"])
-    sheet.text(x + 203, 834, "above 0", 13, INK, ha="center")
+    sheet.step(x + 8, 708, 257, "8", text, OUT[1], station=True)
+    draw_label(sheet, decode, x + 8, 861, product["masks"])
     for i, logits in enumerate(decode.masks):
-        y = 876 + 154 * i
-        sheet.text(x + 8, y - 19, f"mask {i}", 13, MASK_COLOURS[i % 4], bold=True)
-        sheet.image(x + 8, y, 124, 124, signed_colours(logits, LOGIT_LIMIT))
-        sheet.image(x + 141, y, 124, 124, decode.masked(i))
-        for at in (8, 141):
-            sheet.clicks(decode, x + at, y, 124, 124, 5)
-    sheet.axes.add_patch(Polygon([(x - 9, 992), (x - 9, 1010), (x + 3, 1001)], facecolor=OUT[1], zorder=5))
-    best = decode.best
-    sheet.text(x + 8, 1514, f"highest predicted IoU: mask {best}", 15, OUT[1], bold=True)
-    sheet.image(x + 8, 1540, 257, 257, decode.masked(best))
-    sheet.text(x + 8, 1806, f"{share(decode.masks[best] > 0)}", 13, SOFT)
+        at_x, at_y = x + 8 + 63 * (i % 2), 907 + 63 * (i // 2)
+        sheet.image(at_x, at_y, 60, 60, signed_colours(logits, LOGIT_LIMIT))
+        sheet.text(at_x + 5, at_y + 3, str(i), SMALL, "white", bold=True)
+    draw_mask(sheet, decode, 0, x + 142, 882, 123, "mask 0")
+    for i in range(1, len(decode.masks)):
+        draw_mask(sheet, decode, i, x + 19, 1036 + 266 * (i - 1), 234, f"mask {i}: {share(decode.masks[i] > 0)}")
+
+
+def draw_mask(sheet: Sheet, decode: Decode, number: int, x: Number, y: Number, size: Number, text: str) -> None:
+    """A mask on the image, below its name; in a frame, the one of 1 to 3 whose predicted IoU is highest."""
+    sheet.text(x, y, text, SMALL, for_text(MASK_COLOURS[number % 4]), bold=True)
+    sheet.image(x, y + 26, size, size, decode.masked(number))
+    sheet.clicks(decode, x, y + 26, size, size, 0.03 * size + 1.5)
+    if number == decode.best:
+        colour, line = MASK_COLOURS[number % 4], points(5)
+        frame = Rectangle((x - 3, y + 23), size + 6, size + 6, fill=False, edgecolor=colour, linewidth=line, zorder=5)
+        sheet.axes.add_patch(frame)
 
 
 def draw_legend(sheet: Sheet, decode: Decode, note: str) -> None:
@@ -53,35 +59,33 @@ def draw_legend(sheet: Sheet, decode: Decode, note: str) -> None:
     src, keys, upscaled, hs = (own_name(decode.step(*address)[name]) for name, address in addresses.items())
     ramp = np.linspace(0, 1, 136)[None]
     scales = {
-        "Panels of tokens": signed_colours(2 * ramp - 1, 1),
+        "Panels of tokens": quiet_colours(2 * ramp - 1, 1),
         "Maps of attention": mpl.colormaps[HEAT](0.25 + 0.75 * ramp)[..., :3],
     }
     columns = (
         (
             "Panels of tokens",
             "A column is a token, its colour stands above it; a row is a channel. Red is above zero, blue below. The"
-            " channels stand everywhere in the order of what the mask tokens hold at the end, in"
-            f" {hs}: so order can be seen to arise. Small stripes: the channels of the heads, one head below the"
-            " other.",
+            f" channels stand in the order of what the mask tokens hold at the end, in {hs}: so order can be seen to"
+            " arise. Small stripes: the channels of the heads, one head below the other.",
         ),
         (
             "Feature maps as colours",
-            "Many numbers at each position, as three colours: the three directions in which they vary most. Like"
-            f" colours mean like vectors. Image embedding, {src} and both {keys} share the directions of the embedding"
-            f" and one scale, so their colours can be compared. The channels of {upscaled}: each on its own scale, red"
-            " above zero.",
+            "The three directions in which the vectors vary most, as three colours: like colours, like vectors. Image"
+            f" embedding, {src} and both {keys} share directions and scale. The channels of {upscaled}: each on its own"
+            " scale, red above zero.",
         ),
         (
             "Maps of attention",
             f"A map per head over the image, all of them of {best}, the one of masks 1 to 3 whose predicted IoU is"
-            " highest. Bright: much weight, on a scale of square roots up to the map’s largest. Ticks: the click."
-            " Scores, before the softmax: red is above zero.",
+            " highest (in a frame). Bright: much weight, on a scale of square roots up to the map’s largest."
+            " Ticks: the click. Scores, before the softmax: red is above zero.",
         ),
         (
             "Signs",
-            "+ : the result is added to the stream, then LayerNorm. = : in block 0 it replaces the stream. ◎ :"
-            " with the positional encodings. Steps (5) and (6-1) do not wait for each other. Bars and channels of (6-3)"
-            f" stand in the order of the weights of {best}, which are written below.",
+            "+ : the result is added to the stream, then LayerNorm. = : in block 0 it replaces the stream. ◎ : with"
+            " positional encodings; those of the tokens are the tokens of step (0). heads: the values, averaged with"
+            f" the weights. (6-3): {best}, channels in the order of its weights.",
         ),
         (
             "Names and shapes",
@@ -94,7 +98,7 @@ def draw_legend(sheet: Sheet, decode: Decode, note: str) -> None:
         sheet.text(x, 1906, title, 18, INK, bold=True)
         if title in scales:
             sheet.image(x + 400, 1908, 136, 16, scales[title])
-        sheet.words(x, 1932, 536, text, 15, LEGEND)
+        sheet.words(x, 1932, 536, text, SMALL, LEGEND)
 
 
 def not_drawn(decode: Decode) -> str:

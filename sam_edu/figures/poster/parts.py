@@ -8,14 +8,21 @@ from matplotlib.patches import Polygon, Rectangle
 from sam_edu.figures.kit.arrays import Array, Number
 from sam_edu.figures.kit.colours import IMAGE, INK, SOFT, TOKEN, token_colour
 from sam_edu.figures.kit.scales import three_colours
-from sam_edu.figures.poster.decode import Decode, signed_colours
-from sam_edu.figures.poster.geometry import GAP, MAP, PANEL, STRIPE, TOKENS_AT, TOKENS_BOTTOM
+from sam_edu.figures.poster.decode import Decode, quiet_colours
+from sam_edu.figures.poster.geometry import GAP, MAP, PANEL, SMALL, STRIPE, TOKENS_AT, TOKENS_BOTTOM
 from sam_edu.figures.poster.rows import own_name
 from sam_edu.figures.poster.sheet import Sheet
 
 
 def draw_panel(
-    sheet: Sheet, decode: Decode, x: Number, name: str, *, slots: slice = slice(None), short: str = ""
+    sheet: Sheet,
+    decode: Decode,
+    x: Number,
+    name: str,
+    *,
+    slots: slice = slice(None),
+    short: str = "",
+    shape_at: Number | None = None,
 ) -> None:
     """Tokens at one point of their stream, all of them or some."""
     height, names = PANEL[1], decode.names[slots]
@@ -23,10 +30,11 @@ def draw_panel(
     values = decode.stripes(name)
     values = values[:, slots] if len(values.T) > len(names) else values
     named = short or own_name(name)
-    sheet.text(x + width / 2, 366, named, 14, TOKEN[1], bold=True, code=not short, ha="center")
+    sheet.text(x + width / 2, 366, named, SMALL, TOKEN[1], bold=True, code=not short, ha="center")
     draw_squares(sheet, names, x, 391, width)
     sheet.stripes(x, 402, width, height, values)
-    sheet.text(x + width / 2, 663, f"{values.shape[1]} × {values.shape[0]}", 13, SOFT, ha="center")
+    shape_at = x + width / 2 if shape_at is None else shape_at
+    sheet.text(shape_at, 663, f"{values.shape[1]} × {values.shape[0]}", SMALL, SOFT, ha="center")
 
 
 def draw_squares(
@@ -40,14 +48,12 @@ def draw_squares(
         sheet.axes.add_patch(Rectangle(corner, width, height, facecolor=token_colour(name), edgecolor="none", zorder=5))
 
 
-def draw_stripe(
-    sheet: Sheet, decode: Decode, x: Number, y: Number, name: str, encoded: bool = False, height: Number = STRIPE[1]
-) -> None:
+def draw_stripe(sheet: Sheet, decode: Decode, x: Number, y: Number, name: str, encoded: bool = False) -> None:
     """Queries, keys, values or results of an attention, at the side of the tokens."""
-    width = STRIPE[0]
-    sheet.text(x + width / 2, y - 20, own_name(name) + " ◎" * encoded, 13, INK, code=True, ha="center")
+    width, height = STRIPE
+    sheet.text(x + width / 2, y - 22, own_name(name) + " ◎" * encoded, SMALL, INK, code=True, ha="center")
     sheet.stripes(x, y, width, height, decode.stripes(name))
-    sheet.text(x + width / 2, y + height + 4, decode.shape(name, tight=True), 12, SOFT, ha="center")
+    sheet.text(x + width / 2, y + height + 4, decode.shape(name, tight=True), SMALL, SOFT, ha="center")
 
 
 def draw_tile(
@@ -62,25 +68,29 @@ def draw_tile(
     main: bool = False,
     encoded: bool = False,
     short: str = "",
+    shape: bool = True,
+    raised: Number = 0,
 ) -> None:
-    """A tensor at the side of the image, as colours."""
+    """A tensor at the side of the image, as colours; its name above it, raised, or below it, where names are long."""
     colours = three_colours(decode.over_grid(name)[None])[0][0] if colours is None else colours
     short = (short or own_name(name)) + " ◎" * encoded
-    sheet.text(x + size / 2, y - 20, short, 13, IMAGE[1] if main else INK, bold=main, code=True, ha="center")
+    colour = IMAGE[1] if main else INK
+    sheet.text(x + size / 2, y - 21 - raised, short, SMALL, colour, bold=main, code=True, ha="center")
     sheet.image(x, y, size, size, colours)
-    sheet.text(x + size / 2, y + size + 4, decode.shape(name, tight=True), 12, SOFT, ha="center")
+    if shape:
+        sheet.text(x + size / 2, y + size + 4, decode.shape(name, tight=True), SMALL, SOFT, ha="center")
 
 
-def draw_label(sheet: Sheet, decode: Decode, x: Number, y: Number, name: str) -> None:
-    """A tensor's name and its shape, in one line."""
-    drawn = sheet.text(x, y, own_name(name), 13, INK, code=True)
-    sheet.text(x + float(drawn.get_window_extent().width) + 8, y + 1, decode.shape(name), 12, SOFT)
+def draw_label(sheet: Sheet, decode: Decode, x: Number, y: Number, *names: str) -> None:
+    """The name of a tensor, or of several of one shape, and the shape, in one line."""
+    drawn = sheet.text(x, y, ", ".join(map(own_name, names)), SMALL, INK, code=True)
+    sheet.text(x + float(drawn.get_window_extent().width) + 8, y + 1, decode.shape(names[0]), SMALL, SOFT)
 
 
 def draw_module_path(sheet: Sheet, x: Number, name: str, parts: int = 1) -> None:
     """A module's path in two lines; the second holds the last `parts` of it."""
     before, last = name.rsplit(".", parts)[0], name.split(".")[-parts:]
-    sheet.text(x, TOKENS_BOTTOM + 16, f"{before}.\n{'.'.join(last)}", 13, SOFT, code=True)
+    sheet.text(x, TOKENS_BOTTOM + 16, f"{before}.\n{'.'.join(last)}", SMALL, SOFT)
 
 
 def draw_join(sheet: Sheet, x: Number, colour: str, sign: str = "+") -> None:
@@ -102,14 +112,14 @@ def draw_maps(sheet: Sheet, decode: Decode, x: Number, y: Number, maps: Array) -
         at_x, at_y = x + (MAP + GAP) * (i % 2), y + (MAP + GAP) * (i // 2)
         sheet.image(at_x, at_y, MAP, MAP, decode.overlay(one))
         sheet.clicks(decode, at_x, at_y, MAP, MAP, 5)
-        sheet.text(at_x + 5, at_y + 3, str(i), 13, "white", bold=True)
+        sheet.text(at_x + 5, at_y + 3, str(i), SMALL, "white", bold=True)
 
 
 def draw_score_maps(sheet: Sheet, decode: Decode, x: Number, y: Number, maps: Array) -> None:
     """Scores of each head over the grid, four in a row."""
     limit = float(np.quantile(np.abs(maps), 0.98))
     for i, one in enumerate(maps):
-        sheet.image(x + 58 * (i % 4), y + 58 * (i // 4), 52, 52, signed_colours(one.reshape(decode.grid), limit))
+        sheet.image(x + 58 * (i % 4), y + 58 * (i // 4), 52, 52, quiet_colours(one.reshape(decode.grid), limit))
 
 
 def draw_bars(sheet: Sheet, x: Number, y: Number, width: Number, high: Number, values: Array, colour: str) -> None:

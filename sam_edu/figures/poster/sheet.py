@@ -16,8 +16,8 @@ from sam_edu.figures.decoder_map import STEPS
 from sam_edu.figures.kit.arrays import Array, Number
 from sam_edu.figures.kit.colours import INK, NEGATIVE, POSITIVE, THIN_FRAME
 from sam_edu.figures.kit.diagram import draw_path, draw_shape
-from sam_edu.figures.poster.decode import Decode, signed_colours
-from sam_edu.figures.poster.geometry import DPI, HIGH, WIDE
+from sam_edu.figures.poster.decode import Decode, quiet_colours
+from sam_edu.figures.poster.geometry import DPI, HIGH, SMALL, WIDE
 
 
 class Sheet:
@@ -37,7 +37,7 @@ class Sheet:
         x: Number,
         y: Number,
         text: str,
-        size: Number = 15,
+        size: Number = SMALL,
         colour: str = INK,
         *,
         bold: bool = False,
@@ -58,7 +58,7 @@ class Sheet:
             zorder=6,
         )
 
-    def words(self, x: Number, y: Number, width: Number, text: str, size: Number = 15, colour: str = INK) -> float:
+    def words(self, x: Number, y: Number, width: Number, text: str, size: Number = SMALL, colour: str = INK) -> float:
         """Text in a column of some width; returns where it ends."""
         lines = wrapped(text, width, size)
         drawn = self.text(x, y, "\n".join(lines), size, colour)
@@ -73,9 +73,9 @@ class Sheet:
         )
 
     def stripes(self, x: Number, y: Number, width: Number, height: Number, values: Array, top: bool = False) -> None:
-        """(channels, tokens) as upright stripes, one per token; from white to dark where nothing is negative."""
-        colours = mpl.colormaps["Greys"](np.clip(values / (np.quantile(values, 0.98) or 1.0), 0, 1))[..., :3]
-        self.image(x, y, width, height, np.repeat(colours if top else signed_colours(values), 10, axis=1))
+        """(channels, tokens) as upright stripes, one per token; from white to grey where nothing is negative."""
+        greys = mpl.colormaps["Greys"](0.55 * np.clip(values / (np.quantile(values, 0.98) or 1.0), 0, 1))[..., :3]
+        self.image(x, y, width, height, np.repeat(greys if top else quiet_colours(values), 10, axis=1))
 
     def matrix(self, x: Number, y: Number, size: Number, colours: Array) -> None:
         """A small matrix of colours whose cells stay sharp."""
@@ -123,18 +123,21 @@ class Sheet:
                         zorder=6,
                     )
 
-    def step(self, x: Number, y: Number, width: Number, step: str, text: str, edge: str) -> float:
-        """A step's number, name and a sentence or two; returns where they end."""
-        wide = 24 + 13 * len(step)
-        draw_shape(self.axes, (x, y), wide, 34, (edge, edge), rounding=17, line=1.0, zorder=4)
-        self.text(x + wide / 2, y + 17, step, 22, "white", bold=True, ha="center", va="center")
+    def step(
+        self, x: Number, y: Number, width: Number, step: str, text: str, edge: str, station: bool = False
+    ) -> float:
+        """A step's number, name and a sentence or two; returns where they end. A station of the path is larger."""
+        high, letters = (48, 34) if station else (34, 22)
+        wide = high - 10 + 0.6 * letters * len(step)
+        draw_shape(self.axes, (x, y), wide, high, (edge, edge), rounding=high / 2, line=1.0, zorder=4)
+        self.text(x + wide / 2, y + high / 2, step, letters, "white", bold=True, ha="center", va="center")
         name = STEPS[step][0].upper() + STEPS[step][1:]
         lines = wrapped(name, width - wide - 8, 17, bold=True)
         if len(lines) == 1:
-            drawn = self.text(x + wide + 8, y + 17, name, 17, edge, bold=True, va="center")
+            drawn = self.text(x + wide + 8, y + high / 2, name, 17, edge, bold=True, va="center")
         else:
             drawn = self.text(x + wide + 8, y - 2, "\n".join(lines), 17, edge, bold=True)
-        return self.words(x, y + max(36, float(drawn.get_window_extent().height)) + 8, width, text, 14)
+        return self.words(x, y + max(high + 2, float(drawn.get_window_extent().height)) + 6, width, text)
 
 
 def points(pixels: Number) -> float:

@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -13,11 +13,14 @@ from PIL import Image
 
 import sam_edu
 from sam_edu import figures
+from sam_edu.figures.kit.colours import NEGATIVE, POSITIVE
 from sam_edu.figures.kit.marks import as_clicks
 from sam_edu.figures.poster import Poster
-from sam_edu.figures.poster.decode import Decode
-from sam_edu.figures.poster.geometry import HIGH, WIDE
+from sam_edu.figures.poster.decode import Decode, quiet_colours, signed_colours
+from sam_edu.figures.poster.geometry import BLOCKS, HIGH, IMAGE_AT, MEETING, PHOTOGRAPH, STEP_4, TOKENS_AT, WIDE
+from sam_edu.figures.poster.path import THICK
 from sam_edu.figures.poster.rows import StepRows
+from sam_edu.figures.poster.sheet import points
 from sam_edu.tracing import trace_points
 
 EXAMPLE = sam_edu.example()
@@ -104,7 +107,7 @@ def test_nothing_overlaps_and_nothing_is_cut(drawn: Poster) -> None:
 
 
 def test_words_stand_beside_the_images(drawn: Poster) -> None:
-    on_maps = {str(head) for head in range(8)} | {"the same\neverywhere"}
+    on_maps = {str(head) for head in range(8)} | {"the same\nvector"}
     images = [image.get_window_extent().extents for image in drawn.figure.axes[0].images]
     assert len(images) > 150
     for text in texts(drawn):
@@ -130,7 +133,7 @@ def test_it_is_as_large_as_a2(drawn: Poster) -> None:
 
 
 def test_smallest_letters_can_be_read_on_paper(drawn: Poster) -> None:
-    assert min(text.get_fontsize() for text in texts(drawn)) >= 6.5  # points
+    assert min(text.get_fontsize() for text in texts(drawn)) >= 9  # points
 
 
 def test_svg_holds_the_words_and_the_same_bytes_each_time(drawn: Poster, tmp_path) -> None:
@@ -141,14 +144,16 @@ def test_svg_holds_the_words_and_the_same_bytes_each_time(drawn: Poster, tmp_pat
     assert first.count("<image ") == len(drawn.figure.axes[0].images)
     assert "pixelated" not in first
     assert "<dc:date>" not in first
-    assert len(first) < 3_000_000
+    assert len(first) < 2_300_000
 
 
 def test_words_tell_what_is_to_be_seen(drawn: Poster, decode: sam_edu.Trace) -> None:
     iou = decode["iou_pred"][0]
     best = 1 + int(iou[1:].argmax())
     assert f"mask {best} {iou[best]:.2f}" in drawn.alt
-    assert f"mask {best}, drawn large at the end" in drawn.alt
+    assert f"of masks 1 to 3 it is highest for mask {best}" in drawn.alt
+    for mask in (1, 2, 3):
+        assert f"mask {mask} covers {100 * (decode['masks'][0, mask] > 0).float().mean():.0f} %" in drawn.alt
     assert f"all {len(decode)} tensors" in drawn.alt
 
 
@@ -156,8 +161,68 @@ def test_the_mask_with_the_highest_prediction_is_followed(decode: sam_edu.Trace)
     changed = {name: decode[name] for name in decode} | {"iou_pred": torch.tensor([[2.0, 0.1, 0.9, 0.3]])}
     lines = [text.get_text() for text in texts(figures.poster(changed, EXAMPLE.image, points=EXAMPLE.click))]
     assert lines.count("where mask 2 attends") == 3  # twice (2), and (6-1)
-    assert lines.count("which positions attend to mask 2") == 2
-    assert "highest predicted IoU: mask 2" in lines
+    assert lines.count("attention to mask 2") == 2
+    assert "highest of 1 to 3: mask 2" in lines
+
+
+def test_each_predicted_iou_stands_once(drawn: Poster, decode: sam_edu.Trace) -> None:
+    words = " ".join(text.get_text() for text in texts(drawn)).split()
+    for value in decode["iou_pred"][0]:
+        assert words.count(f"{value:.2f}") == 1
+
+
+def test_masks_stand_in_order_and_three_of_them_are_large(drawn: Poster) -> None:
+    named = {text.get_text()[:6]: text for text in texts(drawn) if re.match(r"mask \d(: |$)", text.get_text())}
+    tops = [named[f"mask {i}"].get_position()[1] for i in range(4)]
+    assert tops == sorted(tops)
+    wide = [image.get_extent()[1] - image.get_extent()[0] for image in drawn.figure.axes[0].images]
+    assert sum(width == 234 for width in wide) == 3
+    assert sorted(wide)[-4:-1] == [234] * 3  # larger is the input alone
+
+
+@pytest.mark.parametrize(("label", "colour"), [(1, POSITIVE), (0, NEGATIVE)])
+def test_one_line_leads_from_the_click_to_the_masks(label: int, colour: str) -> None:
+    predictor = sam_edu.Predictor(sam_edu.load("tiny"))
+    predictor.set_image(EXAMPLE.image)
+    with sam_edu.trace(predictor) as t:
+        predictor.predict(EXAMPLE.click, [label])
+    poster = figures.poster(t, EXAMPLE.image, points=EXAMPLE.click, labels=[label])
+    drawn = [line for line in poster.figure.axes[0].lines if line.get_linewidth() == points(THICK)]
+    assert {line.get_color() for line in drawn} == {colour}
+    _, *ways = [[(float(x), float(y)) for x, y in line.get_xydata()] for line in drawn]  # the first is the heading's
+    (x, y), (left, top, size) = EXAMPLE.click[0], PHOTOGRAPH
+    click = (left + size * (x + 0.5) / 256, top + size * (y + 0.5) / 256)
+    followed = [way for way in ways if way[0] == pytest.approx(click, abs=40)]
+    assert len(followed) == 1
+    for _ in ways:
+        followed += [way for way in ways if way not in followed and any(touching(way, other) for other in followed)]
+    assert len(followed) == len(ways)
+    assert sum(way[-1] == MEETING for way in ways) == 2  # from the tokens and from the image
+    for block in BLOCKS:
+        assert any(way[0][1] == TOKENS_AT and way[-1] == (block + STEP_4 + 82, IMAGE_AT) for way in ways)
+
+
+Way = list[tuple[float, float]]
+
+
+def touching(one: Way, other: Way) -> bool:
+    """Whether one of two lines of upright and level pieces has a corner or an end on the other."""
+    return any(on(point, other) for point in one) or any(on(point, one) for point in other)
+
+
+def on(point: tuple[float, float], way: Way) -> bool:
+    return any(
+        min(x0, x1) <= point[0] <= max(x0, x1) and min(y0, y1) <= point[1] <= max(y0, y1)
+        for (x0, y0), (x1, y1) in pairwise(way)
+    )
+
+
+def test_panels_of_tokens_are_quieter_than_maps_and_masks() -> None:
+    values = np.linspace(-1, 1, 9)
+    loud, quiet = (1 - colours(values, 1.0).min(-1) for colours in (signed_colours, quiet_colours))
+    assert (quiet[[0, -1]] < 0.6 * loud[[0, -1]]).all()
+    assert quiet[4] < 0.05
+    assert (np.diff(quiet[4:7]) > 0).all()
 
 
 @pytest.mark.no_shape_check
