@@ -9,17 +9,21 @@ ONE_THREAD := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help environment notebooks lab test portable refresh format benchmark clean
+.PHONY: help environment notebooks site lab test test-site portable refresh format benchmark clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 environment:  ## create .venv, or complete it
 	@$(if $(PYTHON),,$(error No Python found: install Python 3.11 to 3.13, https://www.python.org/downloads/))
 	@"$(PYTHON)" tools/setup_environment.py
 
-notebooks: environment  ## run every notebook; executed copies and HTML go to build/
+notebooks: environment  ## run every notebook, then build the site from what came out, in build/html
 	@$(BIN)/python -m tools.run_notebooks
+	@$(BIN)/python -m tools.build_site --executed
+
+site: environment  ## build the site from the committed outputs, in build/html
+	@$(BIN)/python -m tools.build_site
 
 lab: environment  ## open JupyterLab at notebook 00; LAB="--no-browser --port=8888" passes options on
 	@root=; if [ "$$(id -u)" = 0 ]; then root=--allow-root; \
@@ -30,11 +34,15 @@ test: environment  ## lint, types, tests, and the notebooks with their freshness
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(PYTEST) -m "not no_shape_check" --jaxtyping-packages=sam_edu,beartype.beartype
+	$(PYTEST) -m "not no_shape_check and not site" --jaxtyping-packages=sam_edu,beartype.beartype
 	$(PYTEST) -m no_shape_check
 	$(BIN)/python -m tools.run_notebooks --check
 	$(BIN)/python -m tools.run_notebooks --from-root
 	@echo "All passed: lint, types, tests, notebooks."
+
+test-site: site  ## look at every page of the site in Chromium, wide and narrow, light and dark
+	@$(BIN)/python -m tools.find_chromium
+	$(PYTEST) --dist worksteal -m site tests/site
 
 portable: environment  ## check the notebooks' outputs as on other processors, by stand-ins
 	@$(BIN)/python -m tools.check_portability

@@ -9,7 +9,7 @@ import torch
 import sam_edu
 from sam_edu import official
 from sam_edu.checkpoints import OFFICIAL, PAGE
-from sam_edu.sam import build_mask_decoder
+from sam_edu.sam import build_mask_decoder, tiny_weights
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -44,6 +44,12 @@ def test_the_snippet_clicks_where_the_example_does():
 def test_metas_files_stand_as_the_code_knows_them(file):
     assert f"| {file.name} | [`{file.file_name}`]({file.url}) | {file.size:,} | `{file.sha256}` |" in README
     assert PAGE in README
+
+
+def test_counts_are_those_of_the_code():
+    assert f"A trained SAM of {tiny_weights().stat().st_size / 1e6:.0f} MB" in README
+    assert f"over {len(sam_edu.ablation.load().prompts)} held-out clicks" in README
+    assert f"gradients of all {len(list(build_mask_decoder().parameters()))} tensors" in README
 
 
 def test_every_notebook_stands_in_the_table():

@@ -43,7 +43,7 @@ RULES = {
         "positional encodings, in source code",
     ),
     "picture": Rule(
-        r"(?<![-\w])pictures?(?![-\w])",
+        r"(?<![-\w</])pictures?(?![-\w])",
         "image, feature map or figure",
         "a picture of 4 x 6 pixels",
         "the cell r2-picture",

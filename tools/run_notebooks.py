@@ -24,7 +24,8 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from tools import notebook_format, notebook_freshness, notebook_html, notebook_rules
+from tools import notebook_format, notebook_freshness, notebook_rules
+from tools.formulas import formula_problems
 from tools.notebook_execution import execute
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -130,7 +131,6 @@ class Runner:
         self.working_folder = working_folder or self.folder
         build = build or project / "build"
         self.copies = build / "notebooks"
-        self.pages = build / "html"
         self.seconds = 0.0
 
     def select(self, names: Sequence[str]) -> list[Path]:
@@ -161,7 +161,7 @@ class Runner:
         ]
 
     def run(self, paths: Sequence[Path]) -> list[Report]:
-        """Run notebooks, two at a time, and write their copies and pages."""
+        """Run notebooks, two at a time, and write their copies."""
         started = time.monotonic()
         self._prepare()
         progress = Progress(len(paths))
@@ -179,7 +179,6 @@ class Runner:
                 reports[path] = Report(path, failure=traceback.format_exc())
             progress.finished(reports[path])
         pool.shutdown()
-        self._write_index()
         self.seconds = time.monotonic() - started
         return [reports[path] for path in paths]
 
@@ -198,21 +197,14 @@ class Runner:
         executed = execution.notebook
         report.seconds, report.failure = execution.seconds, execution.failure
 
-        page = notebook_html.to_html(executed, path.stem, self.folder)
         notebook_format.write(executed, self.copies / path.name)
-        (self.pages / f"{path.stem}.html").write_text(page, encoding="utf-8")
         if self.check and not report.failure:
-            self._judge(report, committed, executed, page)
+            self._judge(report, committed, executed)
         return report
 
-    def _judge(self, report: Report, committed: NotebookNode, executed: NotebookNode, page: str) -> None:
+    def _judge(self, report: Report, committed: NotebookNode, executed: NotebookNode) -> None:
         """Hold the rules and the committed outputs against a run that succeeded."""
-        remote = notebook_html.remote_references(page)
-        report.problems = [
-            *notebook_rules.problems(executed),
-            *notebook_html.formula_problems(executed),
-            *(f"Its page would load {reference} from the network." for reference in remote),
-        ]
+        report.problems = [*notebook_rules.problems(executed), *formula_problems(executed)]
         report.stale = notebook_freshness.staleness(committed, executed)
         if not report.stale:
             report.near = notebook_freshness.changed_outputs(committed, executed, NEAR)
@@ -229,20 +221,8 @@ class Runner:
     def _prepare(self) -> None:
         """Folders for the results, with the images beside the copies, where the notebooks look for them."""
         self.copies.mkdir(parents=True, exist_ok=True)
-        self.pages.mkdir(parents=True, exist_ok=True)
         if (self.project / "images").is_dir():
             shutil.copytree(self.project / "images", self.copies.parent / "images", dirs_exist_ok=True)
-
-    def _write_index(self) -> None:
-        """The list of the pages, without those of notebooks that are gone."""
-        pages = []
-        for path in sorted(self.pages.glob("*.html")):
-            source = self.folder / f"{path.stem}.ipynb"
-            if source.is_file():
-                pages.append((path.name, notebook_html.title(notebook_format.read(source), path.stem)))
-            else:
-                path.unlink()
-        (self.pages / "index.html").write_text(notebook_html.index_html(pages), encoding="utf-8")
 
 
 def print_results(reports: Sequence[Report], runner: Runner) -> None:
@@ -267,7 +247,6 @@ def print_results(reports: Sequence[Report], runner: Runner) -> None:
         print(f"{report.path.name:{width}}  {report.seconds:7.1f}  {report.result}")
     minutes, seconds = divmod(round(runner.seconds), 60)
     print(f"\nAll together took {minutes} min {seconds} s, {WORKERS} notebooks at a time.")
-    print(f"To read them, open {runner.pages / 'index.html'}")
 
 
 def main(arguments: Sequence[str] | None = None, project: Path = PROJECT) -> int:

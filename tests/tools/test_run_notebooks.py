@@ -111,11 +111,6 @@ def test_results_are_under_build(first_run, project):
     copy = notebook_format.read(project / "build" / "notebooks" / "01_failing.ipynb")
     assert copy.cells[1].outputs[0].ename == "ZeroDivisionError"
     assert (project / "build" / "images" / "cat.txt").is_file()
-    index = (project / "build" / "html" / "index.html").read_text()
-    assert 'href="00_good.html">A good one<' in index
-    page = (project / "build" / "html" / "00_good.html").read_text()
-    assert 'alt="a red image"' in page
-    assert "http://" not in re.sub(r'xmlns="[^"]*"', "", page.split("<main>")[1])
 
 
 def test_what_was_written_is_fresh(second_run, project):
@@ -162,11 +157,11 @@ def test_broken_notebooks_are_failures_of_their_own(tmp_path, make_notebook, cap
     folder = tmp_path / "notebooks"
     folder.mkdir()
     (folder / "00_broken.ipynb").write_text("{}")
-    notebook_format.write(make_notebook(("markdown", "![a cat](attachment:gone.png)")), folder / "01_no_page.ipynb")
+    notebook_format.write(make_notebook("1 / 0"), folder / "01_failing.ipynb")
     assert main([], tmp_path) == 1
     printed = capsys.readouterr().out
     assert "00_broken.ipynb is not a valid notebook" in printed
-    assert "missing attachment: gone.png" in printed
+    assert "ZeroDivisionError" in printed
     assert printed.count("FAILED") == 4  # in the lines of progress, and in the table
 
 
