@@ -40,8 +40,8 @@ test: environment  ## lint, types, tests, and the notebooks with their freshness
 	$(BIN)/python -m tools.run_notebooks --from-root
 	@echo "All passed: lint, types, tests, notebooks."
 
-test-site: site  ## look at every page of the site in Chromium, wide and narrow, light and dark
-	@$(BIN)/python -m tools.find_chromium
+test-site: site  ## look at every page of the site in Chromium, wide and narrow, light and dark; work the click lab
+	@$(BIN)/python -m tools.find_browsers
 	$(PYTEST) --dist worksteal -m site tests/site
 
 portable: environment  ## check the notebooks' outputs as on other processors, by stand-ins

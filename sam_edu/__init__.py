@@ -12,6 +12,7 @@ _PUBLIC = {
     "sam_edu": ("ablation", "checkpoints", "exercises", "figures", "modules", "official"),
     "sam_edu.checkpoints.downloading": ("download",),
     "sam_edu.choices": ("name_largest", "name_smallest", "only_largest"),
+    "sam_edu.explorer": ("explore",),
     "sam_edu.fast.fast_mask_decoder": ("FastMaskDecoder",),
     "sam_edu.images": ("image",),
     "sam_edu.modules": (
@@ -51,6 +52,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test compar
     from sam_edu.choices import name_largest as name_largest
     from sam_edu.choices import name_smallest as name_smallest
     from sam_edu.choices import only_largest as only_largest
+    from sam_edu.explorer import explore as explore
     from sam_edu.fast.fast_mask_decoder import FastMaskDecoder as FastMaskDecoder
     from sam_edu.images import image as image
     from sam_edu.modules import MLP as MLP

@@ -103,14 +103,23 @@ def main(arguments: Sequence[str] = ()) -> int:
     """Do what the command line asks for; 0 where all is well.
 
     Args:
-        arguments: none for the checks; "download" and names of Meta's models.
+        arguments: none for the checks; "download" and names of Meta's models; "explore" and its options.
     """
     parser = argparse.ArgumentParser(prog="python -m sam_edu", description="Check that sam_edu works.")
     commands = parser.add_subparsers(dest="command", title="commands (without one, the installation is checked)")
     fetch = commands.add_parser("download", help="fetch Meta's weights into the cache, where sam_edu.load finds them")
     fetch.add_argument("names", nargs="+", metavar="NAME", help="vit_b, vit_l or vit_h")
+    lab = commands.add_parser("explore", help="open the click lab in a browser: the decoder of a model, live")
+    lab.add_argument("--model", default="tiny", help="tiny (the default), vit_b, vit_l or vit_h")
+    lab.add_argument("--checkpoint", help="the file of the model's weights, where they are not in the cache")
+    lab.add_argument("--port", type=int, default=0, help="by default one that is free")
+    lab.add_argument("--no-browser", action="store_true", help="print the address, and open nothing")
     given = parser.parse_args(list(arguments))
-    return download(given.names) if given.command == "download" else check()
+    if given.command == "download":
+        return download(given.names)
+    if given.command == "explore":
+        return explore(given.model, given.checkpoint, given.port, not given.no_browser)
+    return check()
 
 
 def download(names: Sequence[str]) -> int:
@@ -123,6 +132,19 @@ def download(names: Sequence[str]) -> int:
         except (ValueError, OSError, ImportError) as error:
             print(f"FAILED  {name}: {error}")
             return 1
+    return 0
+
+
+def explore(model: str = "tiny", checkpoint: str | None = None, port: int = 0, open_browser: bool = True) -> int:
+    """Serve the click lab on this machine until Ctrl-C; 0 where all is well."""
+    import sam_edu
+    from sam_edu.explorer.server import serve
+
+    try:
+        serve(sam_edu.Predictor(sam_edu.load(model, checkpoint=checkpoint)), port, open_browser)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"FAILED  explore: {error}")
+        return 1
     return 0
 
 

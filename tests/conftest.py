@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Several tests import `ablation_cases`, `acting`, `checkpoint_files`, `decoders`, `drawings`, `examples`,
+# Several tests import `ablation_cases`, `acting`, `checkpoint_files`, `click_lab`, `decoders`, `drawings`, `examples`,
 # `exercise_cases`, `notebook_cells`, `operations`, `parity`, `predictors` and `toy_masks`.
-FOLDERS = ("modules", "notebooks", "exercises", "figures", "scenes", "fast", "checkpoints", "tracing", "ablation")
+FOLDERS = (
+    "modules",
+    "notebooks",
+    "exercises",
+    "figures",
+    "scenes",
+    "fast",
+    "checkpoints",
+    "tracing",
+    "ablation",
+    "site",
+)
 for folder in ("", *FOLDERS):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 

@@ -138,7 +138,7 @@ def tracked() -> list[str]:
     """The tracked files that hold text for readers, but for this one; outside a git checkout, those of the folders."""
     result = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=False)
     names = result.stdout.split("\0") if result.returncode == 0 else untracked()
-    names = [name for name in names if name.endswith((".py", ".md", ".ipynb"))]
+    names = [name for name in names if name.endswith((".py", ".md", ".ipynb", ".ts", ".html"))]
     return [name for name in names if name != OWN_LIST and (PROJECT / name).exists()]
 
 

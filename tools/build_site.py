@@ -17,6 +17,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from tools.build_explorer import PackagesMissingError
+from tools.build_explorer import build as build_explorer
 from tools.draw_thumbnails import PREVIEW, figure_of, fitted
 from tools.remote_references import remote_references
 from tools.site_pages import write_sources
@@ -69,6 +71,10 @@ def build(project: Path, to: Path, notebooks: Path | None = None, repository: st
     status = build_main(
         ["-q", "-W", "--keep-going", "-b", "html", "-d", str(to.parent / "site_doctrees"), str(sources), str(to)]
     )
+    try:
+        build_explorer(to / "explorer")
+    except PackagesMissingError as error:
+        print(f"The click lab is left out, its page says so: {error}")
     for page in sorted(to.rglob("*.html")):
         for reference in remote_references(page.read_text(encoding="utf-8")):
             print(f"{page.relative_to(to)} would load {reference} from elsewhere.")

@@ -9,7 +9,8 @@ from PIL import Image
 
 from tools import draw_animation
 from tools.build_site import PROJECT, main, repository_of
-from tools.find_chromium import find_chromium
+from tools.find_browsers import find_chromium, find_firefox
+from tools.find_browsers import main as look_for_browsers
 from tools.site_extension import examples_are_code
 
 
@@ -48,18 +49,24 @@ def test_executed_copies_that_are_missing_are_named(monkeypatch, capsys, tmp_pat
     assert "lacks 00_a.ipynb; run python -m tools.run_notebooks first" in capsys.readouterr().err
 
 
-def test_without_a_browser_it_is_said_how_to_get_one(monkeypatch, tmp_path):
-    monkeypatch.delenv("CHROMIUM", raising=False)
+@pytest.mark.parametrize(
+    ("find", "variable", "name"),
+    [(find_chromium, "CHROMIUM", "chromium"), (find_firefox, "FIREFOX", "firefox-esr")],
+)
+def test_without_a_browser_it_is_said_how_to_get_one(monkeypatch, tmp_path, capsys, find, variable, name):
+    monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="apt-get install chromium"):
-        find_chromium()
-    program = tmp_path / "chromium"
+    with pytest.raises(FileNotFoundError, match=f"apt-get install {name}"):
+        find()
+    assert look_for_browsers() == 1
+    assert f"apt-get install {name}" in capsys.readouterr().err
+    program = tmp_path / name
     program.write_text("#!/bin/sh\n", encoding="utf-8")
     program.chmod(0o755)
-    assert find_chromium() == str(program)
-    monkeypatch.setenv("CHROMIUM", str(tmp_path / "none"))
-    with pytest.raises(FileNotFoundError, match=r"CHROMIUM: .*none is no program"):
-        find_chromium()
+    assert find() == str(program)
+    monkeypatch.setenv(variable, str(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError, match=rf"{variable}: .*none is no program"):
+        find()
 
 
 def test_examples_in_docstrings_are_code_and_a_lone_star_is_a_star():

@@ -1,15 +1,29 @@
 """The site's pages: figures as files, folds, addresses, links, cards."""
 
 import base64
+import json
+import re
+from urllib.parse import unquote
 
 import nbformat
 import numpy as np
 import pytest
 from PIL import Image
 
+from sam_edu.explorer.parts import BY_NAME
 from tools import site_pages
 from tools.draw_thumbnails import PROJECT, SIZE, figure_of, fitted, stale, thumbnails
-from tools.site_pages import KEY_FIGURES, answers, cards, drawn, is_folded, needs, page, rows_of_readme
+from tools.site_pages import (
+    KEY_FIGURES,
+    SITUATIONS,
+    answers,
+    cards,
+    drawn,
+    is_folded,
+    needs,
+    page,
+    rows_of_readme,
+)
 
 NAME = "07_title"
 
@@ -64,12 +78,26 @@ def test_every_cell_has_its_address_and_links_lead_to_pages(notebook):
 
 
 def test_buttons_lead_to_colab_and_the_source_where_the_repository_is_known(notebook):
-    for repository, links in ((None, 1), ("someone/sam-edu", 3)):
+    for repository, links in ((None, 2), ("someone/sam-edu", 4)):
         first = page(notebook, NAME, repository)[0].cells[0].source
         assert first.count("<a href=") == links
         assert f'href="../_static/notebooks/{NAME}.ipynb" download' in first
     assert "colab.research.google.com/github/someone/sam-edu/blob/main/notebooks/07_title.ipynb" in first
     assert "https://github.com/someone/sam-edu/blob/main/notebooks/07_title.ipynb" in first
+
+
+def test_each_notebook_opens_a_situation_of_the_click_lab_that_its_address_can_hold(notebook):
+    names = {path.name[:2] for path in (PROJECT / "notebooks").glob("[0-9][0-9]_*.ipynb")}
+    assert set(SITUATIONS) == names
+    fields = re.findall(
+        r"^\| `(\w+)` \|", (PROJECT / "docs" / "click_lab.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    for state in SITUATIONS.values():
+        assert set(state) <= set(fields)
+        assert set(state.get("off", [])) <= set(BY_NAME)
+    first = page(notebook, NAME, None)[0].cells[0].source
+    address = re.search(r'href="\.\./explorer/index\.html#([^"]+)"', first)
+    assert json.loads(unquote(address[1])) == SITUATIONS[NAME[:2]]
 
 
 def test_what_a_notebook_needs_is_in_its_own_words(notebook, make_notebook):

@@ -1,0 +1,5022 @@
+"use strict";
+(() => {
+  // src/generated.json
+  var generated_default = {
+    colours: {
+      masks: [
+        "#00519E",
+        "#F0A010",
+        "#C25A94",
+        "#A5DBF5"
+      ],
+      positive: "#12853A",
+      negative: "#D1202F",
+      box: "#F0E442",
+      kept: "#C9C9C9",
+      gained: "#FFF3B0",
+      lost: "#5A1035",
+      heat: [
+        "#000004",
+        "#020109",
+        "#030312",
+        "#06051a",
+        "#0a0822",
+        "#0e0b2b",
+        "#130d34",
+        "#180f3d",
+        "#1d1147",
+        "#221150",
+        "#29115a",
+        "#2f1163",
+        "#36106b",
+        "#3d0f71",
+        "#440f76",
+        "#4a1079",
+        "#52137c",
+        "#59157e",
+        "#5f187f",
+        "#651a80",
+        "#6b1d81",
+        "#721f81",
+        "#782281",
+        "#7e2482",
+        "#842681",
+        "#8b2981",
+        "#912b81",
+        "#982d80",
+        "#9e2f7f",
+        "#a5317e",
+        "#ab337c",
+        "#b2357b",
+        "#ba3878",
+        "#c03a76",
+        "#c73d73",
+        "#cd4071",
+        "#d3436e",
+        "#d9466b",
+        "#df4a68",
+        "#e44f64",
+        "#e95462",
+        "#ed5a5f",
+        "#f1605d",
+        "#f4675c",
+        "#f66e5c",
+        "#f8765c",
+        "#fa7d5e",
+        "#fb8560",
+        "#fc8e64",
+        "#fd9668",
+        "#fe9d6c",
+        "#fea571",
+        "#feac76",
+        "#feb47b",
+        "#febb81",
+        "#fec287",
+        "#feca8d",
+        "#fed194",
+        "#fed89a",
+        "#fde0a1",
+        "#fde7a9",
+        "#fceeb0",
+        "#fcf6b8",
+        "#fcfdbf"
+      ],
+      signed: [
+        "#053061",
+        "#09386d",
+        "#0e4179",
+        "#124984",
+        "#175290",
+        "#1b5a9c",
+        "#1f63a8",
+        "#246aae",
+        "#2a71b2",
+        "#2f79b5",
+        "#3480b9",
+        "#3a87bd",
+        "#3f8ec0",
+        "#4695c4",
+        "#529dc8",
+        "#5fa5cd",
+        "#6eaed2",
+        "#7bb6d6",
+        "#87beda",
+        "#93c6de",
+        "#9dcbe1",
+        "#a7d0e4",
+        "#b1d5e7",
+        "#bbdaea",
+        "#c5dfec",
+        "#cfe4ef",
+        "#d5e7f1",
+        "#dbeaf2",
+        "#e1edf3",
+        "#e7f0f4",
+        "#edf2f5",
+        "#f3f5f6",
+        "#f8f4f2",
+        "#f9f0eb",
+        "#f9ebe3",
+        "#fae7dc",
+        "#fbe3d4",
+        "#fcdecd",
+        "#fdd9c4",
+        "#fbd0b9",
+        "#fac8af",
+        "#f8bfa4",
+        "#f7b799",
+        "#f6af8e",
+        "#f4a683",
+        "#f09c7b",
+        "#eb9172",
+        "#e6866a",
+        "#e17860",
+        "#dc6e57",
+        "#d7634f",
+        "#d25849",
+        "#cc4c44",
+        "#c6413e",
+        "#c13639",
+        "#bb2a34",
+        "#b61f2e",
+        "#ae172a",
+        "#a21328",
+        "#960f27",
+        "#8a0b25",
+        "#7f0823",
+        "#730421",
+        "#67001f"
+      ]
+    },
+    attentions: [
+      {
+        path: "transformer.layers.0.self_attn",
+        tensor: "transformer.layers.0.self_attn.weights",
+        step: "(1)",
+        block: 0,
+        queries: "tokens",
+        keys: "tokens"
+      },
+      {
+        path: "transformer.layers.0.cross_attn_token_to_image",
+        tensor: "transformer.layers.0.cross_attn_token_to_image.weights",
+        step: "(2)",
+        block: 0,
+        queries: "tokens",
+        keys: "image"
+      },
+      {
+        path: "transformer.layers.0.cross_attn_image_to_token",
+        tensor: "transformer.layers.0.cross_attn_image_to_token.weights",
+        step: "(4)",
+        block: 0,
+        queries: "image",
+        keys: "tokens"
+      },
+      {
+        path: "transformer.layers.1.self_attn",
+        tensor: "transformer.layers.1.self_attn.weights",
+        step: "(1)",
+        block: 1,
+        queries: "tokens",
+        keys: "tokens"
+      },
+      {
+        path: "transformer.layers.1.cross_attn_token_to_image",
+        tensor: "transformer.layers.1.cross_attn_token_to_image.weights",
+        step: "(2)",
+        block: 1,
+        queries: "tokens",
+        keys: "image"
+      },
+      {
+        path: "transformer.layers.1.cross_attn_image_to_token",
+        tensor: "transformer.layers.1.cross_attn_image_to_token.weights",
+        step: "(4)",
+        block: 1,
+        queries: "image",
+        keys: "tokens"
+      },
+      {
+        path: "transformer.final_attn_token_to_image",
+        tensor: "transformer.final_attn_token_to_image.weights",
+        step: "(6-1)",
+        block: null,
+        queries: "tokens",
+        keys: "image"
+      }
+    ],
+    steps: {
+      "prompt_encoder.sparse_embeddings": "prompt",
+      "prompt_encoder.dense_embeddings": "prompt",
+      tokens: "(0)",
+      src: "(0)",
+      pos_src: "(0)",
+      "transformer.layers.{i}.self_attn.q": "(1)",
+      "transformer.layers.{i}.self_attn.k": "(1)",
+      "transformer.layers.{i}.self_attn.v": "(1)",
+      "transformer.layers.{i}.self_attn.scores": "(1)",
+      "transformer.layers.{i}.self_attn.weights": "(1)",
+      "transformer.layers.{i}.self_attn.heads": "(1)",
+      "transformer.layers.{i}.self_attn.out": "(1)",
+      "transformer.layers.{i}.queries_1": "(1)",
+      "transformer.layers.{i}.cross_attn_token_to_image.q": "(2)",
+      "transformer.layers.{i}.cross_attn_token_to_image.k": "(2)",
+      "transformer.layers.{i}.cross_attn_token_to_image.v": "(2)",
+      "transformer.layers.{i}.cross_attn_token_to_image.scores": "(2)",
+      "transformer.layers.{i}.cross_attn_token_to_image.weights": "(2)",
+      "transformer.layers.{i}.cross_attn_token_to_image.heads": "(2)",
+      "transformer.layers.{i}.cross_attn_token_to_image.out": "(2)",
+      "transformer.layers.{i}.queries_2": "(2)",
+      "transformer.layers.{i}.mlp.hidden": "(3)",
+      "transformer.layers.{i}.queries_3": "(3)",
+      "transformer.layers.{i}.cross_attn_image_to_token.q": "(4)",
+      "transformer.layers.{i}.cross_attn_image_to_token.k": "(4)",
+      "transformer.layers.{i}.cross_attn_image_to_token.v": "(4)",
+      "transformer.layers.{i}.cross_attn_image_to_token.scores": "(4)",
+      "transformer.layers.{i}.cross_attn_image_to_token.weights": "(4)",
+      "transformer.layers.{i}.cross_attn_image_to_token.heads": "(4)",
+      "transformer.layers.{i}.cross_attn_image_to_token.out": "(4)",
+      "transformer.layers.{i}.keys_4": "(4)",
+      "transformer.final_attn_token_to_image.q": "(6-1)",
+      "transformer.final_attn_token_to_image.k": "(6-1)",
+      "transformer.final_attn_token_to_image.v": "(6-1)",
+      "transformer.final_attn_token_to_image.scores": "(6-1)",
+      "transformer.final_attn_token_to_image.weights": "(6-1)",
+      "transformer.final_attn_token_to_image.heads": "(6-1)",
+      "transformer.final_attn_token_to_image.out": "(6-1)",
+      hs: "(6-1)",
+      keys: "(5)",
+      "output_upscaling.doubled_once": "(5)",
+      "output_upscaling.normed": "(5)",
+      "output_upscaling.activated_once": "(5)",
+      "output_upscaling.doubled_twice": "(5)",
+      "output_upscaling.activated_twice": "(5)",
+      hyper_in: "(6-2)",
+      masks: "(6-3)",
+      iou_pred: "(7)"
+    },
+    axes: {
+      "transformer.layers.0.self_attn.k": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.0.self_attn.v": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.0.cross_attn_token_to_image.k": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.0.cross_attn_token_to_image.v": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.0.cross_attn_image_to_token.k": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.0.cross_attn_image_to_token.v": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.1.self_attn.k": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.1.self_attn.v": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.1.cross_attn_token_to_image.k": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.1.cross_attn_token_to_image.v": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.1.cross_attn_image_to_token.k": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.1.cross_attn_image_to_token.v": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.final_attn_token_to_image.k": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.final_attn_token_to_image.v": [
+        "batch",
+        "heads",
+        "keys",
+        "head_dim"
+      ],
+      "transformer.layers.0.self_attn.heads": [
+        "batch",
+        "heads",
+        "queries",
+        "head_dim"
+      ],
+      "transformer.layers.0.cross_attn_token_to_image.heads": [
+        "batch",
+        "heads",
+        "queries",
+        "head_dim"
+      ],
+      "transformer.layers.0.cross_attn_image_to_token.heads": [
+        "batch",
+        "heads",
+        "queries",
+        "head_dim"
+      ],
+      "transformer.layers.1.self_attn.heads": [
+        "batch",
+        "heads",
+        "queries",
+        "head_dim"
+      ],
+      "transformer.layers.1.cross_attn_token_to_image.heads": [
+        "batch",
+        "heads",
+        "queries",
+        "head_dim"
+      ],
+      "transformer.layers.1.cross_attn_image_to_token.heads": [
+        "batch",
+        "heads",
+        "queries",
+        "head_dim"
+      ],
+      "transformer.final_attn_token_to_image.heads": [
+        "batch",
+        "heads",
+        "queries",
+        "head_dim"
+      ],
+      "transformer.layers.0.self_attn.out": [
+        "batch",
+        "queries",
+        "dim"
+      ],
+      "transformer.layers.0.cross_attn_token_to_image.out": [
+        "batch",
+        "queries",
+        "dim"
+      ],
+      "transformer.layers.0.cross_attn_image_to_token.out": [
+        "batch",
+        "queries",
+        "dim"
+      ],
+      "transformer.layers.1.self_attn.out": [
+        "batch",
+        "queries",
+        "dim"
+      ],
+      "transformer.layers.1.cross_attn_token_to_image.out": [
+        "batch",
+        "queries",
+        "dim"
+      ],
+      "transformer.layers.1.cross_attn_image_to_token.out": [
+        "batch",
+        "queries",
+        "dim"
+      ],
+      "transformer.final_attn_token_to_image.out": [
+        "batch",
+        "queries",
+        "dim"
+      ],
+      "transformer.layers.0.mlp.hidden": [
+        "batch",
+        "tokens",
+        "mlp_dim"
+      ],
+      "transformer.layers.1.mlp.hidden": [
+        "batch",
+        "tokens",
+        "mlp_dim"
+      ],
+      "transformer.layers.0.mlp.out": [
+        "batch",
+        "tokens",
+        "dim"
+      ],
+      "transformer.layers.1.mlp.out": [
+        "batch",
+        "tokens",
+        "dim"
+      ],
+      hs: [
+        "batch",
+        "tokens",
+        "dim"
+      ],
+      hyper_in: [
+        "batch",
+        "masks",
+        "channels"
+      ]
+    },
+    notebooks: {
+      "prompt_encoder.sparse_embeddings": "03",
+      "prompt_encoder.dense_embeddings": "03",
+      tokens: "08",
+      src: "08",
+      pos_src: "08",
+      "transformer.layers.{i}.self_attn.q": "02",
+      "transformer.layers.{i}.self_attn.k": "02",
+      "transformer.layers.{i}.self_attn.v": "02",
+      "transformer.layers.{i}.self_attn.scores": "02",
+      "transformer.layers.{i}.self_attn.weights": "02",
+      "transformer.layers.{i}.self_attn.heads": "02",
+      "transformer.layers.{i}.self_attn.out": "02",
+      "transformer.layers.{i}.queries_1": "04",
+      "transformer.layers.{i}.cross_attn_token_to_image.q": "02",
+      "transformer.layers.{i}.cross_attn_token_to_image.k": "02",
+      "transformer.layers.{i}.cross_attn_token_to_image.v": "02",
+      "transformer.layers.{i}.cross_attn_token_to_image.scores": "02",
+      "transformer.layers.{i}.cross_attn_token_to_image.weights": "02",
+      "transformer.layers.{i}.cross_attn_token_to_image.heads": "02",
+      "transformer.layers.{i}.cross_attn_token_to_image.out": "02",
+      "transformer.layers.{i}.queries_2": "04",
+      "transformer.layers.{i}.mlp.hidden": "01",
+      "transformer.layers.{i}.queries_3": "04",
+      "transformer.layers.{i}.cross_attn_image_to_token.q": "02",
+      "transformer.layers.{i}.cross_attn_image_to_token.k": "02",
+      "transformer.layers.{i}.cross_attn_image_to_token.v": "02",
+      "transformer.layers.{i}.cross_attn_image_to_token.scores": "02",
+      "transformer.layers.{i}.cross_attn_image_to_token.weights": "02",
+      "transformer.layers.{i}.cross_attn_image_to_token.heads": "02",
+      "transformer.layers.{i}.cross_attn_image_to_token.out": "02",
+      "transformer.layers.{i}.keys_4": "04",
+      "transformer.final_attn_token_to_image.q": "02",
+      "transformer.final_attn_token_to_image.k": "02",
+      "transformer.final_attn_token_to_image.v": "02",
+      "transformer.final_attn_token_to_image.scores": "02",
+      "transformer.final_attn_token_to_image.weights": "02",
+      "transformer.final_attn_token_to_image.heads": "02",
+      "transformer.final_attn_token_to_image.out": "02",
+      hs: "05",
+      keys: "05",
+      "output_upscaling.doubled_once": "06",
+      "output_upscaling.normed": "06",
+      "output_upscaling.activated_once": "06",
+      "output_upscaling.doubled_twice": "06",
+      "output_upscaling.activated_twice": "06",
+      hyper_in: "07",
+      masks: "07",
+      iou_pred: "08"
+    },
+    gates: {
+      "transformer.layers.0.self_attn.k": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.0.self_attn.v": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.0.cross_attn_token_to_image.k": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.0.cross_attn_token_to_image.v": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.0.cross_attn_image_to_token.k": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.0.cross_attn_image_to_token.v": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.self_attn.k": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.self_attn.v": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.cross_attn_token_to_image.k": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.cross_attn_token_to_image.v": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.cross_attn_image_to_token.k": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.cross_attn_image_to_token.v": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.final_attn_token_to_image.k": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.final_attn_token_to_image.v": {
+        axes: [
+          "batch",
+          "heads",
+          "keys",
+          "head_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.0.self_attn.heads": {
+        axes: [
+          "batch",
+          "heads",
+          "queries",
+          "head_dim"
+        ],
+        switched: [
+          "heads"
+        ]
+      },
+      "transformer.layers.0.cross_attn_token_to_image.heads": {
+        axes: [
+          "batch",
+          "heads",
+          "queries",
+          "head_dim"
+        ],
+        switched: [
+          "heads"
+        ]
+      },
+      "transformer.layers.0.cross_attn_image_to_token.heads": {
+        axes: [
+          "batch",
+          "heads",
+          "queries",
+          "head_dim"
+        ],
+        switched: [
+          "heads"
+        ]
+      },
+      "transformer.layers.1.self_attn.heads": {
+        axes: [
+          "batch",
+          "heads",
+          "queries",
+          "head_dim"
+        ],
+        switched: [
+          "heads"
+        ]
+      },
+      "transformer.layers.1.cross_attn_token_to_image.heads": {
+        axes: [
+          "batch",
+          "heads",
+          "queries",
+          "head_dim"
+        ],
+        switched: [
+          "heads"
+        ]
+      },
+      "transformer.layers.1.cross_attn_image_to_token.heads": {
+        axes: [
+          "batch",
+          "heads",
+          "queries",
+          "head_dim"
+        ],
+        switched: [
+          "heads"
+        ]
+      },
+      "transformer.final_attn_token_to_image.heads": {
+        axes: [
+          "batch",
+          "heads",
+          "queries",
+          "head_dim"
+        ],
+        switched: [
+          "heads"
+        ]
+      },
+      "transformer.layers.0.self_attn.out": {
+        axes: [
+          "batch",
+          "queries",
+          "dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.0.cross_attn_token_to_image.out": {
+        axes: [
+          "batch",
+          "queries",
+          "dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.0.cross_attn_image_to_token.out": {
+        axes: [
+          "batch",
+          "queries",
+          "dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.self_attn.out": {
+        axes: [
+          "batch",
+          "queries",
+          "dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.cross_attn_token_to_image.out": {
+        axes: [
+          "batch",
+          "queries",
+          "dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.cross_attn_image_to_token.out": {
+        axes: [
+          "batch",
+          "queries",
+          "dim"
+        ],
+        switched: []
+      },
+      "transformer.final_attn_token_to_image.out": {
+        axes: [
+          "batch",
+          "queries",
+          "dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.0.mlp.hidden": {
+        axes: [
+          "batch",
+          "tokens",
+          "mlp_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.mlp.hidden": {
+        axes: [
+          "batch",
+          "tokens",
+          "mlp_dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.0.mlp.out": {
+        axes: [
+          "batch",
+          "tokens",
+          "dim"
+        ],
+        switched: []
+      },
+      "transformer.layers.1.mlp.out": {
+        axes: [
+          "batch",
+          "tokens",
+          "dim"
+        ],
+        switched: []
+      },
+      hs: {
+        axes: [
+          "batch",
+          "tokens",
+          "dim"
+        ],
+        switched: [
+          "tokens"
+        ]
+      },
+      hyper_in: {
+        axes: [
+          "batch",
+          "masks",
+          "channels"
+        ],
+        switched: [
+          "masks",
+          "channels"
+        ]
+      }
+    },
+    sizes: {
+      heads: 8,
+      masks: 4,
+      channels: 32
+    },
+    heads: 8,
+    channels: 32,
+    mlps: [
+      "transformer.layers.0.mlp",
+      "transformer.layers.1.mlp"
+    ],
+    parts: [
+      {
+        name: "transformer.layers.0.self_attn",
+        step: "transformer.layers.0.self_attn",
+        number: "(1)",
+        block: 0,
+        head: null,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.self_attn head 0",
+        step: "transformer.layers.0.self_attn",
+        number: "(1)",
+        block: 0,
+        head: 0,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.self_attn head 1",
+        step: "transformer.layers.0.self_attn",
+        number: "(1)",
+        block: 0,
+        head: 1,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.self_attn head 2",
+        step: "transformer.layers.0.self_attn",
+        number: "(1)",
+        block: 0,
+        head: 2,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.self_attn head 3",
+        step: "transformer.layers.0.self_attn",
+        number: "(1)",
+        block: 0,
+        head: 3,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.self_attn head 4",
+        step: "transformer.layers.0.self_attn",
+        number: "(1)",
+        block: 0,
+        head: 4,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.self_attn head 5",
+        step: "transformer.layers.0.self_attn",
+        number: "(1)",
+        block: 0,
+        head: 5,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.self_attn head 6",
+        step: "transformer.layers.0.self_attn",
+        number: "(1)",
+        block: 0,
+        head: 6,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.self_attn head 7",
+        step: "transformer.layers.0.self_attn",
+        number: "(1)",
+        block: 0,
+        head: 7,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.cross_attn_token_to_image",
+        step: "transformer.layers.0.cross_attn_token_to_image",
+        number: "(2)",
+        block: 0,
+        head: null,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.cross_attn_token_to_image head 0",
+        step: "transformer.layers.0.cross_attn_token_to_image",
+        number: "(2)",
+        block: 0,
+        head: 0,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.cross_attn_token_to_image head 1",
+        step: "transformer.layers.0.cross_attn_token_to_image",
+        number: "(2)",
+        block: 0,
+        head: 1,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.cross_attn_token_to_image head 2",
+        step: "transformer.layers.0.cross_attn_token_to_image",
+        number: "(2)",
+        block: 0,
+        head: 2,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.cross_attn_token_to_image head 3",
+        step: "transformer.layers.0.cross_attn_token_to_image",
+        number: "(2)",
+        block: 0,
+        head: 3,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.cross_attn_token_to_image head 4",
+        step: "transformer.layers.0.cross_attn_token_to_image",
+        number: "(2)",
+        block: 0,
+        head: 4,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.cross_attn_token_to_image head 5",
+        step: "transformer.layers.0.cross_attn_token_to_image",
+        number: "(2)",
+        block: 0,
+        head: 5,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.cross_attn_token_to_image head 6",
+        step: "transformer.layers.0.cross_attn_token_to_image",
+        number: "(2)",
+        block: 0,
+        head: 6,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.cross_attn_token_to_image head 7",
+        step: "transformer.layers.0.cross_attn_token_to_image",
+        number: "(2)",
+        block: 0,
+        head: 7,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.mlp",
+        step: "transformer.layers.0.mlp",
+        number: "(3)",
+        block: 0,
+        head: null,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.0.cross_attn_image_to_token",
+        step: "transformer.layers.0.cross_attn_image_to_token",
+        number: "(4)",
+        block: 0,
+        head: null,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.0.cross_attn_image_to_token head 0",
+        step: "transformer.layers.0.cross_attn_image_to_token",
+        number: "(4)",
+        block: 0,
+        head: 0,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.0.cross_attn_image_to_token head 1",
+        step: "transformer.layers.0.cross_attn_image_to_token",
+        number: "(4)",
+        block: 0,
+        head: 1,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.0.cross_attn_image_to_token head 2",
+        step: "transformer.layers.0.cross_attn_image_to_token",
+        number: "(4)",
+        block: 0,
+        head: 2,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.0.cross_attn_image_to_token head 3",
+        step: "transformer.layers.0.cross_attn_image_to_token",
+        number: "(4)",
+        block: 0,
+        head: 3,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.0.cross_attn_image_to_token head 4",
+        step: "transformer.layers.0.cross_attn_image_to_token",
+        number: "(4)",
+        block: 0,
+        head: 4,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.0.cross_attn_image_to_token head 5",
+        step: "transformer.layers.0.cross_attn_image_to_token",
+        number: "(4)",
+        block: 0,
+        head: 5,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.0.cross_attn_image_to_token head 6",
+        step: "transformer.layers.0.cross_attn_image_to_token",
+        number: "(4)",
+        block: 0,
+        head: 6,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.0.cross_attn_image_to_token head 7",
+        step: "transformer.layers.0.cross_attn_image_to_token",
+        number: "(4)",
+        block: 0,
+        head: 7,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.1.self_attn",
+        step: "transformer.layers.1.self_attn",
+        number: "(1)",
+        block: 1,
+        head: null,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.self_attn head 0",
+        step: "transformer.layers.1.self_attn",
+        number: "(1)",
+        block: 1,
+        head: 0,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.self_attn head 1",
+        step: "transformer.layers.1.self_attn",
+        number: "(1)",
+        block: 1,
+        head: 1,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.self_attn head 2",
+        step: "transformer.layers.1.self_attn",
+        number: "(1)",
+        block: 1,
+        head: 2,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.self_attn head 3",
+        step: "transformer.layers.1.self_attn",
+        number: "(1)",
+        block: 1,
+        head: 3,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.self_attn head 4",
+        step: "transformer.layers.1.self_attn",
+        number: "(1)",
+        block: 1,
+        head: 4,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.self_attn head 5",
+        step: "transformer.layers.1.self_attn",
+        number: "(1)",
+        block: 1,
+        head: 5,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.self_attn head 6",
+        step: "transformer.layers.1.self_attn",
+        number: "(1)",
+        block: 1,
+        head: 6,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.self_attn head 7",
+        step: "transformer.layers.1.self_attn",
+        number: "(1)",
+        block: 1,
+        head: 7,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.cross_attn_token_to_image",
+        step: "transformer.layers.1.cross_attn_token_to_image",
+        number: "(2)",
+        block: 1,
+        head: null,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.cross_attn_token_to_image head 0",
+        step: "transformer.layers.1.cross_attn_token_to_image",
+        number: "(2)",
+        block: 1,
+        head: 0,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.cross_attn_token_to_image head 1",
+        step: "transformer.layers.1.cross_attn_token_to_image",
+        number: "(2)",
+        block: 1,
+        head: 1,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.cross_attn_token_to_image head 2",
+        step: "transformer.layers.1.cross_attn_token_to_image",
+        number: "(2)",
+        block: 1,
+        head: 2,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.cross_attn_token_to_image head 3",
+        step: "transformer.layers.1.cross_attn_token_to_image",
+        number: "(2)",
+        block: 1,
+        head: 3,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.cross_attn_token_to_image head 4",
+        step: "transformer.layers.1.cross_attn_token_to_image",
+        number: "(2)",
+        block: 1,
+        head: 4,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.cross_attn_token_to_image head 5",
+        step: "transformer.layers.1.cross_attn_token_to_image",
+        number: "(2)",
+        block: 1,
+        head: 5,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.cross_attn_token_to_image head 6",
+        step: "transformer.layers.1.cross_attn_token_to_image",
+        number: "(2)",
+        block: 1,
+        head: 6,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.cross_attn_token_to_image head 7",
+        step: "transformer.layers.1.cross_attn_token_to_image",
+        number: "(2)",
+        block: 1,
+        head: 7,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.mlp",
+        step: "transformer.layers.1.mlp",
+        number: "(3)",
+        block: 1,
+        head: null,
+        of_image: false
+      },
+      {
+        name: "transformer.layers.1.cross_attn_image_to_token",
+        step: "transformer.layers.1.cross_attn_image_to_token",
+        number: "(4)",
+        block: 1,
+        head: null,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.1.cross_attn_image_to_token head 0",
+        step: "transformer.layers.1.cross_attn_image_to_token",
+        number: "(4)",
+        block: 1,
+        head: 0,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.1.cross_attn_image_to_token head 1",
+        step: "transformer.layers.1.cross_attn_image_to_token",
+        number: "(4)",
+        block: 1,
+        head: 1,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.1.cross_attn_image_to_token head 2",
+        step: "transformer.layers.1.cross_attn_image_to_token",
+        number: "(4)",
+        block: 1,
+        head: 2,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.1.cross_attn_image_to_token head 3",
+        step: "transformer.layers.1.cross_attn_image_to_token",
+        number: "(4)",
+        block: 1,
+        head: 3,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.1.cross_attn_image_to_token head 4",
+        step: "transformer.layers.1.cross_attn_image_to_token",
+        number: "(4)",
+        block: 1,
+        head: 4,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.1.cross_attn_image_to_token head 5",
+        step: "transformer.layers.1.cross_attn_image_to_token",
+        number: "(4)",
+        block: 1,
+        head: 5,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.1.cross_attn_image_to_token head 6",
+        step: "transformer.layers.1.cross_attn_image_to_token",
+        number: "(4)",
+        block: 1,
+        head: 6,
+        of_image: true
+      },
+      {
+        name: "transformer.layers.1.cross_attn_image_to_token head 7",
+        step: "transformer.layers.1.cross_attn_image_to_token",
+        number: "(4)",
+        block: 1,
+        head: 7,
+        of_image: true
+      },
+      {
+        name: "transformer.final_attn_token_to_image",
+        step: "transformer.final_attn_token_to_image",
+        number: "(6-1)",
+        block: null,
+        head: null,
+        of_image: false
+      },
+      {
+        name: "transformer.final_attn_token_to_image head 0",
+        step: "transformer.final_attn_token_to_image",
+        number: "(6-1)",
+        block: null,
+        head: 0,
+        of_image: false
+      },
+      {
+        name: "transformer.final_attn_token_to_image head 1",
+        step: "transformer.final_attn_token_to_image",
+        number: "(6-1)",
+        block: null,
+        head: 1,
+        of_image: false
+      },
+      {
+        name: "transformer.final_attn_token_to_image head 2",
+        step: "transformer.final_attn_token_to_image",
+        number: "(6-1)",
+        block: null,
+        head: 2,
+        of_image: false
+      },
+      {
+        name: "transformer.final_attn_token_to_image head 3",
+        step: "transformer.final_attn_token_to_image",
+        number: "(6-1)",
+        block: null,
+        head: 3,
+        of_image: false
+      },
+      {
+        name: "transformer.final_attn_token_to_image head 4",
+        step: "transformer.final_attn_token_to_image",
+        number: "(6-1)",
+        block: null,
+        head: 4,
+        of_image: false
+      },
+      {
+        name: "transformer.final_attn_token_to_image head 5",
+        step: "transformer.final_attn_token_to_image",
+        number: "(6-1)",
+        block: null,
+        head: 5,
+        of_image: false
+      },
+      {
+        name: "transformer.final_attn_token_to_image head 6",
+        step: "transformer.final_attn_token_to_image",
+        number: "(6-1)",
+        block: null,
+        head: 6,
+        of_image: false
+      },
+      {
+        name: "transformer.final_attn_token_to_image head 7",
+        step: "transformer.final_attn_token_to_image",
+        number: "(6-1)",
+        block: null,
+        head: 7,
+        of_image: false
+      }
+    ],
+    effects: {
+      "transformer.layers.0.self_attn zero": [
+        -0.1793,
+        -0.2039,
+        -0.1551
+      ],
+      "transformer.layers.0.self_attn mean": [
+        -0.0173,
+        -0.0274,
+        -83e-4
+      ],
+      "transformer.layers.0.self_attn resample": [
+        -0.0492,
+        -0.0672,
+        -0.0323
+      ],
+      "transformer.layers.0.self_attn head 0 zero": [
+        -26e-4,
+        -43e-4,
+        -1e-3
+      ],
+      "transformer.layers.0.self_attn head 0 mean": [
+        -23e-4,
+        -46e-4,
+        -5e-4
+      ],
+      "transformer.layers.0.self_attn head 0 resample": [
+        -48e-4,
+        -95e-4,
+        -12e-4
+      ],
+      "transformer.layers.0.self_attn head 1 zero": [
+        -9e-4,
+        -23e-4,
+        3e-4
+      ],
+      "transformer.layers.0.self_attn head 1 mean": [
+        -11e-4,
+        -25e-4,
+        -1e-4
+      ],
+      "transformer.layers.0.self_attn head 1 resample": [
+        -12e-4,
+        -23e-4,
+        -2e-4
+      ],
+      "transformer.layers.0.self_attn head 2 zero": [
+        -11e-4,
+        -48e-4,
+        3e-3
+      ],
+      "transformer.layers.0.self_attn head 2 mean": [
+        -5e-4,
+        -12e-4,
+        3e-4
+      ],
+      "transformer.layers.0.self_attn head 2 resample": [
+        -11e-4,
+        -24e-4,
+        1e-4
+      ],
+      "transformer.layers.0.self_attn head 3 zero": [
+        -28e-4,
+        -62e-4,
+        2e-4
+      ],
+      "transformer.layers.0.self_attn head 3 mean": [
+        -4e-4,
+        -14e-4,
+        6e-4
+      ],
+      "transformer.layers.0.self_attn head 3 resample": [
+        -9e-4,
+        -25e-4,
+        5e-4
+      ],
+      "transformer.layers.0.self_attn head 4 zero": [
+        -46e-4,
+        -0.0105,
+        0
+      ],
+      "transformer.layers.0.self_attn head 4 mean": [
+        -44e-4,
+        -0.0111,
+        8e-4
+      ],
+      "transformer.layers.0.self_attn head 4 resample": [
+        -89e-4,
+        -0.0167,
+        -21e-4
+      ],
+      "transformer.layers.0.self_attn head 5 zero": [
+        -0,
+        -5e-4,
+        5e-4
+      ],
+      "transformer.layers.0.self_attn head 5 mean": [
+        -1e-4,
+        -5e-4,
+        1e-4
+      ],
+      "transformer.layers.0.self_attn head 5 resample": [
+        1e-4,
+        -4e-4,
+        6e-4
+      ],
+      "transformer.layers.0.self_attn head 6 zero": [
+        -15e-4,
+        -37e-4,
+        7e-4
+      ],
+      "transformer.layers.0.self_attn head 6 mean": [
+        -12e-4,
+        -34e-4,
+        9e-4
+      ],
+      "transformer.layers.0.self_attn head 6 resample": [
+        -12e-4,
+        -36e-4,
+        1e-3
+      ],
+      "transformer.layers.0.self_attn head 7 zero": [
+        -5e-4,
+        -14e-4,
+        3e-4
+      ],
+      "transformer.layers.0.self_attn head 7 mean": [
+        -6e-4,
+        -12e-4,
+        -1e-4
+      ],
+      "transformer.layers.0.self_attn head 7 resample": [
+        -8e-4,
+        -17e-4,
+        2e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image zero": [
+        -78e-4,
+        -0.0161,
+        -1e-3
+      ],
+      "transformer.layers.0.cross_attn_token_to_image mean": [
+        -8e-3,
+        -0.0163,
+        -1e-3
+      ],
+      "transformer.layers.0.cross_attn_token_to_image resample": [
+        -0.0132,
+        -0.0233,
+        -42e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 0 zero": [
+        -6e-4,
+        -22e-4,
+        11e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 0 mean": [
+        -4e-4,
+        -16e-4,
+        8e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 0 resample": [
+        -2e-3,
+        -4e-3,
+        -2e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 1 zero": [
+        -2e-4,
+        -18e-4,
+        1e-3
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 1 mean": [
+        -3e-4,
+        -17e-4,
+        9e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 1 resample": [
+        2e-4,
+        -16e-4,
+        19e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 2 zero": [
+        2e-4,
+        -2e-4,
+        6e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 2 mean": [
+        2e-4,
+        -2e-4,
+        6e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 2 resample": [
+        3e-4,
+        -1e-4,
+        9e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 3 zero": [
+        7e-4,
+        -9e-4,
+        26e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 3 mean": [
+        6e-4,
+        -7e-4,
+        2e-3
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 3 resample": [
+        9e-4,
+        -8e-4,
+        28e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 4 zero": [
+        -33e-4,
+        -79e-4,
+        -2e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 4 mean": [
+        -31e-4,
+        -77e-4,
+        -1e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 4 resample": [
+        -44e-4,
+        -93e-4,
+        -5e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 5 zero": [
+        3e-4,
+        -8e-4,
+        15e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 5 mean": [
+        2e-4,
+        -8e-4,
+        13e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 5 resample": [
+        3e-4,
+        -13e-4,
+        19e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 6 zero": [
+        1e-4,
+        -7e-4,
+        1e-3
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 6 mean": [
+        0,
+        -8e-4,
+        9e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 6 resample": [
+        -5e-4,
+        -22e-4,
+        9e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 7 zero": [
+        4e-4,
+        -8e-4,
+        16e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 7 mean": [
+        -2e-4,
+        -12e-4,
+        8e-4
+      ],
+      "transformer.layers.0.cross_attn_token_to_image head 7 resample": [
+        -9e-4,
+        -33e-4,
+        12e-4
+      ],
+      "transformer.layers.0.mlp zero": [
+        -0.0214,
+        -0.0315,
+        -0.0135
+      ],
+      "transformer.layers.0.mlp mean": [
+        -9e-3,
+        -0.0178,
+        -12e-4
+      ],
+      "transformer.layers.0.mlp resample": [
+        -0.0231,
+        -0.0341,
+        -0.0133
+      ],
+      "transformer.layers.0.cross_attn_image_to_token zero": [
+        -0.274,
+        -0.3082,
+        -0.2403
+      ],
+      "transformer.layers.0.cross_attn_image_to_token mean over positions": [
+        -0.2367,
+        -0.2658,
+        -0.2074
+      ],
+      "transformer.layers.0.cross_attn_image_to_token resample": [
+        -0.4894,
+        -0.5339,
+        -0.4437
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 0 zero": [
+        -0.0168,
+        -0.0282,
+        -65e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 0 mean over positions": [
+        -0.0193,
+        -0.0296,
+        -0.0106
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 0 resample": [
+        -0.0334,
+        -0.0433,
+        -0.024
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 1 zero": [
+        -77e-4,
+        -0.014,
+        -14e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 1 mean over positions": [
+        -71e-4,
+        -0.0151,
+        -4e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 1 resample": [
+        -97e-4,
+        -0.0186,
+        -21e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 2 zero": [
+        17e-4,
+        -29e-4,
+        67e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 2 mean over positions": [
+        -2e-4,
+        -46e-4,
+        44e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 2 resample": [
+        -6e-3,
+        -0.0121,
+        -6e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 3 zero": [
+        -44e-4,
+        -94e-4,
+        2e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 3 mean over positions": [
+        -78e-4,
+        -0.0148,
+        -21e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 3 resample": [
+        -0.0103,
+        -0.0171,
+        -39e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 4 zero": [
+        -79e-4,
+        -0.0145,
+        -29e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 4 mean over positions": [
+        -79e-4,
+        -0.0143,
+        -27e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 4 resample": [
+        -6e-3,
+        -0.0103,
+        -2e-3
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 5 zero": [
+        -64e-4,
+        -0.0107,
+        -25e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 5 mean over positions": [
+        -72e-4,
+        -0.0116,
+        -34e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 5 resample": [
+        -7e-3,
+        -0.0114,
+        -33e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 6 zero": [
+        -36e-4,
+        -84e-4,
+        14e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 6 mean over positions": [
+        -38e-4,
+        -88e-4,
+        12e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 6 resample": [
+        -48e-4,
+        -94e-4,
+        -2e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 7 zero": [
+        -0.0171,
+        -0.0302,
+        -61e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 7 mean over positions": [
+        -0.0212,
+        -0.0359,
+        -85e-4
+      ],
+      "transformer.layers.0.cross_attn_image_to_token head 7 resample": [
+        -0.0345,
+        -0.0494,
+        -0.0211
+      ],
+      "transformer.layers.1.self_attn zero": [
+        -22e-4,
+        -53e-4,
+        1e-3
+      ],
+      "transformer.layers.1.self_attn mean": [
+        -3e-4,
+        -19e-4,
+        12e-4
+      ],
+      "transformer.layers.1.self_attn resample": [
+        0,
+        -29e-4,
+        24e-4
+      ],
+      "transformer.layers.1.self_attn head 0 zero": [
+        -6e-4,
+        -16e-4,
+        5e-4
+      ],
+      "transformer.layers.1.self_attn head 0 mean": [
+        -0,
+        -4e-4,
+        3e-4
+      ],
+      "transformer.layers.1.self_attn head 0 resample": [
+        3e-4,
+        -5e-4,
+        11e-4
+      ],
+      "transformer.layers.1.self_attn head 1 zero": [
+        0,
+        -4e-4,
+        4e-4
+      ],
+      "transformer.layers.1.self_attn head 1 mean": [
+        2e-4,
+        -2e-4,
+        7e-4
+      ],
+      "transformer.layers.1.self_attn head 1 resample": [
+        4e-4,
+        -1e-4,
+        9e-4
+      ],
+      "transformer.layers.1.self_attn head 2 zero": [
+        -18e-4,
+        -33e-4,
+        -5e-4
+      ],
+      "transformer.layers.1.self_attn head 2 mean": [
+        -0,
+        -5e-4,
+        5e-4
+      ],
+      "transformer.layers.1.self_attn head 2 resample": [
+        -2e-4,
+        -8e-4,
+        3e-4
+      ],
+      "transformer.layers.1.self_attn head 3 zero": [
+        0,
+        -18e-4,
+        18e-4
+      ],
+      "transformer.layers.1.self_attn head 3 mean": [
+        0,
+        -2e-4,
+        3e-4
+      ],
+      "transformer.layers.1.self_attn head 3 resample": [
+        2e-4,
+        -2e-4,
+        5e-4
+      ],
+      "transformer.layers.1.self_attn head 4 zero": [
+        -0,
+        -3e-4,
+        2e-4
+      ],
+      "transformer.layers.1.self_attn head 4 mean": [
+        0,
+        -2e-4,
+        3e-4
+      ],
+      "transformer.layers.1.self_attn head 4 resample": [
+        -0,
+        -4e-4,
+        3e-4
+      ],
+      "transformer.layers.1.self_attn head 5 zero": [
+        4e-4,
+        -3e-4,
+        11e-4
+      ],
+      "transformer.layers.1.self_attn head 5 mean": [
+        4e-4,
+        -2e-4,
+        13e-4
+      ],
+      "transformer.layers.1.self_attn head 5 resample": [
+        5e-4,
+        -1e-4,
+        11e-4
+      ],
+      "transformer.layers.1.self_attn head 6 zero": [
+        2e-4,
+        -2e-4,
+        6e-4
+      ],
+      "transformer.layers.1.self_attn head 6 mean": [
+        -1e-4,
+        -5e-4,
+        3e-4
+      ],
+      "transformer.layers.1.self_attn head 6 resample": [
+        2e-4,
+        -2e-4,
+        6e-4
+      ],
+      "transformer.layers.1.self_attn head 7 zero": [
+        -7e-4,
+        -16e-4,
+        0
+      ],
+      "transformer.layers.1.self_attn head 7 mean": [
+        -2e-4,
+        -5e-4,
+        1e-4
+      ],
+      "transformer.layers.1.self_attn head 7 resample": [
+        1e-4,
+        -4e-4,
+        6e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image zero": [
+        -0.1772,
+        -0.2067,
+        -0.1492
+      ],
+      "transformer.layers.1.cross_attn_token_to_image mean": [
+        -0.106,
+        -0.1281,
+        -0.0854
+      ],
+      "transformer.layers.1.cross_attn_token_to_image resample": [
+        -0.1803,
+        -0.2108,
+        -0.1495
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 0 zero": [
+        -87e-4,
+        -0.0184,
+        -5e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 0 mean": [
+        -81e-4,
+        -0.0176,
+        -1e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 0 resample": [
+        -0.0247,
+        -0.0365,
+        -0.0144
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 1 zero": [
+        -2e-3,
+        -45e-4,
+        1e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 1 mean": [
+        -0,
+        -12e-4,
+        12e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 1 resample": [
+        -7e-4,
+        -26e-4,
+        12e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 2 zero": [
+        -35e-4,
+        -98e-4,
+        1e-3
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 2 mean": [
+        -37e-4,
+        -95e-4,
+        1e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 2 resample": [
+        -31e-4,
+        -69e-4,
+        6e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 3 zero": [
+        -32e-4,
+        -62e-4,
+        -3e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 3 mean": [
+        -9e-4,
+        -27e-4,
+        7e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 3 resample": [
+        -14e-4,
+        -45e-4,
+        15e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 4 zero": [
+        -74e-4,
+        -0.012,
+        -35e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 4 mean": [
+        -9e-3,
+        -0.0145,
+        -44e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 4 resample": [
+        -0.0139,
+        -0.0235,
+        -67e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 5 zero": [
+        -29e-4,
+        -6e-3,
+        -4e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 5 mean": [
+        -11e-4,
+        -3e-3,
+        6e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 5 resample": [
+        -28e-4,
+        -59e-4,
+        -0
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 6 zero": [
+        -42e-4,
+        -86e-4,
+        0
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 6 mean": [
+        -78e-4,
+        -0.0129,
+        -29e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 6 resample": [
+        -0.0111,
+        -0.0195,
+        -33e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 7 zero": [
+        -17e-4,
+        -29e-4,
+        -5e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 7 mean": [
+        -1e-3,
+        -18e-4,
+        -1e-4
+      ],
+      "transformer.layers.1.cross_attn_token_to_image head 7 resample": [
+        -5e-4,
+        -18e-4,
+        9e-4
+      ],
+      "transformer.layers.1.mlp zero": [
+        -0.0373,
+        -0.0479,
+        -0.0266
+      ],
+      "transformer.layers.1.mlp mean": [
+        -99e-4,
+        -0.0158,
+        -49e-4
+      ],
+      "transformer.layers.1.mlp resample": [
+        -0.0194,
+        -0.03,
+        -0.0106
+      ],
+      "transformer.layers.1.cross_attn_image_to_token zero": [
+        -0.2532,
+        -0.2766,
+        -0.2302
+      ],
+      "transformer.layers.1.cross_attn_image_to_token mean over positions": [
+        -0.3506,
+        -0.3835,
+        -0.3168
+      ],
+      "transformer.layers.1.cross_attn_image_to_token resample": [
+        -0.6521,
+        -0.689,
+        -0.6133
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 0 zero": [
+        1e-4,
+        -34e-4,
+        29e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 0 mean over positions": [
+        12e-4,
+        -13e-4,
+        37e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 0 resample": [
+        -4e-4,
+        -33e-4,
+        25e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 1 zero": [
+        -27e-4,
+        -57e-4,
+        8e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 1 mean over positions": [
+        -1e-3,
+        -34e-4,
+        14e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 1 resample": [
+        -3e-3,
+        -61e-4,
+        -2e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 2 zero": [
+        -77e-4,
+        -0.0137,
+        -34e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 2 mean over positions": [
+        -0.0124,
+        -0.0169,
+        -84e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 2 resample": [
+        -0.0145,
+        -0.02,
+        -97e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 3 zero": [
+        -27e-4,
+        -53e-4,
+        -2e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 3 mean over positions": [
+        -45e-4,
+        -74e-4,
+        -15e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 3 resample": [
+        -64e-4,
+        -93e-4,
+        -35e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 4 zero": [
+        -0.0115,
+        -0.0186,
+        -53e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 4 mean over positions": [
+        -0.0216,
+        -0.0276,
+        -0.0159
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 4 resample": [
+        -0.0618,
+        -0.078,
+        -0.047
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 5 zero": [
+        -34e-4,
+        -73e-4,
+        4e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 5 mean over positions": [
+        -32e-4,
+        -66e-4,
+        1e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 5 resample": [
+        -5e-3,
+        -87e-4,
+        -15e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 6 zero": [
+        -1e-3,
+        -47e-4,
+        24e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 6 mean over positions": [
+        -15e-4,
+        -54e-4,
+        21e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 6 resample": [
+        -34e-4,
+        -69e-4,
+        -1e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 7 zero": [
+        -24e-4,
+        -67e-4,
+        1e-3
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 7 mean over positions": [
+        -53e-4,
+        -0.0103,
+        -11e-4
+      ],
+      "transformer.layers.1.cross_attn_image_to_token head 7 resample": [
+        -0.0123,
+        -0.0192,
+        -6e-3
+      ],
+      "transformer.final_attn_token_to_image zero": [
+        -0.0737,
+        -0.09,
+        -0.0579
+      ],
+      "transformer.final_attn_token_to_image mean": [
+        -0.0268,
+        -0.0361,
+        -0.0183
+      ],
+      "transformer.final_attn_token_to_image resample": [
+        -0.0505,
+        -0.066,
+        -0.0361
+      ],
+      "transformer.final_attn_token_to_image head 0 zero": [
+        -59e-4,
+        -99e-4,
+        -24e-4
+      ],
+      "transformer.final_attn_token_to_image head 0 mean": [
+        -4e-3,
+        -69e-4,
+        -15e-4
+      ],
+      "transformer.final_attn_token_to_image head 0 resample": [
+        -76e-4,
+        -0.0124,
+        -35e-4
+      ],
+      "transformer.final_attn_token_to_image head 1 zero": [
+        -4e-4,
+        -31e-4,
+        25e-4
+      ],
+      "transformer.final_attn_token_to_image head 1 mean": [
+        -18e-4,
+        -41e-4,
+        7e-4
+      ],
+      "transformer.final_attn_token_to_image head 1 resample": [
+        -1e-4,
+        -36e-4,
+        36e-4
+      ],
+      "transformer.final_attn_token_to_image head 2 zero": [
+        -0,
+        -17e-4,
+        2e-3
+      ],
+      "transformer.final_attn_token_to_image head 2 mean": [
+        1e-4,
+        -13e-4,
+        17e-4
+      ],
+      "transformer.final_attn_token_to_image head 2 resample": [
+        0,
+        -23e-4,
+        25e-4
+      ],
+      "transformer.final_attn_token_to_image head 3 zero": [
+        -68e-4,
+        -0.0128,
+        -21e-4
+      ],
+      "transformer.final_attn_token_to_image head 3 mean": [
+        -65e-4,
+        -0.0109,
+        -29e-4
+      ],
+      "transformer.final_attn_token_to_image head 3 resample": [
+        -81e-4,
+        -0.0139,
+        -27e-4
+      ],
+      "transformer.final_attn_token_to_image head 4 zero": [
+        -61e-4,
+        -0.0118,
+        -16e-4
+      ],
+      "transformer.final_attn_token_to_image head 4 mean": [
+        -46e-4,
+        -92e-4,
+        -7e-4
+      ],
+      "transformer.final_attn_token_to_image head 4 resample": [
+        -62e-4,
+        -0.0114,
+        -16e-4
+      ],
+      "transformer.final_attn_token_to_image head 5 zero": [
+        -25e-4,
+        -69e-4,
+        15e-4
+      ],
+      "transformer.final_attn_token_to_image head 5 mean": [
+        -28e-4,
+        -59e-4,
+        4e-4
+      ],
+      "transformer.final_attn_token_to_image head 5 resample": [
+        -36e-4,
+        -8e-3,
+        7e-4
+      ],
+      "transformer.final_attn_token_to_image head 6 zero": [
+        -46e-4,
+        -79e-4,
+        -14e-4
+      ],
+      "transformer.final_attn_token_to_image head 6 mean": [
+        -17e-4,
+        -42e-4,
+        9e-4
+      ],
+      "transformer.final_attn_token_to_image head 6 resample": [
+        -24e-4,
+        -72e-4,
+        11e-4
+      ],
+      "transformer.final_attn_token_to_image head 7 zero": [
+        -25e-4,
+        -84e-4,
+        28e-4
+      ],
+      "transformer.final_attn_token_to_image head 7 mean": [
+        -1e-4,
+        -25e-4,
+        24e-4
+      ],
+      "transformer.final_attn_token_to_image head 7 resample": [
+        -27e-4,
+        -69e-4,
+        14e-4
+      ],
+      "channel 0 zero": [
+        -11e-4,
+        -23e-4,
+        -1e-4
+      ],
+      "channel 1 zero": [
+        -0,
+        -15e-4,
+        15e-4
+      ],
+      "channel 2 zero": [
+        -5e-3,
+        -7e-3,
+        -29e-4
+      ],
+      "channel 3 zero": [
+        -0.015,
+        -0.0193,
+        -0.0108
+      ],
+      "channel 4 zero": [
+        -13e-4,
+        -25e-4,
+        -1e-4
+      ],
+      "channel 5 zero": [
+        -88e-4,
+        -0.0109,
+        -68e-4
+      ],
+      "channel 6 zero": [
+        -0.0224,
+        -0.0291,
+        -0.0157
+      ],
+      "channel 7 zero": [
+        -3e-4,
+        -6e-4,
+        0
+      ],
+      "channel 8 zero": [
+        -9e-4,
+        -18e-4,
+        -2e-4
+      ],
+      "channel 9 zero": [
+        -8e-4,
+        -14e-4,
+        -1e-4
+      ],
+      "channel 10 zero": [
+        -39e-4,
+        -57e-4,
+        -22e-4
+      ],
+      "channel 11 zero": [
+        -55e-4,
+        -79e-4,
+        -33e-4
+      ],
+      "channel 12 zero": [
+        -12e-4,
+        -18e-4,
+        -6e-4
+      ],
+      "channel 13 zero": [
+        1e-4,
+        -6e-4,
+        9e-4
+      ],
+      "channel 14 zero": [
+        -2e-4,
+        -8e-4,
+        4e-4
+      ],
+      "channel 15 zero": [
+        -4e-3,
+        -54e-4,
+        -26e-4
+      ],
+      "channel 16 zero": [
+        -56e-4,
+        -73e-4,
+        -4e-3
+      ],
+      "channel 17 zero": [
+        -6e-4,
+        -15e-4,
+        2e-4
+      ],
+      "channel 18 zero": [
+        -59e-4,
+        -81e-4,
+        -37e-4
+      ],
+      "channel 19 zero": [
+        -11e-4,
+        -21e-4,
+        -2e-4
+      ],
+      "channel 20 zero": [
+        -4e-3,
+        -58e-4,
+        -23e-4
+      ],
+      "channel 21 zero": [
+        -7e-4,
+        -14e-4,
+        -2e-4
+      ],
+      "channel 22 zero": [
+        -7e-4,
+        -13e-4,
+        -1e-4
+      ],
+      "channel 23 zero": [
+        -4e-4,
+        -9e-4,
+        0
+      ],
+      "channel 24 zero": [
+        -9e-4,
+        -16e-4,
+        -3e-4
+      ],
+      "channel 25 zero": [
+        -1e-3,
+        -18e-4,
+        -2e-4
+      ],
+      "channel 26 zero": [
+        -2e-4,
+        -7e-4,
+        3e-4
+      ],
+      "channel 27 zero": [
+        -42e-4,
+        -62e-4,
+        -22e-4
+      ],
+      "channel 28 zero": [
+        -57e-4,
+        -77e-4,
+        -37e-4
+      ],
+      "channel 29 zero": [
+        -3e-4,
+        -1e-3,
+        4e-4
+      ],
+      "channel 30 zero": [
+        -33e-4,
+        -58e-4,
+        -12e-4
+      ],
+      "channel 31 zero": [
+        -8e-3,
+        -0.0106,
+        -56e-4
+      ]
+    },
+    held_out_clicks: 247,
+    held_out_scenes: 100,
+    weights: "65d00000084973c1a55515defce6d7e065d07ec34cfac32758115fb1219518e6",
+    pages: {
+      "00": "00_the_whole_decoder",
+      "01": "01_mlp",
+      "02": "02_attention",
+      "03": "03_prompts_and_positions",
+      "04": "04_two_way_block",
+      "05": "05_two_way_transformer",
+      "06": "06_upscaling",
+      "07": "07_hypernetwork",
+      "08": "08_mask_decoder",
+      "09": "09_from_logits_to_masks",
+      "10": "10_make_it_fast"
+    }
+  };
+
+  // src/generated.ts
+  var ATTENTIONS = generated_default.attentions;
+  var PARTS = generated_default.parts;
+  var GATES = generated_default.gates;
+  var SIZES = generated_default.sizes;
+  var COLOURS = generated_default.colours;
+  var STEPS = generated_default.steps;
+  var PAGES = generated_default.pages;
+  var NOTEBOOKS = generated_default.notebooks;
+  var EFFECTS = generated_default.effects;
+  var HELD_OUT = { clicks: generated_default.held_out_clicks, scenes: generated_default.held_out_scenes };
+  var HEADS = generated_default.heads;
+  var CHANNELS = generated_default.channels;
+
+  // src/parts.ts
+  var MODES = ["zero", "mean", "resample"];
+  var BY_NAME = new Map(PARTS.map((part) => [part.name, part]));
+  function ablation(part, mode) {
+    return `${part.name} ${mode === "mean" && part.of_image ? "mean over positions" : mode}`;
+  }
+  function interventions(names, mode, other) {
+    return names.flatMap((name) => {
+      const part = BY_NAME.get(name);
+      return part ? [intervention(part, mode, other)] : [];
+    });
+  }
+  function intervention(part, mode, other) {
+    const mlp = part.step.endsWith(".mlp");
+    if (part.head === null && mode === "zero") return { point: `${part.step}.out`, how: "zero" };
+    const point = `${part.step}.${mlp ? "hidden" : "heads"}`;
+    const select2 = part.head === null ? {} : { select: { heads: [part.head] } };
+    if (mode === "resample") return { point, how: "transplant", from: other, ...select2 };
+    if (mode === "mean") return { point, how: part.of_image ? "mean_over_positions" : "mean", ...select2 };
+    return { point, how: "zero", ...select2 };
+  }
+
+  // src/dom.ts
+  function h(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === null || value === void 0 || value === false) continue;
+      if (typeof value === "function") element.addEventListener(name.slice(2), value);
+      else element.setAttribute(name, value === true ? "" : String(value));
+    }
+    for (const child of children) if (child !== null) element.append(child);
+    return element;
+  }
+  function fill(element, ...children) {
+    element.replaceChildren(...children.filter((child) => child !== null));
+  }
+  function tensorTitle(words, tensor, dims, step) {
+    return h(
+      "h3",
+      { "data-tensor": tensor, "data-shape": dims.join(" x ") },
+      `${words} `,
+      h("code", {}, tensor),
+      h("span", { class: "shape" }, ` (${dims.join(" × ")})${step ? `, step ${step}` : ""}`)
+    );
+  }
+
+  // src/draw.ts
+  function rgb(hex) {
+    return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+  }
+  var packed = (r, g, b, a = 255) => (a << 24 | b << 16 | g << 8 | r) >>> 0;
+  var STEPS2 = 2048;
+  function table(colours) {
+    const map = colours.map(rgb);
+    return Uint32Array.from({ length: STEPS2 + 1 }, (_, i) => {
+      const at = i / STEPS2 * (map.length - 1);
+      const low = Math.floor(at), high = Math.min(map.length - 1, low + 1), part = at - low;
+      const [r, g, b] = [0, 1, 2].map((c) => Math.round(map[low][c] * (1 - part) + map[high][c] * part));
+      return packed(r, g, b);
+    });
+  }
+  var HEAT = table(COLOURS.heat);
+  var SIGNED = table(COLOURS.signed);
+  function blank(canvas, width, height) {
+    if (canvas.width !== width) canvas.width = width;
+    if (canvas.height !== height) canvas.height = height;
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const image = context.createImageData(width, height);
+    return { pixels: new Uint32Array(image.data.buffer), put: () => context.putImageData(image, 0, 0) };
+  }
+  function drawMap(canvas, data, width, height, stride, scale) {
+    const { pixels, put } = blank(canvas, width, height);
+    const map = scale.signed ? SIGNED : HEAT;
+    const { low, root } = scale;
+    const steps = STEPS2 / (scale.high - low || 1);
+    for (let y = 0; y < height; y++) {
+      for (let x = 0, i = y * width, j = y * stride; x < width; x++) {
+        let step = (data[j++] - low) * steps;
+        if (root) step = Math.sqrt(step * STEPS2);
+        pixels[i++] = map[step > 0 ? step < STEPS2 ? step + 0.5 | 0 : STEPS2 : 0];
+      }
+    }
+    put();
+  }
+  function scaleBar({ low, high, signed: signed2, root }) {
+    const bar = document.createElement("div");
+    bar.className = "bar";
+    const colours = (signed2 ? COLOURS.signed : COLOURS.heat).join(",");
+    const strip = document.createElement("span");
+    strip.style.background = `linear-gradient(to right, ${colours})`;
+    if (root) strip.textContent = number(low + (high - low) / 4);
+    bar.append(number(low), strip, number(high));
+    bar.dataset.low = String(low);
+    bar.dataset.high = String(high);
+    return bar;
+  }
+  function number(x) {
+    const size = Math.abs(x);
+    const text = size !== 0 && size < 1e-3 ? size.toExponential(1) : size.toFixed(size < 1 ? 3 : size < 100 ? 2 : 0);
+    return (x < 0 ? "−" : "") + text;
+  }
+  function drawImage(canvas, bytes, width, height, overlays) {
+    const { pixels, put } = blank(canvas, width, height);
+    for (let i = 0; i < width * height; i++) pixels[i] = packed(bytes[3 * i], bytes[3 * i + 1], bytes[3 * i + 2]);
+    for (const { mask, number: number2, tint, thick: times = 1 } of overlays) {
+      const [r, g, b] = rgb(COLOURS.masks[number2]);
+      const colour = packed(r, g, b);
+      const thick = times * Math.max(1, Math.round(Math.max(width, height) / 220));
+      for (let y = 0; y < height; y++) {
+        for (let x = 0; x < width; x++) {
+          const i = y * width + x;
+          if (!mask[i]) continue;
+          const edge = x < thick || y < thick || x + thick >= width || y + thick >= height || !mask[i - thick] || !mask[i + thick] || !mask[i - thick * width] || !mask[i + thick * width];
+          if (edge) pixels[i] = colour;
+          else if (tint) {
+            const under = pixels[i];
+            const mix = (from, to) => Math.round(from * (1 - tint) + to * tint);
+            pixels[i] = packed(mix(under & 255, r), mix(under >> 8 & 255, g), mix(under >> 16 & 255, b));
+          }
+        }
+      }
+    }
+    put();
+  }
+  function drawEdge(canvas, mask, width, height, points) {
+    const { pixels, put } = blank(canvas, width, height);
+    const white = packed(255, 255, 255, 170);
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const at = y * width + x;
+        const right = x + 1 < width ? mask[at + 1] : mask[at], below = y + 1 < height ? mask[at + width] : mask[at];
+        if (mask[at] !== right || mask[at] !== below) pixels[at] = white;
+      }
+    }
+    put();
+    const context = canvas.getContext("2d");
+    const size = Math.max(width, height) / 256;
+    for (const [x, y, label] of points) {
+      context.beginPath();
+      context.arc(x + 0.5, y + 0.5, 5 * size, 0, 7);
+      context.lineWidth = 2.5 * size;
+      context.strokeStyle = label ? "#5fe08d" : "#ff8f98";
+      context.stroke();
+    }
+  }
+  function drawChange(canvas, before, after, width, height) {
+    const { pixels, put } = blank(canvas, width, height);
+    const colours = ["#ffffff", COLOURS.lost, COLOURS.gained, COLOURS.kept].map((hex) => packed(...rgb(hex)));
+    let lost = 0, gained = 0;
+    for (let i = 0; i < before.length; i++) {
+      const kind2 = before[i] + 2 * after[i];
+      lost += kind2 === 1 ? 1 : 0;
+      gained += kind2 === 2 ? 1 : 0;
+      pixels[i] = colours[kind2];
+    }
+    put();
+    return { lost, gained };
+  }
+
+  // src/strings.ts
+  var megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+  var STRINGS = {
+    image: "Image",
+    positive: "+ point",
+    negative: "− point",
+    boxTool: "Box",
+    follow: "Follow the pointer",
+    undo: "Undo",
+    clear: "Clear",
+    copyLink: "Copy link",
+    copyPython: "Copy as Python",
+    copied: "Copied.",
+    notCopied: "This browser does not allow copying. The text stands below.",
+    canvasLabel: "The image. Arrow keys move a cursor, with Shift by ten pixels; Enter sets a point of the chosen kind there; Backspace takes the last point away.",
+    cursor: (x, y) => `Cursor at x ${x}, y ${y}.`,
+    promptsNow: (points, box) => `${points} ${points === 1 ? "point" : "points"}${box ? " and a box" : ""} on the image.`,
+    outside: "That is outside the image. Nothing was set.",
+    tooManyPoints: "20 points are the most that can be set here.",
+    noPrompt: "Set a point or draw a box to get masks.",
+    maskName: (number2) => `mask ${number2}`,
+    chooseMask: "Choose a mask. All panels show it.",
+    byRule: "chosen: highest predicted IoU of 1 to 3",
+    byRuleMany: "chosen: for several prompts",
+    byYou: "chosen by you",
+    intact: "Above: masks with nothing ablated.",
+    trueIou: "True IoU: with the best ground-truth mask at the first point.",
+    noTruth: "True IoU: no ground-truth mask is known at the first point.",
+    withoutTransplant: "Above: masks without the transplant.",
+    keys: "Keys: arrows move a cursor (with Shift by ten), Enter sets a point, Backspace takes the last one away, + and − choose its kind.",
+    predicted: "predicted IoU",
+    truth: "true IoU",
+    coversOf: (share) => `${(100 * share).toFixed(1)} % of the image`,
+    maskRole: [
+      "for several prompts",
+      "for one ambiguous prompt",
+      "for one ambiguous prompt",
+      "for one ambiguous prompt"
+    ],
+    computedNow: (milliseconds) => `computed now, ${milliseconds.toFixed(0)} ms`,
+    storedHere: "computed before, loaded with the page",
+    heldOut: (clicks, scenes) => `over ${clicks} held-out clicks on ${scenes} scenes`,
+    choose: (number2) => `Show mask ${number2} in all panels`,
+    panels: {
+      masks: "Masks",
+      attention: "Who looks where",
+      channels: "Mixing desk",
+      switches: "Switchboard",
+      clicks: "Two clicks",
+      own: "Your own image"
+    },
+    notebook: (number2) => `Explained in notebook ${number2}`,
+    computing: "Computing …",
+    // Loading
+    loading: (loaded, total) => total ? `Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB.` : "Loading the model.",
+    preparing: "The model is here and is being prepared.",
+    ready: "The model is ready. It runs in this page; nothing leaves it.",
+    readyPython: "Python computes.",
+    failed: (message) => `The model could not be loaded: ${message} Reload the page to try again.`,
+    workerFailed: "the browser could not start it.",
+    fileMissing: (name, status) => `The file ${name} did not arrive (status ${status}).`,
+    fileDamaged: (name) => `The file ${name} arrived damaged.`,
+    noFiles: "This page was opened as a file. A browser loads the model only from a server: run python -m sam_edu explore, or open the page on the web.",
+    noImage: (id) => `There is no image named ${id}.`,
+    otherTokens: (theirs, ours) => `The other prompt makes ${theirs} tokens and this one ${ours}. Give both as many points.`,
+    noMean: (point) => `No mean over held-out clicks is stored for ${point}.`,
+    meanOfClicks: "The stored means are those of single clicks. Set one point, without a box.",
+    problem: (message) => `That did not work: ${message}`,
+    // Masks
+    masksLead: "Masks 1 to 3 are three answers to one ambiguous click, such as a part and the whole. Mask 0 is for prompts of several points or a box. The decoder always computes all four.",
+    masksTensor: "The mask logits",
+    logitAt: (x, y, logit) => `logit ${fixed(logit, 2)} at x ${x}, y ${y}`,
+    hoverLogits: "Point at the map: the logit there. Above 0 is inside the mask.",
+    // Attention
+    attentionLead: "Each attention has 8 heads. A map shows how one token distributes its attention over the image; a head's weights sum to 1. The line is the edge of the chosen mask.",
+    attentionImageLead: "Here the image attends to the tokens. A map shows how much each position attends to the chosen token. The line is the edge of the chosen mask.",
+    attentionSelfLead: "Here the tokens attend to each other. A row is a token that attends, a column one that it attends to; the weights of a row sum to 1.",
+    pair: (from, to) => `Weights of ${from} for ${to}, head 0 to 7`,
+    hoverPair: "Point at a matrix: the weights of that pair.",
+    attentionOf: "Attention",
+    token: "Token",
+    tokensAre: "The tokens: IoU (its output becomes the predicted IoU), mask 0 to 3 (the output of each becomes the weights of its mask), then those of the prompt; padding stands there where no box is given.",
+    scale: "Colours",
+    scaleShared: "one scale for all heads (square root)",
+    scaleHead: "a scale for each head (square root)",
+    head: (number2) => `head ${number2}`,
+    listens: (x, y) => `What the position at x ${x}, y ${y} attends to, mean of the heads`,
+    hoverImage: "Point at a map: the weights of that position.",
+    weightsAt: (x, y) => `Weights of the position at x ${x}, y ${y}, head 0 to 7`,
+    attentionOption: (step, block, kind2) => `${step} ${block === null ? "last" : `block ${block}`}: ${kind2}`,
+    kinds: { self: "tokens to tokens", tokens: "tokens to image", image: "image to tokens" },
+    // Channels
+    channelsLead: "A mask is a weighted sum of 32 channels, the upscaled image tokens. The weights come from the mask token, through an MLP (the hypernetwork). Move a weight, mute a channel, or sum only the first ones.",
+    channelsSum: (count) => `Sum of the ${count} channels with the largest contribution`,
+    channel: (number2) => `channel ${number2}`,
+    weight: "weight",
+    average: "without it, on average: IoU",
+    mute: "mute",
+    muted: (number2) => `Mute channel ${number2}`,
+    moved: "Weights as computed",
+    termsAt: (x, y, sum) => `The 32 terms at x ${x}, y ${y}; their sum, the logit, is ${fixed(sum, 2)}`,
+    hoverTerms: "Point at the mask to see the 32 terms of that pixel.",
+    showAll: "Show all 32 channels",
+    showFew: "Show the first 8 channels",
+    contributionIs: "The bar below a channel's name is its contribution: the mean size of its term, weight times value, over the image.",
+    mutedEffect: "“On average” means",
+    changed: (iou2) => `IoU with the mask of all computed weights: ${iou2.toFixed(3)}`,
+    // Switches
+    switchesLead: "Ablate a step or a head: replace its output, and see what the masks lose. Three replacements: zero; its mean over held-out clicks, on images that training never saw; or its output at a click on another image (resample).",
+    switchesEffect: "Mean change of the best mask's IoU",
+    oneClick: "One click is an example. What a part does on average is in the table below.",
+    unchanged: "with the mask before",
+    mode: { zero: "zero", mean: "mean", resample: "resample" },
+    modeLong: { zero: "zero", mean: "its mean", resample: "its output at another click" },
+    lostGained: (lost, gained) => `pixels: ${lost} lost, ${gained} gained`,
+    legend: "yellow: gained, dark: lost, grey: in both",
+    nothingOff: "Nothing is ablated.",
+    offIn: (names, mode) => `Ablated: ${names}; replaced by ${mode}.`,
+    step: (number2, block) => `${number2} ${block === null ? "" : `block ${block}`}`.trim(),
+    stepKind: {
+      self_attn: "self-attention of the tokens",
+      cross_attn_token_to_image: "tokens attend to the image",
+      mlp: "MLP",
+      cross_attn_image_to_token: "image attends to the tokens",
+      final_attn_token_to_image: "tokens attend to the image, last"
+    },
+    singleClick: "mean and resample need exactly one point and no box, as the held-out clicks are.",
+    allOn: "Ablate nothing",
+    interval: (mean, low, high) => `${signed(mean)} (${signed(low)} to ${signed(high)})`,
+    heads: "heads",
+    off: (name) => `Ablate ${name}`,
+    severalOff: "For several parts at once no effect over held-out clicks is stored.",
+    // Two clicks
+    clicksLead: "Keep this prompt, then click elsewhere. From which step on do the two differ? Then take the keys and values of one attention from the kept prompt.",
+    nowElsewhere: "Now click elsewhere: the next click replaces the point.",
+    freeze: "Keep this prompt",
+    release: "Forget the kept prompt",
+    kept: (mask) => `Kept prompt, mask ${mask}`,
+    current: (mask) => `This prompt, mask ${mask}`,
+    withTransplant: (mask) => `This prompt with the transplant, mask ${mask}`,
+    ofTokens: "tokens",
+    ofImage: "image tokens",
+    stops: "How far the two are apart after each step, without a transplant: the size of the difference, as a share of the size of this prompt's tensor",
+    equal: "equal",
+    transplantNone: "nothing transplanted",
+    transplant: "Keys and values from the kept click in",
+    transplanted: (iouOwn, iouOther) => `IoU with this prompt's own mask ${iouOwn.toFixed(3)}, with the kept prompt's mask ${iouOther.toFixed(3)}`,
+    differentTokens: "The two prompts make different numbers of tokens, so their tokens cannot be compared. Give both as many points.",
+    // Own image
+    ownLead: "Drop, paste or choose an image. It stays in this page. This model was trained on drawings, not on photographs: expect it to do worse there.",
+    ownChoose: "Choose an image",
+    ownTake: "Take a photograph",
+    ownDrop: "Drop an image here, or paste one.",
+    ownLoaded: (width, height) => `Your image is set, ${width} × ${height} pixels.`,
+    ownExamples: "How the model does on other images",
+    ownTitle: "your image",
+    notAnImage: (type) => `This is a file of type ${type}, not an image. Choose a PNG, JPEG or WebP.`,
+    brokenImage: "This file could not be read as an image. It may be damaged, or of a kind that this browser does not know.",
+    tooSmall: (width, height) => `This image has ${width} × ${height} pixels. It needs at least 8 × 8.`,
+    tooLarge: (width, height) => `This image has ${width} × ${height} pixels. Make it smaller first: 40 megapixels are the most.`,
+    noFile: "No image was found in what you dropped or pasted.",
+    ownLost: "The link was made on someone's own image, which is not in the link. This is the example instead.",
+    pythonImage: "the path of your image",
+    // The map
+    map: "Map of the decoder",
+    mapStart: "click",
+    mapEnd: "masks",
+    block: (number2) => `block ${number2}`,
+    product: "product",
+    mapWords: {
+      upscaling: "upscaling to 32 channels",
+      weights: "weights of the channels",
+      masks: "mask logits"
+    },
+    stepShort: {
+      self_attn: "tokens",
+      cross_attn_token_to_image: "tokens→image",
+      mlp: "MLP",
+      cross_attn_image_to_token: "image→tokens",
+      final_attn_token_to_image: "tokens→image"
+    },
+    mapShort: { "(5)": "channels", "(6-2)": "weights", "(6-3)": "masks" },
+    // Tour
+    tour: "Begin the tour",
+    next: "Next",
+    back: "Back",
+    predictFirst: "Predict first",
+    reveal: "Show it",
+    stopOf: (stop, stops2) => `Stop ${stop} of ${stops2}`
+  };
+  function signed(x) {
+    const digits = Math.abs(x).toFixed(3);
+    return `${Number(digits) === 0 ? "" : x > 0 ? "+" : "−"}${digits}`;
+  }
+  function fixed(x, digits) {
+    return x.toFixed(digits).replace("-", "−");
+  }
+
+  // src/images.ts
+  var LONGEST = 1024;
+  var MOST_PIXELS = 4e7;
+  var ImageError = class extends Error {
+  };
+  async function readImage(file) {
+    if (file.type && !file.type.startsWith("image/")) throw new ImageError(STRINGS.notAnImage(file.type));
+    let bitmap;
+    try {
+      bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+    } catch {
+      throw new ImageError(STRINGS.brokenImage);
+    }
+    const { width, height } = bitmap;
+    try {
+      if (width < 8 || height < 8) throw new ImageError(STRINGS.tooSmall(width, height));
+      if (width * height > MOST_PIXELS) throw new ImageError(STRINGS.tooLarge(width, height));
+      const scale = Math.min(1, LONGEST / Math.max(width, height));
+      const [w, h2] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
+      return draw(bitmap, w, h2);
+    } finally {
+      bitmap.close();
+    }
+  }
+  function draw(bitmap, width, height) {
+    const canvas = document.createElement("canvas");
+    canvas.width = width;
+    canvas.height = height;
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, width, height);
+    context.imageSmoothingQuality = "high";
+    context.drawImage(bitmap, 0, 0, width, height);
+    const rgba = context.getImageData(0, 0, width, height).data;
+    const rgb2 = new Uint8Array(3 * width * height);
+    for (let i = 0, j = 0; i < rgba.length; i += 4) {
+      rgb2[j++] = rgba[i];
+      rgb2[j++] = rgba[i + 1];
+      rgb2[j++] = rgba[i + 2];
+    }
+    return { width, height, rgb: rgb2 };
+  }
+  function inputSize(width, height, frame) {
+    const scale = frame / Math.max(width, height);
+    return [Math.max(1, Math.floor(width * scale + 0.5)), Math.max(1, Math.floor(height * scale + 0.5))];
+  }
+
+  // src/latest.ts
+  var Latest = class {
+    constructor(work) {
+      this.work = work;
+    }
+    work;
+    running = false;
+    pending = null;
+    /** How many were dropped. */
+    dropped = 0;
+    /** Do it now, or after what is running; replaces what waits. */
+    ask(given) {
+      if (this.pending) this.dropped++;
+      this.pending = { given };
+      if (!this.running) void this.run();
+    }
+    get busy() {
+      return this.running;
+    }
+    async run() {
+      this.running = true;
+      while (this.pending) {
+        const { given } = this.pending;
+        this.pending = null;
+        await this.work(given, () => this.pending === null);
+      }
+      this.running = false;
+    }
+  };
+
+  // src/map.ts
+  var places = [
+    ...[0, 1].map((block) => ({
+      group: STRINGS.block(block),
+      places: PARTS.filter((part) => part.block === block && part.head === null).map((part) => placeOf(part.step, part.number))
+    })),
+    { group: "", places: [placeOf("transformer.final_attn_token_to_image", "(6-1)")] },
+    {
+      group: STRINGS.product,
+      places: [
+        panelPlace("(5)", STRINGS.mapWords.upscaling, "channels"),
+        panelPlace("(6-2)", STRINGS.mapWords.weights, "channels"),
+        panelPlace("(6-3)", STRINGS.mapWords.masks, "masks")
+      ]
+    }
+  ];
+  function placeOf(step, number2) {
+    const attention2 = ATTENTIONS.some(({ path }) => path === step);
+    return {
+      words: number2,
+      short: STRINGS.stepShort[step.split(".").at(-1)],
+      title: STRINGS.stepKind[step.split(".").at(-1)],
+      step,
+      opens: (state) => attention2 ? { panel: "attention", attention: { ...state.attention, of: step } } : { panel: "switches" },
+      isOpen: (state) => attention2 && state.panel === "attention" && state.attention.of === step
+    };
+  }
+  function panelPlace(words, title, panel) {
+    return { words, short: STRINGS.mapShort[words], title, step: null, opens: () => ({ panel }), isOpen: (state) => state.panel === panel };
+  }
+  function decoderMap(app) {
+    const element = h("nav", { class: "decoder-map", "aria-label": STRINGS.map });
+    const all = [];
+    const arrow = () => h("span", { class: "arrow", "aria-hidden": "true" }, "→");
+    fill(
+      element,
+      h("span", { class: "end" }, STRINGS.mapStart),
+      ...places.flatMap(({ group, places: inside }) => [
+        arrow(),
+        h(
+          "span",
+          { class: "group" },
+          group ? h("small", {}, group) : null,
+          ...inside.map((place) => {
+            const button = h("button", {
+              type: "button",
+              title: place.title,
+              "aria-label": `${group} ${place.words}: ${place.title}`.trim(),
+              onclick: () => app.set(place.opens(app.state))
+            }, place.words, h("small", {}, place.short));
+            all.push({ place, button });
+            return button;
+          })
+        )
+      ]),
+      arrow(),
+      h("span", { class: "end" }, STRINGS.mapEnd)
+    );
+    return {
+      element,
+      draw() {
+        for (const { place, button } of all) {
+          button.setAttribute("aria-pressed", String(place.isOpen(app.state)));
+          const off = place.step !== null && app.state.off.some((name) => name === place.step || name.startsWith(`${place.step} `));
+          button.dataset.off = String(off);
+        }
+      }
+    };
+  }
+
+  // src/masks.ts
+  function interpolate(map, width, height, stride, outWidth, outHeight) {
+    const out = new Float32Array(outWidth * outHeight);
+    const positions = (size, outSize) => {
+      const low = new Int32Array(outSize), high = new Int32Array(outSize), share = new Float32Array(outSize);
+      for (let i = 0; i < outSize; i++) {
+        const at = Math.max(0, (i + 0.5) * size / outSize - 0.5);
+        low[i] = Math.min(size - 1, Math.floor(at));
+        high[i] = Math.min(size - 1, low[i] + 1);
+        share[i] = at - low[i];
+      }
+      return [low, high, share];
+    };
+    const [x0, x1, fx] = positions(width, outWidth);
+    const [y0, y1, fy] = positions(height, outHeight);
+    for (let y = 0; y < outHeight; y++) {
+      const top = y0[y] * stride, below = y1[y] * stride, v = fy[y];
+      for (let x = 0; x < outWidth; x++) {
+        const u = fx[x], a = x0[x], b = x1[x];
+        const above = map[top + a] * (1 - u) + map[top + b] * u;
+        const under = map[below + a] * (1 - u) + map[below + b] * u;
+        out[y * outWidth + x] = above * (1 - v) + under * v;
+      }
+    }
+    return out;
+  }
+  function enlarge(logits, side, frame, width, height) {
+    const framed = side === frame ? logits : interpolate(logits, side, side, side, frame, frame);
+    const [w, h2] = inputSize(width, height, frame);
+    if (w === width && h2 === height && w === frame && h2 === frame) return framed;
+    return interpolate(framed, w, h2, frame, width, height);
+  }
+  function threshold(logits) {
+    const out = new Uint8Array(logits.length);
+    for (let i = 0; i < logits.length; i++) out[i] = logits[i] > 0 ? 1 : 0;
+    return out;
+  }
+  function iou(a, b) {
+    let both = 0, either = 0;
+    for (let i = 0; i < a.length; i++) {
+      both += a[i] & b[i];
+      either += a[i] | b[i];
+    }
+    return either ? both / either : 1;
+  }
+  function area(mask) {
+    let sum = 0;
+    for (const pixel of mask) sum += pixel;
+    return sum;
+  }
+  function unpack(bytes, count, width, height) {
+    const row2 = Math.ceil(width / 8);
+    return Array.from({ length: count }, (_, n) => {
+      const out = new Uint8Array(width * height);
+      for (let y = 0; y < height; y++) {
+        for (let x = 0; x < width; x++) {
+          out[y * width + x] = bytes[(n * height + y) * row2 + (x >> 3)] >> 7 - (x & 7) & 1;
+        }
+      }
+      return out;
+    });
+  }
+
+  // src/state.ts
+  var PANELS = ["masks", "attention", "channels", "switches", "clicks", "own"];
+  var START = {
+    image: "example",
+    points: [],
+    box: null,
+    mask: null,
+    panel: "masks",
+    attention: { of: ATTENTIONS[1].path, token: 5, scale: "shared" },
+    weights: {},
+    channels: 32,
+    off: [],
+    mode: "mean",
+    other: null,
+    transplant: "",
+    stop: 0
+  };
+  function toHash(state) {
+    const given = Object.entries(state).filter(([key3, value]) => {
+      return JSON.stringify(value) !== JSON.stringify(START[key3]);
+    });
+    return given.length ? "#" + encodeURIComponent(JSON.stringify(Object.fromEntries(given))) : "";
+  }
+  function fromHash(hash) {
+    let given = {};
+    try {
+      const parsed = JSON.parse(decodeURIComponent(hash.replace(/^#/, "")) || "{}");
+      if (parsed && typeof parsed === "object" && !Array.isArray(parsed)) given = parsed;
+    } catch {
+    }
+    const state = structuredClone(START);
+    const number2 = (x, low, high) => {
+      return typeof x === "number" && Number.isFinite(x) && x >= low && x <= high;
+    };
+    const whole = (x, low, high) => number2(x, low, high) && Number.isInteger(x);
+    const one = (x, of) => of.includes(x);
+    const clicks = (x) => {
+      return Array.isArray(x) && x.length <= 20 && x.every((c) => {
+        return Array.isArray(c) && c.length === 3 && c.every((n) => number2(n, 0, 1e5)) && (c[2] === 0 || c[2] === 1);
+      });
+    };
+    const box = (x) => {
+      return Array.isArray(x) && x.length === 4 && x.every((n) => number2(n, 0, 1e5)) && x[0] < x[2] && x[1] < x[3];
+    };
+    if (typeof given.image === "string") state.image = given.image;
+    if (clicks(given.points)) state.points = given.points;
+    if (box(given.box)) state.box = given.box;
+    if (whole(given.mask, 0, 3)) state.mask = given.mask;
+    if (one(given.panel, PANELS)) state.panel = given.panel;
+    if (given.attention && typeof given.attention === "object") {
+      const { of, token, scale } = given.attention;
+      if (one(of, ATTENTIONS.map((attention2) => attention2.path))) state.attention.of = of;
+      if (whole(token, 0, 60)) state.attention.token = token;
+      if (one(scale, ["shared", "per head"])) state.attention.scale = scale;
+    }
+    if (given.weights && typeof given.weights === "object") {
+      for (const [channel, weight] of Object.entries(given.weights)) {
+        if (whole(Number(channel), 0, 31) && number2(weight, -1e3, 1e3)) state.weights[channel] = weight;
+      }
+    }
+    if (whole(given.channels, 1, 32)) state.channels = given.channels;
+    if (Array.isArray(given.off)) state.off = given.off.filter((name) => BY_NAME.has(name));
+    if (one(given.mode, MODES)) state.mode = given.mode;
+    if (given.other && typeof given.other === "object") {
+      const other = given.other;
+      const points = clicks(other.points) ? other.points : [];
+      const around = box(other.box) ? other.box : null;
+      if (points.length || around) state.other = { points, box: around };
+    }
+    if (one(given.transplant, ATTENTIONS.map((attention2) => attention2.path))) state.transplant = given.transplant;
+    if (whole(given.stop, 0, 20)) state.stop = given.stop;
+    return state;
+  }
+  function promptsOf(state) {
+    return { points: state.points, box: state.box };
+  }
+  function tokenNames(prompts) {
+    const clicks = prompts.points.map(([, , label], i) => `click ${i + 1} ${label ? "+" : "−"}`);
+    const rest = prompts.box ? ["corner 1", "corner 2"] : ["padding"];
+    return ["IoU", "mask 0", "mask 1", "mask 2", "mask 3", ...clicks, ...rest];
+  }
+  function isEmpty(prompts) {
+    return prompts.points.length === 0 && prompts.box === null;
+  }
+
+  // src/panels/shared.ts
+  function notebookLink(app, number2) {
+    const { pages } = app.options;
+    return pages ? h("p", { class: "notebook" }, h("a", { href: `${pages}notebooks/${PAGES[number2]}.html` }, STRINGS.notebook(number2))) : null;
+  }
+  function onPosition(canvas, size, act) {
+    canvas.addEventListener("pointermove", (event) => {
+      const { left, top, width, height } = canvas.getBoundingClientRect();
+      const { width: w, height: h_ } = size();
+      const x = Math.floor((event.clientX - left) * w / width), y = Math.floor((event.clientY - top) * h_ / height);
+      if (x >= 0 && y >= 0 && x < w && y < h_) act(x, y);
+    });
+  }
+  function gridSize(app) {
+    const { frame, grid } = app.catalogue;
+    const [width, height] = inputSize(app.shown.info.width, app.shown.info.height, frame);
+    return { width: Math.ceil(width * grid / frame), height: Math.ceil(height * grid / frame) };
+  }
+  function select(label, name, options, chosen2, choose) {
+    const list = h("select", { name, onchange: () => choose(list.value) });
+    let shown = "";
+    const update = (given = options) => {
+      const key3 = JSON.stringify(given);
+      if (key3 !== shown) list.replaceChildren(...given.map(([value, words]) => h("option", { value }, words)));
+      shown = key3;
+      list.value = chosen2();
+    };
+    update();
+    return { element: h("label", { class: "choice" }, `${label} `, list), update };
+  }
+  function bars(names, values, signed2) {
+    const words = (value) => signed2 ? fixed(value, 2) : `${(100 * value).toPrecision(2)} %`;
+    const most = Math.max(...Array.from(values, Math.abs), 1e-9);
+    return h(
+      "dl",
+      { class: signed2 ? "bars signed" : "bars" },
+      ...names.flatMap((name, i) => {
+        const value = values[i];
+        const share = Math.abs(value) / most;
+        return [
+          h("dt", {}, name),
+          h(
+            "dd",
+            { "data-value": value },
+            h("span", { class: value < 0 ? "negative" : "positive", style: `--share: ${share}` }),
+            h("small", {}, words(value))
+          )
+        ];
+      })
+    );
+  }
+
+  // src/panels/attention.ts
+  function chosen(app) {
+    return ATTENTIONS.find(({ path }) => path === app.state.attention.of);
+  }
+  function kind({ queries, keys }) {
+    return queries === "image" ? STRINGS.kinds.image : keys === "image" ? STRINGS.kinds.tokens : STRINGS.kinds.self;
+  }
+  function mapOf(weights, attention2, head, token) {
+    const [, , queries, keys] = weights.dims;
+    const start = head * queries * keys;
+    if (attention2.queries === "tokens") return weights.data.subarray(start + token * keys, start + (token + 1) * keys);
+    return Float32Array.from({ length: queries }, (_, query) => weights.data[start + query * keys + token]);
+  }
+  var attentionPanel = {
+    outputs: (state) => [`${state.attention.of}.weights`],
+    view(app) {
+      const setAttention = (change) => {
+        app.set({ attention: { ...app.state.attention, ...change } });
+      };
+      const which = select(
+        STRINGS.attentionOf,
+        "attention",
+        ATTENTIONS.map((one) => [one.path, STRINGS.attentionOption(one.step, one.block, kind(one))]),
+        () => app.state.attention.of,
+        (of) => setAttention({ of })
+      );
+      const token = select(STRINGS.token, "token", [], () => String(app.state.attention.token), (value) => setAttention({ token: Number(value) }));
+      const scale = select(
+        STRINGS.scale,
+        "scale",
+        [["shared", STRINGS.scaleShared], ["per head", STRINGS.scaleHead]],
+        () => app.state.attention.scale,
+        (value) => setAttention({ scale: value })
+      );
+      const title = h("div"), lead = h("p"), bar = h("div"), link = h("div");
+      const heads = Array.from({ length: HEADS }, (_, head) => {
+        const canvas = h("canvas", { class: "map", role: "img", "data-head": head });
+        const over = h("canvas", { class: "over", "aria-hidden": "true" });
+        const axis = (kind2) => h("div", { class: kind2, "aria-hidden": "true" });
+        const [rows, columns] = [axis("rows"), axis("columns")];
+        const caption = h("figcaption", {}, STRINGS.head(head));
+        const figure = h("figure", {}, rows, h("div", { class: "under" }, canvas, over), columns, caption);
+        return { canvas, over, rows, columns, bar: h("div"), figure };
+      });
+      const readOut = h("div", { class: "read-out" }), tokens = h("div"), pair = h("div");
+      const empty = h("p", { class: "empty" }, STRINGS.noPrompt);
+      const maps = h("div", { class: "heads" });
+      const element = h(
+        "div",
+        {},
+        h("div", { class: "choices" }, which.element, token.element, scale.element),
+        lead,
+        title,
+        empty,
+        maps,
+        bar,
+        readOut,
+        tokens,
+        h("p", { class: "caution" }, STRINGS.tokensAre),
+        link
+      );
+      maps.append(...heads.map(({ figure }) => figure));
+      let shownFor = "";
+      heads.forEach(({ canvas, figure, bar: own }) => {
+        figure.append(own);
+        onPosition(figure.querySelector(".under"), () => ({ width: canvas.width, height: canvas.height }), (x, y) => hover(x, y));
+      });
+      function hover(x, y) {
+        const attention2 = chosen(app), weights = app.answer?.tensors[attention2.tensor];
+        if (!weights) return;
+        const { grid, frame } = app.catalogue;
+        const [, , queries, keys] = weights.dims;
+        if (attention2.queries === "tokens" && attention2.keys === "tokens") {
+          const names = tokenNames(promptsOf(app.state));
+          const values = heads.map((_, head) => weights.data[(head * queries + y) * keys + x]);
+          fill(pair, STRINGS.pair(names[y], names[x]), bars(values.map((_, head) => STRINGS.head(head)), values, false));
+          return;
+        }
+        const position = y * grid + x, pixel = frame / grid;
+        const [px, py] = [Math.round((x + 0.5) * pixel), Math.round((y + 0.5) * pixel)];
+        if (attention2.queries === "image") {
+          const names = tokenNames(promptsOf(app.state));
+          const mean = names.map((_, key3) => {
+            let sum = 0;
+            for (let head = 0; head < HEADS; head++) sum += weights.data[(head * queries + position) * keys + key3];
+            return sum / HEADS;
+          });
+          fill(readOut, STRINGS.listens(px, py), bars(names, mean, false));
+        } else {
+          const values = heads.map((_, head) => weights.data[(head * queries + app.state.attention.token) * keys + position]);
+          fill(readOut, STRINGS.weightsAt(px, py), bars(values.map((_, head) => STRINGS.head(head)), values, false));
+        }
+      }
+      return {
+        element,
+        draw() {
+          const attention2 = chosen(app);
+          const names = tokenNames(promptsOf(app.state));
+          which.update();
+          token.update(names.map((name, i) => [String(i), name]));
+          scale.update();
+          const self = attention2.queries === "tokens" && attention2.keys === "tokens";
+          token.element.hidden = self;
+          lead.textContent = self ? STRINGS.attentionSelfLead : attention2.queries === "image" ? STRINGS.attentionImageLead : STRINGS.attentionLead;
+          fill(link, notebookLink(app, NOTEBOOKS[attention2.tensor.replace(/layers\.\d/, "layers.{i}")]));
+          const weights = app.answer?.tensors[attention2.tensor];
+          element.dataset.shown = String(Boolean(weights));
+          empty.hidden = Boolean(weights) || !isEmpty(promptsOf(app.state));
+          for (const one of [maps, title, bar, readOut, tokens]) one.hidden = !weights;
+          if (!weights) return;
+          const who = self ? "" : `, ${names[app.state.attention.token]}`;
+          fill(title, tensorTitle(`${kind(attention2)}${who}:`, attention2.tensor, weights.dims, attention2.step));
+          const grid = app.catalogue.grid;
+          const { width, height } = self ? { width: names.length, height: names.length } : gridSize(app);
+          const shown = heads.map((_, head) => {
+            const size = names.length ** 2;
+            return self ? weights.data.subarray(head * size, (head + 1) * size) : mapOf(weights, attention2, head, app.state.attention.token);
+          });
+          const most = shown.map((map) => map.reduce((a, b) => Math.max(a, b), 0));
+          const shared = Math.max(...most);
+          const perHead = app.state.attention.scale === "per head";
+          const numbers = () => self ? names.map((_, i) => h("span", {}, String(i))) : [];
+          const edge = heads[0].over;
+          if (!self) drawEdge(edge, app.masks[app.mask], app.shown.info.width, app.shown.info.height, app.state.points);
+          heads.forEach(({ canvas, over, rows, columns, bar: own }, head) => {
+            over.hidden = self;
+            if (!self && head) {
+              [over.width, over.height] = [edge.width, edge.height];
+              over.getContext("2d").drawImage(edge, 0, 0);
+            }
+            fill(rows, ...numbers());
+            fill(columns, ...numbers());
+            const high = perHead ? most[head] : shared;
+            const range = { low: 0, high, signed: false, root: true };
+            drawMap(canvas, shown[head], width, height, self ? width : grid, range);
+            canvas.setAttribute("aria-label", `${STRINGS.head(head)}: ${kind(attention2)}${who}`);
+            canvas.dataset.high = String(high);
+            fill(own, perHead ? scaleBar(range) : null);
+          });
+          fill(bar, perHead ? null : scaleBar({ low: 0, high: shared, signed: false, root: true }));
+          fill(tokens, ...self ? [h("ol", { class: "names", start: "0" }, ...names.map((name) => h("li", {}, name))), pair] : []);
+          const shownNow = `${attention2.path} ${app.state.attention.token}`;
+          if (shownNow !== shownFor) fill(readOut, self ? STRINGS.hoverPair : STRINGS.hoverImage);
+          shownFor = shownNow;
+        }
+      };
+    }
+  };
+
+  // src/panels/channels.ts
+  var VALUES = "output_upscaling.activated_twice";
+  var sizes = /* @__PURE__ */ new WeakMap();
+  function meanSizes(values, pixels) {
+    const means = new Float32Array(CHANNELS);
+    for (let c = 0, i = 0; c < CHANNELS; c++) {
+      let sum = 0;
+      for (const end = i + pixels; i < end; i++) sum += Math.abs(values[i]);
+      means[c] = sum / pixels;
+    }
+    return means;
+  }
+  function desk(app) {
+    const weights = app.answer?.tensors.hyper_in, channels = app.answer?.tensors[VALUES];
+    if (!weights || !channels) return null;
+    const side = channels.dims[2], pixels = side * side;
+    const computed = weights.data.slice(app.mask * CHANNELS, (app.mask + 1) * CHANNELS);
+    const moved = computed.slice();
+    for (const [channel, weight] of Object.entries(app.state.weights)) moved[Number(channel)] = weight;
+    const means = sizes.get(channels) ?? meanSizes(channels.data, pixels);
+    sizes.set(channels, means);
+    const contribution = means.map((mean, c) => Math.abs(moved[c]) * mean);
+    const order = Array.from(contribution.keys()).sort((a, b) => contribution[b] - contribution[a]);
+    return { computed, moved, values: channels.data, pixels, side, order, contribution };
+  }
+  function product({ values, pixels, order, moved }, count) {
+    const sum = new Float32Array(pixels);
+    for (const c of order.slice(0, count)) {
+      const weight = moved[c];
+      if (weight === 0) continue;
+      for (let i = 0, j = c * pixels; i < pixels; i++, j++) sum[i] += weight * values[j];
+    }
+    return sum;
+  }
+  var channelsPanel = {
+    outputs: () => ["hyper_in", VALUES],
+    view(app) {
+      const title = h("div"), list = h("div", { class: "channels" });
+      const canvas = h("canvas", { class: "map", role: "img" });
+      const changed = h("p", { class: "changed" });
+      const slider = h("input", {
+        type: "range",
+        min: "1",
+        max: String(CHANNELS),
+        name: "channels",
+        oninput: () => app.set({ channels: Number(slider.value) })
+      });
+      const sliderWords = h("span");
+      const readOut = h("div", { class: "read-out" }, STRINGS.hoverTerms);
+      const reset = h("button", {
+        type: "button",
+        "data-act": "reset-weights",
+        onclick: () => app.set({ weights: {}, channels: CHANNELS })
+      }, STRINGS.moved);
+      const empty = h("p", { class: "empty" }, STRINGS.noPrompt);
+      const all = h("button", {
+        type: "button",
+        "data-act": "all-channels",
+        "aria-expanded": "false",
+        onclick: () => {
+          const open = list.toggleAttribute("data-all");
+          all.setAttribute("aria-expanded", String(open));
+          all.textContent = open ? STRINGS.showFew : STRINGS.showAll;
+        }
+      }, STRINGS.showAll);
+      const controls = h("div", {}, h("label", {}, sliderWords, slider), reset, changed, readOut);
+      const whole = h("div", { class: "desk" }, h("figure", {}, canvas), controls);
+      const element = h(
+        "div",
+        {},
+        h("p", {}, STRINGS.channelsLead),
+        title,
+        empty,
+        whole,
+        h("p", { class: "caution" }, `${STRINGS.contributionIs} ${STRINGS.mutedEffect} ${HELD_OUT_WORDS}.`),
+        list,
+        all,
+        notebookLink(app, NOTEBOOKS.hyper_in)
+      );
+      const rows = Array.from({ length: CHANNELS }, (_, channel) => row(app, channel));
+      onPosition(canvas, () => app.shown.info, (x, y) => {
+        const now = desk(app);
+        if (!now) return;
+        const { width, height } = app.shown.info;
+        const { frame } = app.catalogue;
+        const scale = now.side / frame;
+        const ratio = frame / Math.max(width, height);
+        const at = Math.floor((y + 0.5) * ratio * scale) * now.side + Math.floor((x + 0.5) * ratio * scale);
+        const terms = now.order.map((c) => now.moved[c] * now.values[c * now.pixels + at]);
+        const sum = terms.reduce((a, b) => a + b, 0);
+        fill(readOut, STRINGS.termsAt(x, y, sum), bars(now.order.map((c) => STRINGS.channel(c)), terms, true));
+      });
+      return {
+        element,
+        draw() {
+          const now = desk(app);
+          element.dataset.shown = String(Boolean(now));
+          for (const one of [title, whole, list, all]) one.hidden = !now;
+          empty.hidden = Boolean(now) || !isEmpty(promptsOf(app.state));
+          if (!now || !app.answer) return;
+          app.movedWeights = Object.keys(app.state.weights).length ? [...now.moved] : null;
+          fill(title, tensorTitle(`${STRINGS.maskName(app.mask)}:`, VALUES, app.answer.tensors[VALUES].dims, STEPS[VALUES]), tensorTitle("", "hyper_in", app.answer.tensors.hyper_in.dims, STEPS.hyper_in));
+          const count = app.state.channels;
+          slider.value = String(count);
+          sliderWords.textContent = STRINGS.channelsSum(count);
+          const { width, height } = app.shown.info;
+          const large = (logits) => threshold(enlarge(logits, now.side, app.catalogue.frame, width, height));
+          const mask = large(product(now, count));
+          drawImage(canvas, app.shown.pixels.rgb, width, height, [{ mask, number: app.mask, tint: 0.45 }]);
+          canvas.setAttribute("aria-label", STRINGS.channelsSum(count));
+          const isWhole = count === CHANNELS && Object.keys(app.state.weights).length === 0;
+          const same = isWhole ? 1 : iou(mask, large(product({ ...now, moved: now.computed }, CHANNELS)));
+          changed.textContent = STRINGS.changed(same);
+          changed.dataset.value = String(same);
+          const most = Math.max(...now.contribution, 1e-9);
+          now.order.forEach((channel) => {
+            rows[channel].draw(now, most);
+          });
+          const wanted = now.order.map((channel) => rows[channel].element);
+          const focused = list.contains(document.activeElement);
+          if (!focused && wanted.some((element_, i) => list.children[i] !== element_)) fill(list, ...wanted);
+        }
+      };
+    }
+  };
+  function row(app, channel) {
+    const canvas = h("canvas", { class: "map", role: "img", "aria-label": STRINGS.channel(channel) });
+    const share = h("span", { class: "share-bar", title: STRINGS.contributionIs });
+    const value = h("output");
+    const slider = h("input", {
+      type: "range",
+      step: "any",
+      "aria-label": `${STRINGS.weight}, ${STRINGS.channel(channel)}`,
+      oninput: () => move(Number(slider.value))
+    });
+    const mute = h("button", {
+      type: "button",
+      "aria-label": STRINGS.muted(channel),
+      onclick: () => mute.getAttribute("aria-pressed") === "true" ? restore() : move(0)
+    }, STRINGS.mute);
+    const bar = h("div");
+    const [mean, low, high] = EFFECTS[`channel ${channel} zero`];
+    const effect = h("small", { class: "effect", title: `${STRINGS.switchesEffect}, ${HELD_OUT_WORDS}` }, `${STRINGS.average} ${STRINGS.interval(mean, low, high)}`);
+    const element = h(
+      "div",
+      { class: "channel", "data-channel": channel },
+      canvas,
+      bar,
+      h("strong", {}, STRINGS.channel(channel)),
+      share,
+      h("div", { class: "weight" }, slider, value),
+      mute,
+      effect
+    );
+    function move(weight) {
+      app.set({ weights: { ...app.state.weights, [channel]: weight } });
+    }
+    function restore() {
+      const { [channel]: _, ...rest } = app.state.weights;
+      app.set({ weights: rest });
+    }
+    let shown = null;
+    return {
+      element,
+      draw(now, most) {
+        if (shown !== now.values) drawChannel(now);
+        shown = now.values;
+        const weight = now.moved[channel];
+        const range = Math.max(1, 2 * Math.max(...now.computed.map(Math.abs)));
+        slider.min = String(-range);
+        slider.max = String(range);
+        slider.value = String(weight);
+        value.textContent = `${STRINGS.weight} ${fixed(weight, 2)}`;
+        element.dataset.weight = String(weight);
+        mute.setAttribute("aria-pressed", String(weight === 0));
+        share.style.setProperty("--share", String(now.contribution[channel] / most));
+      }
+    };
+    function drawChannel(now) {
+      const map = now.values.subarray(channel * now.pixels, (channel + 1) * now.pixels);
+      let size = 0;
+      for (let i = 0; i < map.length; i++) {
+        const x = map[i];
+        if (x > size) size = x;
+        else if (-x > size) size = -x;
+      }
+      const { width, height } = app.shown.info;
+      const ratio = now.side / Math.max(width, height);
+      const scale = { low: -size, high: size, signed: true };
+      const [w, h_] = [width, height].map((side) => Math.max(1, Math.round(side * ratio)));
+      drawMap(canvas, map, w, h_, now.side, scale);
+      if (bar.dataset.high !== String(size)) {
+        bar.dataset.high = String(size);
+        fill(bar, scaleBar(scale));
+      }
+    }
+  }
+
+  // src/panels/clicks.ts
+  var STOPS = [
+    ...[0, 1].flatMap((i) => ["queries_1", "queries_2", "queries_3", "keys_4"].map((name) => `transformer.layers.${i}.${name}`)),
+    "hs"
+  ];
+  var results = /* @__PURE__ */ new WeakMap();
+  function key(app) {
+    return JSON.stringify([app.state.image, promptsOf(app.state), app.state.other, app.state.transplant]);
+  }
+  var clicksPanel = {
+    outputs: () => STOPS,
+    async more(app, isLatest) {
+      const { other, transplant, image } = app.state;
+      if (!other || isEmpty(promptsOf(app.state)) || results.get(app)?.key === key(app)) return;
+      const wanted = key(app);
+      const base = { image, prompts: other, interventions: [], outputs: ["masks", "iou_pred", ...STOPS] };
+      const kept = await app.decode(base);
+      let transplanted = null;
+      if (transplant && sameTokens(app)) {
+        if (!isLatest()) return;
+        const from = { image, prompts: other };
+        const interventions2 = ["k", "v"].map((name) => ({ point: `${transplant}.${name}`, how: "transplant", from }));
+        transplanted = await app.decode({ ...base, prompts: promptsOf(app.state), interventions: interventions2, outputs: ["masks", "iou_pred"] });
+      }
+      results.set(app, { key: wanted, kept, transplanted });
+    },
+    view(app) {
+      const freeze = h("button", {
+        type: "button",
+        "data-act": "freeze",
+        onclick: () => app.set({ other: app.state.other ? null : structuredClone(promptsOf(app.state)), transplant: "" })
+      });
+      const note = h("p");
+      const canvases = [STRINGS.kept, STRINGS.current, STRINGS.withTransplant].map((words) => {
+        const canvas = h("canvas", { class: "map", role: "img" });
+        const caption = h("figcaption"), scores = h("p", { class: "scores" });
+        return { canvas, caption, words, scores, figure: h("figure", {}, caption, canvas, scores) };
+      });
+      const table2 = h("div", { class: "stops" });
+      const choice = select(
+        STRINGS.transplant,
+        "transplant",
+        [["", STRINGS.transplantNone], ...ATTENTIONS.map((one) => {
+          const kind2 = one.queries === "image" ? STRINGS.kinds.image : one.keys === "image" ? STRINGS.kinds.tokens : STRINGS.kinds.self;
+          return [one.path, STRINGS.attentionOption(one.step, one.block, kind2)];
+        })],
+        () => app.state.transplant,
+        (transplant) => app.set({ transplant })
+      );
+      const element = h(
+        "div",
+        {},
+        h("p", {}, STRINGS.clicksLead),
+        freeze,
+        note,
+        h("div", { class: "two" }, ...canvases.map(({ figure }) => figure)),
+        choice.element,
+        table2,
+        notebookLink(app, "05")
+      );
+      return {
+        element,
+        draw() {
+          const { other } = app.state;
+          freeze.textContent = other ? STRINGS.release : STRINGS.freeze;
+          choice.update();
+          choice.element.hidden = !other;
+          const two = results.get(app);
+          const ready = other && two?.key === key(app) && app.answer && STOPS.every((name) => name in app.answer.tensors);
+          note.textContent = !other ? "" : !sameTokens(app) ? STRINGS.differentTokens : sameClick(app) ? STRINGS.nowElsewhere : "";
+          element.dataset.shown = String(Boolean(ready));
+          canvases.forEach(({ figure }, i) => figure.hidden = !ready || i === 2 && !two?.transplanted);
+          table2.hidden = !ready;
+          if (!ready) return;
+          const masks = [two.kept, app.answer, two.transplanted].map((answer) => answer ? maskOf(app, answer) : null);
+          masks.forEach((mask, i) => {
+            if (!mask) return;
+            const { canvas, caption, words } = canvases[i];
+            caption.textContent = words(app.mask);
+            const { width, height } = app.shown.info;
+            drawImage(canvas, app.shown.pixels.rgb, width, height, [{ mask, number: app.mask, tint: 0.45 }]);
+            canvas.setAttribute("aria-label", words(app.mask));
+          });
+          if (masks[2]) {
+            const { scores, figure } = canvases[2];
+            const [own, theirs] = [iou(masks[2], masks[1]), iou(masks[2], masks[0])];
+            scores.textContent = STRINGS.transplanted(own, theirs);
+            figure.dataset.own = String(own);
+            figure.dataset.other = String(theirs);
+          }
+          fill(table2, stops(app, two.kept));
+        }
+      };
+    }
+  };
+  function sameTokens(app) {
+    const { other } = app.state;
+    return other !== null && tokenNames(other).length === tokenNames(promptsOf(app.state)).length;
+  }
+  function sameClick(app) {
+    return JSON.stringify(app.state.other) === JSON.stringify(promptsOf(app.state));
+  }
+  function maskOf(app, answer) {
+    const side = 4 * app.catalogue.grid, size = side * side, number2 = app.mask;
+    const { width, height } = app.shown.info;
+    const logits = answer.tensors.masks.data.subarray(number2 * size, (number2 + 1) * size);
+    return threshold(enlarge(logits, side, app.catalogue.frame, width, height));
+  }
+  function difference(a, b) {
+    if (a.data.length !== b.data.length) return null;
+    let apart = 0, size = 0;
+    for (let i = 0; i < a.data.length; i++) {
+      apart += (a.data[i] - b.data[i]) ** 2;
+      size += a.data[i] ** 2;
+    }
+    return Math.sqrt(apart / size);
+  }
+  function stops(app, kept) {
+    return h(
+      "table",
+      {},
+      h("caption", {}, STRINGS.stops),
+      h("tbody", {}, ...STOPS.map((name) => {
+        const value = difference(app.answer.tensors[name], kept.tensors[name]);
+        const words = value === null ? "–" : value === 0 ? STRINGS.equal : `${(100 * value).toFixed(1)} %`;
+        return h(
+          "tr",
+          { "data-stop": name },
+          h("th", { scope: "row" }, `${STEPS[name.replace(/layers\.\d/, "layers.{i}")]} `, h("code", {}, name)),
+          h("td", {}, name.endsWith("keys_4") ? STRINGS.ofImage : STRINGS.ofTokens),
+          h("td", { "data-value": value ?? "" }, h("span", { class: "share-bar", style: `--share: ${Math.min(1, value ?? 0)}` }), words)
+        );
+      }))
+    );
+  }
+
+  // src/panels/masks.ts
+  var masksPanel = {
+    outputs: () => [],
+    view(app) {
+      const title = h("div");
+      const canvas = h("canvas", { class: "map large", role: "img" });
+      const bar = h("div"), empty = h("p", { class: "empty" }, STRINGS.noPrompt);
+      const readOut = h("p", { class: "read-out" }, STRINGS.hoverLogits);
+      onPosition(canvas, () => app.shown.info, (x, y) => {
+        const logits = app.logits[app.mask];
+        if (!logits) return;
+        readOut.textContent = STRINGS.logitAt(x, y, logits[y * app.shown.info.width + x]);
+      });
+      const element = h(
+        "div",
+        {},
+        h("p", {}, STRINGS.masksLead),
+        empty,
+        title,
+        canvas,
+        bar,
+        readOut,
+        notebookLink(app, NOTEBOOKS.masks)
+      );
+      return {
+        element,
+        draw() {
+          const logits = app.logits[app.mask];
+          empty.hidden = Boolean(logits) || !isEmpty(promptsOf(app.state));
+          for (const one of [title, canvas, bar, readOut]) one.hidden = !logits;
+          if (!logits || !app.answer) return;
+          const { width, height } = app.shown.info;
+          fill(title, tensorTitle(`${STRINGS.masksTensor}, ${STRINGS.maskName(app.mask)}:`, "masks", app.answer.tensors.masks.dims, STEPS.masks));
+          const high = logits.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+          const scale = { low: -high, high, signed: true };
+          drawMap(canvas, logits, width, height, width, scale);
+          canvas.setAttribute("aria-label", `${STRINGS.masksTensor}, ${STRINGS.maskName(app.mask)}`);
+          fill(bar, scaleBar(scale));
+        }
+      };
+    }
+  };
+
+  // src/panels/own.ts
+  var ownPanel = {
+    outputs: () => [],
+    view(app) {
+      const take = (capture) => {
+        const input = h("input", {
+          type: "file",
+          accept: "image/*",
+          class: "hidden-input",
+          "aria-label": capture ? STRINGS.ownTake : STRINGS.ownChoose,
+          capture: capture ? "environment" : null,
+          onchange: () => {
+            if (input.files?.[0]) void app.setOwn(input.files[0]);
+            input.value = "";
+          }
+        });
+        return h("label", { class: "button" }, capture ? STRINGS.ownTake : STRINGS.ownChoose, input);
+      };
+      const examples = h("ul", { class: "examples" });
+      const element = h(
+        "div",
+        {},
+        h("p", {}, STRINGS.ownLead),
+        h("div", { class: "drop" }, h("p", {}, STRINGS.ownDrop), take(false), take(true)),
+        h("h3", {}, STRINGS.ownExamples),
+        examples
+      );
+      for (const info of app.catalogue.images.filter(({ note }) => note)) {
+        examples.append(
+          h("li", {}, h("button", {
+            type: "button",
+            onclick: () => app.set({ image: info.id, points: [info.click], box: null, other: null })
+          }, info.title), ` ${info.note}`)
+        );
+      }
+      return { element, draw: () => void 0 };
+    }
+  };
+
+  // src/panels/switches.ts
+  var results2 = /* @__PURE__ */ new WeakMap();
+  function key2(app, mode) {
+    return JSON.stringify([app.state.image, promptsOf(app.state), app.state.off, mode]);
+  }
+  function possible(app, mode) {
+    return mode === "zero" || app.state.points.length === 1 && app.state.box === null && app.catalogue.held_out;
+  }
+  var switchesPanel = {
+    outputs: () => [],
+    async more(app, isLatest) {
+      const found = results2.get(app) ?? /* @__PURE__ */ new Map();
+      results2.set(app, found);
+      if (!app.state.off.length) return;
+      for (const mode of [app.state.mode, ...MODES.filter((one) => one !== app.state.mode)]) {
+        if (!isLatest()) return;
+        const wanted = key2(app, mode);
+        if (!possible(app, mode) || found.get(mode)?.key === wanted) continue;
+        const answer = await app.decode({
+          image: app.state.image,
+          prompts: promptsOf(app.state),
+          interventions: interventions(app.state.off, mode, app.otherClick),
+          outputs: ["masks", "iou_pred"]
+        });
+        found.set(mode, { answer, key: wanted });
+        app.redraw(true);
+      }
+    },
+    view(app) {
+      const map = h("div", { class: "switches" });
+      const columns = h("div", { class: "modes" });
+      const legend = h("p", { class: "legend" }, STRINGS.legend), caution = h("p", { class: "caution" }, STRINGS.oneClick);
+      const stored = h("div", { class: "stored" });
+      const element = h(
+        "div",
+        {},
+        h("p", {}, STRINGS.switchesLead),
+        map,
+        h("div", { class: "actions" }, h("button", { type: "button", "data-act": "all-on", onclick: () => app.set({ off: [] }) }, STRINGS.allOn)),
+        columns,
+        legend,
+        caution,
+        stored,
+        notebookLink(app, "02")
+      );
+      const buttons = PARTS.map((part) => {
+        const button = h("button", {
+          type: "button",
+          "data-part": part.name,
+          "aria-label": STRINGS.off(partName(part.name)),
+          onclick: () => toggle(app, part.name)
+        }, part.head === null ? `${STRINGS.step(part.number, part.block)}` : String(part.head));
+        return { part, button };
+      });
+      for (const { part, button } of buttons) {
+        if (part.head === null) {
+          map.append(
+            h(
+              "div",
+              { class: "step", "data-step": part.step },
+              button,
+              h("span", {}, STRINGS.stepKind[part.step.split(".").at(-1)]),
+              h("div", { class: "head-switches", role: "group", "aria-label": STRINGS.heads })
+            )
+          );
+        } else {
+          map.lastElementChild.lastElementChild.append(button);
+        }
+      }
+      const cells = MODES.map((mode) => {
+        const canvas = h("canvas", { class: "map", role: "img" });
+        const words = h("p");
+        const scores = h("p", { class: "scores" });
+        const choose = h("button", { type: "button", "data-mode": mode, onclick: () => app.set({ mode }) }, STRINGS.mode[mode]);
+        columns.append(h("figure", { "data-mode": mode }, choose, canvas, words, scores));
+        return { mode, canvas, words, scores, choose };
+      });
+      return {
+        element,
+        draw() {
+          const { off } = app.state;
+          for (const { part, button } of buttons) button.setAttribute("aria-pressed", String(off.includes(part.name)));
+          fill(stored, ...effects(off));
+          legend.hidden = off.length === 0;
+          caution.hidden = off.length !== 1;
+          for (const { mode, canvas, words, scores, choose } of cells) {
+            choose.setAttribute("aria-pressed", String(app.state.mode === mode));
+            const result = results2.get(app)?.get(mode);
+            const before = app.masks[app.mask];
+            if (!possible(app, mode)) {
+              words.textContent = STRINGS.singleClick;
+              canvas.hidden = true;
+              scores.textContent = "";
+              continue;
+            }
+            canvas.hidden = off.length === 0;
+            if (off.length === 0) {
+              words.textContent = STRINGS.nothingOff;
+              scores.textContent = "";
+              continue;
+            }
+            if (!result || result.key !== key2(app, mode) || !before) {
+              words.textContent = STRINGS.computing;
+              delete canvas.dataset.lost;
+              continue;
+            }
+            const { width, height } = app.shown.info;
+            const side = 4 * app.catalogue.grid, size = side * side, number2 = app.mask;
+            const logits = result.answer.tensors.masks.data.subarray(number2 * size, (number2 + 1) * size);
+            const after = threshold(enlarge(logits, side, app.catalogue.frame, width, height));
+            const { lost, gained } = drawChange(canvas, before, after, width, height);
+            canvas.dataset.lost = String(lost);
+            canvas.dataset.gained = String(gained);
+            canvas.setAttribute("aria-label", `${STRINGS.mode[mode]}: ${STRINGS.lostGained(lost, gained)}`);
+            words.textContent = STRINGS.lostGained(lost, gained);
+            const predicted = result.answer.tensors.iou_pred.data[number2];
+            const truth = app.trueIou(after);
+            scores.textContent = `${STRINGS.predicted} ${predicted.toFixed(3)}` + (truth === null ? "" : `, ${STRINGS.truth} ${truth.toFixed(3)}`) + `, IoU ${STRINGS.unchanged} ${iou(before, after).toFixed(3)}`;
+            scores.dataset.predicted = String(predicted);
+          }
+        }
+      };
+    }
+  };
+  function toggle(app, name) {
+    const part = BY_NAME.get(name);
+    const { off } = app.state;
+    if (off.includes(name)) return app.set({ off: off.filter((one) => one !== name) });
+    const others = off.filter((one) => {
+      const other = BY_NAME.get(one);
+      return other.step !== part.step || part.head !== null && other.head !== null;
+    });
+    app.set({ off: [...others, name] });
+  }
+  function effects(off) {
+    if (off.length === 0) return [];
+    if (off.length > 1) return [h("p", {}, STRINGS.severalOff)];
+    const part = BY_NAME.get(off[0]);
+    return [
+      h(
+        "table",
+        {},
+        h("caption", {}, `${STRINGS.switchesEffect}, ${HELD_OUT_WORDS}: ${partName(part.name)}`),
+        h("tbody", {}, ...MODES.map((mode) => {
+          const name = ablation(part, mode);
+          const [mean, low, high] = EFFECTS[name];
+          return h(
+            "tr",
+            { "data-ablation": name },
+            h("th", { scope: "row" }, STRINGS.mode[mode]),
+            h("td", { "data-mean": mean }, STRINGS.interval(mean, low, high))
+          );
+        }))
+      )
+    ];
+  }
+
+  // src/prompts.ts
+  var MOST_POINTS = 20;
+  var NEAR = 14;
+  var SVG = "http://www.w3.org/2000/svg";
+  function promptCanvas(handlers) {
+    const canvas = h("canvas");
+    const overlay = document.createElementNS(SVG, "svg");
+    overlay.setAttribute("aria-hidden", "true");
+    const element = h(
+      "div",
+      { class: "image", tabindex: "0", role: "application", "aria-label": STRINGS.canvasLabel },
+      canvas
+    );
+    element.append(overlay);
+    let tool = "positive";
+    let follow = false;
+    let drawn = [];
+    let pixels = null;
+    let points = [];
+    let box = null;
+    let cursor = null;
+    let dragged = null;
+    const toolButton = (name, words) => {
+      return h("button", {
+        type: "button",
+        "data-tool": name,
+        "aria-pressed": String(tool === name),
+        onclick: () => choose(name)
+      }, words);
+    };
+    const followButton = h("button", {
+      type: "button",
+      "data-tool": "follow",
+      "aria-pressed": "false",
+      onclick: () => {
+        follow = !follow;
+        followButton.setAttribute("aria-pressed", String(follow));
+      }
+    }, STRINGS.follow);
+    const buttons = [
+      toolButton("positive", STRINGS.positive),
+      toolButton("negative", STRINGS.negative),
+      toolButton("box", STRINGS.boxTool)
+    ];
+    function choose(name) {
+      tool = name;
+      for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.tool === name));
+    }
+    function at(event) {
+      const { left, top, width, height } = canvas.getBoundingClientRect();
+      const x = (event.clientX - left) * pixels.width / width;
+      const y = (event.clientY - top) * pixels.height / height;
+      return [x, y];
+    }
+    const whole = ([x, y]) => {
+      return [clamp(Math.floor(x), pixels.width - 1), clamp(Math.floor(y), pixels.height - 1)];
+    };
+    function add(x, y, done) {
+      if (points.length >= MOST_POINTS) return handlers.problem(STRINGS.tooManyPoints);
+      if (points.some(([px, py]) => px === x && py === y)) return;
+      handlers.onPrompts({ points: [...points, [x, y, tool === "negative" ? 0 : 1]] }, done);
+    }
+    element.addEventListener("pointerdown", (event) => {
+      if (!pixels || event.button > 0) return;
+      const [x, y] = at(event);
+      if (x < 0 || y < 0 || x >= pixels.width || y >= pixels.height) return handlers.announce(STRINGS.outside);
+      element.setPointerCapture(event.pointerId);
+      if (tool === "box") {
+        dragged = { kind: "box", x, y };
+        return;
+      }
+      const near = NEAR * pixels.width / canvas.getBoundingClientRect().width;
+      const index = points.findIndex(([px2, py2]) => Math.hypot(px2 + 0.5 - x, py2 + 0.5 - y) < near);
+      const [px, py] = whole([x, y]);
+      if (index >= 0) {
+        dragged = { kind: "point", index, before: points };
+        return;
+      }
+      if (points.length >= MOST_POINTS) return handlers.problem(STRINGS.tooManyPoints);
+      const single = (follow || handlers.replaces()) && points.length === 1;
+      dragged = { kind: "point", index: single ? 0 : points.length, before: points };
+      if (single) handlers.onPrompts({ points: [[px, py, points[0][2]]] }, true);
+      else add(px, py, true);
+    });
+    element.addEventListener("pointermove", (event) => {
+      if (!pixels) return;
+      const [x, y] = at(event);
+      if (dragged?.kind === "point") {
+        const [px, py] = whole([x, y]);
+        const { index } = dragged;
+        if (points[index]) move(index, px, py);
+      } else if (dragged?.kind === "box") {
+        const drawn2 = boxOf(dragged, x, y);
+        if (drawn2) handlers.onPrompts({ box: drawn2 }, false);
+      } else if (follow && tool !== "box" && event.pointerType !== "touch" && points.length === 1 && !box) {
+        if (x >= 0 && y >= 0 && x < pixels.width && y < pixels.height) move(0, ...whole([x, y]));
+      }
+    });
+    const release = () => {
+      dragged = null;
+    };
+    element.addEventListener("pointerup", release);
+    element.addEventListener("pointercancel", release);
+    function move(index, x, y) {
+      const [px, py, label] = points[index];
+      if (px === x && py === y) return;
+      handlers.onPrompts({ points: points.map((point, i) => i === index ? [x, y, label] : point) }, false);
+    }
+    function boxOf(from, x, y) {
+      const [w, h_] = [pixels.width, pixels.height];
+      const xs = [from.x, clamp(x, w)].map(Math.round).sort((a, b) => a - b);
+      const ys = [from.y, clamp(y, h_)].map(Math.round).sort((a, b) => a - b);
+      return xs[1] - xs[0] >= 2 && ys[1] - ys[0] >= 2 ? [xs[0], ys[0], xs[1], ys[1]] : null;
+    }
+    let corner = null;
+    element.addEventListener("keydown", (event) => {
+      if (!pixels) return;
+      const step = event.shiftKey ? 10 : 1;
+      const moves = {
+        ArrowLeft: [-step, 0],
+        ArrowRight: [step, 0],
+        ArrowUp: [0, -step],
+        ArrowDown: [0, step]
+      };
+      const by = moves[event.key];
+      if (by) {
+        const [x, y] = cursor ?? [Math.floor(pixels.width / 2), Math.floor(pixels.height / 2)];
+        cursor = [clamp(x + by[0], pixels.width - 1), clamp(y + by[1], pixels.height - 1)];
+        handlers.announce(STRINGS.cursor(...cursor));
+        marks();
+      } else if (event.key === "Enter" || event.key === " ") {
+        cursor ??= [Math.floor(pixels.width / 2), Math.floor(pixels.height / 2)];
+        if (tool !== "box") add(...cursor, true);
+        else if (!corner) corner = cursor;
+        else {
+          const drawn2 = boxOf({ x: corner[0], y: corner[1] }, ...cursor);
+          corner = null;
+          if (drawn2) handlers.onPrompts({ box: drawn2 }, true);
+        }
+      } else if (event.key === "Backspace" || event.key === "Delete") {
+        if (points.length) handlers.onPrompts({ points: points.slice(0, -1) }, true);
+        else if (box) handlers.onPrompts({ box: null }, true);
+      } else if (event.key === "+" || event.key === "-") {
+        choose(event.key === "+" ? "positive" : "negative");
+      } else if (event.key === "z" && (event.ctrlKey || event.metaKey)) {
+        handlers.onUndo();
+      } else {
+        return;
+      }
+      event.preventDefault();
+    });
+    function marks() {
+      overlay.replaceChildren();
+      if (!pixels) return;
+      overlay.setAttribute("viewBox", `0 0 ${pixels.width} ${pixels.height}`);
+      const size = Math.max(pixels.width, pixels.height) / 256;
+      const shape = (name, attributes) => {
+        const one = document.createElementNS(SVG, name);
+        for (const [key3, value] of Object.entries(attributes)) one.setAttribute(key3, String(value));
+        overlay.append(one);
+      };
+      if (box) {
+        const [x0, y0, x1, y1] = box;
+        const frame = { x: x0, y: y0, width: x1 - x0, height: y1 - y0, fill: "none" };
+        shape("rect", { ...frame, stroke: "#000", "stroke-width": 3.2 * size });
+        shape("rect", { ...frame, stroke: COLOURS.box, "stroke-width": 1.8 * size, class: "box" });
+      }
+      points.forEach(([x, y, label], i) => {
+        const [cx, cy] = [x + 0.5, y + 0.5];
+        const colour = label ? COLOURS.positive : COLOURS.negative;
+        shape("circle", {
+          cx,
+          cy,
+          r: 5 * size,
+          fill: colour,
+          stroke: "#fff",
+          "stroke-width": 1.4 * size,
+          class: "point",
+          "data-index": i
+        });
+        const arm = 2.6 * size;
+        shape("line", { x1: cx - arm, x2: cx + arm, y1: cy, y2: cy, stroke: "#fff", "stroke-width": 1.4 * size });
+        if (label) shape("line", { x1: cx, x2: cx, y1: cy - arm, y2: cy + arm, stroke: "#fff", "stroke-width": 1.4 * size });
+      });
+      if (cursor) {
+        const [cx, cy] = [cursor[0] + 0.5, cursor[1] + 0.5];
+        for (const [colour, width] of [["#000", 2.2], ["#fff", 1]]) {
+          const line = { stroke: colour, "stroke-width": width * size, class: "cursor" };
+          shape("line", { x1: cx - 7 * size, x2: cx + 7 * size, y1: cy, y2: cy, ...line });
+          shape("line", { x1: cx, x2: cx, y1: cy - 7 * size, y2: cy + 7 * size, ...line });
+        }
+      }
+    }
+    return {
+      element,
+      tools: [...buttons, followButton],
+      setImage(given) {
+        pixels = given;
+        cursor = corner = null;
+        element.style.setProperty("--ratio", `${given.width} / ${given.height}`);
+      },
+      draw(nowPoints, nowBox, overlays) {
+        [points, box] = [nowPoints, nowBox];
+        if (!pixels) return;
+        const now = [pixels, ...overlays.flatMap(({ mask, number: number2, tint }) => [mask, number2, tint])];
+        if (now.length !== drawn.length || now.some((one, i) => one !== drawn[i])) {
+          drawImage(canvas, pixels.rgb, pixels.width, pixels.height, overlays);
+          drawn = now;
+        }
+        marks();
+      }
+    };
+  }
+  var clamp = (x, high) => Math.min(high, Math.max(0, x));
+
+  // src/python_code.ts
+  function imageCode(id) {
+    if (id === "example") return "sam_edu.example().image";
+    if (id.startsWith("scene-")) return `ablation.prompts_of(${id.slice(6)})[0]`;
+    return `sam_edu.image(${JSON.stringify(id === "own" ? STRINGS.pythonImage : `${id}.png`)})`;
+  }
+  function promptCode({ points, box }) {
+    const given = [];
+    if (points.length) {
+      given.push(`point_coords=[${points.map(([x, y]) => `[${x}, ${y}]`).join(", ")}]`);
+      given.push(`point_labels=[${points.map(([, , label]) => label).join(", ")}]`);
+    }
+    if (box) given.push(`box=[${box.join(", ")}]`);
+    return given.join(", ");
+  }
+  function traced(name, { image, prompts }) {
+    return [
+      "",
+      "predictor = sam_edu.Predictor(model)",
+      `predictor.set_image(${imageCode(image)})`,
+      `with sam_edu.trace(predictor) as ${name}:`,
+      `    predictor.predict(${promptCode(prompts)})`
+    ];
+  }
+  function pythonCode(state, mask, catalogue, other) {
+    const before = [];
+    const contexts = [];
+    const off = state.panel === "clicks" ? [] : state.off;
+    const model = catalogue.model === "tiny" ? 'sam_edu.load("tiny")' : `sam_edu.load(${JSON.stringify(catalogue.model)})`;
+    if (off.length) {
+      if (state.mode === "resample") before.push(...traced("other_click", other));
+      const given = { zero: "", mean: "held_out=ablation.load().means", resample: "other=other_click" }[state.mode];
+      before.push("", `references = ablation.References(${given})`);
+      for (const name of off) {
+        contexts.push(`ablation.ablated(model, ${JSON.stringify(ablation(BY_NAME.get(name), state.mode))}, references)`);
+      }
+    }
+    if (state.panel === "clicks" && state.other && state.transplant) {
+      before.push(...traced("kept_click", { image: state.image, prompts: state.other }));
+      for (const name of ["k", "v"]) {
+        contexts.push(`sam_edu.intervene(model, "${state.transplant}.${name}", "transplant", reference=kept_click)`);
+      }
+    }
+    const weights = Object.entries(state.weights);
+    if (weights.length && state.panel !== "clicks") {
+      before.push(
+        "",
+        "def moved(hyper_in):",
+        ...weights.map(([channel, weight]) => `    hyper_in[:, ${mask}, ${channel}] = ${weight}`),
+        "    return hyper_in"
+      );
+      contexts.push('sam_edu.intervene(model, "hyper_in", moved)');
+    }
+    const decode = `predictor.predict(${promptCode({ points: state.points, box: state.box })})`;
+    const needsAblation = off.length > 0 || [...before, imageCode(state.image)].some((line) => line.includes("ablation."));
+    return [
+      "from contextlib import ExitStack",
+      "",
+      "import sam_edu",
+      ...needsAblation ? ["from sam_edu import ablation"] : [],
+      "",
+      `model = ${model}`,
+      ...before,
+      "",
+      "predictor = sam_edu.Predictor(model)",
+      `predictor.set_image(${imageCode(state.image)})`,
+      "with ExitStack() as stack:",
+      ...contexts.map((context) => `    stack.enter_context(${context})`),
+      "    t = stack.enter_context(sam_edu.trace(predictor))",
+      `    masks, predicted_iou, low_res = ${decode}`,
+      "",
+      `logits = t["masks"][0, ${mask}]  # of mask ${mask}; masks and low_res are those of masks 1 to 3`,
+      ...state.panel === "attention" ? [`weights = t["${state.attention.of}.weights"][0]  # (heads, queries, keys)`] : [],
+      ""
+    ].join("\n");
+  }
+
+  // src/tour.ts
+  var attention = (index, token) => ({ of: ATTENTIONS[index].path, token, scale: "shared" });
+  var example = () => ({
+    image: "example",
+    points: [],
+    box: null,
+    off: [],
+    weights: {},
+    channels: 32,
+    other: null,
+    transplant: "",
+    mask: null
+  });
+  var onExample = (app) => ({ ...example(), points: [app.catalogue.images[0].click] });
+  var STOPS2 = [
+    {
+      title: "One click, several answers",
+      question: "One click on the middle of a flower. What may it mean: its innermost disc, its middle, the whole flower? How many masks should a model return?",
+      answer: "Masks 1 to 3 are three answers to the same click, each with a predicted IoU. Choose each of them below the image.",
+      notebook: "00",
+      state: (app) => ({ ...onExample(app), panel: "masks", mask: 3 })
+    },
+    {
+      title: "The logits behind a mask",
+      question: "A mask is yes or no at each pixel. What does the decoder compute there before it decides?",
+      answer: "A logit: a number of any sign. Where it is above 0 the pixel belongs to the mask. Point at the map and read it.",
+      notebook: "07",
+      state: (app) => ({ ...onExample(app), panel: "masks", mask: 1 })
+    },
+    {
+      title: "A second point",
+      question: "A negative point says: not this. Will the predicted IoU of mask 0 rise or fall?",
+      answer: "See mask 0: it is the mask for several prompts. Take the point away with Undo, and compare.",
+      notebook: "03",
+      state: (app) => ({ ...onExample(app), points: [app.catalogue.images[0].click, app.catalogue.second], panel: "masks", mask: 0 })
+    },
+    {
+      title: "Seven tokens",
+      question: "The click has become a token, one of seven. Which tokens can it exchange something with in the first step?",
+      answer: "In step (1) every token attends to every token. A row of a matrix is one token; its weights sum to 1.",
+      notebook: "02",
+      state: (app) => ({ ...onExample(app), panel: "attention", attention: attention(0, 5) })
+    },
+    {
+      title: "Tokens look at the image",
+      question: "Step (2): where will the click's token look? At the clicked position alone, at the whole object, or somewhere else?",
+      answer: "Read the eight maps one by one, then choose another token and compare. What heads do over many clicks is measured in the notebook.",
+      notebook: "02",
+      state: (app) => ({ ...onExample(app), panel: "attention", attention: attention(1, 5) })
+    },
+    {
+      title: "The image attends, too",
+      question: "Step (4) turns it round: each position of the image attends to the tokens. To which token does the object attend most?",
+      answer: "Point at a map: the bars show what that position attends to.",
+      notebook: "04",
+      state: (app) => ({ ...onExample(app), panel: "attention", attention: attention(2, 5) })
+    },
+    {
+      title: "32 channels make a mask",
+      question: "Each mask is a weighted sum of the same 32 channels. How many of them does it take until the mask is there?",
+      answer: "Move the slider back to 32, one by one, and watch the IoU with the whole sum.",
+      notebook: "07",
+      state: (app) => ({ ...onExample(app), panel: "channels", mask: 3, channels: 4 })
+    },
+    {
+      title: "Ablate a step",
+      question: "Without the step by which tokens look at the image in block 0: will the mask be lost?",
+      answer: "Compare the three replacements, then read the effect over the held-out clicks: one click is an example.",
+      notebook: "02",
+      state: (app) => ({ ...onExample(app), panel: "switches", mask: 3, off: ["transformer.layers.0.cross_attn_token_to_image"] })
+    },
+    {
+      title: "Two clicks",
+      question: "Two clicks on the same image. After which step do the image tokens differ for the first time?",
+      answer: "The tokens differ from the start, as the click is one of them. The image tokens differ first after step (4) of block 0, the first step that writes to them.",
+      notebook: "05",
+      state: (app) => {
+        const click = app.catalogue.images[0].click;
+        const [x, y] = app.catalogue.second;
+        return { ...onExample(app), panel: "clicks", points: [[x, y, 1]], other: { points: [click], box: null } };
+      }
+    },
+    {
+      title: "Your turn",
+      question: "Will it work on a photograph of yours, although this model has seen drawings alone?",
+      answer: "Try it. The image stays in this page.",
+      notebook: "09",
+      state: (app) => ({ ...onExample(app), panel: "own" })
+    }
+  ];
+  var PANEL_ID = "panel";
+  var revealed = 0;
+  function isPredicting(state) {
+    return state.stop > 0 && state.stop < STOPS2.length && revealed !== state.stop;
+  }
+  function tourStrip(root, app) {
+    const number2 = Math.min(app.state.stop, STOPS2.length);
+    const stop = STOPS2[number2 - 1];
+    const go = (to) => {
+      revealed = 0;
+      app.set(to >= 1 && to <= STOPS2.length ? { stop: to } : { stop: 0 });
+    };
+    const open = revealed === number2;
+    const shownKey = `${number2} ${open}`;
+    if (root.dataset.stop === shownKey) return;
+    root.dataset.stop = shownKey;
+    const button = (words, act, name, disabled = false) => h("button", { type: "button", "data-act": name, disabled, onclick: () => act() }, words);
+    fill(
+      root,
+      h("small", {}, STRINGS.stopOf(number2, STOPS2.length)),
+      h("h2", {}, stop.title),
+      h("p", {}, h("strong", {}, `${STRINGS.predictFirst}: `), stop.question),
+      open ? h("p", { class: "answer" }, stop.answer) : button(STRINGS.reveal, () => {
+        revealed = number2;
+        app.set(stop.state(app));
+        const panel = document.querySelector(`#${PANEL_ID}`);
+        if (panel && panel.getBoundingClientRect().top > innerHeight) panel.scrollIntoView();
+      }, "reveal"),
+      notebookLink(app, stop.notebook),
+      h(
+        "div",
+        { class: "actions" },
+        button(STRINGS.back, () => go(number2 - 1), "back", number2 === 1),
+        button(STRINGS.next, () => go(number2 + 1), "next", number2 === STOPS2.length),
+        button("✕", () => go(0), "end-tour")
+      )
+    );
+  }
+
+  // src/app.ts
+  var App = class {
+    constructor(root, backend, options = {}) {
+      this.root = root;
+      this.backend = backend;
+      this.options = options;
+      this.panels = {
+        masks: masksPanel,
+        attention: attentionPanel,
+        channels: channelsPanel,
+        switches: switchesPanel,
+        clicks: clicksPanel,
+        own: ownPanel
+      };
+    }
+    root;
+    backend;
+    options;
+    state = structuredClone(START);
+    answer = null;
+    shown;
+    catalogue;
+    /** Masks 0 to 3 of the answer, and their logits, in the image's own pixels. */
+    masks = [];
+    logits = [];
+    own = null;
+    images = /* @__PURE__ */ new Map();
+    known = /* @__PURE__ */ new Set();
+    panels;
+    latest = new Latest((_, isLatest) => this.compute(isLatest));
+    history = [];
+    canvas;
+    views = /* @__PURE__ */ new Map();
+    announced = "";
+    shownPanel = null;
+    /** What the panel was drawn from. */
+    drawn = [];
+    /** The masks that the cards show. */
+    carded = [];
+    status = h("p", { class: "status", role: "status", "data-state": "loading" });
+    problem = h("p", { class: "problem", role: "alert", hidden: true });
+    cards = h("div", { class: "cards", role: "group", "aria-label": STRINGS.panels.masks });
+    provenance = h("p", { class: "provenance" });
+    notes = h("div", { class: "notes" });
+    cardsLead = h("p", { class: "cards-lead" }, STRINGS.chooseMask);
+    map = decoderMap(this);
+    offNote = h("p", { class: "off-note", hidden: true });
+    images_ = h("div", { class: "images", role: "group", "aria-label": STRINGS.image });
+    tabs = h("div", { class: "tabs", role: "tablist" });
+    panelRoot = h("div", { class: "panel", role: "tabpanel", tabindex: "0" });
+    live = h("p", { class: "hidden", "aria-live": "polite" });
+    tour = h("section", { class: "tour", hidden: true });
+    code = h("textarea", { class: "code", rows: "12", readonly: true, hidden: true, "aria-label": STRINGS.copyPython });
+    async start() {
+      this.root.dataset.state = "starting";
+      this.backend.onStatus((words, share) => {
+        this.status.textContent = words;
+        this.status.dataset.state = share === null ? "failed" : share === 1 ? "ready" : "loading";
+        this.status.style.setProperty("--share", String(share ?? 0));
+      });
+      this.catalogue = await this.backend.catalogue();
+      this.build();
+      await this.setState(this.options.hash ? fromHash(this.options.hash.read()) : structuredClone(START), false);
+    }
+    // --- State ---
+    /** Change the state; what depends on it is computed and drawn. */
+    set(change, remember = true) {
+      if (remember && ("points" in change || "box" in change)) {
+        this.history.push({ points: this.state.points, box: this.state.box });
+        if (this.history.length > 100) this.history.shift();
+      }
+      void this.setState({ ...this.state, ...change }, true);
+    }
+    undo() {
+      const before = this.history.pop();
+      if (before) this.set(before, false);
+    }
+    async setState(state, write) {
+      this.root.dataset.state = "computing";
+      if (state.image === "own" && !this.own) {
+        this.show(STRINGS.ownLost);
+        state = { ...state, image: "example", points: [], box: null };
+      }
+      let info = this.catalogue.images.find(({ id }) => id === state.image);
+      if (!info && state.image !== "own") {
+        info = this.catalogue.images[0];
+        state = { ...state, image: info.id, points: [], box: null };
+      }
+      const { width, height } = state.image === "own" ? this.own.info : info;
+      const inside = (x, y) => x <= width && y <= height;
+      state.points = state.points.filter(([x, y]) => inside(x, y));
+      if (state.box && !(inside(state.box[0], state.box[1]) && inside(state.box[2], state.box[3]))) state.box = null;
+      if (!state.points.length && !state.box && !write && info) state.points = [info.click];
+      state.attention = { ...state.attention };
+      state.attention.token = Math.min(state.attention.token, tokenNames(promptsOf(state)).length - 1);
+      const moved = state.image !== this.state.image || !this.shown;
+      this.state = state;
+      if (moved) {
+        const shown = state.image === "own" ? this.own : await this.load(info);
+        if (this.state.image !== state.image) return;
+        this.shown = shown;
+        this.canvas.setImage(shown.pixels);
+        this.answer = null;
+      }
+      this.redraw();
+      this.latest.ask(null);
+    }
+    async load(info) {
+      const known = this.images.get(info.id);
+      if (known) return known;
+      const pixels = await readImage(await this.backend.file(info.file));
+      const truths = info.truth ? unpack(new Uint8Array(await (await this.backend.file(info.truth)).arrayBuffer()), info.truths, info.width, info.height) : [];
+      const shown = { info, pixels, truths };
+      this.images.set(info.id, shown);
+      return shown;
+    }
+    /** Show an image of one's own. */
+    async setOwn(file) {
+      try {
+        const pixels = await readImage(file);
+        const { width, height } = pixels;
+        const click = [Math.floor(width / 2), Math.floor(height / 2), 1];
+        const info = { id: "own", title: STRINGS.ownTitle, note: "", file: "", truth: "", truths: 0, width, height, click };
+        this.own = { info, pixels, truths: [] };
+        this.known.delete("own");
+        this.shown = void 0;
+        this.show("");
+        this.set({ image: "own", points: [], box: null, other: null, mask: null }, false);
+        this.announce(STRINGS.ownLoaded(width, height));
+      } catch (error) {
+        this.show(error instanceof Error ? error.message : String(error));
+      }
+    }
+    // --- Computing ---
+    /** The click whose tensors "resample" puts in. */
+    get otherClick() {
+      return this.catalogue.others.find(({ image }) => image !== this.state.image);
+    }
+    /** The decode that the panels show. */
+    request(outputs) {
+      const { state } = this;
+      const list = state.panel === "switches" || state.panel === "clicks" ? [] : interventions(state.off, state.mode, this.otherClick);
+      const moved = Object.keys(state.weights).length > 0 && state.panel !== "channels" && this.movedWeights;
+      if (moved) list.push({ point: "hyper_in", how: "values", values: moved, select: { masks: [this.mask] } });
+      return { image: state.image, prompts: promptsOf(state), interventions: list, outputs };
+    }
+    /** The mask that panels show: the one that was chosen; else mask 0 for several prompts, and for one point the one of
+     * masks 1 to 3 whose predicted IoU is highest. */
+    get mask() {
+      if (this.state.mask !== null) return this.state.mask;
+      if (this.state.points.length !== 1 || this.state.box) return 0;
+      const predicted = this.answer?.tensors.iou_pred?.data;
+      if (!predicted) return 1;
+      return [1, 2, 3].reduce((best, number2) => predicted[number2] > predicted[best] ? number2 : best, 1);
+    }
+    /** The chosen mask's weights with those that were moved; known once the mixing desk has seen them. */
+    movedWeights = null;
+    /** Decode something; the image is made known to the back-end before. */
+    async decode(request) {
+      const images = [request.image, ...request.interventions.flatMap(({ from }) => from ? [from.image] : [])];
+      for (const id of new Set(images)) await this.makeKnown(id);
+      return this.backend.decode(request);
+    }
+    async makeKnown(id) {
+      if (this.known.has(id)) return;
+      const info = this.catalogue.images.find((image) => image.id === id);
+      const { pixels } = id === "own" ? this.own : await this.load(info);
+      this.known.add(id);
+      this.backend.setImage(id, pixels).catch(() => this.known.delete(id));
+    }
+    async compute(isLatest) {
+      const prompts = promptsOf(this.state);
+      if (isEmpty(prompts)) {
+        this.answer = null;
+        this.masks = this.logits = [];
+        this.settle();
+        return;
+      }
+      this.root.dataset.state = "computing";
+      const { state } = this;
+      const panel = this.panels[state.panel];
+      try {
+        const answer = await this.decode(this.request(["masks", "iou_pred", ...panel.outputs(state)]));
+        const now = this.state;
+        const tokens = tokenNames(promptsOf(now)).length;
+        if (now.image !== state.image || now.panel !== state.panel || tokens !== tokenNames(prompts).length) return;
+        this.show("");
+        this.answer = answer;
+        this.takeMasks(answer);
+        this.redraw();
+        if (!isLatest()) return;
+        await panel.more?.(this, isLatest);
+        if (isLatest()) this.settle();
+      } catch (error) {
+        if (!isLatest()) return;
+        this.show(STRINGS.problem(error instanceof Error ? error.message : String(error)));
+        this.root.dataset.state = "failed";
+      }
+    }
+    takeMasks({ tensors }) {
+      this.logits = this.enlarged(tensors.masks.data);
+      this.masks = this.logits.map(threshold);
+    }
+    /** The four masks' logits in the image's own pixels. */
+    enlarged(logits) {
+      const side = 4 * this.catalogue.grid;
+      const { width, height } = this.shown.info;
+      return [0, 1, 2, 3].map((i) => {
+        return enlarge(logits.subarray(i * side * side, (i + 1) * side * side), side, this.catalogue.frame, width, height);
+      });
+    }
+    /** IoU with the best true mask that holds the first positive point; null where no truth is known. */
+    trueIou(mask) {
+      const { truths, info } = this.shown;
+      const click = this.state.points.find(([, , label]) => label === 1);
+      const valid = truths.filter((truth) => !click || truth[Math.floor(click[1]) * info.width + Math.floor(click[0])] === 1);
+      return valid.length ? Math.max(...valid.map((truth) => iou(mask, truth))) : null;
+    }
+    settle() {
+      this.redraw(this.panels[this.state.panel].more !== void 0);
+      this.root.dataset.state = "ready";
+      this.options.hash?.write(toHash(this.state));
+      this.options.onChange?.(this.state, this.answer);
+    }
+    // --- The page ---
+    build() {
+      const button = (words, act, name) => {
+        return h("button", { type: "button", "data-act": name, onclick: () => act() }, words);
+      };
+      this.canvas = promptCanvas({
+        onPrompts: (change, done) => this.set(change, done),
+        onUndo: () => this.undo(),
+        replaces: () => this.state.panel === "clicks" && this.state.other !== null,
+        announce: (words) => this.announce(words),
+        problem: (words) => this.show(words)
+      });
+      const tools = h(
+        "div",
+        { class: "tools", role: "toolbar", "aria-label": STRINGS.image },
+        ...this.canvas.tools,
+        button(STRINGS.undo, () => this.undo(), "undo"),
+        button(STRINGS.clear, () => this.set({ points: [], box: null }), "clear")
+      );
+      for (const info of this.catalogue.images) this.images_.append(this.imageButton(info));
+      for (const name of PANELS) {
+        this.tabs.append(
+          h("button", {
+            type: "button",
+            role: "tab",
+            id: `tab-${name}`,
+            "data-panel": name,
+            "aria-controls": "panel",
+            onclick: () => this.set({ panel: name })
+          }, STRINGS.panels[name])
+        );
+      }
+      this.tabs.addEventListener("keydown", (event) => {
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (!step) return;
+        const next = PANELS[(PANELS.indexOf(this.state.panel) + step + PANELS.length) % PANELS.length];
+        this.set({ panel: next });
+        this.tabs.querySelector(`[data-panel=${next}]`).focus();
+      });
+      this.panelRoot.id = "panel";
+      fill(
+        this.root,
+        h("div", { class: "head" }, button(STRINGS.tour, () => this.set({ stop: 1 }), "tour"), this.status),
+        this.problem,
+        h(
+          "div",
+          { class: "page-columns" },
+          this.tour,
+          h("section", { class: "left", "aria-label": STRINGS.image }, this.images_, this.canvas.element, h("p", { class: "keys" }, STRINGS.keys), tools, this.cardsLead, this.cards, this.provenance, this.notes),
+          h("section", { class: "right" }, this.offNote, this.map.element, this.tabs, this.panelRoot)
+        ),
+        h(
+          "div",
+          { class: "share" },
+          button(STRINGS.copyLink, () => void this.copy(this.link()), "copy-link"),
+          button(STRINGS.copyPython, () => void this.copy(this.python()), "copy-python")
+        ),
+        this.code,
+        this.live
+      );
+      document.addEventListener("paste", (event) => {
+        if (!this.root.isConnected || !event.clipboardData?.files.length) return;
+        void this.setOwn(event.clipboardData.files[0]);
+      });
+      const drop = this.root;
+      drop.addEventListener("dragover", (event) => event.preventDefault());
+      drop.addEventListener("drop", (event) => {
+        event.preventDefault();
+        const file = event.dataTransfer?.files[0];
+        if (file) void this.setOwn(file);
+        else this.show(STRINGS.noFile);
+      });
+    }
+    imageButton(info) {
+      const thumbnail = h("img", { alt: "", width: "44", height: "44" });
+      void this.backend.file(info.file).then((blob) => thumbnail.src = URL.createObjectURL(blob));
+      return h("button", {
+        type: "button",
+        "data-image": info.id,
+        title: info.title,
+        "aria-label": `${STRINGS.image}: ${info.title}`,
+        onclick: () => this.set({ image: info.id, points: [info.click], box: null, other: null, mask: null })
+      }, thumbnail);
+    }
+    /** Draw everything from the state and the last answer; the panel where something of it has changed, or `force`. */
+    redraw(force = false) {
+      const { state } = this;
+      if (!this.shown) return;
+      for (const tab of this.tabs.children) {
+        const chosen2 = tab.dataset.panel === state.panel;
+        tab.setAttribute("aria-selected", String(chosen2));
+        tab.tabIndex = chosen2 ? 0 : -1;
+        if (chosen2 && this.shownPanel !== state.panel) this.tabs.scrollLeft = tab.offsetLeft - this.tabs.offsetLeft - 40;
+      }
+      this.shownPanel = state.panel;
+      for (const button of this.images_.children) {
+        button.setAttribute("aria-pressed", String(button.dataset.image === state.image));
+      }
+      this.canvas.draw(state.points, state.box, this.overlays());
+      this.drawCards();
+      this.offNote.hidden = state.off.length === 0 || state.panel === "switches" || state.panel === "clicks";
+      if (!this.offNote.hidden) {
+        fill(
+          this.offNote,
+          `${STRINGS.offIn(state.off.map(partName).join(", "), STRINGS.modeLong[state.mode])} `,
+          h("button", { type: "button", onclick: () => this.set({ off: [] }) }, STRINGS.allOn)
+        );
+      }
+      this.provenance.textContent = this.answer ? this.answer.provenance === "stored" ? STRINGS.storedHere : STRINGS.computedNow(this.answer.milliseconds) : isEmpty(promptsOf(state)) ? STRINGS.noPrompt : STRINGS.computing;
+      fill(
+        this.notes,
+        state.off.length > 0 && this.offNote.hidden ? h("p", {}, STRINGS.intact) : null,
+        state.panel === "clicks" && state.transplant ? h("p", {}, STRINGS.withoutTransplant) : null,
+        this.answer ? h("p", {}, this.masks.length && this.trueIou(this.masks[0]) === null ? STRINGS.noTruth : STRINGS.trueIou) : null
+      );
+      this.provenance.dataset.provenance = this.answer?.provenance ?? "none";
+      this.map.draw();
+      this.root.toggleAttribute("data-predicting", isPredicting(state));
+      this.cardsLead.hidden = !this.answer;
+      this.panelRoot.setAttribute("aria-labelledby", `tab-${state.panel}`);
+      let view = this.views.get(state.panel);
+      if (!view) {
+        view = this.panels[state.panel].view(this);
+        this.views.set(state.panel, view);
+      }
+      if (this.panelRoot.firstElementChild !== view.element) fill(this.panelRoot, view.element);
+      const { points: _, box: __, ...rest } = state;
+      const drawn = [this.answer, this.shown, view, isEmpty(promptsOf(state)), JSON.stringify(rest)];
+      if (force || drawn.some((one, i) => one !== this.drawn[i])) {
+        this.drawn = drawn;
+        view.draw();
+      }
+      this.tour.hidden = state.stop === 0;
+      if (state.stop) tourStrip(this.tour, this);
+      this.announcePrompts();
+    }
+    /** The chosen mask, tinted; for one point the outlines of masks 1 to 3 below it. */
+    overlays() {
+      if (!this.masks.length || isPredicting(this.state)) return [];
+      const chosen2 = { mask: this.masks[this.mask], number: this.mask, tint: 0.4, thick: 2 };
+      if (this.state.points.length !== 1 || this.state.box) return [chosen2];
+      const others = [3, 2, 1].filter((number2) => number2 !== this.mask);
+      return [...others.map((number2) => ({ mask: this.masks[number2], number: number2, tint: 0 })), chosen2];
+    }
+    drawCards() {
+      const { answer } = this;
+      if (!answer || !this.masks.length) {
+        fill(this.cards);
+        this.carded = [];
+        return;
+      }
+      const predicted = answer.tensors.iou_pred.data;
+      if (this.cards.childElementCount !== 4) {
+        fill(this.cards, ...[0, 1, 2, 3].map((number2) => this.card(number2)));
+      }
+      const { pixels, info } = this.shown;
+      [...this.cards.children].forEach((element, number2) => {
+        const card = element;
+        const chosen2 = this.mask === number2;
+        card.setAttribute("aria-pressed", String(chosen2));
+        const rule = this.state.points.length === 1 && !this.state.box ? STRINGS.byRule : STRINGS.byRuleMany;
+        card.querySelector("small").textContent = !chosen2 ? STRINGS.maskRole[number2] : this.state.mask === null ? rule : STRINGS.byYou;
+        if (this.carded === this.masks) return;
+        const mask = this.masks[number2];
+        const canvas = card.querySelector("canvas");
+        drawImage(canvas, pixels.rgb, info.width, info.height, [{ mask, number: number2, tint: 0.45 }]);
+        canvas.setAttribute("aria-label", `${STRINGS.maskName(number2)}: ${STRINGS.coversOf(area(mask) / mask.length)}`);
+        canvas.dataset.area = String(area(mask));
+        const truth = this.trueIou(mask);
+        const [first, second] = card.querySelectorAll("dd");
+        first.textContent = predicted[number2].toFixed(3);
+        first.dataset.value = String(predicted[number2]);
+        second.textContent = truth === null ? "–" : truth.toFixed(3);
+        second.dataset.value = truth === null ? "" : String(truth);
+      });
+      this.carded = this.masks;
+    }
+    card(number2) {
+      return h(
+        "button",
+        {
+          type: "button",
+          class: "card",
+          "data-mask": number2,
+          title: STRINGS.choose(number2),
+          style: `--mask: ${COLOURS.masks[number2]}`,
+          onclick: () => this.set({ mask: number2 })
+        },
+        h("canvas", { role: "img" }),
+        h("strong", {}, STRINGS.maskName(number2)),
+        h("small", {}, STRINGS.maskRole[number2]),
+        h("dl", {}, h("dt", {}, STRINGS.predicted), h("dd", {}), h("dt", {}, STRINGS.truth), h("dd", {}))
+      );
+    }
+    // --- Words ---
+    /** Show a problem, or nothing. */
+    show(words) {
+      this.problem.textContent = words;
+      this.problem.hidden = !words;
+    }
+    announce(words) {
+      this.live.textContent = words;
+    }
+    announcePrompts() {
+      const words = STRINGS.promptsNow(this.state.points.length, this.state.box !== null);
+      if (words !== this.announced) this.announce(words);
+      this.announced = words;
+    }
+    // --- Taking along ---
+    link() {
+      const base = typeof location === "undefined" ? "" : location.href.replace(/#.*$/, "");
+      return base + toHash(this.state);
+    }
+    python() {
+      return pythonCode(this.state, this.mask, this.catalogue, this.otherClick);
+    }
+    async copy(text) {
+      this.code.value = text;
+      this.code.hidden = false;
+      try {
+        await navigator.clipboard.writeText(text);
+        this.announce(STRINGS.copied);
+        this.status.textContent = STRINGS.copied;
+      } catch {
+        this.show(STRINGS.notCopied);
+        this.code.select();
+      }
+    }
+  };
+  function partName(name) {
+    const part = BY_NAME.get(name);
+    const step = STRINGS.step(part.number, part.block);
+    return part.head === null ? step : `${step}, ${STRINGS.head(part.head)}`;
+  }
+  var HELD_OUT_WORDS = STRINGS.heldOut(HELD_OUT.clicks, HELD_OUT.scenes);
+
+  // src/browser/backend.ts
+  var BrowserBackend = class {
+    /** `base` is the address of the page's folder. */
+    constructor(base) {
+      this.base = base;
+      this.given = Promise.all([this.json("catalogue.json"), this.json("model.json")]);
+    }
+    base;
+    listeners = [];
+    open = /* @__PURE__ */ new Map();
+    number = 0;
+    failed = false;
+    worker = null;
+    started = null;
+    given;
+    read = /* @__PURE__ */ new Map();
+    async catalogue() {
+      return (await this.given)[0];
+    }
+    async file(name) {
+      const response = await fetch(new URL(name, this.base));
+      if (!response.ok) throw new Error(STRINGS.fileMissing(name, response.status));
+      return response.blob();
+    }
+    onStatus(listener) {
+      this.listeners.push(listener);
+    }
+    async setImage(id, pixels) {
+      await this.ask({ kind: "image", id, pixels });
+    }
+    async decode(request) {
+      return await this.stored(request) ?? this.ask({ kind: "decode", request });
+    }
+    /** Begin to load the model. */
+    start() {
+      this.started ??= this.startOnce();
+      return this.started;
+    }
+    async startOnce() {
+      const [catalogue, { files }] = await this.given;
+      this.worker = new Worker(new URL("worker.js", this.base), { type: "module" });
+      this.worker.onmessage = ({ data }) => this.receive(data);
+      this.worker.onerror = (event) => this.fail(event.message || STRINGS.workerFailed);
+      this.tell(STRINGS.loading(0, 0), 0);
+      try {
+        await this.send({ kind: "start", base: this.base, files, catalogue });
+        this.tell(STRINGS.ready, 1);
+      } catch (error) {
+        this.fail(error instanceof Error ? error.message : String(error));
+        throw error;
+      }
+    }
+    async ask(question) {
+      await this.start();
+      return this.send(question);
+    }
+    send(question) {
+      const number2 = ++this.number;
+      return new Promise((resolve, reject) => {
+        this.open.set(number2, { resolve, reject });
+        this.worker.postMessage({ ...question, number: number2 });
+      });
+    }
+    receive(reply) {
+      if (reply.kind === "status") {
+        if (this.failed) return;
+        const share = reply.step === "model" ? 0.99 : 0.95 * reply.loaded / reply.total;
+        this.tell(reply.step === "model" ? STRINGS.preparing : STRINGS.loading(reply.loaded, reply.total), share);
+        return;
+      }
+      const waiting = this.open.get(reply.number);
+      this.open.delete(reply.number);
+      if (reply.kind === "done") waiting?.resolve(reply.answer);
+      else waiting?.reject(new Error(reply.message));
+    }
+    fail(message) {
+      this.failed = true;
+      this.tell(STRINGS.failed(message), null);
+      for (const { reject } of this.open.values()) reject(new Error(message));
+      this.open.clear();
+    }
+    tell(words, share) {
+      for (const listener of this.listeners) listener(words, share);
+    }
+    async json(name) {
+      return JSON.parse(await (await this.file(name)).text());
+    }
+    /** The answer that is stored with the page, or null. */
+    async stored({ outputs, ...request }) {
+      const [, { stored }] = await this.given;
+      const started = performance.now();
+      const key3 = JSON.stringify([request.image, request.prompts, request.interventions]);
+      const found = stored.find(({ request: r }) => JSON.stringify([r.image, r.prompts, r.interventions]) === key3);
+      if (!found || !outputs.every((name) => name in found.tensors)) return null;
+      const tensors = {};
+      const read = async (name) => {
+        const { file, dims } = found.tensors[name];
+        const data = this.read.get(file) ?? this.file(file).then((blob) => blob.arrayBuffer()).then(fromHalf);
+        this.read.set(file, data);
+        tensors[name] = { dims, data: (await data).slice() };
+      };
+      await Promise.all(outputs.map(read));
+      return { tensors, provenance: "stored", milliseconds: performance.now() - started };
+    }
+  };
+  function fromHalf(buffer) {
+    const halves = new Uint16Array(buffer);
+    const out = new Float32Array(halves.length);
+    for (let i = 0; i < halves.length; i++) {
+      const half = halves[i], sign = half & 32768 ? -1 : 1, exponent = half >> 10 & 31, fraction = half & 1023;
+      out[i] = exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+    }
+    return out;
+  }
+
+  // src/python/backend.ts
+  var PythonBackend = class {
+    constructor(ask) {
+      this.ask = ask;
+    }
+    ask;
+    async catalogue() {
+      return (await this.ask({ kind: "catalogue" }))[0];
+    }
+    async file(name) {
+      const [, [bytes]] = await this.ask({ kind: "file", name });
+      return new Blob([bytes]);
+    }
+    onStatus(listener) {
+      listener(STRINGS.readyPython, 1);
+    }
+    async setImage(id, { width, height, rgb: rgb2 }) {
+      await this.ask({ kind: "image", id, width, height }, rgb2);
+    }
+    async decode(request) {
+      const [{ tensors: shapes, milliseconds }, buffers] = await this.ask({ kind: "decode", ...request });
+      const tensors = {};
+      shapes.forEach(([name, dims], i) => {
+        const { buffer, byteOffset, byteLength } = buffers[i];
+        tensors[name] = { dims, data: new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength)) };
+      });
+      return { tensors, provenance: "now", milliseconds };
+    }
+  };
+  function overHttp(address) {
+    return async (question, bytes) => {
+      const header = new TextEncoder().encode(JSON.stringify({ ...question, bytes: bytes ? [bytes.length] : [] }));
+      const length = new Uint8Array(4);
+      new DataView(length.buffer).setUint32(0, header.length, true);
+      const body = new Blob([length, header, bytes ?? new Uint8Array()]);
+      const response = await fetch(address, { method: "POST", body });
+      const view = new DataView(await response.arrayBuffer());
+      const end = 4 + view.getUint32(0, true);
+      const answer = JSON.parse(new TextDecoder().decode(new Uint8Array(view.buffer, 4, end - 4)));
+      if (answer.error) throw new Error(String(answer.error));
+      let at = end;
+      const parts = answer.bytes.map((size) => {
+        at += size;
+        return new DataView(view.buffer, at - size, size);
+      });
+      return [answer, parts];
+    };
+  }
+
+  // src/page.ts
+  async function main() {
+    const root = document.querySelector("#explorer");
+    const still = document.querySelector("#still");
+    if (location.protocol === "file:") {
+      still.querySelector(".note").textContent = STRINGS.noFiles;
+      return;
+    }
+    const base = new URL(".", location.href).href;
+    const served = document.documentElement.dataset.backend === "python";
+    let backend;
+    if (served) {
+      backend = new PythonBackend(overHttp(new URL("ask", base).href));
+    } else {
+      backend = new BrowserBackend(base);
+    }
+    const app = new App(root, backend, {
+      hash: {
+        read: () => location.hash,
+        write: (hash) => history.replaceState(null, "", hash || location.pathname + location.search)
+      },
+      pages: document.documentElement.dataset.pages ?? ""
+    });
+    Object.assign(window, { explorer: app });
+    await app.start();
+    still.hidden = true;
+    root.hidden = false;
+    if (backend instanceof BrowserBackend) await backend.start().catch(() => void 0);
+  }
+  void main().catch((error) => {
+    const note = document.querySelector("#still .note");
+    if (note) note.textContent = STRINGS.problem(error instanceof Error ? error.message : String(error));
+  });
+})();

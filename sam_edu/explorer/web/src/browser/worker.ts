@@ -1,0 +1,306 @@
+// The tiny model in a worker: onnxruntime-web's WASM build on one thread.
+import * as ort from "./ort.wasm.bundle.min.mjs";
+import { GATES, SIZES } from "../generated";
+import { inputSize, preprocess } from "../images";
+import { STRINGS } from "../strings";
+import type { Catalogue, Intervention, Pixels, Prompts, Request, Source, Tensor, Tensors } from "../types";
+import type { Asked, Files, Reply } from "./messages";
+
+type Feeds = Record<string, ort.Tensor>;
+
+const send = (reply: Reply, transfer: Transferable[] = []) => self.postMessage(reply, { transfer });
+
+let encoder: ort.InferenceSession, quick: ort.InferenceSession;
+/** The decoder with every gate and tensor, made when one is asked for that the quick one lacks. */
+let whole: () => Promise<ort.InferenceSession>;
+let catalogue: Catalogue;
+let means: Record<string, Tensor> = {};
+const images = new Map<string, Pixels>();
+const embedded = new Map<string, Feeds>();
+const kept = new Map<string, Tensors>();
+const MOST_EMBEDDED = 3, MOST_KEPT = 4;
+
+// One question at a time: the runtime is not reentrant.
+let queue: Promise<unknown> = Promise.resolve();
+self.onmessage = ({ data }: MessageEvent<Asked>) => {
+  queue = queue.then(() => answer(data)).catch((error: unknown) => {
+    send({ kind: "failed", number: data.number, message: error instanceof Error ? error.message : String(error) });
+  });
+};
+
+async function answer(asked: Asked): Promise<void> {
+  if (asked.kind === "start") {
+    await start(asked.base, asked.files, asked.catalogue);
+    send({ kind: "done", number: asked.number, answer: null });
+  } else if (asked.kind === "image") {
+    images.set(asked.id, asked.pixels);
+    embedded.delete(asked.id);
+    for (const key of kept.keys()) if (key.includes(`"image":${JSON.stringify(asked.id)}`)) kept.delete(key);
+    send({ kind: "done", number: asked.number, answer: null });
+  } else {
+    const started = performance.now();
+    const tensors = await decode(asked.request);
+    const milliseconds = performance.now() - started;
+    send(
+      { kind: "done", number: asked.number, answer: { tensors, provenance: "now", milliseconds } },
+      Object.values(tensors).map((tensor) => tensor.data.buffer as ArrayBuffer),
+    );
+  }
+}
+
+// --- Loading ---
+
+async function start(base: string, files: Files, given: Catalogue): Promise<void> {
+  catalogue = given;
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmPaths = { wasm: new URL("ort-wasm-simd-threaded.wasm", base).href };
+  const total = Object.values(files.sizes).reduce((a, b) => a + b, 0);
+  let loaded = 0;
+  const progress = (bytes: number) => {
+    loaded += bytes;
+    send({ kind: "status", loaded, total, step: "files" });
+  };
+  const load = (name: string) => fetched(new URL(name, base).href, name, files, progress);
+  const names = [files.encoder, files.quick, files.decoder, files.weights, files.means];
+  const [first, second, third, weights, averages] = await Promise.all(names.map(load));
+  send({ kind: "status", loaded: total, total, step: "model" });
+  const options: ort.InferenceSession.SessionOptions = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
+  const withWeights = { ...options, externalData: [{ path: files.weights, data: weights! }] };
+  encoder = await ort.InferenceSession.create(first!, options);
+  quick = await ort.InferenceSession.create(second!, withWeights);
+  let made: Promise<ort.InferenceSession> | null = null;
+  whole = () => (made ??= ort.InferenceSession.create(third!, withWeights));
+  means = unpacked(averages!);
+}
+
+/** A file with its hash checked; one more try where it does not arrive whole. */
+async function fetched(
+  url: string, name: string, files: Files, progress: (bytes: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
+  let problem = "";
+  for (let attempt = 0; attempt < 2; attempt++) {
+    let read = 0;
+    try {
+      const response = await fetch(url, attempt ? { cache: "reload" } : {});
+      if (!response.ok || !response.body) throw new Error(STRINGS.fileMissing(name, response.status));
+      const chunks: Uint8Array<ArrayBuffer>[] = [];
+      const reader = response.body.getReader();
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        chunks.push(part.value);
+        read += part.value.length;
+        progress(part.value.length);
+      }
+      const bytes = new Uint8Array(await new Blob(chunks).arrayBuffer());
+      // Only pages on https or on this machine can compute hashes.
+      if (self.crypto?.subtle) {
+        const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+        const hash = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+        if (hash !== files.hashes[name]) throw new Error(STRINGS.fileDamaged(name));
+      }
+      return bytes;
+    } catch (error) {
+      progress(-read);
+      problem = error instanceof Error ? error.message : String(error);
+    }
+  }
+  throw new Error(problem);
+}
+
+/** Named tensors in one file: the length of a JSON header, the header, the numbers. */
+function unpacked(bytes: Uint8Array): Record<string, Tensor> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const length = view.getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length))) as Record<string, number[]>;
+  const found: Record<string, Tensor> = {};
+  let at = 4 + length;
+  for (const [name, dims] of Object.entries(header)) {
+    const size = dims.reduce((a, b) => a * b, 1);
+    found[name] = { dims, data: new Float32Array(bytes.slice(at, at + 4 * size).buffer) };
+    at += 4 * size;
+  }
+  return found;
+}
+
+// --- Computing ---
+
+async function embedding(id: string): Promise<Feeds> {
+  const known = embedded.get(id);
+  if (known) {
+    embedded.delete(id); // the one that was used last goes last
+    embedded.set(id, known);
+    return known;
+  }
+  const pixels = images.get(id);
+  if (!pixels) throw new Error(STRINGS.noImage(id));
+  const { frame } = catalogue;
+  const image = new ort.Tensor("float32", preprocess(pixels, frame), [1, 3, frame, frame]);
+  const wanted = encoder.outputNames.filter((name) => name !== "image_embedding");
+  const outputs = (await encoder.run({ image }, wanted)) as Feeds;
+  embedded.set(id, outputs);
+  if (embedded.size > MOST_EMBEDDED) embedded.delete(embedded.keys().next().value!);
+  return outputs;
+}
+
+/** The channels, and the name of what the quick decoder has in their place: positions as rows. */
+const CHANNELS = "output_upscaling.activated_twice", BY_POSITION = `${CHANNELS}.by_position`;
+
+async function decode({ image, prompts, interventions, outputs }: Request): Promise<Tensors> {
+  const ofImage = await embedding(image);
+  const feeds = { ...ofImage, ...promptFeeds(image, prompts) };
+  const ofQuick = outputs.map((name) => (name === CHANNELS ? BY_POSITION : name));
+  const isQuick =
+    ofQuick.every((name) => quick.outputNames.includes(name)) &&
+    interventions.every(({ point }) => quick.inputNames.includes(`${point}.gate`));
+  const gates = await gateFeeds(interventions, tokenCount(prompts));
+  const session = isQuick ? quick : await whole();
+  const taken = Object.entries({ ...feeds, ...gates }).filter(([name]) => session.inputNames.includes(name));
+  const found = await session.run(Object.fromEntries(taken), isQuick ? ofQuick : outputs);
+  const tensors: Tensors = {};
+  outputs.forEach((name, i) => {
+    const { dims, data } = found[isQuick ? ofQuick[i]! : name]!;
+    const own = { dims: [...dims], data: new Float32Array(data as Float32Array) };
+    tensors[name] = isQuick && name === CHANNELS ? channelsFirst(own) : own;
+  });
+  return tensors;
+}
+
+/** From (y, x, dy, dx, dy, dx, channel) to (1, channel, height, width). */
+function channelsFirst({ dims, data }: Tensor): Tensor {
+  const [rows, columns] = dims as [number, number], channels = dims[6]!;
+  const width = 4 * columns, out = new Float32Array(data.length);
+  let from = 0;
+  for (let y = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++) {
+      for (let inner = 0; inner < 16; inner++) {
+        // The bits of `inner`: dy and dx of the first doubling, dy and dx of the second.
+        const row = 4 * y + 2 * (inner >> 3) + ((inner >> 1) & 1), column = 4 * x + 2 * ((inner >> 2) & 1) + (inner & 1);
+        let at = row * width + column;
+        for (let c = 0; c < channels; c++, at += 16 * rows * columns) out[at] = data[from++]!;
+      }
+    }
+  }
+  return { dims: [1, channels, 4 * rows, width], data: out };
+}
+
+function tokenCount(prompts: Prompts): number {
+  return 5 + prompts.points.length + (prompts.box ? 2 : 1);
+}
+
+/** Clicks, then padding or the box's corners, in the model's frame. */
+function promptFeeds(image: string, { points, box }: Prompts): Feeds {
+  const { width, height } = images.get(image)!;
+  const [w, h] = inputSize(width, height, catalogue.frame);
+  const coords = points.flatMap(([x, y]) => [(x * w) / width, (y * h) / height]);
+  const labels = points.map(([, , label]) => label);
+  if (box) {
+    coords.push((box[0] * w) / width, (box[1] * h) / height, (box[2] * w) / width, (box[3] * h) / height);
+    labels.push(2, 3);
+  } else {
+    coords.push(0, 0);
+    labels.push(-1);
+  }
+  return {
+    points: new ort.Tensor("float32", Float32Array.from(coords), [1, labels.length, 2]),
+    labels: new ort.Tensor("float32", Float32Array.from(labels), [1, labels.length]),
+  };
+}
+
+/** Two inputs per gate: 1 and 0 where nothing is replaced. */
+async function gateFeeds(interventions: Intervention[], tokens: number): Promise<Feeds> {
+  const feeds: Feeds = {};
+  for (const [point, { axes, switched }] of Object.entries(GATES)) {
+    const dims = axes.map((axis) => (switched.includes(axis) ? (SIZES[axis] ?? tokens) : 1));
+    const gate = new Float32Array(dims.reduce((a, b) => a * b, 1)).fill(1);
+    let value: Tensor = { dims: axes.map(() => 1), data: new Float32Array(1) };
+    for (const intervention of interventions.filter((one) => one.point === point)) {
+      const closed = close(gate, dims, axes, intervention);
+      const by = await replacement(intervention, tokens);
+      if (by) value = placed(value, by, closed, dims);
+    }
+    feeds[`${point}.gate`] = new ort.Tensor("float32", gate, dims);
+    feeds[`${point}.value`] = new ort.Tensor("float32", value.data, value.dims);
+  }
+  return feeds;
+}
+
+/** Close the switches that an intervention selects; returns 1 for each of them, 0 for the others. */
+function close(gate: Float32Array, dims: number[], axes: string[], { select = {} }: Intervention): Float32Array {
+  const closed = new Float32Array(gate.length);
+  for (let i = 0; i < gate.length; i++) {
+    let rest = i;
+    let selected = true;
+    for (let axis = dims.length - 1; axis >= 0; axis--) {
+      const index = rest % dims[axis]!;
+      rest = (rest - index) / dims[axis]!;
+      const wanted = select[axes[axis]!];
+      if (wanted && !wanted.includes(index)) selected = false;
+    }
+    if (selected) {
+      gate[i] = 0;
+      closed[i] = 1;
+    }
+  }
+  return closed;
+}
+
+/** What replaces the tensor; null for zero. */
+async function replacement({ point, how, from, values }: Intervention, tokens: number): Promise<Tensor | null> {
+  if (how === "zero") return null;
+  if (how === "values") {
+    const dims = point === "hyper_in" ? [1, 1, values!.length] : [values!.length];
+    return { dims, data: Float32Array.from(values!) };
+  }
+  if (how === "transplant") {
+    if (tokenCount(from!.prompts) !== tokens) throw new Error(STRINGS.otherTokens(tokenCount(from!.prompts), tokens));
+    return (await keptTensor(from!, point))!;
+  }
+  const mean = means[point];
+  if (!mean) throw new Error(STRINGS.noMean(point));
+  if (how === "mean" && !mean.dims.includes(tokens)) throw new Error(STRINGS.meanOfClicks);
+  return { dims: [1, ...mean.dims], data: mean.data };
+}
+
+/** A replacement that is 0 where the gate is open, added to those that are there. */
+function placed(value: Tensor, by: Tensor, closed: Float32Array, dims: number[]): Tensor {
+  const shape = dims.map((size, i) => Math.max(size, by.dims[i]!, value.dims[i]!));
+  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+  const strides = (of: number[]) => {
+    let stride = 1;
+    return of.map((_, i) => {
+      const size = of[of.length - 1 - i]!;
+      const own = size === 1 ? 0 : stride;
+      stride *= size;
+      return own;
+    }).reverse();
+  };
+  const [ofBy, ofValue, ofClosed] = [strides(by.dims), strides(value.dims), strides(dims)];
+  const index = shape.map(() => 0);
+  for (let i = 0; i < data.length; i++) {
+    let a = 0, b = 0, c = 0;
+    for (let axis = 0; axis < shape.length; axis++) {
+      a += index[axis]! * ofBy[axis]!;
+      b += index[axis]! * ofValue[axis]!;
+      c += index[axis]! * ofClosed[axis]!;
+    }
+    data[i] = closed[c] ? by.data[a]! : value.data[b]!;
+    for (let axis = shape.length - 1; axis >= 0 && ++index[axis]! === shape[axis]; axis--) index[axis] = 0;
+  }
+  return { dims: shape, data };
+}
+
+/** A tensor of another decode; a few decodes are kept. */
+async function keptTensor(source: Source, point: string): Promise<Tensor> {
+  const key = JSON.stringify({ image: source.image, prompts: source.prompts });
+  let tensors = kept.get(key);
+  if (!tensors?.[point]) {
+    // What the next switch may ask for is taken along: of keys and values both, else what heads and units put out.
+    const [attention, kind] = [point.slice(0, point.lastIndexOf(".")), point.slice(point.lastIndexOf("."))];
+    const outputs = /^\.[kv]$/.test(kind)
+      ? [`${attention}.k`, `${attention}.v`]
+      : Object.keys(GATES).filter((name) => name === point || /\.(heads|hidden)$/.test(name));
+    tensors = { ...tensors, ...(await decode({ ...source, interventions: [], outputs })) };
+    kept.set(key, tensors);
+    if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value!);
+  }
+  return tensors[point]!;
+}

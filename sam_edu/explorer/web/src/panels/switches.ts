@@ -1,0 +1,166 @@
+// Switchboard: every step and head as a switch; zero, mean and resample side by side; the stored effect beside.
+import { HELD_OUT_WORDS, partName, type App } from "../app";
+import { fill, h } from "../dom";
+import { drawChange } from "../draw";
+import { EFFECTS, PARTS } from "../generated";
+import { enlarge, iou, threshold } from "../masks";
+import { ablation, BY_NAME, interventions, MODES, type Mode } from "../parts";
+import { promptsOf } from "../state";
+import { STRINGS } from "../strings";
+import type { Answer } from "../types";
+import type { Panel } from "./panel";
+import { notebookLink } from "./shared";
+
+interface Result {
+  answer: Answer;
+  key: string;
+}
+
+const results = new WeakMap<App, Map<Mode, Result>>();
+
+function key(app: App, mode: Mode): string {
+  return JSON.stringify([app.state.image, promptsOf(app.state), app.state.off, mode]);
+}
+
+function possible(app: App, mode: Mode): boolean {
+  return mode === "zero" || (app.state.points.length === 1 && app.state.box === null && app.catalogue.held_out);
+}
+
+export const switchesPanel: Panel = {
+  outputs: () => [],
+  async more(app, isLatest) {
+    const found = results.get(app) ?? new Map<Mode, Result>();
+    results.set(app, found);
+    if (!app.state.off.length) return;
+    // The mode that is shown elsewhere comes first.
+    for (const mode of [app.state.mode, ...MODES.filter((one) => one !== app.state.mode)]) {
+      if (!isLatest()) return;
+      const wanted = key(app, mode);
+      if (!possible(app, mode) || found.get(mode)?.key === wanted) continue;
+      const answer = await app.decode({
+        image: app.state.image,
+        prompts: promptsOf(app.state),
+        interventions: interventions(app.state.off, mode, app.otherClick),
+        outputs: ["masks", "iou_pred"],
+      });
+      found.set(mode, { answer, key: wanted });
+      app.redraw(true);
+    }
+  },
+  view(app) {
+    const map = h("div", { class: "switches" });
+    const columns = h("div", { class: "modes" });
+    const legend = h("p", { class: "legend" }, STRINGS.legend), caution = h("p", { class: "caution" }, STRINGS.oneClick);
+    const stored = h("div", { class: "stored" });
+    const element = h(
+      "div", {}, h("p", {}, STRINGS.switchesLead), map,
+      h("div", { class: "actions" }, h("button", { type: "button", "data-act": "all-on", onclick: () => app.set({ off: [] }) }, STRINGS.allOn)),
+      columns, legend, caution, stored, notebookLink(app, "02"),
+    );
+    const buttons = PARTS.map((part) => {
+      const button = h("button", {
+        type: "button", "data-part": part.name, "aria-label": STRINGS.off(partName(part.name)),
+        onclick: () => toggle(app, part.name),
+      }, part.head === null ? `${STRINGS.step(part.number, part.block)}` : String(part.head));
+      return { part, button };
+    });
+    for (const { part, button } of buttons) {
+      if (part.head === null) {
+        map.append(
+          h("div", { class: "step", "data-step": part.step }, button, h("span", {}, STRINGS.stepKind[part.step.split(".").at(-1)!]!),
+            h("div", { class: "head-switches", role: "group", "aria-label": STRINGS.heads })),
+        );
+      } else {
+        map.lastElementChild!.lastElementChild!.append(button);
+      }
+    }
+    const cells = MODES.map((mode) => {
+      const canvas = h("canvas", { class: "map", role: "img" });
+      const words = h("p");
+      const scores = h("p", { class: "scores" });
+      const choose = h("button", { type: "button", "data-mode": mode, onclick: () => app.set({ mode }) }, STRINGS.mode[mode]!);
+      columns.append(h("figure", { "data-mode": mode }, choose, canvas, words, scores));
+      return { mode, canvas, words, scores, choose };
+    });
+    return {
+      element,
+      draw() {
+        const { off } = app.state;
+        for (const { part, button } of buttons) button.setAttribute("aria-pressed", String(off.includes(part.name)));
+        fill(stored, ...effects(off));
+        legend.hidden = off.length === 0;
+        caution.hidden = off.length !== 1;
+        for (const { mode, canvas, words, scores, choose } of cells) {
+          choose.setAttribute("aria-pressed", String(app.state.mode === mode));
+          const result = results.get(app)?.get(mode);
+          const before = app.masks[app.mask];
+          if (!possible(app, mode)) {
+            words.textContent = STRINGS.singleClick;
+            canvas.hidden = true;
+            scores.textContent = "";
+            continue;
+          }
+          canvas.hidden = off.length === 0;
+          if (off.length === 0) {
+            words.textContent = STRINGS.nothingOff;
+            scores.textContent = "";
+            continue;
+          }
+          if (!result || result.key !== key(app, mode) || !before) {
+            words.textContent = STRINGS.computing;
+            delete canvas.dataset.lost;
+            continue;
+          }
+          const { width, height } = app.shown.info;
+          const side = 4 * app.catalogue.grid, size = side * side, number = app.mask;
+          const logits = result.answer.tensors.masks!.data.subarray(number * size, (number + 1) * size);
+          const after = threshold(enlarge(logits, side, app.catalogue.frame, width, height));
+          const { lost, gained } = drawChange(canvas, before, after, width, height);
+          canvas.dataset.lost = String(lost);
+          canvas.dataset.gained = String(gained);
+          canvas.setAttribute("aria-label", `${STRINGS.mode[mode]}: ${STRINGS.lostGained(lost, gained)}`);
+          words.textContent = STRINGS.lostGained(lost, gained);
+          const predicted = result.answer.tensors.iou_pred!.data[number]!;
+          const truth = app.trueIou(after);
+          scores.textContent =
+            `${STRINGS.predicted} ${predicted.toFixed(3)}` +
+            (truth === null ? "" : `, ${STRINGS.truth} ${truth.toFixed(3)}`) +
+            `, IoU ${STRINGS.unchanged} ${iou(before, after).toFixed(3)}`;
+          scores.dataset.predicted = String(predicted);
+        }
+      },
+    };
+  },
+};
+
+function toggle(app: App, name: string): void {
+  const part = BY_NAME.get(name)!;
+  const { off } = app.state;
+  if (off.includes(name)) return app.set({ off: off.filter((one) => one !== name) });
+  // A step that is off has all its heads off.
+  const others = off.filter((one) => {
+    const other = BY_NAME.get(one)!;
+    return other.step !== part.step || (part.head !== null && other.head !== null);
+  });
+  app.set({ off: [...others, name] });
+}
+
+function effects(off: string[]): HTMLElement[] {
+  if (off.length === 0) return [];
+  if (off.length > 1) return [h("p", {}, STRINGS.severalOff)];
+  const part = BY_NAME.get(off[0]!)!;
+  return [
+    h(
+      "table", {},
+      h("caption", {}, `${STRINGS.switchesEffect}, ${HELD_OUT_WORDS}: ${partName(part.name)}`),
+      h("tbody", {}, ...MODES.map((mode) => {
+        const name = ablation(part, mode);
+        const [mean, low, high] = EFFECTS[name]!;
+        return h(
+          "tr", { "data-ablation": name },
+          h("th", { scope: "row" }, STRINGS.mode[mode]!), h("td", { "data-mean": mean }, STRINGS.interval(mean, low, high)),
+        );
+      })),
+    ),
+  ];
+}

@@ -1,0 +1,654 @@
+"""The click lab in Chromium: what the page shows is what `sam_edu` computes."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from click_lab import CLICK, DATA, SITE, Lab, alike, chromium, coloured, masked, served
+from PIL import Image
+from playwright.sync_api import Browser
+
+import sam_edu
+from sam_edu.ablation import Statistics
+from sam_edu.explorer.parts import MODES, PARTS
+from sam_edu.explorer.service import Service
+from sam_edu.figures.kit.colours import MASK_COLOURS
+from sam_edu.tracing import Trace
+from tools.build_explorer import stops
+from tools.site_pages import SITUATIONS
+
+pytestmark = pytest.mark.site
+
+WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+OTHER = [100, 110, 1]
+PROMPTS: dict[str, dict[str, Any]] = {
+    "one click": {"points": [CLICK], "box": None},
+    "elsewhere": {"points": [[61, 95, 1]], "box": None},
+    "two points": {"points": [CLICK, [127, 134, 0]], "box": None},
+    "box": {"points": [], "box": [104, 65, 245, 203]},
+    "point and box": {"points": [OTHER], "box": [20, 40, 125, 140]},
+}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    assert (SITE / "explorer" / "index.html").is_file(), f"{SITE} holds no click lab: make site"
+    with served(SITE) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, address: str) -> Iterator[Lab]:
+    """One page for the tests that do not mind what came before."""
+    found = Lab(browser, address)
+    found.model()
+    yield found
+    assert found.messages == []
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def service() -> Service:
+    return Service(sam_edu.Predictor(sam_edu.load("tiny")), notes=False)
+
+
+@pytest.fixture(scope="module")
+def stats() -> Statistics:
+    return sam_edu.ablation.load()
+
+
+def masks_of(service: Service, image: str, t: Trace) -> np.ndarray:
+    return service.enlarged(image, t["masks"])[0].numpy() > 0
+
+
+def assert_cards(lab: Lab, service: Service, image: str, t: Trace) -> None:
+    """The four cards show the masks and their predicted IoU."""
+    shown = lab.values(".card dd:nth-of-type(1)")
+    np.testing.assert_allclose(shown, t["iou_pred"][0].numpy(), atol=2e-3)
+    words = lab.page.locator(".card dd:nth-of-type(1)").all_inner_texts()
+    assert [float(word) for word in words] == [round(value, 3) for value in shown]
+    pixels = service.images[image]
+    for number, mask in enumerate(masks_of(service, image, t)):
+        assert alike(lab.pixels(f".card[data-mask='{number}'] canvas"), masked(pixels, mask, number)), number
+
+
+# --- The first screen ---
+
+
+def test_first_screen_is_stored_and_right(lab: Lab, service: Service) -> None:
+    lab.open()
+    assert lab.page.get_attribute(".provenance", "data-provenance") == "stored"
+    t = service.decode("example", PROMPTS["one click"])
+    assert_cards(lab, service, "example", t)
+
+
+def test_stored_decodes_have_every_panel(lab: Lab) -> None:
+    stored = json.loads((SITE / "explorer" / "model.json").read_text(encoding="utf-8"))["stored"]
+    assert len(stored) == 3
+    for one in stored:
+        prompts = one["request"]["prompts"]
+        lab.open(prompts)
+        for panel in ("masks", "attention", "channels", "clicks"):
+            lab.set(panel=panel)
+            assert lab.page.get_attribute(".provenance", "data-provenance") == "stored"
+        for attention in DATA["attentions"]:
+            lab.set(panel="attention", attention={"of": attention["path"], "token": 1, "scale": "shared"})
+            assert lab.page.get_attribute(".provenance", "data-provenance") == "stored"
+
+
+def test_page_says_something_without_scripts(browser: Browser, address: str) -> None:
+    window = browser.new_context(java_script_enabled=False).new_page()
+    window.goto(f"{address}explorer/index.html")
+    assert window.locator("#still img").evaluate("image => image.naturalWidth > 500")
+    assert "computes in your browser" in window.inner_text("noscript")
+    window.context.close()
+
+
+# --- What is shown is what is computed ---
+
+
+@pytest.mark.parametrize("kind", PROMPTS)
+def test_masks_of_any_prompt(lab: Lab, service: Service, kind: str) -> None:
+    lab.set(image="example", panel="masks", off=[], weights={}, mask=2, other=None, **PROMPTS[kind])
+    t = service.decode("example", PROMPTS[kind])
+    assert_cards(lab, service, "example", t)
+    logits = t["masks"][0, 2].numpy()
+    high = np.abs(logits).max()
+    assert alike(lab.pixels(".map.large"), coloured(logits, -high, high, signed=True))
+    assert lab.page.get_attribute(".panel h3", "data-tensor") == "masks"
+    assert lab.page.get_attribute(".panel h3", "data-shape") == "1 x 4 x 256 x 256"
+
+
+@pytest.mark.parametrize("attention", DATA["attentions"], ids=lambda one: one["path"])
+def test_attention_maps(lab: Lab, service: Service, attention: dict[str, Any]) -> None:
+    prompts = PROMPTS["two points"]
+    t = service.decode("example", prompts)
+    weights = t[attention["tensor"]][0].numpy()
+    for token, scale in ((5, "shared"), (2, "per head")):
+        chosen = {"of": attention["path"], "token": token, "scale": scale}
+        lab.set(image="example", panel="attention", off=[], attention=chosen, **prompts)
+        assert lab.page.get_attribute(".panel h3", "data-tensor") == attention["tensor"]
+        assert lab.page.get_attribute(".panel h3", "data-shape") == " x ".join(map(str, (1, *weights.shape)))
+        for head in range(8):
+            if attention["queries"] == attention["keys"]:
+                values = weights[head]
+            else:
+                side = weights[head][token] if attention["keys"] == "image" else weights[head][:, token]
+                values = side.reshape(64, 64)
+            high = values.max() if scale == "per head" else weights_max(weights, attention, token)
+            shown = lab.pixels(f".heads canvas[data-head='{head}']")
+            assert alike(shown, coloured(values, 0, high, signed=False, root=True), levels=6), head
+
+
+def weights_max(weights: np.ndarray, attention: dict[str, Any], token: int) -> float:
+    """The end of the scale that all heads share."""
+    if attention["queries"] == attention["keys"]:
+        return float(weights.max())
+    return float((weights[:, token] if attention["keys"] == "image" else weights[:, :, token]).max())
+
+
+def test_pointing_at_a_map_tells_the_weights_there(lab: Lab, service: Service) -> None:
+    t = service.decode("example", PROMPTS["one click"])
+    for path, reads in (
+        ("transformer.layers.0.cross_attn_image_to_token", lambda w: w[:, 40 * 64 + 20].mean(axis=0)),
+        ("transformer.layers.1.cross_attn_token_to_image", lambda w: w[:, 3, 40 * 64 + 20]),
+    ):
+        lab.set(
+            image="example",
+            panel="attention",
+            off=[],
+            attention={"of": path, "token": 3, "scale": "shared"},
+            **PROMPTS["one click"],
+        )
+        box = lab.page.locator(".heads .under").first.bounding_box()
+        assert box is not None
+        lab.page.mouse.move(box["x"] + box["width"] * 20.5 / 64, box["y"] + box["height"] * 40.5 / 64)
+        wanted = reads(t[f"{path}.weights"][0].numpy())
+        np.testing.assert_allclose(lab.values(".read-out .bars dd"), wanted, atol=1e-4)
+
+
+def test_channels_and_their_weights(lab: Lab, service: Service) -> None:
+    t = service.decode("example", PROMPTS["one click"])
+    channels, weights = t["output_upscaling.activated_twice"][0].numpy(), t["hyper_in"][0].numpy()
+    lab.set(image="example", panel="channels", off=[], weights={}, channels=32, mask=3, **PROMPTS["one click"])
+    titles = lab.page.eval_on_selector_all(
+        ".panel h3", "all => all.map(one => [one.dataset.tensor, one.dataset.shape])"
+    )
+    assert titles == [["output_upscaling.activated_twice", "1 x 32 x 256 x 256"], ["hyper_in", "1 x 4 x 32"]]
+    for channel in range(32):
+        row = f".channel[data-channel='{channel}']"
+        shown = float(lab.page.get_attribute(row, "data-weight") or "nan")
+        assert shown == pytest.approx(float(weights[3, channel]), abs=1e-3 * float(abs(weights[3]).max()))
+        size = np.abs(channels[channel]).max()
+        assert alike(lab.pixels(f"{row} canvas"), coloured(channels[channel], -size, size, signed=True), levels=6)
+    # In the order of their contribution.
+    order = [int(x) for x in lab.page.eval_on_selector_all(".channel", "all => all.map(one => one.dataset.channel)")]
+    contribution = np.abs(weights[3]) * np.abs(channels).mean(axis=(1, 2))
+    assert order == list(np.argsort(-contribution))
+
+
+def test_pointing_at_the_mask_tells_its_32_terms(lab: Lab, service: Service) -> None:
+    t = service.decode("example", PROMPTS["one click"])
+    channels, weights = t["output_upscaling.activated_twice"][0].numpy(), t["hyper_in"][0, 3].numpy()
+    lab.set(image="example", panel="channels", off=[], weights={}, channels=32, mask=3, **PROMPTS["one click"])
+    box = lab.page.locator(".desk canvas").bounding_box()
+    assert box is not None
+    lab.page.mouse.move(box["x"] + box["width"] * 180.5 / 256, box["y"] + box["height"] * 130.5 / 256)
+    order = np.argsort(-np.abs(weights) * np.abs(channels).mean(axis=(1, 2)))
+    shown = lab.values(".desk .bars dd")
+    np.testing.assert_allclose(shown, (weights * channels[:, 130, 180])[order], atol=0.02)
+    assert sum(shown) == pytest.approx(float(t["masks"][0, 3, 130, 180]), abs=0.1)
+
+
+def test_weights_that_are_moved_and_muted_make_the_mask_that_intervene_makes(lab: Lab, service: Service) -> None:
+    prompts = PROMPTS["one click"]
+    t = service.decode("example", prompts)
+    values = t["hyper_in"][0, 3].clone()
+    values[18], values[2] = 5.0, 0.0
+    moved = [{"point": "hyper_in", "how": "values", "values": values.tolist(), "select": {"masks": [3]}}]
+    expected = masks_of(service, "example", service.decode("example", prompts, moved))
+    lab.set(image="example", panel="channels", off=[], weights={"18": 5, "2": 0}, channels=32, mask=3, **prompts)
+    image = service.images["example"]
+    assert alike(lab.pixels(".desk canvas"), masked(image, expected[3], 3))
+    lab.set(panel="masks")
+    assert alike(lab.pixels(".card[data-mask='3'] canvas"), masked(image, expected[3], 3))
+    lab.set(weights={})
+
+
+def test_sum_of_the_first_channels(lab: Lab, service: Service) -> None:
+    prompts = PROMPTS["one click"]
+    t = service.decode("example", prompts)
+    channels, weights = t["output_upscaling.activated_twice"][0].numpy(), t["hyper_in"][0, 3].numpy()
+    order = np.argsort(-np.abs(weights) * np.abs(channels).mean(axis=(1, 2)))
+    for count in (1, 5, 20):
+        lab.set(image="example", panel="channels", off=[], weights={}, channels=count, mask=3, **prompts)
+        mask = np.tensordot(weights[order[:count]], channels[order[:count]], 1) > 0
+        assert alike(lab.pixels(".desk canvas"), masked(service.images["example"], mask, 3))
+        full = t["masks"][0, 3].numpy() > 0
+        shown = float(lab.page.get_attribute(".changed", "data-value") or "nan")
+        assert shown == pytest.approx((mask & full).sum() / (mask | full).sum(), abs=5e-3)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_every_switch_in_every_mode(lab: Lab, service: Service, stats: Statistics, part: Any) -> None:
+    prompts = PROMPTS["one click"]
+    lab.set(image="example", panel="switches", weights={}, mask=3, off=[part.name], **prompts)
+    before = masks_of(service, "example", service.decode("example", prompts))[3]
+    other = lab.page.evaluate("explorer.otherClick")
+    with_other = service.decode(other["image"], other["prompts"])
+    for mode in MODES:
+        references = sam_edu.ablation.References(held_out=stats.means, other=with_other)
+        predictor = service._predictor("example")
+        with sam_edu.ablation.ablated(predictor.model, part.ablation(mode), references), sam_edu.trace(predictor) as t:
+            predictor.predict([CLICK[:2]], [1])
+        after = masks_of(service, "example", t)[3]
+        canvas = f".modes figure[data-mode='{mode}'] canvas"
+        lost, gained = (int(lab.page.get_attribute(canvas, f"data-{name}") or -1) for name in ("lost", "gained"))
+        allowed = 1e-3 * before.size
+        assert abs(lost - int((before & ~after).sum())) <= allowed
+        assert abs(gained - int((after & ~before).sum())) <= allowed
+        predicted = float(
+            lab.page.get_attribute(f".modes figure[data-mode='{mode}'] .scores", "data-predicted") or "nan"
+        )
+        assert predicted == pytest.approx(float(t["iou_pred"][0, 3]), abs=5e-3)
+        effect = stats.effect(part.ablation(mode))
+        row = lab.page.locator(f".stored tr[data-ablation='{part.ablation(mode)}'] td")
+        assert float(row.get_attribute("data-mean") or "nan") == pytest.approx(effect.mean, abs=1e-4)
+    lab.set(off=[])
+
+
+def test_several_switches_and_steps_contain_their_heads(lab: Lab) -> None:
+    step = "transformer.layers.1.self_attn"
+    lab.set(image="example", panel="switches", off=[], **PROMPTS["one click"])
+    for name in (f"{step} head 0", f"{step} head 7", "transformer.layers.0.mlp"):
+        lab.page.click(f"[data-part='{name}']")
+    lab.settle()
+    assert lab.state()["off"] == [f"{step} head 0", f"{step} head 7", "transformer.layers.0.mlp"]
+    assert lab.page.locator(".stored table").count() == 0
+    lab.page.click(f"[data-part='{step}']")
+    lab.settle()
+    assert lab.state()["off"] == ["transformer.layers.0.mlp", step]
+    lab.page.click("[data-act=all-on]")
+    lab.settle()
+    assert lab.state()["off"] == []
+
+
+def test_mean_and_resample_need_one_click(lab: Lab) -> None:
+    lab.set(image="example", panel="switches", off=["transformer.layers.0.mlp"], mask=0, **PROMPTS["two points"])
+    assert lab.page.locator(".modes figure[data-mode=zero] canvas").get_attribute("data-lost") is not None
+    for mode in ("mean", "resample"):
+        figure = lab.page.locator(f".modes figure[data-mode={mode}]")
+        assert "exactly one point" in figure.inner_text()
+        assert figure.locator("canvas").is_hidden()
+    lab.set(off=[], panel="masks", mask=None)
+
+
+def test_two_clicks_and_a_transplant(lab: Lab, service: Service) -> None:
+    kept, now = {"points": [CLICK], "box": None}, {"points": [OTHER], "box": None}
+    path = "transformer.layers.1.cross_attn_image_to_token"
+    lab.set(image="example", panel="clicks", off=[], weights={}, mask=3, other=kept, transplant=path, **now)
+    t, other = service.decode("example", now), service.decode("example", kept)
+    for name in stops():
+        shown = float(lab.page.get_attribute(f"[data-stop='{name}'] td[data-value]", "data-value") or "nan")
+        wanted = float((t[name] - other[name]).norm() / t[name].norm())
+        assert shown == pytest.approx(wanted, abs=2e-3)
+    source = {"image": "example", "prompts": kept}
+    changes = [{"point": f"{path}.{x}", "how": "transplant", "from": source} for x in "kv"]
+    mixed = masks_of(service, "example", service.decode("example", now, changes))[3]
+    image = service.images["example"]
+    for number, mask in enumerate((masks_of(service, "example", other)[3], masks_of(service, "example", t)[3], mixed)):
+        assert alike(lab.pixels(f".two figure:nth-of-type({number + 1}) canvas"), masked(image, mask, 3)), number
+    lab.set(other=None, transplant="", panel="masks", mask=None)
+
+
+# --- Images of any shape ---
+
+
+def drawing(width: int, height: int) -> Image.Image:
+    """A bright ellipse off the middle."""
+    y, x = np.mgrid[:height, :width]
+    inside = ((x - 0.6 * width) / (0.25 * width)) ** 2 + ((y - 0.4 * height) / (0.3 * height)) ** 2 < 1
+    pixels = np.where(inside[..., None], (230, 190, 40), (40, 70, 120)).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 12, pixels.shape, dtype=np.uint8)
+    return Image.fromarray(pixels + noise)
+
+
+def png(image: Image.Image, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="PNG", **options)
+    return file.getvalue()
+
+
+def choose(lab: Lab, name: str, data: bytes, kind: str = "image/png") -> None:
+    lab.set(panel="own", off=[], weights={}, other=None, mask=None)
+    lab.page.locator(".drop input").first.set_input_files({"name": name, "mimeType": kind, "buffer": data})
+
+
+@pytest.mark.parametrize("size", [(256, 256), (300, 200), (200, 300), (641, 97), (64, 255), (1000, 31), (1024, 700)])
+def test_masks_of_an_own_image_lie_where_they_belong(lab: Lab, service: Service, size: tuple[int, int]) -> None:
+    image = drawing(*size)
+    choose(lab, "one.png", png(image))
+    lab.page.wait_for_function(f"explorer.shown?.info.id === 'own' && explorer.shown.info.width === {size[0]}")
+    click = [int(0.6 * size[0]), int(0.4 * size[1]), 1]
+    lab.set(points=[click])
+    predictor = sam_edu.Predictor(sam_edu.load("tiny"))
+    predictor.set_image(np.asarray(image))
+    masks, iou, _ = predictor.predict([click[:2]], [1])
+    np.testing.assert_allclose(lab.values(".card dd:nth-of-type(1)")[1:], iou, atol=2e-3)
+    for number, mask in enumerate(masks, start=1):
+        assert alike(lab.pixels(f".card[data-mask='{number}'] canvas"), masked(np.asarray(image), mask, number))
+
+
+def test_large_image_is_made_smaller_and_a_turned_one_upright(lab: Lab) -> None:
+    choose(lab, "large.png", png(drawing(2400, 1200)))
+    lab.page.wait_for_function("explorer.shown?.info.width === 1024 && explorer.shown.info.height === 512")
+    file, turned = io.BytesIO(), Image.Exif()
+    turned[0x0112] = 6  # the camera was turned: shown upright, width and height are exchanged
+    drawing(300, 200).save(file, format="JPEG", exif=turned)
+    choose(lab, "turned.jpg", file.getvalue(), "image/jpeg")
+    lab.page.wait_for_function("explorer.shown?.info.width === 200 && explorer.shown.info.height === 300")
+    lab.settle()
+    assert lab.page.locator(".problem").is_hidden()
+
+
+BAD: dict[str, tuple[bytes, str, str]] = {
+    "a PDF": (b"%PDF-1.7 nothing", "application/pdf", "application/pdf, not an image"),
+    "a text": (b"hello", "text/plain", "text/plain, not an image"),
+    "a text that says it is a PNG": (b"hello", "image/png", "could not be read"),
+    "nothing": (b"", "image/png", "could not be read"),
+    "one pixel": (png(Image.new("RGB", (1, 1))), "image/png", "1 × 1 pixels"),
+    "a strip": (png(Image.new("RGB", (500, 3))), "image/png", "500 × 3 pixels"),
+    "60 megapixels": (png(Image.new("1", (10_000, 6_000))), "image/png", "10000 × 6000 pixels. Make it smaller"),
+    "cut off": (png(drawing(300, 200))[:60], "image/png", "could not be read"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_files_are_answered_kindly(lab: Lab, kind: str) -> None:
+    data, media, words = BAD[kind]
+    lab.set(image="example", points=[CLICK], box=None)
+    choose(lab, "file", data, media)
+    lab.page.wait_for_selector(".problem:not([hidden])")
+    assert words in lab.page.inner_text(".problem")
+    lab.set(panel="masks")
+    assert lab.state()["image"] == "example"  # what was there stays
+    lab.page.wait_for_selector(".problem", state="hidden")
+
+
+@pytest.mark.parametrize(
+    "hash_",
+    [
+        "#%7B",
+        "#nonsense",
+        "#[1,2]",
+        "#%7B%22points%22%3A%5B%5B-5%2C9999%2C7%5D%5D%7D",
+        '#{"image":"own"}',
+        '#{"image":"x","off":["y"],"mask":9}',
+    ],
+)
+def test_senseless_addresses_start_anew(browser: Browser, address: str, hash_: str) -> None:
+    lab = Lab(browser, address, hash_)
+    state = lab.state()
+    assert (state["image"], state["points"], state["off"], state["mask"]) == ("example", [CLICK], [], None)
+    assert lab.messages == []
+    lab.close()
+
+
+# --- Acting on it ---
+
+
+def test_points_by_mouse_dragged_undone_and_cleared(lab: Lab) -> None:
+    lab.set(image="example", panel="masks", points=[CLICK], box=None, mask=None, off=[], other=None)
+    box = lab.page.locator(".image").bounding_box()
+    assert box is not None
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return box["x"] + (x + 0.5) * box["width"] / 256, box["y"] + (y + 0.5) * box["height"] / 256
+
+    lab.page.click("[data-tool=negative]")
+    lab.page.mouse.click(*at(127, 134))
+    lab.settle()
+    assert lab.state()["points"] == [CLICK, [127, 134, 0]]
+    lab.page.mouse.move(*at(127, 134))
+    lab.page.mouse.down()
+    lab.page.mouse.move(*at(60, 200), steps=3)
+    lab.page.mouse.up()
+    lab.settle()
+    assert lab.state()["points"] == [CLICK, [60, 200, 0]]
+    lab.page.click("[data-tool=box]")
+    lab.page.mouse.move(*at(100, 60))
+    lab.page.mouse.down()
+    lab.page.mouse.move(*at(240, 210), steps=3)
+    lab.page.mouse.up()
+    lab.settle()
+    assert lab.state()["box"] == pytest.approx([100, 60, 240, 210], abs=1)
+    lab.page.click("[data-act=clear]")
+    lab.page.wait_for_function("explorer.state.points.length === 0 && explorer.state.box === null")
+    lab.settle()
+    assert lab.page.locator(".card").count() == 0
+    assert "Set a point" in lab.page.inner_text(".provenance")
+    lab.page.click("[data-act=undo]")
+    lab.settle()
+    assert lab.state()["points"] == [CLICK, [60, 200, 0]]
+    lab.page.click("[data-tool=positive]")
+    lab.set(points=[CLICK], box=None)
+
+
+def test_following_the_pointer_shows_the_last_position(lab: Lab, service: Service) -> None:
+    lab.set(image="example", panel="masks", points=[CLICK], box=None, mask=None, off=[])
+    box = lab.page.locator(".image").bounding_box()
+    assert box is not None
+    lab.page.click("[data-tool=follow]")
+    for x in range(60, 181, 10):
+        lab.page.mouse.move(box["x"] + (x + 0.5) * box["width"] / 256, box["y"] + 110.5 * box["height"] / 256)
+    lab.settle()
+    assert lab.state()["points"] == [[180, 110, 1]]
+    assert_cards(lab, service, "example", service.decode("example", {"points": [[180, 110, 1]], "box": None}))
+    lab.page.click("[data-tool=follow]")
+    lab.set(points=[CLICK])
+
+
+def test_by_keyboard_alone(browser: Browser, address: str) -> None:
+    lab = Lab(browser, address)
+    for _ in range(30):
+        lab.page.keyboard.press("Tab")
+        if lab.page.evaluate("document.activeElement.classList.contains('image')"):
+            break
+    lab.page.keyboard.press("Shift+ArrowRight")
+    lab.page.keyboard.press("ArrowUp")
+    lab.page.keyboard.press("-")
+    lab.page.keyboard.press("Enter")
+    lab.settle()
+    assert lab.state()["points"] == [CLICK, [138, 127, 0]]
+    assert lab.page.locator("[aria-live=polite]").inner_text() == "2 points on the image."
+    lab.page.keyboard.press("Backspace")
+    lab.settle()
+    assert lab.state()["points"] == [CLICK]
+    lab.page.keyboard.press("Control+z")
+    lab.settle()
+    assert len(lab.state()["points"]) == 2
+    lab.page.locator("[role=tab][aria-selected=true]").focus()
+    lab.page.keyboard.press("ArrowRight")
+    lab.settle()
+    assert lab.state()["panel"] == "attention"
+    assert lab.page.evaluate("document.activeElement.dataset.panel") == "attention"
+    lab.page.keyboard.press("Tab")
+    lab.page.keyboard.press("Tab")
+    assert lab.page.evaluate("document.activeElement.name") == "attention"
+    assert lab.messages == []
+    lab.close()
+
+
+def test_by_touch(browser: Browser, address: str) -> None:
+    lab = Lab(browser, address, has_touch=True, is_mobile=True, viewport={"width": 390, "height": 800})
+    box = lab.page.locator(".image").bounding_box()
+    assert box is not None
+    lab.page.touchscreen.tap(box["x"] + 0.3 * box["width"], box["y"] + 0.4 * box["height"])
+    lab.settle()
+    assert len(lab.state()["points"]) == 2
+    assert lab.messages == []
+    lab.close()
+
+
+def test_link_brings_the_state_back(lab: Lab) -> None:
+    wanted = {
+        "image": "scene-1000",
+        "points": [[153, 112, 1]],
+        "mask": 2,
+        "panel": "attention",
+        "attention": {"of": "transformer.layers.1.cross_attn_token_to_image", "token": 3, "scale": "per head"},
+        "off": ["transformer.layers.0.mlp"],
+        "mode": "zero",
+    }
+    lab.set(**wanted)
+    link = lab.page.evaluate("explorer.link()")
+    lab.open()
+    assert lab.state()["image"] == "example"
+    lab.open(link.partition("index.html")[2])
+    state = lab.state()
+    assert {name: state[name] for name in wanted} == wanted
+    lab.open()
+
+
+@pytest.mark.parametrize("notebook", SITUATIONS)
+def test_what_a_notebook_opens_is_shown(lab: Lab, notebook: str) -> None:
+    lab.open(SITUATIONS[notebook])
+    state = lab.state()
+    for name, value in SITUATIONS[notebook].items():
+        wanted = {**state[name], **value} if name == "attention" else value
+        assert state[name] == wanted
+    lab.open()
+
+
+def test_tour_asks_first_and_each_stop_leads_to_a_notebook(lab: Lab) -> None:
+    lab.open({"stop": 1})
+    seen = []
+    for number in range(1, 11):
+        assert lab.page.inner_text(".tour small") == f"Stop {number} of 10"
+        if number < 10:
+            assert lab.page.locator(".cards").is_hidden()
+        seen.append(lab.page.inner_text(".tour h2"))
+        link = lab.page.get_attribute(".tour a", "href") or ""
+        assert (SITE / "explorer" / link).resolve().is_file()
+        lab.page.click("[data-act=reveal]")
+        lab.settle()
+        assert lab.page.locator(".tour .answer").count() == 1
+        assert lab.page.locator(".cards").is_visible()
+        if number < 10:
+            lab.page.click("[data-act=next]")
+            lab.settle()
+    assert len(set(seen)) == 10
+    lab.page.click("[data-act=end-tour]")
+    assert lab.page.locator(".tour").is_hidden()
+    lab.open()
+
+
+# --- Python ---
+
+TAKEN: dict[str, dict[str, Any]] = {
+    "a click": {"points": [CLICK]},
+    "a box and points": {"points": [CLICK, [127, 134, 0]], "box": [104, 65, 245, 203]},
+    "a photograph": {"image": "coffee", "points": [[248, 96, 1]], "panel": "attention"},
+    "off, zero": {
+        "points": [CLICK],
+        "off": ["transformer.layers.1.cross_attn_image_to_token head 3", "transformer.layers.0.mlp"],
+        "mode": "zero",
+    },
+    "off, mean": {"points": [CLICK], "off": ["transformer.layers.1.self_attn"], "mode": "mean"},
+    "off, resample": {
+        "image": "scene-1000",
+        "points": [[153, 112, 1]],
+        "off": ["transformer.final_attn_token_to_image"],
+        "mode": "resample",
+    },
+    "weights": {"points": [CLICK], "mask": 3, "panel": "channels", "weights": {"18": 5, "2": 0}},
+}
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_code_that_is_taken_along_computes_what_is_shown(lab: Lab, kind: str) -> None:
+    start = {"image": "example", "box": None, "panel": "masks", "mask": 1, "off": [], "weights": {}, "other": None}
+    lab.set(**{**start, **TAKEN[kind]})
+    if TAKEN[kind].get("panel"):
+        lab.set(panel="masks")  # the mixing desk has told the weights
+    shown = np.array(lab.page.evaluate("Array.from(explorer.answer.tensors.masks.data)")).reshape(4, 256, 256)
+    code = lab.page.evaluate("explorer.python()")
+    names: dict[str, Any] = {}
+    exec(compile(code, "copied", "exec"), names)
+    wanted = names["t"]["masks"][0].numpy()
+    assert np.abs(shown - wanted).max() <= 5e-4 * np.abs(wanted).max()
+    assert names["logits"].shape == (256, 256)
+    lab.set(**start, points=[CLICK])
+
+
+def test_code_of_a_transplant(lab: Lab) -> None:
+    path = "transformer.layers.1.cross_attn_image_to_token"
+    lab.set(
+        image="example", panel="clicks", points=[OTHER], mask=3, other={"points": [CLICK], "box": None}, transplant=path
+    )
+    names: dict[str, Any] = {}
+    exec(compile(lab.page.evaluate("explorer.python()"), "copied", "exec"), names)
+    mask = names["logits"].numpy() > 0
+    assert alike(lab.pixels(".two figure:nth-of-type(3) canvas"), masked(sam_edu.example().image, mask, 3))
+    lab.set(other=None, transplant="", panel="masks", mask=None, points=[CLICK])
+
+
+# --- For everybody ---
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility_and_width(browser: Browser, address: str, scheme: Any) -> None:
+    options: dict[str, Any] = {"color_scheme": scheme, "reduced_motion": "reduce"}
+    lab = Lab(browser, address, {"stop": 2}, viewport={"width": 360, "height": 740}, **options)
+    lab.page.click("[data-act=reveal]")
+    lab.model()
+    other = {"points": [OTHER], "box": None}
+    for panel in ("masks", "attention", "channels", "switches", "clicks", "own"):
+        lab.set(panel=panel, off=["transformer.layers.0.mlp"], other=other, points=[CLICK])
+        assert lab.page.evaluate("document.documentElement.scrollWidth") <= 360, panel
+        found = Axe().run(lab.page, options={"runOnly": list(WCAG)})
+        assert found.violations_count == 0, f"{panel}: {found.generate_report()}"
+    assert lab.messages == []
+    lab.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "words"),
+    [
+        ("decoder.onnx", None, "decoder.onnx did not arrive (status 500)"),
+        ("means.bin", b"something else", "means.bin arrived damaged"),
+    ],
+)
+def test_failed_download_is_tried_again_then_said(browser: Browser, name: str, body: bytes | None, words: str) -> None:
+    asked: list[str] = []
+    with served(SITE, {name: body}, asked) as broken:
+        lab = Lab(browser, broken)
+        lab.page.wait_for_selector(".status[data-state=failed]", timeout=60_000)
+        assert asked.count(name) == 2
+        assert words in lab.page.inner_text(".status")
+        assert lab.page.locator(".card").count() == 4  # what is stored is still there
+        lab.close()
+
+
+def test_committed_front_end_is_what_its_sources_make() -> None:
+    from tools.build_explorer import main
+
+    assert main(["--check"]) == 0
+
+
+def test_colours_are_those_of_the_figures() -> None:
+    assert tuple(DATA["colours"]["masks"]) == MASK_COLOURS
+    assert Path(SITE / "explorer" / "explorer.css").is_file()
