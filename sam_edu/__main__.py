@@ -112,13 +112,14 @@ def main(arguments: Sequence[str] = ()) -> int:
     lab = commands.add_parser("explore", help="open the click lab in a browser: the decoder of a model, live")
     lab.add_argument("--model", default="tiny", help="tiny (the default), vit_b, vit_l or vit_h")
     lab.add_argument("--checkpoint", help="the file of the model's weights, where they are not in the cache")
+    lab.add_argument("--notebook", help="what this notebook opens: 00 to 10")
     lab.add_argument("--port", type=int, default=0, help="by default one that is free")
     lab.add_argument("--no-browser", action="store_true", help="print the address, and open nothing")
     given = parser.parse_args(list(arguments))
     if given.command == "download":
         return download(given.names)
     if given.command == "explore":
-        return explore(given.model, given.checkpoint, given.port, not given.no_browser)
+        return explore(given.model, given.checkpoint, given.port, not given.no_browser, given.notebook)
     return check()
 
 
@@ -135,13 +136,21 @@ def download(names: Sequence[str]) -> int:
     return 0
 
 
-def explore(model: str = "tiny", checkpoint: str | None = None, port: int = 0, open_browser: bool = True) -> int:
+def explore(
+    model: str = "tiny",
+    checkpoint: str | None = None,
+    port: int = 0,
+    open_browser: bool = True,
+    notebook: str | None = None,
+) -> int:
     """Serve the click lab on this machine until Ctrl-C; 0 where all is well."""
     import sam_edu
     from sam_edu.explorer.server import serve
+    from sam_edu.explorer.situations import situation
 
     try:
-        serve(sam_edu.Predictor(sam_edu.load(model, checkpoint=checkpoint)), port, open_browser)
+        state = None if notebook is None else situation(notebook)
+        serve(sam_edu.Predictor(sam_edu.load(model, checkpoint=checkpoint)), port, open_browser, state=state)
     except (ValueError, OSError, ImportError) as error:
         print(f"FAILED  explore: {error}")
         return 1

@@ -33,7 +33,10 @@ NOT_BUILT = """<!doctype html>
 <p>The click lab was not built, as its packages could not be fetched. Build the site again with a network (make site),
 or run python -m sam_edu explore.</p></html>
 """
-STORED = ("masks", "iou_pred", "hyper_in", "output_upscaling.activated_twice")
+
+
+OF_IMAGE = "src"
+"""What is the same for all prompts on an image, and stored once."""
 
 
 class PackagesMissingError(RuntimeError):
@@ -177,7 +180,9 @@ def build(to: Path, pages: str = "../") -> None:
     sizes = {name: (to / name).stat().st_size for name in files.values()}
     hashes = {name: hashlib.sha256((to / name).read_bytes()).hexdigest() for name in files.values()}
     stored = [_stored(service, prompts, to, number) for number, prompts in enumerate(stored_prompts(given))]
-    _write_json(to / "model.json", {"files": dict(files, sizes=sizes, hashes=hashes), "stored": stored})
+    ablated = [_ablated(service, prompts, to, number) for number, prompts in enumerate(stored_prompts(given))]
+    content = {"files": dict(files, sizes=sizes, hashes=hashes), "stored": stored, "ablated": ablated}
+    _write_json(to / "model.json", content)
 
 
 def stored_prompts(catalogue: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -197,21 +202,36 @@ def stored_prompts(catalogue: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _stored(service: Any, prompts: dict[str, Any], to: Path, number: int) -> dict[str, Any]:
     """One decode, each tensor as half floats in a file of its own."""
     from sam_edu.ablation import ATTENTIONS
+    from sam_edu.explorer.stops import tensors as of_stops
 
-    names = (*STORED, *(f"{attention}.weights" for attention in ATTENTIONS), *stops())
+    names = dict.fromkeys([*of_stops(), "iou_pred", *(f"{attention}.weights" for attention in ATTENTIONS)])
     t = service.decode("example", prompts)
     tensors = {}
     for name in names:
-        file = f"stored/{number}.{name}.f16"
+        file = f"stored/{'' if name == OF_IMAGE else f'{number}.'}{name}.f16"
         (to / file).write_bytes(t[name].numpy().astype("<f2").tobytes())
         tensors[name] = {"file": file, "dims": list(t[name].shape)}
     return {"request": {"image": "example", "prompts": prompts, "interventions": []}, "tensors": tensors}
 
 
-def stops() -> tuple[str, ...]:
-    """The nine stops: the tokens or the image tokens after each step."""
-    names = ("queries_1", "queries_2", "queries_3", "keys_4")
-    return (*(f"transformer.layers.{i}.{name}" for i in range(2) for name in names), "hs")
+def _ablated(service: Any, prompts: dict[str, Any], to: Path, number: int) -> dict[str, Any]:
+    """What each ablated step makes of one decode: its masks as bits, all in one file. Heads are left to the model."""
+    from sam_edu.explorer.parts import MODES, PARTS
+
+    single = len(prompts["points"]) == 1
+    found, content = dict[str, dict[str, Any]](), bytearray()
+    for part in PARTS:
+        for mode in MODES if single else ("zero",):
+            if part.head is not None:
+                continue
+            t = service.ablated("example", prompts, part, mode)
+            masks = (service.enlarged("example", t["masks"])[0] > 0).numpy()
+            content += np.packbits(masks, axis=-1).tobytes()
+            scores = [round(float(score), 6) for score in t["iou_pred"][0]]
+            found[f"{part.name} {mode}"] = {"place": len(found), "iou_pred": scores}
+    file = f"stored/{number}.ablated.bits"
+    (to / file).write_bytes(content)
+    return {"image": "example", "prompts": prompts, "file": file, "ablations": found}
 
 
 def _means() -> bytes:

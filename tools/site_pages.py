@@ -10,18 +10,17 @@ import ast
 import base64
 import copy
 import html
-import json
 import re
 import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
 
+from sam_edu.explorer.situations import SITUATIONS, address
 from tools import notebook_format
 
 FOLDED = "hide-input"
@@ -41,23 +40,6 @@ KEY_FIGURES = {
     "10": "r14-all",
 }
 """The cell whose figure stands for a notebook, on its card and in previews."""
-
-
-SITUATIONS: dict[str, dict[str, Any]] = {
-    "00": {"stop": 1},
-    "01": {"panel": "switches", "off": ["transformer.layers.1.mlp"]},
-    "02": {"panel": "attention"},
-    "03": {"points": [[182, 133, 1], [127, 134, 0]], "mask": 0},
-    "04": {"panel": "switches", "off": ["transformer.layers.1.cross_attn_image_to_token"]},
-    "05": {"panel": "clicks", "points": [[100, 110, 1]], "other": {"points": [[182, 133, 1]], "box": None}},
-    "06": {"panel": "channels"},
-    "07": {"panel": "channels", "channels": 4},
-    "08": {"panel": "masks", "mask": 0},
-    "09": {"panel": "own"},
-    "10": {"panel": "attention", "attention": {"of": "transformer.layers.0.cross_attn_image_to_token", "token": 5}},
-}
-"""What a notebook opens in the click lab, as its address holds it."""
-
 
 FIRST_SCREEN = ("00", "first")
 """The notebook and the cell whose figure the front page begins with: an image, a click, three masks, their scores."""
@@ -143,9 +125,8 @@ def needs(notebook: NotebookNode) -> str:
 
 def buttons(name: str, repository: str | None) -> str:
     """The line of links below a notebook's title."""
-    state = quote(json.dumps(SITUATIONS[name[:2]], separators=(",", ":")))
     links = [
-        f'<a href="../explorer/index.html#{state}">Open in the click lab</a>',
+        f'<a href="../explorer/index.html{address(SITUATIONS[name[:2]])}">Open in the click lab</a>',
         f'<a href="../_static/notebooks/{name}.ipynb" download>Download the notebook</a>',
     ]
     if repository:

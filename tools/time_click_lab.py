@@ -116,9 +116,15 @@ def measure(count: int, long: int) -> None:
         _row(
             "click to the switchboard, zero, mean and resample",
             clicks(page, count // 3, "switches", off=["transformer.layers.0.mlp"]),
-            "",
+            "under 300 (150)",
         )
-        settled(page, panel="masks", off=[])
+        kept = {"points": [[182, 133, 1]], "box": None}
+        _row(
+            "click to two clicks, both streams",
+            clicks(page, count // 3, "clicks", other=kept, off=[]),
+            "under 300 (150)",
+        )
+        settled(page, panel="masks", off=[], other=None)
         images = []
         for number in range(5):
             file = io.BytesIO()

@@ -9,6 +9,7 @@ from sam_edu import ablation
 from sam_edu.ablation.changes import ATTENTIONS, CHANNELS, HEADS
 from sam_edu.explorer.gates import GATES, MLPS, SIZES
 from sam_edu.explorer.parts import MODES, PARTS
+from sam_edu.explorer.stops import STOPS
 from sam_edu.figures.kit import colours
 from sam_edu.tracing.trace_points import TRACE_POINTS, find
 
@@ -40,6 +41,7 @@ def generated() -> dict[str, Any]:
         "channels": CHANNELS,
         "mlps": MLPS,
         "parts": [part._asdict() for part in PARTS],
+        "stops": [stop._asdict() for stop in STOPS],
         "effects": {
             name: _effect(statistics, name)
             for name in (

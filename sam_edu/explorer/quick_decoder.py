@@ -27,12 +27,12 @@ Tokens = Float[Tensor, "1 tokens dim"]
 Rows = Float[Tensor, "image_tokens dim"]
 
 BY_POSITION = "output_upscaling.activated_twice.by_position"
-"""The 32 channels with the positions as rows: (grid height, grid width, 2, 2, 2, 2, channels); of each pair the first
-is vertical and the second horizontal, and the first doubling stands before the second."""
+"""The 32 channels with the positions as rows, (grid height * grid width * 2 * 2 * 2 * 2, channels): of each pair of
+doublings the first is vertical and the second horizontal, and the first doubling stands before the second."""
 
 FOLDED, ROWS = ".folded", ".rows"
 """Behind the path of an attention of step (4): its values, projected out by each head, (1, heads, tokens, dim); and
-their weighted sum, (image_tokens, dim)."""
+their weighted sum with the projection's bias, (image_tokens, dim)."""
 
 
 class QuickDecoder(nn.Module):
@@ -65,15 +65,17 @@ class QuickDecoder(nn.Module):
             prompt_tokens: the embedded prompt.
 
         Returns:
-            by their names in a trace the stops, the attentions' weights and outputs, the heads of those that attend for
-            tokens, hidden units and outputs of the MLPs, hyper_in, masks and predicted IoU; under `BY_POSITION` the
-            channels; and of each attention of step (4), under `FOLDED` and `ROWS`, what its heads' outputs are made of.
+            by their names in a trace the tokens at first, tokens and image tokens after each step, the attentions'
+            weights and outputs, the heads of those that attend for tokens, hidden units and outputs of the MLPs,
+            hyper_in, masks and predicted IoU; under `BY_POSITION` the channels; and of each attention of step (4),
+            under `FOLDED` and `ROWS`, what its heads' outputs are made of.
         """
         decoder, seen = self.decoder, dict[str, Tensor]()
         transformer: Any = decoder.transformer
         key_pe = image_pe.flatten(2)[0].T
         grid = (image_pe.shape[2], image_pe.shape[3])
         pe = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight, prompt_tokens[0]])[None]
+        seen["tokens"] = pe
         queries, keys = pe, image_tokens[0]
         for i, block in enumerate(transformer.layers):
             name = f"transformer.layers.{i}"
@@ -102,9 +104,9 @@ class QuickDecoder(nn.Module):
             seen[f"{path}.weights"] = weights.transpose(0, 1)[None]
             folded = _folded_values(back, queries)
             seen[path + FOLDED] = folded
-            rows = weights.flatten(1) @ folded[0].flatten(0, 1)
+            rows = torch.addmm(back.out_proj.bias, weights.flatten(1), folded[0].flatten(0, 1))
             seen[path + ROWS] = rows
-            seen[f"{path}.out"] = (rows + back.out_proj.bias)[None]
+            seen[f"{path}.out"] = rows[None]
             keys = block.norm4(keys + seen[f"{path}.out"][0])
             seen[f"{name}.keys_4"] = keys[None]
         last = transformer.final_attn_token_to_image
@@ -115,7 +117,7 @@ class QuickDecoder(nn.Module):
         hyper_in = decoder.output_hypernetworks_mlps(hs[:, 1 : 1 + decoder.num_mask_tokens])
         seen["hyper_in"] = hyper_in
         channels = self._upscaled(keys)
-        seen[BY_POSITION] = channels.unflatten(0, (*grid, 2, 2, 2, 2))
+        seen[BY_POSITION] = channels
         masks = (channels @ hyper_in[0].T).unflatten(0, (*grid, 2, 2, 2, 2))
         # (y, x, dy, dx, dy, dx, mask) -> (mask, y, dy, dy, x, dx, dx)
         masks = masks.permute(6, 0, 2, 4, 1, 3, 5)
@@ -146,7 +148,8 @@ def _doubled(layer: nn.Module, rows: Tensor) -> Tensor:
     assert isinstance(bias, Tensor)
     # (in, out, 2, 2) -> (in, 2 * 2 * out)
     matrix = weight.permute(0, 2, 3, 1).flatten(1)
-    return (rows @ matrix).unflatten(1, (4, -1)).flatten(0, 1) + bias
+    # The bias goes in with the product: a runtime that fuses it with the activation behind is slower in WebAssembly.
+    return torch.addmm(bias.repeat(4), rows, matrix).unflatten(1, (4, -1)).flatten(0, 1)
 
 
 def _heads(attention: Attention, x: Float[Tensor, "1 length inner"]) -> Float[Tensor, "heads length head_dim"]:

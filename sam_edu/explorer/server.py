@@ -3,13 +3,14 @@
 import json
 import struct
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from threading import Lock
 from typing import Any
 
 from sam_edu.explorer.service import Service
+from sam_edu.explorer.situations import address
 from sam_edu.explorer.still import still
 from sam_edu.predictor import Predictor
 
@@ -39,7 +40,11 @@ def page() -> bytes:
 
 
 def serve(
-    predictor: Predictor, port: int = 0, open_browser: bool = True, started: Callable[[str], None] = print
+    predictor: Predictor,
+    port: int = 0,
+    open_browser: bool = True,
+    started: Callable[[str], None] = print,
+    state: Mapping[str, Any] | None = None,
 ) -> None:
     """Serve until Ctrl-C.
 
@@ -48,15 +53,16 @@ def serve(
         port: 0 takes one that is free.
         open_browser: open the page.
         started: called with the address.
+        state: what is set at first, as a link of the page holds it.
 
     Raises:
         OSError: the port is taken.
     """
     with server(predictor, port) as one:
-        address = f"http://{HOST}:{one.server_address[1]}/"
-        started(address)
+        opened = f"http://{HOST}:{one.server_address[1]}/{address(state) if state else ''}"
+        started(opened)
         if open_browser:
-            webbrowser.open_new_tab(address)
+            webbrowser.open_new_tab(opened)
         try:
             one.serve_forever()
         except KeyboardInterrupt:

@@ -15,6 +15,9 @@ from sam_edu import ablation
 from sam_edu.ablation.changes import CHANNELS, DEPTH, HEADS
 from sam_edu.explorer.catalogue import Offered, catalogue, image_file, offered
 from sam_edu.explorer.gates import MLPS
+from sam_edu.explorer.parts import Part
+from sam_edu.figures import embedding_basis
+from sam_edu.figures.two_decodes import UPSCALED
 from sam_edu.image_checks import from_pil, to_rgb
 from sam_edu.predictor import Predictor
 from sam_edu.tracing import Trace, intervene, trace
@@ -69,7 +72,7 @@ class Service:
             buffers: the bytes beside it.
         """
         kinds: dict[str, Callable[[Mapping[str, Any], Sequence[bytes]], Answer]] = {
-            "catalogue": lambda asked, given: (dict(self._catalogue), []),
+            "catalogue": lambda asked, given: ({**self._catalogue, "bases": self._bases()}, []),
             "file": lambda asked, given: ({}, [image_file(str(asked["name"]), self._offered)]),
             "image": self._set_image,
             "decode": self._decode,
@@ -127,6 +130,26 @@ class Service:
             )
         return t
 
+    def ablated(self, image: str, prompts: Mapping[str, Any], part: Part, mode: str) -> Trace:
+        """Decode prompts on an image with one part ablated, by `sam_edu.ablation`.
+
+        Args:
+            image: its name.
+            prompts: as for `decode`.
+            part: of the switchboard.
+            mode: "zero", "mean" or "resample"; the last one takes the first click of the catalogue's on another image.
+
+        Returns:
+            the trace.
+        """
+        source = next(one for one in self._catalogue["others"] if one["image"] != image)
+        references = ablation.References(
+            held_out=ablation.load().means if mode == "mean" else None,
+            other=self.decode(source["image"], source["prompts"]) if mode == "resample" else None,
+        )
+        with ablation.ablated(self._model, part.ablation(mode), references):
+            return self.decode(image, prompts)
+
     def enlarged(self, image: str, logits: Float[Tensor, "batch masks low low"]) -> Float[Tensor, "batch masks h w"]:
         """Logits of the decoder in the image's own pixels."""
         predictor = self._predictor(image)
@@ -163,6 +186,23 @@ class Service:
         elif how != "zero":
             raise ValueError(f"how: expected zero, mean, mean_over_positions, transplant or values, got {how!r}")
         return intervene(self._model, point, by, **arguments)
+
+    def _bases(self) -> dict[str, Any]:
+        """How maps of many channels become colours, from the decode of the first image's click; the 32 channels are the
+        means over each image token's pixels."""
+        one = self.offered()
+        t = self.decode(one.id, {"points": [[*one.click, 1]]})
+        times = t[UPSCALED].shape[-1] // t["src"].shape[-1]
+        maps = {"src": t["src"], UPSCALED: torch.nn.functional.avg_pool2d(t[UPSCALED], times)}
+        bases = {name: embedding_basis(tensor[0].float().cpu()) for name, tensor in maps.items()}
+        return {
+            name: {
+                "directions": np.round(basis.directions, 6).tolist(),
+                "low": np.round(basis.low, 6).tolist(),
+                "high": np.round(basis.high, 6).tolist(),
+            }
+            for name, basis in bases.items()
+        }
 
     # --- Questions ---
 

@@ -5,7 +5,7 @@ import html
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import anywidget
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image
 from sam_edu import figures
 from sam_edu.explorer.server import static_file
 from sam_edu.explorer.service import Service
+from sam_edu.explorer.situations import address
 from sam_edu.explorer.still import still
 from sam_edu.predictor import Predictor
 from sam_edu.tracing import Trace
@@ -51,7 +52,7 @@ class Explorer(anywidget.AnyWidget):
         super().__init__(
             _esm=static_file("widget.js").decode("utf-8"),
             _css=static_file("explorer.css").decode("utf-8"),
-            state="#" + quote(json.dumps({**self._start(image), **(state or {})})),
+            state=address({**self._start(image), **(state or {})}),
             pages=pages,
         )
         self.on_msg(self._asked)

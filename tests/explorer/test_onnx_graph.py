@@ -137,7 +137,7 @@ def test_quick_decoder_gives_the_same_tensors(graphs: Graphs, kind: str) -> None
         assert_close(got[name], t[name], name)
     assert_masks_alike(got["masks"], t["masks"])
     # (y, x, dy, dx, dy, dx, channel) -> (channel, y, dy, dy, x, dx, dx)
-    channels = rows.transpose(6, 0, 2, 4, 1, 3, 5).reshape(1, 32, 256, 256)
+    channels = rows.reshape(64, 64, 2, 2, 2, 2, 32).transpose(6, 0, 2, 4, 1, 3, 5).reshape(1, 32, 256, 256)
     assert_close(channels, t["output_upscaling.activated_twice"], BY_POSITION)
     named = {f"{attention}.{x}" for attention in ATTENTIONS for x in ("weights", "out")}
     assert named | {"masks", "iou_pred", "hyper_in", "hs"} <= set(got)

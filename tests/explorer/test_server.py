@@ -5,6 +5,7 @@ import struct
 import threading
 import urllib.error
 import urllib.request
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ import sam_edu
 from sam_edu.__main__ import main
 from sam_edu.explorer.server import FILES, HOST, page, respond, serve, server, static_file
 from sam_edu.explorer.service import Service
+from sam_edu.explorer.situations import SITUATIONS
+from sam_edu.explorer.situations import address as address_of
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,8 @@ def test_questions_that_are_none(body):
 def test_command_says_what_is_wrong(capsys):
     assert main(["explore", "--model", "sam"]) == 1
     assert "FAILED  explore" in capsys.readouterr().out
+    assert main(["explore", "--notebook", "11"]) == 1
+    assert "expected one of 00, 01" in capsys.readouterr().out
     with server(sam_edu.Predictor(sam_edu.load("tiny"))) as one:
         assert main(["explore", "--no-browser", "--port", str(one.server_address[1])]) == 1
     assert "FAILED  explore" in capsys.readouterr().out
@@ -110,3 +115,16 @@ def test_command_serves_until_it_is_stopped(monkeypatch):
     assert opened == lines[:1]
     assert lines[0].startswith(f"http://{HOST}:")
     assert lines[1] == "Stopped."
+
+
+def test_command_opens_what_a_notebook_opens(monkeypatch):
+    given = []
+    monkeypatch.setattr("sam_edu.explorer.server.serve", lambda *arguments, **named: given.append(named))
+    assert main(["explore", "--notebook", "04"]) == 0
+    assert given == [{"state": SITUATIONS["04"]}]
+
+
+def test_address_holds_a_state():
+    start, _, rest = address_of({"off": ["a b"], "stop": 1}).partition("#")
+    assert start == ""
+    assert json.loads(unquote(rest)) == {"off": ["a b"], "stop": 1}

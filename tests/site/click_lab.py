@@ -179,13 +179,19 @@ def alike(shown: np.ndarray, expected: np.ndarray, levels: float = 3, share: flo
     return float(np.mean(np.abs(shown.astype(float) - expected).max(axis=-1) > levels)) <= share
 
 
-def masked(image: np.ndarray, mask: np.ndarray, number: int, tint: float = 0.45) -> np.ndarray:
-    """An image with a mask laid over it: a tint inside, and its edge."""
+def logit_end(*logits: np.ndarray) -> float:
+    """Where the colours of logits end."""
+    most, size = max(one.max() for one in logits), max(np.abs(one).max() for one in logits)
+    return float(min(2 * most, size) if most > 0 else size)
+
+
+def masked(image: np.ndarray, mask: np.ndarray, number: int) -> np.ndarray:
+    """An image with a mask's edge, darker outside of it."""
     height, width = mask.shape
     thick = max(1, int(max(width, height) / 220 + 0.5))
     padded = np.pad(mask, thick)
     inner = mask.copy()
     for dy, dx in ((0, thick), (0, -thick), (thick, 0), (-thick, 0)):
         inner &= padded[thick + dy : thick + dy + height, thick + dx : thick + dx + width]
-    share = np.where(mask & ~inner, 1.0, np.where(mask, tint, 0.0))[..., None]
-    return image * (1 - share) + rgb(DATA["colours"]["masks"][number]) * share
+    dimmed = np.where(mask[..., None], image, np.round(0.5 * image))
+    return np.where((mask & ~inner)[..., None], rgb(DATA["colours"]["masks"][number]), dimmed)

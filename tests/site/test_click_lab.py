@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from click_lab import CLICK, DATA, SITE, Lab, alike, chromium, coloured, masked, served
+from click_lab import CLICK, DATA, SITE, Lab, alike, chromium, coloured, logit_end, masked, served
 from PIL import Image
 from playwright.sync_api import Browser
 
@@ -19,10 +20,13 @@ import sam_edu
 from sam_edu.ablation import Statistics
 from sam_edu.explorer.parts import MODES, PARTS
 from sam_edu.explorer.service import Service
+from sam_edu.explorer.situations import SITUATIONS
+from sam_edu.explorer.situations import address as address_of
+from sam_edu.explorer.stops import COLOURED, STOPS
+from sam_edu.figures import embedding_basis
 from sam_edu.figures.kit.colours import MASK_COLOURS
+from sam_edu.figures.two_decodes import UPSCALED, distances, field_of_distances
 from sam_edu.tracing import Trace
-from tools.build_explorer import stops
-from tools.site_pages import SITUATIONS
 
 pytestmark = pytest.mark.site
 
@@ -126,7 +130,7 @@ def test_masks_of_any_prompt(lab: Lab, service: Service, kind: str) -> None:
     t = service.decode("example", PROMPTS[kind])
     assert_cards(lab, service, "example", t)
     logits = t["masks"][0, 2].numpy()
-    high = np.abs(logits).max()
+    high = logit_end(logits)
     assert alike(lab.pixels(".map.large"), coloured(logits, -high, high, signed=True))
     assert lab.page.get_attribute(".panel h3", "data-tensor") == "masks"
     assert lab.page.get_attribute(".panel h3", "data-shape") == "1 x 4 x 256 x 256"
@@ -154,10 +158,12 @@ def test_attention_maps(lab: Lab, service: Service, attention: dict[str, Any]) -
 
 
 def weights_max(weights: np.ndarray, attention: dict[str, Any], token: int) -> float:
-    """The end of the scale that all heads share."""
+    """The end of the scale that all heads share; that of maps of a token lies below a few peaks."""
     if attention["queries"] == attention["keys"]:
         return float(weights.max())
-    return float((weights[:, token] if attention["keys"] == "image" else weights[:, :, token]).max())
+    if attention["keys"] == "image":
+        return float(np.quantile(weights[:, token], 0.998))
+    return float(weights[:, :, token].max())
 
 
 def test_pointing_at_a_map_tells_the_weights_there(lab: Lab, service: Service) -> None:
@@ -242,20 +248,26 @@ def test_sum_of_the_first_channels(lab: Lab, service: Service) -> None:
         assert shown == pytest.approx((mask & full).sum() / (mask | full).sum(), abs=5e-3)
 
 
+@functools.cache
+def unchanged(service: Service, image: str, prompts: str) -> Trace:
+    return service.decode(image, json.loads(prompts))
+
+
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_every_switch_in_every_mode(lab: Lab, service: Service, stats: Statistics, part: Any) -> None:
-    prompts = PROMPTS["one click"]
+    prompts = PROMPTS["elsewhere"]  # nothing of it is stored
     lab.set(image="example", panel="switches", weights={}, mask=3, off=[part.name], **prompts)
-    before = masks_of(service, "example", service.decode("example", prompts))[3]
+    before = masks_of(service, "example", unchanged(service, "example", json.dumps(prompts)))[3]
     other = lab.page.evaluate("explorer.otherClick")
-    with_other = service.decode(other["image"], other["prompts"])
+    with_other = unchanged(service, other["image"], json.dumps(other["prompts"]))
     for mode in MODES:
         references = sam_edu.ablation.References(held_out=stats.means, other=with_other)
         predictor = service._predictor("example")
         with sam_edu.ablation.ablated(predictor.model, part.ablation(mode), references), sam_edu.trace(predictor) as t:
-            predictor.predict([CLICK[:2]], [1])
+            predictor.predict([prompts["points"][0][:2]], [1])
         after = masks_of(service, "example", t)[3]
         canvas = f".modes figure[data-mode='{mode}'] canvas"
+        assert lab.page.get_attribute(canvas, "data-provenance") == "now"
         lost, gained = (int(lab.page.get_attribute(canvas, f"data-{name}") or -1) for name in ("lost", "gained"))
         allowed = 1e-3 * before.size
         assert abs(lost - int((before & ~after).sum())) <= allowed
@@ -268,6 +280,27 @@ def test_every_switch_in_every_mode(lab: Lab, service: Service, stats: Statistic
         row = lab.page.locator(f".stored tr[data-ablation='{part.ablation(mode)}'] td")
         assert float(row.get_attribute("data-mean") or "nan") == pytest.approx(effect.mean, abs=1e-4)
     lab.set(off=[])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_stored_masks_of_ablated_steps(lab: Lab, service: Service, number: int) -> None:
+    stored = json.loads((SITE / "explorer" / "model.json").read_text(encoding="utf-8"))["ablated"][number]
+    prompts = stored["prompts"]
+    single = len(prompts["points"]) == 1
+    steps = [part for part in PARTS if part.head is None]
+    assert len(stored["ablations"]) == len(steps) * (len(MODES) if single else 1)
+    before = masks_of(service, "example", service.decode("example", prompts))[1]
+    for part in steps:
+        lab.set(image="example", panel="switches", weights={}, mask=1, off=[part.name], **prompts)
+        for mode in MODES if single else ("zero",):
+            t = service.ablated("example", prompts, part, mode)
+            after = masks_of(service, "example", t)[1]
+            figure = f".modes figure[data-mode='{mode}']"
+            shown = [lab.page.get_attribute(f"{figure} canvas", f"data-{x}") for x in ("provenance", "lost", "gained")]
+            assert shown == ["stored", str((before & ~after).sum()), str((after & ~before).sum())]
+            predicted = float(lab.page.get_attribute(f"{figure} .scores", "data-predicted") or "nan")
+            assert predicted == pytest.approx(float(t["iou_pred"][0, 1]), abs=1e-5)
+    lab.set(off=[], mask=None)
 
 
 def test_several_switches_and_steps_contain_their_heads(lab: Lab) -> None:
@@ -301,10 +334,6 @@ def test_two_clicks_and_a_transplant(lab: Lab, service: Service) -> None:
     path = "transformer.layers.1.cross_attn_image_to_token"
     lab.set(image="example", panel="clicks", off=[], weights={}, mask=3, other=kept, transplant=path, **now)
     t, other = service.decode("example", now), service.decode("example", kept)
-    for name in stops():
-        shown = float(lab.page.get_attribute(f"[data-stop='{name}'] td[data-value]", "data-value") or "nan")
-        wanted = float((t[name] - other[name]).norm() / t[name].norm())
-        assert shown == pytest.approx(wanted, abs=2e-3)
     source = {"image": "example", "prompts": kept}
     changes = [{"point": f"{path}.{x}", "how": "transplant", "from": source} for x in "kv"]
     mixed = masks_of(service, "example", service.decode("example", now, changes))[3]
@@ -312,6 +341,69 @@ def test_two_clicks_and_a_transplant(lab: Lab, service: Service) -> None:
     for number, mask in enumerate((masks_of(service, "example", other)[3], masks_of(service, "example", t)[3], mixed)):
         assert alike(lab.pixels(f".two figure:nth-of-type({number + 1}) canvas"), masked(image, mask, 3)), number
     lab.set(other=None, transplant="", panel="masks", mask=None)
+
+
+def as_map(tensor: Any) -> np.ndarray:
+    """Image tokens, or channels, as (channels, height, width)."""
+    values = tensor[0].numpy()
+    return values if values.ndim == 3 else values.T.reshape(-1, 64, 64)
+
+
+def small(maps: np.ndarray) -> np.ndarray:
+    """Maps on the grid of 64 x 64: the means of squares, where they are larger."""
+    times = maps.shape[-1] // 64
+    return maps.reshape(len(maps), 64, times, 64, times).mean(axis=(2, 4))
+
+
+@pytest.mark.parametrize("tokens_alike", [True, False])
+def test_streams_of_two_clicks_side_by_side(lab: Lab, service: Service, tokens_alike: bool) -> None:
+    kept = {"points": [CLICK], "box": None}
+    now = {"points": [OTHER] if tokens_alike else [OTHER, [30, 30, 0]], "box": None}
+    lab.set(image="example", panel="clicks", off=[], weights={}, mask=3, other=kept, transplant="", **now)
+    both = [service.decode("example", kept), service.decode("example", now)]
+    bases = {name: embedding_basis(small(as_map(both[0][name]))) for name in ("src", UPSCALED)}
+    fields = {name: field_of_distances(*(as_map(t[name]) for t in both)) for name in COLOURED}
+    attentions = [stop.shows for stop in STOPS if stop.shows.endswith(".weights")]
+    looks = {
+        name: [t[name][0, :, 4 if "final" in name else 5].mean(0).reshape(64, 64).numpy() for t in both]
+        for name in attentions
+    }
+    bright = float(np.quantile(np.stack([*looks.values()]), 0.998))
+    for stop in STOPS:
+        row = f".stop[data-stop='{stop.shows}']"
+        shown = [f"{row} > :nth-child({i}) canvas" for i in (2, 3, 4)]
+        if stop.shows in COLOURED:
+            basis = bases.get(stop.shows, bases["src"])
+            for canvas, t in zip(shown, both, strict=False):
+                colours = 255 * basis.colours(small(as_map(t[stop.shows])))
+                assert alike(lab.pixels(canvas), colours, levels=4, share=0.005), stop
+            top = max(float(field.max()) for field in fields.values())
+            if stop.shows == "src":
+                assert not fields["src"].any()
+                assert lab.page.locator(f"{row} .scores").last.inner_text() == "equal"
+                assert lab.page.locator(shown[2]).is_hidden()
+            else:
+                distance = coloured(fields[stop.shows], 0, top, signed=False)
+                assert alike(lab.pixels(shown[2]), distance, levels=6, share=0.005), stop
+            mean = float(lab.page.get_attribute(row, "data-apart") or "nan")
+            assert mean == pytest.approx(float(fields[stop.shows].mean()), abs=2e-3)
+        elif stop.shows in attentions:
+            for canvas, values in zip(shown, looks[stop.shows], strict=False):
+                assert alike(lab.pixels(canvas), coloured(values, 0, bright, signed=False, root=True), levels=6), stop
+        elif stop.shows == "hyper_in":
+            for i, t in enumerate(both, start=2):
+                weights = lab.values(f"{row} > :nth-child({i}) .weight-bars span")
+                np.testing.assert_allclose(weights, t["hyper_in"][0, 3].numpy(), atol=2e-3)
+        else:
+            high = logit_end(*(t["masks"][0, 3].numpy() for t in both))
+            for canvas, t in zip(shown, both, strict=False):
+                assert alike(lab.pixels(canvas), coloured(t["masks"][0, 3].numpy(), -high, high, signed=True)), stop
+        if stop.tokens and (tokens_alike or stop.tokens == "hyper_in"):
+            wanted = distances(*(t[stop.tokens][0].numpy() for t in both))
+            np.testing.assert_allclose(lab.values(f"{row} .bars dd"), wanted, atol=2e-3)
+        else:
+            assert lab.values(f"{row} .bars dd") == []
+    lab.set(other=None, panel="masks", mask=None, points=[CLICK])
 
 
 # --- Images of any shape ---
@@ -503,6 +595,50 @@ def test_by_touch(browser: Browser, address: str) -> None:
     lab.close()
 
 
+def test_by_pen(lab: Lab) -> None:
+    lab.set(image="example", panel="masks", points=[CLICK], box=None, mask=None, off=[], other=None)
+    box = lab.page.locator(".image").bounding_box()
+    assert box is not None
+    kinds: list[str] = []
+    lab.page.expose_function("noteKind", lambda kind: kinds.append(kind))
+    lab.page.evaluate(
+        "document.querySelector('.image').addEventListener('pointerdown', event => noteKind(event.pointerType))"
+    )
+    pen = lab.page.context.new_cdp_session(lab.page)
+    at = {"x": box["x"] + 60.5 * box["width"] / 256, "y": box["y"] + 95.5 * box["height"] / 256}
+    for kind, buttons in (("mousePressed", 1), ("mouseReleased", 0)):
+        event = {"type": kind, "button": "left", "buttons": buttons, "clickCount": 1, "pointerType": "pen", **at}
+        pen.send("Input.dispatchMouseEvent", event)
+    lab.settle()
+    assert kinds == ["pen"]
+    assert lab.state()["points"] == [CLICK, [60, 95, 1]]
+    lab.set(points=[CLICK])
+
+
+def test_other_senseless_acts_are_answered_kindly(lab: Lab) -> None:
+    lab.set(image="example", panel="masks", points=[CLICK], box=None, mask=None, off=[], other=None)
+    problem = lab.page.locator(".problem")
+    # A press that begins outside of the image, as a window that is being resized may report it.
+    lab.page.eval_on_selector(
+        ".image",
+        """image => {
+            const { left, top } = image.getBoundingClientRect();
+            image.dispatchEvent(new PointerEvent("pointerdown", { clientX: left - 9, clientY: top - 9, button: 0 }));
+        }""",
+    )
+    assert "outside the image" in problem.inner_text()
+    lab.page.eval_on_selector(".explorer", "page => page.dispatchEvent(new DragEvent('drop', { bubbles: true }))")
+    assert "No image was found" in problem.inner_text()
+    many = [[10 * i, 100, 1] for i in range(20)]
+    lab.set(points=many)
+    box = lab.page.locator(".image").bounding_box()
+    assert box is not None
+    lab.page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.9 * box["height"])
+    assert "20 points are the most" in problem.inner_text()
+    assert lab.state()["points"] == many
+    lab.set(points=[CLICK])
+
+
 def test_link_brings_the_state_back(lab: Lab) -> None:
     wanted = {
         "image": "scene-1000",
@@ -525,12 +661,16 @@ def test_link_brings_the_state_back(lab: Lab) -> None:
 
 @pytest.mark.parametrize("notebook", SITUATIONS)
 def test_what_a_notebook_opens_is_shown(lab: Lab, notebook: str) -> None:
-    lab.open(SITUATIONS[notebook])
+    lab.page.evaluate("hash => (location.hash = hash)", address_of({**SITUATIONS[notebook], "stop": 2}))
+    lab.page.wait_for_function("explorer.state.stop === 2")  # the page that is open takes it
+    lab.page.evaluate("hash => (location.hash = hash)", address_of(SITUATIONS[notebook]))
+    lab.page.wait_for_function(f"explorer.state.stop === {SITUATIONS[notebook].get('stop', 0)}")
+    lab.settle()
     state = lab.state()
     for name, value in SITUATIONS[notebook].items():
         wanted = {**state[name], **value} if name == "attention" else value
         assert state[name] == wanted
-    lab.open()
+    lab.set(stop=0, off=[], other=None, panel="masks", mask=None, channels=32, points=[CLICK], image="example")
 
 
 def test_tour_asks_first_and_each_stop_leads_to_a_notebook(lab: Lab) -> None:
@@ -554,6 +694,50 @@ def test_tour_asks_first_and_each_stop_leads_to_a_notebook(lab: Lab) -> None:
     lab.page.click("[data-act=end-tour]")
     assert lab.page.locator(".tour").is_hidden()
     lab.open()
+
+
+def found_at(lab: Lab, stop: int) -> str:
+    """What a stop of the tour says was found."""
+    lab.set(stop=stop)
+    lab.page.click("[data-act=reveal]")
+    lab.settle()
+    lab.page.wait_for_selector(".tour .answer strong")
+    return lab.page.inner_text(".tour .answer strong")
+
+
+def test_tour_tells_what_is_found(lab: Lab, service: Service, stats: Statistics) -> None:
+    one, two = (service.decode("example", PROMPTS[kind]) for kind in ("one click", "two points"))
+    before, after = (f"{float(t['iou_pred'][0, 0]):.3f}" for t in (one, two))
+    assert ", ".join(f"{float(score):.3f}" for score in one["iou_pred"][0, 1:]) in found_at(lab, 1)
+    words = found_at(lab, 3)
+    assert f"{before} with the one click, {after} with both" in words
+    assert ("falls" if after < before else "rises") in words
+    inside = (one["masks"][0, 3] > 0)[2::4, 2::4].flatten()
+    looks = one["transformer.layers.0.cross_attn_token_to_image.weights"][0, :, 5].mean(0)
+    share, area = float(looks[inside].sum() / looks.sum()), float((one["masks"][0, 3] > 0).float().mean())
+    words = found_at(lab, 5)
+    assert f"{100 * share:.0f} % of the weight" in words
+    assert f"covers {100 * area:.0f} %" in words
+    weights = one["transformer.layers.0.cross_attn_image_to_token.weights"][0].mean(0)
+    heard, elsewhere = weights[inside].mean(0), weights[~inside].mean(0)
+    names = ["IoU", "mask 0", "mask 1", "mask 2", "mask 3", "click 1 +", "padding"]
+    first, second = heard.argsort(descending=True)[:2].tolist()
+    shares = [
+        f"{names[i]} ({100 * heard[i]:.0f} %; elsewhere it gets {100 * elsewhere[i]:.0f} %)" for i in (first, second)
+    ]
+    assert ", then to ".join(shares) in found_at(lab, 6)
+    terms = one["hyper_in"][0, 3, :, None, None] * one["output_upscaling.activated_twice"][0]
+    order = terms.abs().mean((1, 2)).argsort(descending=True)
+    full = terms.sum(0) > 0
+    sums = [terms[order[: count + 1]].sum(0) > 0 for count in range(32)]
+    fewest = next(i + 1 for i, mask in enumerate(sums) if (mask & full).sum() / (mask | full).sum() >= 0.9)
+    assert f"{fewest} channels" in found_at(lab, 7)
+    part = "transformer.layers.0.cross_attn_token_to_image"
+    words = found_at(lab, 8).replace("−", "-")
+    for mode in ("mean", "resample"):
+        effect = stats.effect(f"{part} {mode}")
+        assert f"{effect.mean:+.3f} ({effect.low:+.3f} to {effect.high:+.3f})" in words
+    lab.set(stop=0, off=[], other=None, panel="masks", mask=None, channels=32, points=[CLICK])
 
 
 # --- Python ---

@@ -12,9 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from sam_edu.explorer.situations import SITUATIONS
 from tools.find_browsers import find_chromium
 from tools.make_glossary import TERMS
-from tools.site_pages import SITUATIONS
 
 pytestmark = pytest.mark.site
 

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from sam_edu.explorer.parts import BY_NAME
+from sam_edu.explorer.situations import SITUATIONS
 from tools import site_pages
 from tools.draw_thumbnails import PROJECT, SIZE, figure_of, fitted, stale, thumbnails
 from tools.site_pages import (
     KEY_FIGURES,
-    SITUATIONS,
     answers,
     cards,
     drawn,

@@ -1346,6 +1346,62 @@
         of_image: false
       }
     ],
+    stops: [
+      {
+        name: "(0)",
+        block: null,
+        shows: "src",
+        tokens: "tokens"
+      },
+      {
+        name: "(1)–(3)",
+        block: 0,
+        shows: "transformer.layers.0.cross_attn_token_to_image.weights",
+        tokens: "transformer.layers.0.queries_3"
+      },
+      {
+        name: "(4)",
+        block: 0,
+        shows: "transformer.layers.0.keys_4",
+        tokens: ""
+      },
+      {
+        name: "(1)–(3)",
+        block: 1,
+        shows: "transformer.layers.1.cross_attn_token_to_image.weights",
+        tokens: "transformer.layers.1.queries_3"
+      },
+      {
+        name: "(4)",
+        block: 1,
+        shows: "transformer.layers.1.keys_4",
+        tokens: ""
+      },
+      {
+        name: "(6-1)",
+        block: null,
+        shows: "transformer.final_attn_token_to_image.weights",
+        tokens: "hs"
+      },
+      {
+        name: "(5)",
+        block: null,
+        shows: "output_upscaling.activated_twice",
+        tokens: ""
+      },
+      {
+        name: "(6-2)",
+        block: null,
+        shows: "hyper_in",
+        tokens: "hyper_in"
+      },
+      {
+        name: "(6-3)",
+        block: null,
+        shows: "masks",
+        tokens: ""
+      }
+    ],
     effects: {
       "transformer.layers.0.self_attn zero": [
         -0.1793,
@@ -2504,6 +2560,7 @@
   // src/generated.ts
   var ATTENTIONS = generated_default.attentions;
   var PARTS = generated_default.parts;
+  var STOPS = generated_default.stops;
   var GATES = generated_default.gates;
   var SIZES = generated_default.sizes;
   var COLOURS = generated_default.colours;
@@ -2599,14 +2656,63 @@
     }
     put();
   }
-  function scaleBar({ low, high, signed: signed2, root }) {
+  function vectors({ dims, data }) {
+    if (dims.length === 3) return { data, channels: dims[2], positions: dims[1], ofPosition: dims[2], ofChannel: 1 };
+    const positions = dims[2] * dims[3];
+    return { data, channels: dims[1], positions, ofPosition: 1, ofChannel: positions };
+  }
+  function pooled(of, times) {
+    const side = Math.sqrt(of.positions), small = side / times, positions = small * small;
+    const data = new Float32Array(of.channels * positions);
+    for (let channel = 0; channel < of.channels; channel++) {
+      for (let y = 0; y < side; y++) {
+        const row2 = channel * positions + Math.floor(y / times) * small;
+        for (let x = 0; x < side; x++) {
+          data[row2 + Math.floor(x / times)] += of.data[channel * of.ofChannel + (y * side + x) * of.ofPosition] / times ** 2;
+        }
+      }
+    }
+    return { data, channels: of.channels, positions, ofPosition: 1, ofChannel: positions };
+  }
+  function quantile(all, share) {
+    const sorted = Float32Array.from(all.flatMap((one) => Array.from(one))).sort();
+    const at = share * (sorted.length - 1), low = Math.floor(at);
+    const [below, above] = [sorted[low], sorted[Math.min(low + 1, sorted.length - 1)]];
+    return Math.max(below + (at - low) * (above - below), 1e-9);
+  }
+  function drawColours(canvas, of, width, height, stride, basis) {
+    const three = new Float32Array(3 * of.positions), mean = [0, 0, 0];
+    for (let channel = 0; channel < of.channels; channel++) {
+      const [a, b, c] = basis.directions[channel];
+      for (let position = 0, i = channel * of.ofChannel; position < of.positions; position++, i += of.ofPosition) {
+        const value = of.data[i];
+        three[3 * position] += value * a;
+        three[3 * position + 1] += value * b;
+        three[3 * position + 2] += value * c;
+      }
+    }
+    for (let i = 0; i < three.length; i++) mean[i % 3] += three[i] / of.positions;
+    const { pixels, put } = blank(canvas, width, height);
+    const byte = (position, i) => {
+      const share = (three[3 * position + i] - mean[i] - basis.low[i]) / (basis.high[i] - basis.low[i]);
+      return Math.round(255 * Math.min(1, Math.max(0, share)));
+    };
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const position = y * stride + x;
+        pixels[y * width + x] = packed(byte(position, 0), byte(position, 1), byte(position, 2));
+      }
+    }
+    put();
+  }
+  function scaleBar({ low, high, signed: signed2, root, open }) {
     const bar = document.createElement("div");
     bar.className = "bar";
     const colours = (signed2 ? COLOURS.signed : COLOURS.heat).join(",");
     const strip = document.createElement("span");
     strip.style.background = `linear-gradient(to right, ${colours})`;
     if (root) strip.textContent = number(low + (high - low) / 4);
-    bar.append(number(low), strip, number(high));
+    bar.append((open && signed2 ? "≤ " : "") + number(low), strip, (open ? "≥ " : "") + number(high));
     bar.dataset.low = String(low);
     bar.dataset.high = String(high);
     return bar;
@@ -2616,10 +2722,19 @@
     const text = size !== 0 && size < 1e-3 ? size.toExponential(1) : size.toFixed(size < 1 ? 3 : size < 100 ? 2 : 0);
     return (x < 0 ? "−" : "") + text;
   }
+  var DIM = 0.5;
   function drawImage(canvas, bytes, width, height, overlays) {
     const { pixels, put } = blank(canvas, width, height);
     for (let i = 0; i < width * height; i++) pixels[i] = packed(bytes[3 * i], bytes[3 * i + 1], bytes[3 * i + 2]);
-    for (const { mask, number: number2, tint, thick: times = 1 } of overlays) {
+    for (const { mask, dims } of overlays) {
+      if (!dims) continue;
+      for (let i = 0; i < width * height; i++) {
+        if (mask[i]) continue;
+        const [r, g, b] = [0, 1, 2].map((c) => Math.round(DIM * bytes[3 * i + c]));
+        pixels[i] = packed(r, g, b);
+      }
+    }
+    for (const { mask, number: number2, thick: times = 1 } of overlays) {
       const [r, g, b] = rgb(COLOURS.masks[number2]);
       const colour = packed(r, g, b);
       const thick = times * Math.max(1, Math.round(Math.max(width, height) / 220));
@@ -2629,11 +2744,6 @@
           if (!mask[i]) continue;
           const edge = x < thick || y < thick || x + thick >= width || y + thick >= height || !mask[i - thick] || !mask[i + thick] || !mask[i - thick * width] || !mask[i + thick * width];
           if (edge) pixels[i] = colour;
-          else if (tint) {
-            const under = pixels[i];
-            const mix = (from, to) => Math.round(from * (1 - tint) + to * tint);
-            pixels[i] = packed(mix(under & 255, r), mix(under >> 8 & 255, g), mix(under >> 16 & 255, b));
-          }
         }
       }
     }
@@ -2650,8 +2760,11 @@
       }
     }
     put();
+    drawPoints(canvas, points);
+  }
+  function drawPoints(canvas, points) {
     const context = canvas.getContext("2d");
-    const size = Math.max(width, height) / 256;
+    const size = Math.max(canvas.width, canvas.height) / 256;
     for (const [x, y, label] of points) {
       context.beginPath();
       context.arc(x + 0.5, y + 0.5, 5 * size, 0, 7);
@@ -2660,15 +2773,17 @@
       context.stroke();
     }
   }
-  function drawChange(canvas, before, after, width, height) {
+  function drawChange(canvas, bytes, before, after, width, height) {
     const { pixels, put } = blank(canvas, width, height);
-    const colours = ["#ffffff", COLOURS.lost, COLOURS.gained, COLOURS.kept].map((hex) => packed(...rgb(hex)));
+    const [lostColour, gainedColour] = [packed(...rgb(COLOURS.lost)), packed(...rgb(COLOURS.gained))];
     let lost = 0, gained = 0;
     for (let i = 0; i < before.length; i++) {
       const kind2 = before[i] + 2 * after[i];
       lost += kind2 === 1 ? 1 : 0;
       gained += kind2 === 2 ? 1 : 0;
-      pixels[i] = colours[kind2];
+      const light = (bytes[3 * i] + bytes[3 * i + 1] + bytes[3 * i + 2]) / 3;
+      const grey = Math.round(kind2 === 3 ? 90 + 0.35 * light : 190 + 0.25 * light);
+      pixels[i] = kind2 === 1 ? lostColour : kind2 === 2 ? gainedColour : packed(grey, grey, grey);
     }
     put();
     return { lost, gained };
@@ -2681,7 +2796,8 @@
     positive: "+ point",
     negative: "− point",
     boxTool: "Box",
-    follow: "Follow the pointer",
+    follow: "Follow",
+    followLong: "Let the point follow the pointer",
     undo: "Undo",
     clear: "Clear",
     copyLink: "Copy link",
@@ -2695,10 +2811,10 @@
     tooManyPoints: "20 points are the most that can be set here.",
     noPrompt: "Set a point or draw a box to get masks.",
     maskName: (number2) => `mask ${number2}`,
-    chooseMask: "Choose a mask. All panels show it.",
-    byRule: "chosen: highest predicted IoU of 1 to 3",
-    byRuleMany: "chosen: for several prompts",
-    byYou: "chosen by you",
+    chooseMask: "Choose a mask; all panels show it.",
+    byRule: (mask) => `Mask ${mask} is chosen: for one point, that of masks 1 to 3 with the highest predicted IoU.`,
+    byRuleMany: (mask) => `Mask ${mask} is chosen: it is the one for several points or a box.`,
+    bySetting: (mask) => `Mask ${mask} is set.`,
     intact: "Above: masks with nothing ablated.",
     trueIou: "True IoU: with the best ground-truth mask at the first point.",
     noTruth: "True IoU: no ground-truth mask is known at the first point.",
@@ -2708,7 +2824,7 @@
     truth: "true IoU",
     coversOf: (share) => `${(100 * share).toFixed(1)} % of the image`,
     maskRole: [
-      "for several prompts",
+      "for several points or a box",
       "for one ambiguous prompt",
       "for one ambiguous prompt",
       "for one ambiguous prompt"
@@ -2730,6 +2846,7 @@
     // Loading
     loading: (loaded, total) => total ? `Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB.` : "Loading the model.",
     preparing: "The model is here and is being prepared.",
+    tiny: "The model is the tiny one of this series, which was trained on drawings alone.",
     ready: "The model is ready. It runs in this page; nothing leaves it.",
     readyPython: "Python computes.",
     failed: (message) => `The model could not be loaded: ${message} Reload the page to try again.`,
@@ -2743,13 +2860,13 @@
     meanOfClicks: "The stored means are those of single clicks. Set one point, without a box.",
     problem: (message) => `That did not work: ${message}`,
     // Masks
-    masksLead: "Masks 1 to 3 are three answers to one ambiguous click, such as a part and the whole. Mask 0 is for prompts of several points or a box. The decoder always computes all four.",
+    masksLead: "Masks 1 to 3 are three answers to one ambiguous click, such as a part and the whole. Mask 0 is for prompts of several points or a box. The decoder always computes all four, and for each its predicted IoU: its own estimate of how well the mask fits (intersection over union; 1 is a perfect fit). For one point, the one of masks 1 to 3 with the highest predicted IoU is chosen; for several points or a box, mask 0.",
     masksTensor: "The mask logits",
     logitAt: (x, y, logit) => `logit ${fixed(logit, 2)} at x ${x}, y ${y}`,
     hoverLogits: "Point at the map: the logit there. Above 0 is inside the mask.",
     // Attention
-    attentionLead: "Each attention has 8 heads. A map shows how one token distributes its attention over the image; a head's weights sum to 1. The line is the edge of the chosen mask.",
-    attentionImageLead: "Here the image attends to the tokens. A map shows how much each position attends to the chosen token. The line is the edge of the chosen mask.",
+    attentionLead: "Each attention has 8 heads. A map shows how one token distributes its attention over the 64 × 64 image tokens; a head's weights sum to 1. The values there, so weighted and summed, go through a linear layer and are added to the token. The line is the edge of the chosen mask.",
+    attentionImageLead: "Here the image attends to the tokens. A map shows how much each position attends to the chosen token; the tokens' values, so weighted and summed, go through a linear layer and are added to the image token there. The line is the edge of the chosen mask.",
     attentionSelfLead: "Here the tokens attend to each other. A row is a token that attends, a column one that it attends to; the weights of a row sum to 1.",
     pair: (from, to) => `Weights of ${from} for ${to}, head 0 to 7`,
     hoverPair: "Point at a matrix: the weights of that pair.",
@@ -2766,8 +2883,8 @@
     attentionOption: (step, block, kind2) => `${step} ${block === null ? "last" : `block ${block}`}: ${kind2}`,
     kinds: { self: "tokens to tokens", tokens: "tokens to image", image: "image to tokens" },
     // Channels
-    channelsLead: "A mask is a weighted sum of 32 channels, the upscaled image tokens. The weights come from the mask token, through an MLP (the hypernetwork). Move a weight, mute a channel, or sum only the first ones.",
-    channelsSum: (count) => `Sum of the ${count} channels with the largest contribution`,
+    channelsLead: "A mask is a weighted sum of 32 channels. They are the image tokens, upscaled: two transposed convolutions make 4 × 4 pixels of each token, with 32 numbers each. The weights come from the mask token, through an MLP (the hypernetwork). A term raises the logit where channel and weight have the same sign, so blue times a negative weight speaks for inside. Move a weight, mute a channel, or sum only the first ones.",
+    channelsSum: (count) => `Sum only the channels with the largest contribution: ${count} of 32`,
     channel: (number2) => `channel ${number2}`,
     weight: "weight",
     average: "without it, on average: IoU",
@@ -2779,17 +2896,18 @@
     showAll: "Show all 32 channels",
     showFew: "Show the first 8 channels",
     contributionIs: "The bar below a channel's name is its contribution: the mean size of its term, weight times value, over the image.",
-    mutedEffect: "“On average” means",
+    mutedEffect: "“Without it, on average” is the mean change of the IoU of the best of masks 1 to 3 with the target when the channel is zero, and its 95 % interval,",
     changed: (iou2) => `IoU with the mask of all computed weights: ${iou2.toFixed(3)}`,
     // Switches
     switchesLead: "Ablate a step or a head: replace its output, and see what the masks lose. Three replacements: zero; its mean over held-out clicks, on images that training never saw; or its output at a click on another image (resample).",
-    switchesEffect: "Mean change of the best mask's IoU",
+    switchesEffect: "Mean change of the IoU of the best of masks 1 to 3 with the target, and its 95 % interval",
     oneClick: "One click is an example. What a part does on average is in the table below.",
     unchanged: "with the mask before",
     mode: { zero: "zero", mean: "mean", resample: "resample" },
     modeLong: { zero: "zero", mean: "its mean", resample: "its output at another click" },
     lostGained: (lost, gained) => `pixels: ${lost} lost, ${gained} gained`,
-    legend: "yellow: gained, dark: lost, grey: in both",
+    tooFewToSee: "too few to be seen at this size",
+    legend: "yellow: gained; dark red: lost; dark grey: in both",
     nothingOff: "Nothing is ablated.",
     offIn: (names, mode) => `Ablated: ${names}; replaced by ${mode}.`,
     step: (number2, block) => `${number2} ${block === null ? "" : `block ${block}`}`.trim(),
@@ -2814,10 +2932,27 @@
     kept: (mask) => `Kept prompt, mask ${mask}`,
     current: (mask) => `This prompt, mask ${mask}`,
     withTransplant: (mask) => `This prompt with the transplant, mask ${mask}`,
-    ofTokens: "tokens",
-    ofImage: "image tokens",
-    stops: "How far the two are apart after each step, without a transplant: the size of the difference, as a share of the size of this prompt's tensor",
+    streams: "The two streams side by side, stop by stop, without a transplant. The 64 × 64 image tokens are drawn as maps. On the right is how far the two are apart: 0 is equal, and 1 is a difference as long as the vectors themselves (for a, b: |a − b| divided by the mean of |a| and |b|).",
+    stopName: (name, block) => block === null ? name : `${name} block ${block}`,
+    weightsOfMasks: "weights of each mask",
+    tokensAfter: (step) => step ? `tokens after step ${step}` : "tokens put together",
+    stopShows: (tensor, step, reader, mask) => {
+      if (tensor.endsWith(".weights")) return `what ${reader} attends to in step ${step}, mean of the heads`;
+      if (tensor === "src" || tensor.endsWith("keys_4")) return "image tokens";
+      if (tensor === "hyper_in") return `weights of the 32 channels for mask ${mask}`;
+      return tensor === "masks" ? `logits of mask ${mask}` : "32 channels, mean over each image token's 4 × 4 pixels";
+    },
+    streamColours: "Colours of image tokens and of the channels: three directions in which those of the example vary most (PCA), one basis for all stops. Equal colours can hide a difference in other directions; the right column shows it.",
+    attentionBar: "Attention (square root):",
+    fieldBar: "Distance of the vectors at a position:",
+    logitBar: "Logits:",
+    keptShort: "kept prompt",
+    currentShort: "this prompt",
+    apart: "apart",
     equal: "equal",
+    meanApart: (mean) => `mean over the positions ${fixed(mean, 2)}`,
+    masksIou: (value) => `IoU of the two masks ${value.toFixed(3)}`,
+    otherTokenCount: "another number of tokens",
     transplantNone: "nothing transplanted",
     transplant: "Keys and values from the kept click in",
     transplanted: (iouOwn, iouOther) => `IoU with this prompt's own mask ${iouOwn.toFixed(3)}, with the kept prompt's mask ${iouOther.toFixed(3)}`,
@@ -2849,11 +2984,11 @@
       masks: "mask logits"
     },
     stepShort: {
-      self_attn: "tokens",
-      cross_attn_token_to_image: "tokens→image",
+      self_attn: "tokens read tokens",
+      cross_attn_token_to_image: "tokens read image",
       mlp: "MLP",
-      cross_attn_image_to_token: "image→tokens",
-      final_attn_token_to_image: "tokens→image"
+      cross_attn_image_to_token: "image reads tokens",
+      final_attn_token_to_image: "tokens read image"
     },
     mapShort: { "(5)": "channels", "(6-2)": "weights", "(6-3)": "masks" },
     // Tour
@@ -2862,7 +2997,65 @@
     back: "Back",
     predictFirst: "Predict first",
     reveal: "Show it",
-    stopOf: (stop, stops2) => `Stop ${stop} of ${stops2}`
+    foundScores: (scores) => `Three: their predicted IoU is ${scores.map((score) => score.toFixed(3)).join(", ")}.`,
+    foundScore: (before, after) => before === null ? `With both points it is ${after.toFixed(3)}.` : `It ${after < before ? "falls" : "rises"}: ${before.toFixed(3)} with the one click, ${after.toFixed(3)} with both points.`,
+    foundLooks: (inside, area2) => `On this click, ${(100 * inside).toFixed(0)} % of the weight, mean of the heads, lies on the flower (mask 3), which covers ${(100 * area2).toFixed(0)} % of the image.`,
+    foundAttends: (first) => `On this click, the flower's positions give the most weight to ${first.map(([name, share, elsewhere]) => `${name} (${(100 * share).toFixed(0)} %; elsewhere it gets ${(100 * elsewhere).toFixed(0)} %)`).join(", then to ")}; mean of the heads.`,
+    foundChannels: (count, enough) => count ? `On this click, ${count} channels give a mask with IoU ${enough} or more with that of all 32.` : "",
+    foundEffect: (mean, resample) => `Over the held-out clicks, the IoU of the best of masks 1 to 3 changes by ${STRINGS.interval(...mean)} with the mean in its place, and by ${STRINGS.interval(...resample)} with another click's output (95 % intervals).`,
+    stopOf: (stop, stops) => `Stop ${stop} of ${stops}`,
+    stops: [
+      {
+        title: "One click, several answers",
+        question: "One click on the middle of a flower. What may it mean: its innermost disc, its middle, the whole flower? How many masks should a model return?",
+        answer: "Masks 1 to 3 are three answers to the same click, each with a predicted IoU. Choose each of them below the image."
+      },
+      {
+        title: "The logits behind a mask",
+        question: "A mask is yes or no at each pixel. What does the decoder compute there before it decides?",
+        answer: "A logit: a number of any sign. Where it is above 0 the pixel belongs to the mask. Point at the map and read it."
+      },
+      {
+        title: "A second point",
+        question: "A negative point says: not this. Will the predicted IoU of mask 0 rise or fall?",
+        answer: "Mask 0 is the mask for several points or a box. Take the point away with Undo, and compare."
+      },
+      {
+        title: "Seven tokens",
+        question: "The click has become a token, one of seven. Which tokens can it exchange something with in the first step?",
+        answer: "In step (1) every token attends to every token. A row of a matrix is one token; its weights sum to 1."
+      },
+      {
+        title: "Tokens look at the image",
+        question: "Step (2): where will the click's token look? At the clicked position alone, at the whole object, or somewhere else?",
+        answer: "Read the eight maps one by one, then choose another token and compare. What heads do over many clicks is measured in the notebook."
+      },
+      {
+        title: "The image attends, too",
+        question: "Step (4) turns it round: each position of the image attends to the tokens. To which token does the object attend most?",
+        answer: "Point at a map: the bars show what that position attends to. Choose another token to see its maps."
+      },
+      {
+        title: "32 channels make a mask",
+        question: "Each mask is a weighted sum of the same 32 channels. How many of them does it take until the mask is there?",
+        answer: "The slider stands at 4: move it to 32, one by one, and watch the IoU with the whole sum."
+      },
+      {
+        title: "Ablate a step",
+        question: "Without the step by which tokens look at the image in block 0: will the mask be lost?",
+        answer: "Compare the three replacements, then read the effect over the held-out clicks: one click is an example."
+      },
+      {
+        title: "Two clicks",
+        question: "Two clicks on the same image. After which step do the image tokens differ for the first time?",
+        answer: "The tokens differ from the start, as the click is one of them. The image tokens differ first after step (4) of block 0, the first step that writes to them."
+      },
+      {
+        title: "Your turn",
+        question: "Will it work on a photograph of yours, although this model has seen drawings alone?",
+        answer: "Try it. The image stays in this page."
+      }
+    ]
   };
   function signed(x) {
     const digits = Math.abs(x).toFixed(3);
@@ -3051,6 +3244,16 @@
     if (w === width && h2 === height && w === frame && h2 === frame) return framed;
     return interpolate(framed, w, h2, frame, width, height);
   }
+  function logitEnd(all) {
+    let most = 0, size = 1e-9;
+    for (const logits of all) {
+      for (const x of logits) {
+        if (x > most) most = x;
+        if (-x > size) size = -x;
+      }
+    }
+    return most ? Math.min(2 * most, size) : size;
+  }
   function threshold(logits) {
     const out = new Uint8Array(logits.length);
     for (let i = 0; i < logits.length; i++) out[i] = logits[i] > 0 ? 1 : 0;
@@ -3185,6 +3388,20 @@
     const [width, height] = inputSize(app.shown.info.width, app.shown.info.height, frame);
     return { width: Math.ceil(width * grid / frame), height: Math.ceil(height * grid / frame) };
   }
+  function maskOf(app, { masks }, number2) {
+    const { frame, grid } = app.catalogue, { width, height } = app.shown.info;
+    const side = 4 * grid, size = side * side;
+    return threshold(enlarge(masks.data.subarray(number2 * size, (number2 + 1) * size), side, frame, width, height));
+  }
+  function meanOfHeads({ dims, data }, token) {
+    const [, heads, queries, keys] = dims;
+    const mean = new Float32Array(keys);
+    for (let head = 0; head < heads; head++) {
+      const start = (head * queries + token) * keys;
+      for (let key3 = 0; key3 < keys; key3++) mean[key3] += data[start + key3] / heads;
+    }
+    return mean;
+  }
   function select(label, name, options, chosen2, choose) {
     const list = h("select", { name, onchange: () => choose(list.value) });
     let shown = "";
@@ -3197,9 +3414,9 @@
     update();
     return { element: h("label", { class: "choice" }, `${label} `, list), update };
   }
-  function bars(names, values, signed2) {
+  function bars(names, values, signed2, end) {
     const words = (value) => signed2 ? fixed(value, 2) : `${(100 * value).toPrecision(2)} %`;
-    const most = Math.max(...Array.from(values, Math.abs), 1e-9);
+    const most = end ?? Math.max(...Array.from(values, Math.abs), 1e-9);
     return h(
       "dl",
       { class: signed2 ? "bars signed" : "bars" },
@@ -3273,10 +3490,11 @@
         lead,
         title,
         empty,
+        tokens,
         maps,
         bar,
         readOut,
-        tokens,
+        pair,
         h("p", { class: "caution" }, STRINGS.tokensAre),
         link
       );
@@ -3338,7 +3556,8 @@
             return self ? weights.data.subarray(head * size, (head + 1) * size) : mapOf(weights, attention2, head, app.state.attention.token);
           });
           const most = shown.map((map) => map.reduce((a, b) => Math.max(a, b), 0));
-          const shared = Math.max(...most);
+          const open = !self && attention2.keys === "image";
+          const shared = open ? quantile(shown, 0.998) : Math.max(...most);
           const perHead = app.state.attention.scale === "per head";
           const numbers = () => self ? names.map((_, i) => h("span", {}, String(i))) : [];
           const edge = heads[0].over;
@@ -3358,8 +3577,9 @@
             canvas.dataset.high = String(high);
             fill(own, perHead ? scaleBar(range) : null);
           });
-          fill(bar, perHead ? null : scaleBar({ low: 0, high: shared, signed: false, root: true }));
-          fill(tokens, ...self ? [h("ol", { class: "names", start: "0" }, ...names.map((name) => h("li", {}, name))), pair] : []);
+          fill(bar, perHead ? null : scaleBar({ low: 0, high: shared, signed: false, root: true, open }));
+          fill(tokens, ...self ? [h("ol", { class: "names", start: "0" }, ...names.map((name) => h("li", {}, name)))] : []);
+          if (!self) fill(pair);
           const shownNow = `${attention2.path} ${app.state.attention.token}`;
           if (shownNow !== shownFor) fill(readOut, self ? STRINGS.hoverPair : STRINGS.hoverImage);
           shownFor = shownNow;
@@ -3384,14 +3604,14 @@
     const weights = app.answer?.tensors.hyper_in, channels = app.answer?.tensors[VALUES];
     if (!weights || !channels) return null;
     const side = channels.dims[2], pixels = side * side;
-    const computed = weights.data.slice(app.mask * CHANNELS, (app.mask + 1) * CHANNELS);
-    const moved = computed.slice();
+    const computed2 = weights.data.slice(app.mask * CHANNELS, (app.mask + 1) * CHANNELS);
+    const moved = computed2.slice();
     for (const [channel, weight] of Object.entries(app.state.weights)) moved[Number(channel)] = weight;
     const means = sizes.get(channels) ?? meanSizes(channels.data, pixels);
     sizes.set(channels, means);
     const contribution = means.map((mean, c) => Math.abs(moved[c]) * mean);
     const order = Array.from(contribution.keys()).sort((a, b) => contribution[b] - contribution[a]);
-    return { computed, moved, values: channels.data, pixels, side, order, contribution };
+    return { computed: computed2, moved, values: channels.data, pixels, side, order, contribution };
   }
   function product({ values, pixels, order, moved }, count) {
     const sum = new Float32Array(pixels);
@@ -3401,6 +3621,16 @@
       for (let i = 0, j = c * pixels; i < pixels; i++, j++) sum[i] += weight * values[j];
     }
     return sum;
+  }
+  function fewestChannels(app, enough) {
+    const now = desk(app);
+    if (!now) return 0;
+    const whole = threshold(product(now, CHANNELS)), sum = new Float32Array(now.pixels);
+    for (const [i, c] of now.order.entries()) {
+      for (let at = 0, j = c * now.pixels; at < now.pixels; at++, j++) sum[at] += now.moved[c] * now.values[j];
+      if (iou(threshold(sum), whole) >= enough) return i + 1;
+    }
+    return CHANNELS;
   }
   var channelsPanel = {
     outputs: () => ["hyper_in", VALUES],
@@ -3442,7 +3672,7 @@
         title,
         empty,
         whole,
-        h("p", { class: "caution" }, `${STRINGS.contributionIs} ${STRINGS.mutedEffect} ${HELD_OUT_WORDS}.`),
+        h("p", { class: "caution" }, STRINGS.contributionIs, app.catalogue.held_out ? ` ${STRINGS.mutedEffect} ${HELD_OUT_WORDS}.` : ""),
         list,
         all,
         notebookLink(app, NOTEBOOKS.hyper_in)
@@ -3476,7 +3706,7 @@
           const { width, height } = app.shown.info;
           const large = (logits) => threshold(enlarge(logits, now.side, app.catalogue.frame, width, height));
           const mask = large(product(now, count));
-          drawImage(canvas, app.shown.pixels.rgb, width, height, [{ mask, number: app.mask, tint: 0.45 }]);
+          drawImage(canvas, app.shown.pixels.rgb, width, height, [{ mask, number: app.mask, dims: true }]);
           canvas.setAttribute("aria-label", STRINGS.channelsSum(count));
           const isWhole = count === CHANNELS && Object.keys(app.state.weights).length === 0;
           const same = isWhole ? 1 : iou(mask, large(product({ ...now, moved: now.computed }, CHANNELS)));
@@ -3520,7 +3750,7 @@
       share,
       h("div", { class: "weight" }, slider, value),
       mute,
-      effect
+      app.catalogue.held_out ? effect : null
     );
     function move(weight) {
       app.set({ weights: { ...app.state.weights, [channel]: weight } });
@@ -3567,22 +3797,24 @@
   }
 
   // src/panels/clicks.ts
-  var STOPS = [
-    ...[0, 1].flatMap((i) => ["queries_1", "queries_2", "queries_3", "keys_4"].map((name) => `transformer.layers.${i}.${name}`)),
-    "hs"
-  ];
+  var TENSORS = [...new Set(STOPS.flatMap(({ shows, tokens }) => [shows, tokens]).filter(Boolean))];
   var results = /* @__PURE__ */ new WeakMap();
   function key(app) {
     return JSON.stringify([app.state.image, promptsOf(app.state), app.state.other, app.state.transplant]);
   }
   var clicksPanel = {
-    outputs: () => STOPS,
+    outputs: () => TENSORS,
     async more(app, isLatest) {
       const { other, transplant, image } = app.state;
       if (!other || isEmpty(promptsOf(app.state)) || results.get(app)?.key === key(app)) return;
       const wanted = key(app);
-      const base = { image, prompts: other, interventions: [], outputs: ["masks", "iou_pred", ...STOPS] };
-      const kept = await app.decode(base);
+      const base = { image, prompts: other, interventions: [], outputs: ["iou_pred", ...TENSORS] };
+      let kept = await app.decode(base), current = app.answer;
+      if (kept.provenance !== current.provenance) {
+        if (!isLatest()) return;
+        if (kept.provenance === "stored") kept = await app.decode({ ...base, anew: true });
+        else current = await app.decode({ ...base, prompts: promptsOf(app.state), anew: true });
+      }
       let transplanted = null;
       if (transplant && sameTokens(app)) {
         if (!isLatest()) return;
@@ -3590,8 +3822,9 @@
         const interventions2 = ["k", "v"].map((name) => ({ point: `${transplant}.${name}`, how: "transplant", from }));
         transplanted = await app.decode({ ...base, prompts: promptsOf(app.state), interventions: interventions2, outputs: ["masks", "iou_pred"] });
       }
-      results.set(app, { key: wanted, kept, transplanted });
+      results.set(app, { key: wanted, kept, current, transplanted });
     },
+    leave: (app) => void results.delete(app),
     view(app) {
       const freeze = h("button", {
         type: "button",
@@ -3604,7 +3837,7 @@
         const caption = h("figcaption"), scores = h("p", { class: "scores" });
         return { canvas, caption, words, scores, figure: h("figure", {}, caption, canvas, scores) };
       });
-      const table2 = h("div", { class: "stops" });
+      const streams = streamsView(app);
       const choice = select(
         STRINGS.transplant,
         "transplant",
@@ -3622,8 +3855,8 @@
         freeze,
         note,
         h("div", { class: "two" }, ...canvases.map(({ figure }) => figure)),
+        streams.element,
         choice.element,
-        table2,
         notebookLink(app, "05")
       );
       return {
@@ -3634,19 +3867,20 @@
           choice.update();
           choice.element.hidden = !other;
           const two = results.get(app);
-          const ready = other && two?.key === key(app) && app.answer && STOPS.every((name) => name in app.answer.tensors);
+          const ready = other && two?.key === key(app);
           note.textContent = !other ? "" : !sameTokens(app) ? STRINGS.differentTokens : sameClick(app) ? STRINGS.nowElsewhere : "";
           element.dataset.shown = String(Boolean(ready));
           canvases.forEach(({ figure }, i) => figure.hidden = !ready || i === 2 && !two?.transplanted);
-          table2.hidden = !ready;
+          streams.element.hidden = !ready;
           if (!ready) return;
-          const masks = [two.kept, app.answer, two.transplanted].map((answer) => answer ? maskOf(app, answer) : null);
+          const masks = [two.kept, two.current, two.transplanted].map((answer) => answer ? maskOf(app, answer.tensors, app.mask) : null);
           masks.forEach((mask, i) => {
             if (!mask) return;
             const { canvas, caption, words } = canvases[i];
             caption.textContent = words(app.mask);
             const { width, height } = app.shown.info;
-            drawImage(canvas, app.shown.pixels.rgb, width, height, [{ mask, number: app.mask, tint: 0.45 }]);
+            drawImage(canvas, app.shown.pixels.rgb, width, height, [{ mask, number: app.mask, dims: true }]);
+            drawPoints(canvas, i ? app.state.points : app.state.other.points);
             canvas.setAttribute("aria-label", words(app.mask));
           });
           if (masks[2]) {
@@ -3656,7 +3890,7 @@
             figure.dataset.own = String(own);
             figure.dataset.other = String(theirs);
           }
-          fill(table2, stops(app, two.kept));
+          streams.draw(two.kept, two.current, iou(masks[0], masks[1]));
         }
       };
     }
@@ -3668,36 +3902,155 @@
   function sameClick(app) {
     return JSON.stringify(app.state.other) === JSON.stringify(promptsOf(app.state));
   }
-  function maskOf(app, answer) {
-    const side = 4 * app.catalogue.grid, size = side * side, number2 = app.mask;
-    const { width, height } = app.shown.info;
-    const logits = answer.tensors.masks.data.subarray(number2 * size, (number2 + 1) * size);
-    return threshold(enlarge(logits, side, app.catalogue.frame, width, height));
+  var isAttention = ({ shows }) => shows.endsWith(".weights");
+  var isMap = (stop) => !isAttention(stop) && stop.shows !== "hyper_in" && stop.shows !== "masks";
+  function streamsView(app) {
+    const canvas = () => h("canvas", { class: "map", role: "img" });
+    const rows = STOPS.map((stop) => {
+      const sides = [h("div"), h("div")], canvases = [canvas(), canvas()];
+      sides.forEach((side, i) => fill(side, canvases[i]));
+      const field2 = canvas(), tokens = h("div"), words = h("p", { class: "scores" });
+      const apart = h("div", {}, isMap(stop) ? field2 : null, tokens, words);
+      const name = h(
+        "div",
+        {},
+        h("strong", {}, STRINGS.stopName(stop.name, stop.block)),
+        " ",
+        h("span"),
+        h("code", { class: "tensor" }, stop.shows)
+      );
+      const row2 = h("div", { class: "stop", role: "row", "data-stop": stop.shows }, ...[name, ...sides, apart].map((one, i) => {
+        one.setAttribute("role", i ? "cell" : "rowheader");
+        return one;
+      }));
+      return { stop, row: row2, name, sides, canvases, field: field2, tokens, words };
+    });
+    const attentionBar = h("div"), fieldBar = h("div"), logitBar = h("div");
+    const head = ["", STRINGS.keptShort, STRINGS.currentShort, STRINGS.apart].map((words) => h("div", { role: "columnheader" }, words));
+    const element = h(
+      "div",
+      { class: "streams" },
+      h("p", {}, STRINGS.streams),
+      h("p", { class: "caution" }, STRINGS.streamColours),
+      ...[[STRINGS.attentionBar, attentionBar], [STRINGS.fieldBar, fieldBar], [STRINGS.logitBar, logitBar]].map(([words, bar]) => h("div", { class: "caution scale" }, words, bar)),
+      h(
+        "div",
+        { role: "table", "aria-label": STRINGS.streams },
+        h("div", { class: "stop head", role: "row" }, ...head),
+        ...rows.map(({ row: row2 }) => row2)
+      )
+    );
+    return {
+      element,
+      draw(kept, current, maskIou) {
+        const both = [kept, current].map(({ tensors }) => tensors);
+        const { grid } = app.catalogue;
+        const size = gridSize(app);
+        const names = [tokenNames(app.state.other), tokenNames(promptsOf(app.state))];
+        const attention2 = rows.filter(({ stop }) => isAttention(stop)).map(({ stop }) => {
+          return both.map((tensors) => meanOfHeads(tensors[stop.shows], readerOf(app, stop)));
+        });
+        const scale = { low: 0, high: quantile(attention2.flat(), 0.998), signed: false, root: true, open: true };
+        const fields = rows.filter(({ stop }) => isMap(stop)).map(({ stop }) => field(both[0][stop.shows], both[1][stop.shows]));
+        const fieldScale = { low: 0, high: highest(fields), signed: false };
+        const side = 4 * grid, ofMask = (tensors) => tensors.masks.data.subarray(app.mask * side * side, (app.mask + 1) * side * side);
+        const logits = both.map(ofMask);
+        const high = logitEnd(logits);
+        const logitScale = { low: -high, high, signed: true, open: true };
+        for (const { stop, row: row2, name, sides, canvases, field: over, tokens, words } of rows) {
+          const what = STRINGS.stopShows(stop.shows, STEPS[stop.shows.replace(/layers\.\d/, "layers.{i}")] ?? "", names[1][readerOf(app, stop)], app.mask);
+          name.querySelector("span").textContent = what;
+          canvases.forEach((one, i) => one.setAttribute("aria-label", `${i ? STRINGS.currentShort : STRINGS.keptShort}: ${what}`));
+          row2.dataset.apart = "";
+          words.textContent = "";
+          if (isMap(stop)) {
+            const times = both[0][stop.shows].dims[3] === side ? side / grid : 1;
+            const [width, height] = [size.width * times, size.height * times];
+            both.forEach((tensors, i) => {
+              const shown = times === 1 ? vectors(tensors[stop.shows]) : pooled(vectors(tensors[stop.shows]), times);
+              drawColours(canvases[i], shown, size.width, size.height, grid, app.catalogue.bases[stop.shows] ?? app.catalogue.bases.src);
+            });
+            const distance = fields.shift();
+            drawMap(over, distance, width, height, grid * times, fieldScale);
+            const mean = distance.reduce((a, b) => a + b, 0) / distance.length;
+            over.setAttribute("aria-label", `${STRINGS.apart}: ${what}`);
+            over.hidden = mean === 0;
+            row2.dataset.apart = String(mean);
+            words.textContent = mean === 0 ? STRINGS.equal : STRINGS.meanApart(mean);
+          } else if (isAttention(stop)) {
+            attention2.shift().forEach((map, i) => drawMap(canvases[i], map, size.width, size.height, grid, scale));
+          } else if (stop.shows === "hyper_in") {
+            const weights = both.map((tensors) => tensors.hyper_in.data.subarray(app.mask * CHANNELS, (app.mask + 1) * CHANNELS));
+            const most = highest(weights);
+            weights.forEach((one, i) => fill(sides[i], weightBars(one, most, what)));
+          } else {
+            logits.forEach((one, i) => drawMap(canvases[i], one, size.width * 4, size.height * 4, side, logitScale));
+            words.textContent = STRINGS.masksIou(maskIou);
+          }
+          if (stop.tokens) {
+            const after = stop.tokens === "hyper_in" ? STRINGS.weightsOfMasks : STRINGS.tokensAfter(stop.tokens === "tokens" ? "" : STEPS[stop.tokens.replace(/layers\.\d/, "layers.{i}")]);
+            fill(tokens, h("small", {}, after), tokensApart(both[0][stop.tokens], both[1][stop.tokens], names));
+          }
+        }
+        fill(attentionBar, scaleBar(scale));
+        fill(fieldBar, scaleBar(fieldScale));
+        fill(logitBar, scaleBar(logitScale));
+      }
+    };
   }
-  function difference(a, b) {
-    if (a.data.length !== b.data.length) return null;
-    let apart = 0, size = 0;
-    for (let i = 0; i < a.data.length; i++) {
-      apart += (a.data[i] - b.data[i]) ** 2;
-      size += a.data[i] ** 2;
+  function readerOf(app, { shows }) {
+    return shows.includes("final_attn") ? 1 + app.mask : 5;
+  }
+  function highest(all) {
+    let most = 1e-9;
+    for (const one of all) for (let i = 0; i < one.length; i++) most = Math.max(most, Math.abs(one[i]));
+    return most;
+  }
+  function field(one, other) {
+    const a = vectors(one), b = vectors(other);
+    const apart = new Float32Array(a.positions), lengths = [apart.slice(), apart.slice()];
+    for (let channel = 0; channel < a.channels; channel++) {
+      for (let position = 0, i = channel * a.ofChannel; position < a.positions; position++, i += a.ofPosition) {
+        const x = a.data[i], y = b.data[i];
+        apart[position] += (x - y) ** 2;
+        lengths[0][position] += x * x;
+        lengths[1][position] += y * y;
+      }
     }
-    return Math.sqrt(apart / size);
+    let sum = 0;
+    for (const squares of lengths) for (const square of squares) sum += Math.sqrt(square);
+    const mean = Math.max(sum / (2 * a.positions), 1e-12);
+    return apart.map((square) => Math.sqrt(square) / mean);
   }
-  function stops(app, kept) {
+  function distances(one, other) {
+    const [, rows, channels] = one.dims;
+    return Array.from({ length: rows }, (_, row2) => {
+      let apart = 0, a = 0, b = 0;
+      for (let i = row2 * channels; i < (row2 + 1) * channels; i++) {
+        const x = one.data[i], y = other.data[i];
+        apart += (x - y) ** 2;
+        a += x * x;
+        b += y * y;
+      }
+      return Math.sqrt(apart) / Math.max((Math.sqrt(a) + Math.sqrt(b)) / 2, 1e-12);
+    });
+  }
+  function tokensApart(one, other, names) {
+    if (one.dims[1] !== other.dims[1]) return h("p", { class: "scores" }, STRINGS.otherTokenCount);
+    const shown = one.dims[1] === 4 ? names[1].slice(1, 5) : names[1];
+    const list = bars(shown, distances(one, other), true, 2);
+    list.classList.add("apart");
+    return list;
+  }
+  function weightBars(weights, most, words) {
     return h(
-      "table",
-      {},
-      h("caption", {}, STRINGS.stops),
-      h("tbody", {}, ...STOPS.map((name) => {
-        const value = difference(app.answer.tensors[name], kept.tensors[name]);
-        const words = value === null ? "–" : value === 0 ? STRINGS.equal : `${(100 * value).toFixed(1)} %`;
-        return h(
-          "tr",
-          { "data-stop": name },
-          h("th", { scope: "row" }, `${STEPS[name.replace(/layers\.\d/, "layers.{i}")]} `, h("code", {}, name)),
-          h("td", {}, name.endsWith("keys_4") ? STRINGS.ofImage : STRINGS.ofTokens),
-          h("td", { "data-value": value ?? "" }, h("span", { class: "share-bar", style: `--share: ${Math.min(1, value ?? 0)}` }), words)
-        );
+      "div",
+      { class: "weight-bars", role: "img", "aria-label": words },
+      ...Array.from(weights, (weight, i) => h("span", {
+        "data-value": weight,
+        class: weight < 0 ? "negative" : "positive",
+        title: `${STRINGS.channel(i)}: ${number(weight)}`,
+        style: `--share: ${Math.abs(weight) / most}`
       }))
     );
   }
@@ -3735,8 +4088,8 @@
           if (!logits || !app.answer) return;
           const { width, height } = app.shown.info;
           fill(title, tensorTitle(`${STRINGS.masksTensor}, ${STRINGS.maskName(app.mask)}:`, "masks", app.answer.tensors.masks.dims, STEPS.masks));
-          const high = logits.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-          const scale = { low: -high, high, signed: true };
+          const high = logitEnd([logits]);
+          const scale = { low: -high, high, signed: true, open: true };
           drawMap(canvas, logits, width, height, width, scale);
           canvas.setAttribute("aria-label", `${STRINGS.masksTensor}, ${STRINGS.maskName(app.mask)}`);
           fill(bar, scaleBar(scale));
@@ -3792,6 +4145,21 @@
   function possible(app, mode) {
     return mode === "zero" || app.state.points.length === 1 && app.state.box === null && app.catalogue.held_out;
   }
+  async function stored(app, mode) {
+    const { off, image } = app.state;
+    const found = off.length === 1 ? await app.backend.ablated?.(image, promptsOf(app.state), off[0], mode) : null;
+    if (!found) return null;
+    return { provenance: "stored", milliseconds: 0, predicted: found.predicted, mask: (number2) => found.masks[number2] };
+  }
+  async function computed(app, mode) {
+    const { tensors, provenance, milliseconds } = await app.decode({
+      image: app.state.image,
+      prompts: promptsOf(app.state),
+      interventions: interventions(app.state.off, mode, app.otherClick),
+      outputs: ["masks", "iou_pred"]
+    });
+    return { provenance, milliseconds, predicted: tensors.iou_pred.data, mask: (number2) => maskOf(app, tensors, number2) };
+  }
   var switchesPanel = {
     outputs: () => [],
     async more(app, isLatest) {
@@ -3802,13 +4170,7 @@
         if (!isLatest()) return;
         const wanted = key2(app, mode);
         if (!possible(app, mode) || found.get(mode)?.key === wanted) continue;
-        const answer = await app.decode({
-          image: app.state.image,
-          prompts: promptsOf(app.state),
-          interventions: interventions(app.state.off, mode, app.otherClick),
-          outputs: ["masks", "iou_pred"]
-        });
-        found.set(mode, { answer, key: wanted });
+        found.set(mode, { key: wanted, ...await stored(app, mode) ?? await computed(app, mode) });
         app.redraw(true);
       }
     },
@@ -3816,17 +4178,17 @@
       const map = h("div", { class: "switches" });
       const columns = h("div", { class: "modes" });
       const legend = h("p", { class: "legend" }, STRINGS.legend), caution = h("p", { class: "caution" }, STRINGS.oneClick);
-      const stored = h("div", { class: "stored" });
+      const stored2 = h("div", { class: "stored" });
       const element = h(
         "div",
         {},
         h("p", {}, STRINGS.switchesLead),
-        map,
-        h("div", { class: "actions" }, h("button", { type: "button", "data-act": "all-on", onclick: () => app.set({ off: [] }) }, STRINGS.allOn)),
         columns,
         legend,
+        map,
+        h("div", { class: "actions" }, h("button", { type: "button", "data-act": "all-on", onclick: () => app.set({ off: [] }) }, STRINGS.allOn)),
         caution,
-        stored,
+        stored2,
         notebookLink(app, "02")
       );
       const buttons = PARTS.map((part) => {
@@ -3866,9 +4228,9 @@
         draw() {
           const { off } = app.state;
           for (const { part, button } of buttons) button.setAttribute("aria-pressed", String(off.includes(part.name)));
-          fill(stored, ...effects(off));
+          fill(stored2, ...app.catalogue.held_out ? effects(off) : []);
           legend.hidden = off.length === 0;
-          caution.hidden = off.length !== 1;
+          caution.hidden = off.length !== 1 || !app.catalogue.held_out;
           for (const { mode, canvas, words, scores, choose } of cells) {
             choose.setAttribute("aria-pressed", String(app.state.mode === mode));
             const result = results2.get(app)?.get(mode);
@@ -3891,18 +4253,19 @@
               continue;
             }
             const { width, height } = app.shown.info;
-            const side = 4 * app.catalogue.grid, size = side * side, number2 = app.mask;
-            const logits = result.answer.tensors.masks.data.subarray(number2 * size, (number2 + 1) * size);
-            const after = threshold(enlarge(logits, side, app.catalogue.frame, width, height));
-            const { lost, gained } = drawChange(canvas, before, after, width, height);
+            const after = result.mask(app.mask);
+            const { lost, gained } = drawChange(canvas, app.shown.pixels.rgb, before, after, width, height);
             canvas.dataset.lost = String(lost);
             canvas.dataset.gained = String(gained);
             canvas.setAttribute("aria-label", `${STRINGS.mode[mode]}: ${STRINGS.lostGained(lost, gained)}`);
-            words.textContent = STRINGS.lostGained(lost, gained);
-            const predicted = result.answer.tensors.iou_pred.data[number2];
+            const few = lost + gained > 0 && lost + gained < 1e-3 * width * height;
+            words.textContent = STRINGS.lostGained(lost, gained) + (few ? ` (${STRINGS.tooFewToSee})` : "");
+            const predicted = result.predicted[app.mask];
             const truth = app.trueIou(after);
             scores.textContent = `${STRINGS.predicted} ${predicted.toFixed(3)}` + (truth === null ? "" : `, ${STRINGS.truth} ${truth.toFixed(3)}`) + `, IoU ${STRINGS.unchanged} ${iou(before, after).toFixed(3)}`;
             scores.dataset.predicted = String(predicted);
+            scores.append(h("small", { class: "provenance" }, ` ${result.provenance === "stored" ? STRINGS.storedHere : STRINGS.computedNow(result.milliseconds)}`));
+            canvas.dataset.provenance = result.provenance;
           }
         }
       };
@@ -3980,6 +4343,7 @@
         followButton.setAttribute("aria-pressed", String(follow));
       }
     }, STRINGS.follow);
+    followButton.title = STRINGS.followLong;
     const buttons = [
       toolButton("positive", STRINGS.positive),
       toolButton("negative", STRINGS.negative),
@@ -4006,7 +4370,7 @@
     element.addEventListener("pointerdown", (event) => {
       if (!pixels || event.button > 0) return;
       const [x, y] = at(event);
-      if (x < 0 || y < 0 || x >= pixels.width || y >= pixels.height) return handlers.announce(STRINGS.outside);
+      if (x < 0 || y < 0 || x >= pixels.width || y >= pixels.height) return handlers.problem(STRINGS.outside);
       element.setPointerCapture(event.pointerId);
       if (tool === "box") {
         dragged = { kind: "box", x, y };
@@ -4145,7 +4509,7 @@
       draw(nowPoints, nowBox, overlays) {
         [points, box] = [nowPoints, nowBox];
         if (!pixels) return;
-        const now = [pixels, ...overlays.flatMap(({ mask, number: number2, tint }) => [mask, number2, tint])];
+        const now = [pixels, ...overlays.flatMap(({ mask, number: number2, dims }) => [mask, number2, dims])];
         if (now.length !== drawn.length || now.some((one, i) => one !== drawn[i])) {
           drawImage(canvas, pixels.rgb, pixels.width, pixels.height, overlays);
           drawn = now;
@@ -4247,67 +4611,82 @@
     mask: null
   });
   var onExample = (app) => ({ ...example(), points: [app.catalogue.images[0].click] });
+  var STEP = "transformer.layers.0.cross_attn_token_to_image";
+  function shareInside(app, weights) {
+    const { grid } = app.catalogue, mask = app.masks[3], { width } = app.shown.info, pixel = width / grid;
+    let inside = 0, all = 0;
+    for (let y = 0; y < grid; y++) {
+      for (let x = 0; x < grid; x++) {
+        const weight = weights[y * grid + x];
+        all += weight;
+        if (mask[Math.floor((y + 0.5) * pixel) * width + Math.floor((x + 0.5) * pixel)]) inside += weight;
+      }
+    }
+    return inside / all;
+  }
+  function whereTheClickLooks(app) {
+    const weights = app.answer?.tensors[ATTENTIONS[1].tensor];
+    if (!weights || !app.masks.length) return "";
+    return STRINGS.foundLooks(shareInside(app, meanOfHeads(weights, 5)), area(app.masks[3]) / app.masks[3].length);
+  }
+  function whatTheObjectAttendsTo(app) {
+    const weights = app.answer?.tensors[ATTENTIONS[2].tensor];
+    if (!weights || !app.masks.length) return "";
+    const [, , queries, keys] = weights.dims;
+    const { grid } = app.catalogue, mask = app.masks[3], { width } = app.shown.info, pixel = width / grid;
+    const sums = new Float32Array(keys), elsewhere = new Float32Array(keys);
+    for (let position = 0; position < queries; position++) {
+      const [x, y] = [position % grid, Math.floor(position / grid)];
+      const to = mask[Math.floor((y + 0.5) * pixel) * width + Math.floor((x + 0.5) * pixel)] ? sums : elsewhere;
+      for (let head = 0; head < HEADS; head++) {
+        for (let key3 = 0; key3 < keys; key3++) to[key3] += weights.data[(head * queries + position) * keys + key3];
+      }
+    }
+    const [all, allElsewhere] = [sums, elsewhere].map((each) => each.reduce((a, b) => a + b, 0));
+    const order = [...sums.keys()].sort((a, b) => sums[b] - sums[a]);
+    const names = tokenNames(promptsOf(app.state));
+    return STRINGS.foundAttends(order.slice(0, 2).map((key3) => [names[key3], sums[key3] / all, elsewhere[key3] / allElsewhere]));
+  }
   var STOPS2 = [
     {
-      title: "One click, several answers",
-      question: "One click on the middle of a flower. What may it mean: its innermost disc, its middle, the whole flower? How many masks should a model return?",
-      answer: "Masks 1 to 3 are three answers to the same click, each with a predicted IoU. Choose each of them below the image.",
       notebook: "00",
-      state: (app) => ({ ...onExample(app), panel: "masks", mask: 3 })
+      state: (app) => ({ ...onExample(app), panel: "masks", mask: 3 }),
+      found: (app) => app.answer ? STRINGS.foundScores([...app.answer.tensors.iou_pred.data.subarray(1)]) : ""
     },
     {
-      title: "The logits behind a mask",
-      question: "A mask is yes or no at each pixel. What does the decoder compute there before it decides?",
-      answer: "A logit: a number of any sign. Where it is above 0 the pixel belongs to the mask. Point at the map and read it.",
       notebook: "07",
       state: (app) => ({ ...onExample(app), panel: "masks", mask: 1 })
     },
     {
-      title: "A second point",
-      question: "A negative point says: not this. Will the predicted IoU of mask 0 rise or fall?",
-      answer: "See mask 0: it is the mask for several prompts. Take the point away with Undo, and compare.",
       notebook: "03",
-      state: (app) => ({ ...onExample(app), points: [app.catalogue.images[0].click, app.catalogue.second], panel: "masks", mask: 0 })
+      state: (app) => ({ ...onExample(app), points: [app.catalogue.images[0].click, app.catalogue.second], panel: "masks", mask: 0 }),
+      found: (app) => app.answer ? STRINGS.foundScore(app.scoreBefore, app.answer.tensors.iou_pred.data[0]) : ""
     },
     {
-      title: "Seven tokens",
-      question: "The click has become a token, one of seven. Which tokens can it exchange something with in the first step?",
-      answer: "In step (1) every token attends to every token. A row of a matrix is one token; its weights sum to 1.",
       notebook: "02",
       state: (app) => ({ ...onExample(app), panel: "attention", attention: attention(0, 5) })
     },
     {
-      title: "Tokens look at the image",
-      question: "Step (2): where will the click's token look? At the clicked position alone, at the whole object, or somewhere else?",
-      answer: "Read the eight maps one by one, then choose another token and compare. What heads do over many clicks is measured in the notebook.",
       notebook: "02",
-      state: (app) => ({ ...onExample(app), panel: "attention", attention: attention(1, 5) })
+      state: (app) => ({ ...onExample(app), panel: "attention", mask: 3, attention: attention(1, 5) }),
+      found: whereTheClickLooks
     },
     {
-      title: "The image attends, too",
-      question: "Step (4) turns it round: each position of the image attends to the tokens. To which token does the object attend most?",
-      answer: "Point at a map: the bars show what that position attends to.",
       notebook: "04",
-      state: (app) => ({ ...onExample(app), panel: "attention", attention: attention(2, 5) })
+      state: (app) => ({ ...onExample(app), panel: "attention", mask: 3, attention: attention(2, 5) }),
+      found: whatTheObjectAttendsTo
     },
     {
-      title: "32 channels make a mask",
-      question: "Each mask is a weighted sum of the same 32 channels. How many of them does it take until the mask is there?",
-      answer: "Move the slider back to 32, one by one, and watch the IoU with the whole sum.",
       notebook: "07",
-      state: (app) => ({ ...onExample(app), panel: "channels", mask: 3, channels: 4 })
+      state: (app) => ({ ...onExample(app), panel: "channels", mask: 3, channels: 4 }),
+      found: (app) => STRINGS.foundChannels(fewestChannels(app, ENOUGH), ENOUGH)
     },
     {
-      title: "Ablate a step",
-      question: "Without the step by which tokens look at the image in block 0: will the mask be lost?",
-      answer: "Compare the three replacements, then read the effect over the held-out clicks: one click is an example.",
       notebook: "02",
-      state: (app) => ({ ...onExample(app), panel: "switches", mask: 3, off: ["transformer.layers.0.cross_attn_token_to_image"] })
+      state: (app) => ({ ...onExample(app), panel: "switches", mask: 3, off: [STEP] }),
+      found: (app) => !app.catalogue.held_out ? "" : STRINGS.foundEffect(EFFECTS[`${STEP} mean`], EFFECTS[`${STEP} resample`])
     },
     {
-      title: "Two clicks",
-      question: "Two clicks on the same image. After which step do the image tokens differ for the first time?",
-      answer: "The tokens differ from the start, as the click is one of them. The image tokens differ first after step (4) of block 0, the first step that writes to them.",
       notebook: "05",
       state: (app) => {
         const click = app.catalogue.images[0].click;
@@ -4316,40 +4695,36 @@
       }
     },
     {
-      title: "Your turn",
-      question: "Will it work on a photograph of yours, although this model has seen drawings alone?",
-      answer: "Try it. The image stays in this page.",
       notebook: "09",
       state: (app) => ({ ...onExample(app), panel: "own" })
     }
   ];
-  var PANEL_ID = "panel";
+  var ENOUGH = 0.9;
   var revealed = 0;
   function isPredicting(state) {
     return state.stop > 0 && state.stop < STOPS2.length && revealed !== state.stop;
   }
   function tourStrip(root, app) {
     const number2 = Math.min(app.state.stop, STOPS2.length);
-    const stop = STOPS2[number2 - 1];
+    const stop = STOPS2[number2 - 1], words = STRINGS.stops[number2 - 1];
     const go = (to) => {
       revealed = 0;
       app.set(to >= 1 && to <= STOPS2.length ? { stop: to } : { stop: 0 });
     };
     const open = revealed === number2;
-    const shownKey = `${number2} ${open}`;
+    const found = open ? stop.found?.(app) ?? "" : "";
+    const shownKey = `${number2} ${open} ${found}`;
     if (root.dataset.stop === shownKey) return;
     root.dataset.stop = shownKey;
-    const button = (words, act, name, disabled = false) => h("button", { type: "button", "data-act": name, disabled, onclick: () => act() }, words);
+    const button = (words2, act, name, disabled = false) => h("button", { type: "button", "data-act": name, disabled, onclick: () => act() }, words2);
     fill(
       root,
       h("small", {}, STRINGS.stopOf(number2, STOPS2.length)),
-      h("h2", {}, stop.title),
-      h("p", {}, h("strong", {}, `${STRINGS.predictFirst}: `), stop.question),
-      open ? h("p", { class: "answer" }, stop.answer) : button(STRINGS.reveal, () => {
+      h("h2", {}, words.title),
+      h("p", {}, h("strong", {}, `${STRINGS.predictFirst}: `), words.question),
+      open ? h("p", { class: "answer" }, found ? h("strong", {}, `${found} `) : null, words.answer) : button(STRINGS.reveal, () => {
         revealed = number2;
         app.set(stop.state(app));
-        const panel = document.querySelector(`#${PANEL_ID}`);
-        if (panel && panel.getBoundingClientRect().top > innerHeight) panel.scrollIntoView();
       }, "reveal"),
       notebookLink(app, stop.notebook),
       h(
@@ -4406,7 +4781,7 @@
     cards = h("div", { class: "cards", role: "group", "aria-label": STRINGS.panels.masks });
     provenance = h("p", { class: "provenance" });
     notes = h("div", { class: "notes" });
-    cardsLead = h("p", { class: "cards-lead" }, STRINGS.chooseMask);
+    cardsLead = h("p", { class: "cards-lead" });
     map = decoderMap(this);
     offNote = h("p", { class: "off-note", hidden: true });
     images_ = h("div", { class: "images", role: "group", "aria-label": STRINGS.image });
@@ -4435,6 +4810,10 @@
       }
       void this.setState({ ...this.state, ...change }, true);
     }
+    /** Take the state that an address holds. */
+    open(hash) {
+      void this.setState(fromHash(hash), false);
+    }
     undo() {
       const before = this.history.pop();
       if (before) this.set(before, false);
@@ -4458,6 +4837,7 @@
       state.attention = { ...state.attention };
       state.attention.token = Math.min(state.attention.token, tokenNames(promptsOf(state)).length - 1);
       const moved = state.image !== this.state.image || !this.shown;
+      if (state.panel !== this.state.panel) this.panels[this.state.panel].leave?.(this);
       this.state = state;
       if (moved) {
         const shown = state.image === "own" ? this.own : await this.load(info);
@@ -4517,6 +4897,8 @@
       if (!predicted) return 1;
       return [1, 2, 3].reduce((best, number2) => predicted[number2] > predicted[best] ? number2 : best, 1);
     }
+    /** Mask 0's predicted IoU for the image's own click alone, known once that was decoded. */
+    scoreBefore = null;
     /** The chosen mask's weights with those that were moved; known once the mixing desk has seen them. */
     movedWeights = null;
     /** Decode something; the image is made known to the back-end before. */
@@ -4551,6 +4933,10 @@
         this.show("");
         this.answer = answer;
         this.takeMasks(answer);
+        const [first] = this.catalogue.images;
+        if (JSON.stringify([state.image, prompts]) === JSON.stringify([first.id, { points: [first.click], box: null }])) {
+          this.scoreBefore = answer.tensors.iou_pred.data[0];
+        }
         this.redraw();
         if (!isLatest()) return;
         await panel.more?.(this, isLatest);
@@ -4628,22 +5014,29 @@
       this.panelRoot.id = "panel";
       fill(
         this.root,
-        h("div", { class: "head" }, button(STRINGS.tour, () => this.set({ stop: 1 }), "tour"), this.status),
+        h(
+          "div",
+          { class: "head" },
+          button(STRINGS.tour, () => this.set({ stop: 1 }), "tour"),
+          this.status,
+          h(
+            "div",
+            { class: "share" },
+            button(STRINGS.copyLink, () => void this.copy(this.link()), "copy-link"),
+            button(STRINGS.copyPython, () => void this.copy(this.python()), "copy-python")
+          )
+        ),
+        this.code,
         this.problem,
+        this.catalogue.model === "tiny" ? h("p", { class: "model" }, STRINGS.tiny) : null,
         h(
           "div",
           { class: "page-columns" },
           this.tour,
-          h("section", { class: "left", "aria-label": STRINGS.image }, this.images_, this.canvas.element, h("p", { class: "keys" }, STRINGS.keys), tools, this.cardsLead, this.cards, this.provenance, this.notes),
-          h("section", { class: "right" }, this.offNote, this.map.element, this.tabs, this.panelRoot)
+          h("section", { class: "left", "aria-label": STRINGS.image }, this.images_, this.canvas.element, h("p", { class: "keys" }, STRINGS.keys), tools, this.cards, this.cardsLead, this.provenance, this.notes),
+          this.map.element,
+          h("section", { class: "right" }, this.offNote, this.tabs, this.panelRoot)
         ),
-        h(
-          "div",
-          { class: "share" },
-          button(STRINGS.copyLink, () => void this.copy(this.link()), "copy-link"),
-          button(STRINGS.copyPython, () => void this.copy(this.python()), "copy-python")
-        ),
-        this.code,
         this.live
       );
       document.addEventListener("paste", (event) => {
@@ -4725,10 +5118,10 @@
     /** The chosen mask, tinted; for one point the outlines of masks 1 to 3 below it. */
     overlays() {
       if (!this.masks.length || isPredicting(this.state)) return [];
-      const chosen2 = { mask: this.masks[this.mask], number: this.mask, tint: 0.4, thick: 2 };
+      const chosen2 = { mask: this.masks[this.mask], number: this.mask, dims: true, thick: 2 };
       if (this.state.points.length !== 1 || this.state.box) return [chosen2];
       const others = [3, 2, 1].filter((number2) => number2 !== this.mask);
-      return [...others.map((number2) => ({ mask: this.masks[number2], number: number2, tint: 0 })), chosen2];
+      return [...others.map((number2) => ({ mask: this.masks[number2], number: number2, dims: false })), chosen2];
     }
     drawCards() {
       const { answer } = this;
@@ -4741,17 +5134,17 @@
       if (this.cards.childElementCount !== 4) {
         fill(this.cards, ...[0, 1, 2, 3].map((number2) => this.card(number2)));
       }
+      const rule = this.state.points.length === 1 && !this.state.box ? STRINGS.byRule : STRINGS.byRuleMany;
+      this.cardsLead.textContent = `${(this.state.mask === null ? rule : STRINGS.bySetting)(this.mask)} ${STRINGS.chooseMask}`;
       const { pixels, info } = this.shown;
       [...this.cards.children].forEach((element, number2) => {
         const card = element;
         const chosen2 = this.mask === number2;
         card.setAttribute("aria-pressed", String(chosen2));
-        const rule = this.state.points.length === 1 && !this.state.box ? STRINGS.byRule : STRINGS.byRuleMany;
-        card.querySelector("small").textContent = !chosen2 ? STRINGS.maskRole[number2] : this.state.mask === null ? rule : STRINGS.byYou;
         if (this.carded === this.masks) return;
         const mask = this.masks[number2];
         const canvas = card.querySelector("canvas");
-        drawImage(canvas, pixels.rgb, info.width, info.height, [{ mask, number: number2, tint: 0.45 }]);
+        drawImage(canvas, pixels.rgb, info.width, info.height, [{ mask, number: number2, dims: true }]);
         canvas.setAttribute("aria-label", `${STRINGS.maskName(number2)}: ${STRINGS.coversOf(area(mask) / mask.length)}`);
         canvas.dataset.area = String(area(mask));
         const truth = this.trueIou(mask);
@@ -4776,8 +5169,8 @@
         },
         h("canvas", { role: "img" }),
         h("strong", {}, STRINGS.maskName(number2)),
-        h("small", {}, STRINGS.maskRole[number2]),
-        h("dl", {}, h("dt", {}, STRINGS.predicted), h("dd", {}), h("dt", {}, STRINGS.truth), h("dd", {}))
+        h("dl", {}, h("dt", {}, STRINGS.predicted), h("dd", {}), h("dt", {}, STRINGS.truth), h("dd", {})),
+        h("small", {}, STRINGS.maskRole[number2])
       );
     }
     // --- Words ---
@@ -4823,6 +5216,7 @@
   var HELD_OUT_WORDS = STRINGS.heldOut(HELD_OUT.clicks, HELD_OUT.scenes);
 
   // src/browser/backend.ts
+  var MASKS = 4;
   var BrowserBackend = class {
     /** `base` is the address of the page's folder. */
     constructor(base) {
@@ -4838,6 +5232,7 @@
     started = null;
     given;
     read = /* @__PURE__ */ new Map();
+    bits = /* @__PURE__ */ new Map();
     async catalogue() {
       return (await this.given)[0];
     }
@@ -4853,7 +5248,19 @@
       await this.ask({ kind: "image", id, pixels });
     }
     async decode(request) {
-      return await this.stored(request) ?? this.ask({ kind: "decode", request });
+      return (request.anew ? null : await this.stored(request)) ?? this.ask({ kind: "decode", request });
+    }
+    async ablated(image, prompts, part, mode) {
+      const [{ images }, { ablated }] = await this.given;
+      const key3 = JSON.stringify([image, prompts]);
+      const found = ablated.find((one) => JSON.stringify([one.image, one.prompts]) === key3);
+      const ablation2 = found?.ablations[`${part} ${mode}`];
+      if (!found || !ablation2) return null;
+      const { width, height } = images.find(({ id }) => id === image);
+      const read = this.bits.get(found.file) ?? this.file(found.file).then((blob) => blob.arrayBuffer()).then((all) => new Uint8Array(all));
+      this.bits.set(found.file, read);
+      const size = MASKS * height * Math.ceil(width / 8), start = ablation2.place * size;
+      return { masks: unpack((await read).subarray(start, start + size), MASKS, width, height), predicted: ablation2.iou_pred };
     }
     /** Begin to load the model. */
     start() {
@@ -4911,10 +5318,10 @@
     }
     /** The answer that is stored with the page, or null. */
     async stored({ outputs, ...request }) {
-      const [, { stored }] = await this.given;
+      const [, { stored: stored2 }] = await this.given;
       const started = performance.now();
       const key3 = JSON.stringify([request.image, request.prompts, request.interventions]);
-      const found = stored.find(({ request: r }) => JSON.stringify([r.image, r.prompts, r.interventions]) === key3);
+      const found = stored2.find(({ request: r }) => JSON.stringify([r.image, r.prompts, r.interventions]) === key3);
       if (!found || !outputs.every((name) => name in found.tensors)) return null;
       const tensors = {};
       const read = async (name) => {
@@ -5010,6 +5417,7 @@
       pages: document.documentElement.dataset.pages ?? ""
     });
     Object.assign(window, { explorer: app });
+    addEventListener("hashchange", ({ newURL }) => app.open(new URL(newURL).hash));
     await app.start();
     still.hidden = true;
     root.hidden = false;

@@ -66,7 +66,7 @@ export class App {
   private readonly cards = h("div", { class: "cards", role: "group", "aria-label": STRINGS.panels.masks! });
   private readonly provenance = h("p", { class: "provenance" });
   private readonly notes = h("div", { class: "notes" });
-  private readonly cardsLead = h("p", { class: "cards-lead" }, STRINGS.chooseMask);
+  private readonly cardsLead = h("p", { class: "cards-lead" });
   private readonly map = decoderMap(this);
   private readonly offNote = h("p", { class: "off-note", hidden: true });
   private readonly images_ = h("div", { class: "images", role: "group", "aria-label": STRINGS.image });
@@ -110,6 +110,11 @@ export class App {
     void this.setState({ ...this.state, ...change }, true);
   }
 
+  /** Take the state that an address holds. */
+  open(hash: string): void {
+    void this.setState(fromHash(hash), false);
+  }
+
   undo(): void {
     const before = this.history.pop();
     if (before) this.set(before, false);
@@ -134,6 +139,7 @@ export class App {
     state.attention = { ...state.attention };
     state.attention.token = Math.min(state.attention.token, tokenNames(promptsOf(state)).length - 1);
     const moved = state.image !== this.state.image || !this.shown;
+    if (state.panel !== this.state.panel) this.panels[this.state.panel].leave?.(this);
     this.state = state;
     if (moved) {
       const shown = state.image === "own" ? this.own! : await this.load(info!);
@@ -202,6 +208,9 @@ export class App {
     return [1, 2, 3].reduce((best, number) => (predicted[number]! > predicted[best]! ? number : best), 1);
   }
 
+  /** Mask 0's predicted IoU for the image's own click alone, known once that was decoded. */
+  scoreBefore: number | null = null;
+
   /** The chosen mask's weights with those that were moved; known once the mixing desk has seen them. */
   movedWeights: number[] | null = null;
 
@@ -241,6 +250,10 @@ export class App {
       this.show("");
       this.answer = answer;
       this.takeMasks(answer);
+      const [first] = this.catalogue.images;
+      if (JSON.stringify([state.image, prompts]) === JSON.stringify([first!.id, { points: [first!.click], box: null }])) {
+        this.scoreBefore = answer.tensors.iou_pred!.data[0]!;
+      }
       this.redraw();
       if (!isLatest()) return;
       await panel.more?.(this, isLatest);
@@ -320,22 +333,27 @@ export class App {
     this.panelRoot.id = "panel";
     fill(
       this.root,
-      h("div", { class: "head" }, button(STRINGS.tour, () => this.set({ stop: 1 }), "tour"), this.status),
+      h(
+        "div", { class: "head" },
+        button(STRINGS.tour, () => this.set({ stop: 1 }), "tour"),
+        this.status,
+        h(
+          "div", { class: "share" },
+          button(STRINGS.copyLink, () => void this.copy(this.link()), "copy-link"),
+          button(STRINGS.copyPython, () => void this.copy(this.python()), "copy-python"),
+        ),
+      ),
+      this.code,
       this.problem,
+      this.catalogue.model === "tiny" ? h("p", { class: "model" }, STRINGS.tiny) : null,
       h(
         "div",
         { class: "page-columns" },
         this.tour,
-        h("section", { class: "left", "aria-label": STRINGS.image }, this.images_, this.canvas.element, h("p", { class: "keys" }, STRINGS.keys), tools, this.cardsLead, this.cards, this.provenance, this.notes),
-        h("section", { class: "right" }, this.offNote, this.map.element, this.tabs, this.panelRoot),
+        h("section", { class: "left", "aria-label": STRINGS.image }, this.images_, this.canvas.element, h("p", { class: "keys" }, STRINGS.keys), tools, this.cards, this.cardsLead, this.provenance, this.notes),
+        this.map.element,
+        h("section", { class: "right" }, this.offNote, this.tabs, this.panelRoot),
       ),
-      h(
-        "div",
-        { class: "share" },
-        button(STRINGS.copyLink, () => void this.copy(this.link()), "copy-link"),
-        button(STRINGS.copyPython, () => void this.copy(this.python()), "copy-python"),
-      ),
-      this.code,
       this.live,
     );
     document.addEventListener("paste", (event) => {
@@ -420,10 +438,10 @@ export class App {
   /** The chosen mask, tinted; for one point the outlines of masks 1 to 3 below it. */
   private overlays(): Overlay[] {
     if (!this.masks.length || isPredicting(this.state)) return [];
-    const chosen: Overlay = { mask: this.masks[this.mask]!, number: this.mask, tint: 0.4, thick: 2 };
+    const chosen: Overlay = { mask: this.masks[this.mask]!, number: this.mask, dims: true, thick: 2 };
     if (this.state.points.length !== 1 || this.state.box) return [chosen];
     const others = [3, 2, 1].filter((number) => number !== this.mask);
-    return [...others.map((number) => ({ mask: this.masks[number]!, number, tint: 0 })), chosen];
+    return [...others.map((number) => ({ mask: this.masks[number]!, number, dims: false })), chosen];
   }
 
   private drawCards(): void {
@@ -437,18 +455,17 @@ export class App {
     if (this.cards.childElementCount !== 4) {
       fill(this.cards, ...[0, 1, 2, 3].map((number) => this.card(number)));
     }
+    const rule = this.state.points.length === 1 && !this.state.box ? STRINGS.byRule : STRINGS.byRuleMany;
+    this.cardsLead.textContent = `${(this.state.mask === null ? rule : STRINGS.bySetting)(this.mask)} ${STRINGS.chooseMask}`;
     const { pixels, info } = this.shown;
     [...this.cards.children].forEach((element, number) => {
       const card = element as HTMLElement;
       const chosen = this.mask === number;
       card.setAttribute("aria-pressed", String(chosen));
-      const rule = this.state.points.length === 1 && !this.state.box ? STRINGS.byRule : STRINGS.byRuleMany;
-      card.querySelector("small")!.textContent =
-        !chosen ? STRINGS.maskRole[number]! : this.state.mask === null ? rule : STRINGS.byYou;
       if (this.carded === this.masks) return;
       const mask = this.masks[number]!;
       const canvas = card.querySelector("canvas")!;
-      drawImage(canvas, pixels.rgb, info.width, info.height, [{ mask, number, tint: 0.45 }]);
+      drawImage(canvas, pixels.rgb, info.width, info.height, [{ mask, number, dims: true }]);
       canvas.setAttribute("aria-label", `${STRINGS.maskName(number)}: ${STRINGS.coversOf(area(mask) / mask.length)}`);
       canvas.dataset.area = String(area(mask));
       const truth = this.trueIou(mask);
@@ -470,8 +487,8 @@ export class App {
       },
       h("canvas", { role: "img" }),
       h("strong", {}, STRINGS.maskName(number)),
-      h("small", {}, STRINGS.maskRole[number]!),
       h("dl", {}, h("dt", {}, STRINGS.predicted), h("dd", {}), h("dt", {}, STRINGS.truth), h("dd", {})),
+      h("small", {}, STRINGS.maskRole[number]!),
     );
   }
 

@@ -1,5 +1,6 @@
 // Maps and masks on canvases. What is drawn is what was computed: a pixel per number.
 import { COLOURS } from "./generated";
+import type { Basis, Tensor } from "./types";
 
 type RGB = [number, number, number];
 
@@ -34,12 +35,14 @@ function blank(canvas: HTMLCanvasElement, width: number, height: number): { pixe
   return { pixels: new Uint32Array(image.data.buffer), put: () => context.putImageData(image, 0, 0) };
 }
 
-/** From which number to which the colours go. Signed maps are centred at zero; `root` takes the root of the share. */
+/** From which number to which the colours go. Signed maps are centred at zero; `root` takes the root of the share; what
+ * is above the end of an open scale has the last colour. */
 export interface Scale {
   low: number;
   high: number;
   signed: boolean;
   root?: boolean;
+  open?: boolean;
 }
 
 /** Draw a map of `width` x `height` numbers out of rows of `stride`. */
@@ -61,15 +64,83 @@ export function drawMap(
   put();
 }
 
+/** A tensor of vectors at positions: (1, positions, channels), or (1, channels, height, width). */
+export interface Vectors {
+  data: Float32Array;
+  channels: number;
+  positions: number;
+  /** How far apart two positions, and two channels, stand in the data. */
+  ofPosition: number;
+  ofChannel: number;
+}
+
+export function vectors({ dims, data }: Tensor): Vectors {
+  if (dims.length === 3) return { data, channels: dims[2]!, positions: dims[1]!, ofPosition: dims[2]!, ofChannel: 1 };
+  const positions = dims[2]! * dims[3]!;
+  return { data, channels: dims[1]!, positions, ofPosition: 1, ofChannel: positions };
+}
+
+/** The mean of each square of so many positions, of vectors on a square grid. */
+export function pooled(of: Vectors, times: number): Vectors {
+  const side = Math.sqrt(of.positions), small = side / times, positions = small * small;
+  const data = new Float32Array(of.channels * positions);
+  for (let channel = 0; channel < of.channels; channel++) {
+    for (let y = 0; y < side; y++) {
+      const row = channel * positions + Math.floor(y / times) * small;
+      for (let x = 0; x < side; x++) {
+        data[row + Math.floor(x / times)]! += of.data[channel * of.ofChannel + (y * side + x) * of.ofPosition]! / times ** 2;
+      }
+    }
+  }
+  return { data, channels: of.channels, positions, ofPosition: 1, ofChannel: positions };
+}
+
+/** The number that a share of all lies below: a few peaks would leave the rest dark. */
+export function quantile(all: ArrayLike<number>[], share: number): number {
+  const sorted = Float32Array.from(all.flatMap((one) => Array.from(one))).sort();
+  const at = share * (sorted.length - 1), low = Math.floor(at);
+  const [below, above] = [sorted[low]!, sorted[Math.min(low + 1, sorted.length - 1)]!];
+  return Math.max(below + (at - low) * (above - below), 1e-9);
+}
+
+/** Draw vectors as colours, by how each differs from the mean vector of the map. The grid has `stride` columns. */
+export function drawColours(
+  canvas: HTMLCanvasElement, of: Vectors, width: number, height: number, stride: number, basis: Basis,
+): void {
+  const three = new Float32Array(3 * of.positions), mean = [0, 0, 0];
+  for (let channel = 0; channel < of.channels; channel++) {
+    const [a, b, c] = basis.directions[channel]!;
+    for (let position = 0, i = channel * of.ofChannel; position < of.positions; position++, i += of.ofPosition) {
+      const value = of.data[i]!;
+      three[3 * position]! += value * a;
+      three[3 * position + 1]! += value * b;
+      three[3 * position + 2]! += value * c;
+    }
+  }
+  for (let i = 0; i < three.length; i++) mean[i % 3]! += three[i]! / of.positions;
+  const { pixels, put } = blank(canvas, width, height);
+  const byte = (position: number, i: number) => {
+    const share = (three[3 * position + i]! - mean[i]! - basis.low[i]!) / (basis.high[i]! - basis.low[i]!);
+    return Math.round(255 * Math.min(1, Math.max(0, share)));
+  };
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const position = y * stride + x;
+      pixels[y * width + x] = packed(byte(position, 0), byte(position, 1), byte(position, 2));
+    }
+  }
+  put();
+}
+
 /** The bar of a scale: its ends in numbers; with the root, what stands in the middle too. */
-export function scaleBar({ low, high, signed, root }: Scale): HTMLElement {
+export function scaleBar({ low, high, signed, root, open }: Scale): HTMLElement {
   const bar = document.createElement("div");
   bar.className = "bar";
   const colours = (signed ? COLOURS.signed : COLOURS.heat).join(",");
   const strip = document.createElement("span");
   strip.style.background = `linear-gradient(to right, ${colours})`;
   if (root) strip.textContent = number(low + (high - low) / 4);
-  bar.append(number(low), strip, number(high));
+  bar.append((open && signed ? "≤ " : "") + number(low), strip, (open ? "≥ " : "") + number(high));
   bar.dataset.low = String(low);
   bar.dataset.high = String(high);
   return bar;
@@ -81,22 +152,33 @@ export function number(x: number): string {
   return (x < 0 ? "−" : "") + text;
 }
 
-/** A mask over an image, by its number; without a tint it is an outline. */
+/** A mask over an image, by its number: its outline, and what is outside of it darker where `dims`. */
 export interface Overlay {
   mask: Uint8Array;
   number: number;
-  tint: number;
+  dims: boolean;
   /** How thick the outline is, as a multiple of the usual. */
   thick?: number;
 }
 
-/** Draw an image with masks over it: a tint inside, and their outlines. */
+/** What is left of the light outside of a mask. */
+const DIM = 0.5;
+
+/** Draw an image with masks over it: what is outside of the one that dims is darker; then the outlines. */
 export function drawImage(
   canvas: HTMLCanvasElement, bytes: Uint8Array, width: number, height: number, overlays: Overlay[],
 ): void {
   const { pixels, put } = blank(canvas, width, height);
   for (let i = 0; i < width * height; i++) pixels[i] = packed(bytes[3 * i]!, bytes[3 * i + 1]!, bytes[3 * i + 2]!);
-  for (const { mask, number, tint, thick: times = 1 } of overlays) {
+  for (const { mask, dims } of overlays) {
+    if (!dims) continue;
+    for (let i = 0; i < width * height; i++) {
+      if (mask[i]) continue;
+      const [r, g, b] = [0, 1, 2].map((c) => Math.round(DIM * bytes[3 * i + c]!)) as RGB;
+      pixels[i] = packed(r, g, b);
+    }
+  }
+  for (const { mask, number, thick: times = 1 } of overlays) {
     const [r, g, b] = rgb(COLOURS.masks[number]!);
     const colour = packed(r, g, b);
     const thick = times * Math.max(1, Math.round(Math.max(width, height) / 220));
@@ -108,11 +190,6 @@ export function drawImage(
           x < thick || y < thick || x + thick >= width || y + thick >= height ||
           !mask[i - thick] || !mask[i + thick] || !mask[i - thick * width] || !mask[i + thick * width];
         if (edge) pixels[i] = colour;
-        else if (tint) {
-          const under = pixels[i]!;
-          const mix = (from: number, to: number) => Math.round(from * (1 - tint) + to * tint);
-          pixels[i] = packed(mix(under & 255, r), mix((under >> 8) & 255, g), mix((under >> 16) & 255, b));
-        }
       }
     }
   }
@@ -133,8 +210,13 @@ export function drawEdge(
     }
   }
   put();
+  drawPoints(canvas, points);
+}
+
+/** Draw clicks as rings on a canvas of the image's size. */
+export function drawPoints(canvas: HTMLCanvasElement, points: [number, number, number][]): void {
   const context = canvas.getContext("2d")!;
-  const size = Math.max(width, height) / 256;
+  const size = Math.max(canvas.width, canvas.height) / 256;
   for (const [x, y, label] of points) {
     context.beginPath();
     context.arc(x + 0.5, y + 0.5, 5 * size, 0, 7);
@@ -144,18 +226,20 @@ export function drawEdge(
   }
 }
 
-/** Draw what a mask has kept, gained and lost against another one. */
+/** Draw what a mask has kept, gained and lost against another one, over the image in faint grey. */
 export function drawChange(
-  canvas: HTMLCanvasElement, before: Uint8Array, after: Uint8Array, width: number, height: number,
+  canvas: HTMLCanvasElement, bytes: Uint8Array, before: Uint8Array, after: Uint8Array, width: number, height: number,
 ): { lost: number; gained: number } {
   const { pixels, put } = blank(canvas, width, height);
-  const colours = ["#ffffff", COLOURS.lost, COLOURS.gained, COLOURS.kept].map((hex) => packed(...rgb(hex)));
+  const [lostColour, gainedColour] = [packed(...rgb(COLOURS.lost)), packed(...rgb(COLOURS.gained))];
   let lost = 0, gained = 0;
   for (let i = 0; i < before.length; i++) {
     const kind = before[i]! + 2 * after[i]!;
     lost += kind === 1 ? 1 : 0;
     gained += kind === 2 ? 1 : 0;
-    pixels[i] = colours[kind]!;
+    const light = (bytes[3 * i]! + bytes[3 * i + 1]! + bytes[3 * i + 2]!) / 3;
+    const grey = Math.round(kind === 3 ? 90 + 0.35 * light : 190 + 0.25 * light);
+    pixels[i] = kind === 1 ? lostColour : kind === 2 ? gainedColour : packed(grey, grey, grey);
   }
   put();
   return { lost, gained };

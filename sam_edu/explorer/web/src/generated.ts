@@ -24,8 +24,17 @@ export interface Gate {
   switched: string[];
 }
 
+/** A stop of a decode: the tensor that it shows, and the one whose rows, a token each, are compared. */
+export interface Stop {
+  name: string;
+  block: number | null;
+  shows: string;
+  tokens: string;
+}
+
 export const ATTENTIONS: Attention[] = json.attentions;
 export const PARTS: Part[] = json.parts;
+export const STOPS: Stop[] = json.stops;
 export const GATES: Record<string, Gate> = json.gates;
 export const SIZES: Record<string, number> = json.sizes;
 export const COLOURS = json.colours;

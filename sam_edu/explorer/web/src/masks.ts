@@ -40,6 +40,18 @@ export function enlarge(
   return interpolate(framed, w, h, frame, width, height);
 }
 
+/** Where the colours of logits end: at twice the largest positive one, as those far outside are much larger in size. */
+export function logitEnd(all: Float32Array[]): number {
+  let most = 0, size = 1e-9;
+  for (const logits of all) {
+    for (const x of logits) {
+      if (x > most) most = x;
+      if (-x > size) size = -x;
+    }
+  }
+  return most ? Math.min(2 * most, size) : size;
+}
+
 export function threshold(logits: Float32Array): Uint8Array {
   const out = new Uint8Array(logits.length);
   for (let i = 0; i < logits.length; i++) out[i] = logits[i]! > 0 ? 1 : 0;

@@ -28,6 +28,8 @@ async function main(): Promise<void> {
     pages: document.documentElement.dataset.pages ?? "",
   });
   Object.assign(window, { explorer: app });
+  // A link to another state of the page that is open. What is computed meanwhile writes its own state into the address.
+  addEventListener("hashchange", ({ newURL }) => app.open(new URL(newURL).hash));
   await app.start();
   still.hidden = true;
   root.hidden = false;

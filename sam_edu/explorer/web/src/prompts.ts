@@ -60,6 +60,7 @@ export function promptCanvas(handlers: Handlers): PromptCanvas {
       followButton.setAttribute("aria-pressed", String(follow));
     },
   }, STRINGS.follow);
+  followButton.title = STRINGS.followLong;
   const buttons = [
     toolButton("positive", STRINGS.positive), toolButton("negative", STRINGS.negative), toolButton("box", STRINGS.boxTool),
   ];
@@ -88,7 +89,7 @@ export function promptCanvas(handlers: Handlers): PromptCanvas {
   element.addEventListener("pointerdown", (event) => {
     if (!pixels || event.button > 0) return;
     const [x, y] = at(event);
-    if (x < 0 || y < 0 || x >= pixels.width || y >= pixels.height) return handlers.announce(STRINGS.outside);
+    if (x < 0 || y < 0 || x >= pixels.width || y >= pixels.height) return handlers.problem(STRINGS.outside);
     element.setPointerCapture(event.pointerId);
     if (tool === "box") {
       dragged = { kind: "box", x, y };
@@ -221,7 +222,7 @@ export function promptCanvas(handlers: Handlers): PromptCanvas {
     draw(nowPoints, nowBox, overlays) {
       [points, box] = [nowPoints, nowBox];
       if (!pixels) return;
-      const now = [pixels, ...overlays.flatMap(({ mask, number, tint }) => [mask, number, tint])];
+      const now = [pixels, ...overlays.flatMap(({ mask, number, dims }) => [mask, number, dims])];
       if (now.length !== drawn.length || now.some((one, i) => one !== drawn[i])) {
         drawImage(canvas, pixels.rgb, pixels.width, pixels.height, overlays);
         drawn = now;

@@ -6,7 +6,8 @@ export const STRINGS = {
   positive: "+ point",
   negative: "− point",
   boxTool: "Box",
-  follow: "Follow the pointer",
+  follow: "Follow",
+  followLong: "Let the point follow the pointer",
   undo: "Undo",
   clear: "Clear",
   copyLink: "Copy link",
@@ -22,10 +23,10 @@ export const STRINGS = {
   tooManyPoints: "20 points are the most that can be set here.",
   noPrompt: "Set a point or draw a box to get masks.",
   maskName: (number: number) => `mask ${number}`,
-  chooseMask: "Choose a mask. All panels show it.",
-  byRule: "chosen: highest predicted IoU of 1 to 3",
-  byRuleMany: "chosen: for several prompts",
-  byYou: "chosen by you",
+  chooseMask: "Choose a mask; all panels show it.",
+  byRule: (mask: number) => `Mask ${mask} is chosen: for one point, that of masks 1 to 3 with the highest predicted IoU.`,
+  byRuleMany: (mask: number) => `Mask ${mask} is chosen: it is the one for several points or a box.`,
+  bySetting: (mask: number) => `Mask ${mask} is set.`,
   intact: "Above: masks with nothing ablated.",
   trueIou: "True IoU: with the best ground-truth mask at the first point.",
   noTruth: "True IoU: no ground-truth mask is known at the first point.",
@@ -35,7 +36,7 @@ export const STRINGS = {
   truth: "true IoU",
   coversOf: (share: number) => `${(100 * share).toFixed(1)} % of the image`,
   maskRole: [
-    "for several prompts",
+    "for several points or a box",
     "for one ambiguous prompt",
     "for one ambiguous prompt",
     "for one ambiguous prompt",
@@ -59,6 +60,7 @@ export const STRINGS = {
   loading: (loaded: number, total: number) =>
     total ? `Loading the model: ${megabytes(loaded)} of ${megabytes(total)} MB.` : "Loading the model.",
   preparing: "The model is here and is being prepared.",
+  tiny: "The model is the tiny one of this series, which was trained on drawings alone.",
   ready: "The model is ready. It runs in this page; nothing leaves it.",
   readyPython: "Python computes.",
   failed: (message: string) => `The model could not be loaded: ${message} Reload the page to try again.`,
@@ -76,16 +78,16 @@ export const STRINGS = {
 
   // Masks
   masksLead:
-    "Masks 1 to 3 are three answers to one ambiguous click, such as a part and the whole. Mask 0 is for prompts of several points or a box. The decoder always computes all four.",
+    "Masks 1 to 3 are three answers to one ambiguous click, such as a part and the whole. Mask 0 is for prompts of several points or a box. The decoder always computes all four, and for each its predicted IoU: its own estimate of how well the mask fits (intersection over union; 1 is a perfect fit). For one point, the one of masks 1 to 3 with the highest predicted IoU is chosen; for several points or a box, mask 0.",
   masksTensor: "The mask logits",
   logitAt: (x: number, y: number, logit: number) => `logit ${fixed(logit, 2)} at x ${x}, y ${y}`,
   hoverLogits: "Point at the map: the logit there. Above 0 is inside the mask.",
 
   // Attention
   attentionLead:
-    "Each attention has 8 heads. A map shows how one token distributes its attention over the image; a head's weights sum to 1. The line is the edge of the chosen mask.",
+    "Each attention has 8 heads. A map shows how one token distributes its attention over the 64 × 64 image tokens; a head's weights sum to 1. The values there, so weighted and summed, go through a linear layer and are added to the token. The line is the edge of the chosen mask.",
   attentionImageLead:
-    "Here the image attends to the tokens. A map shows how much each position attends to the chosen token. The line is the edge of the chosen mask.",
+    "Here the image attends to the tokens. A map shows how much each position attends to the chosen token; the tokens' values, so weighted and summed, go through a linear layer and are added to the image token there. The line is the edge of the chosen mask.",
   attentionSelfLead:
     "Here the tokens attend to each other. A row is a token that attends, a column one that it attends to; the weights of a row sum to 1.",
   pair: (from: string, to: string) => `Weights of ${from} for ${to}, head 0 to 7`,
@@ -107,8 +109,8 @@ export const STRINGS = {
 
   // Channels
   channelsLead:
-    "A mask is a weighted sum of 32 channels, the upscaled image tokens. The weights come from the mask token, through an MLP (the hypernetwork). Move a weight, mute a channel, or sum only the first ones.",
-  channelsSum: (count: number) => `Sum of the ${count} channels with the largest contribution`,
+    "A mask is a weighted sum of 32 channels. They are the image tokens, upscaled: two transposed convolutions make 4 × 4 pixels of each token, with 32 numbers each. The weights come from the mask token, through an MLP (the hypernetwork). A term raises the logit where channel and weight have the same sign, so blue times a negative weight speaks for inside. Move a weight, mute a channel, or sum only the first ones.",
+  channelsSum: (count: number) => `Sum only the channels with the largest contribution: ${count} of 32`,
   channel: (number: number) => `channel ${number}`,
   weight: "weight",
   average: "without it, on average: IoU",
@@ -120,19 +122,20 @@ export const STRINGS = {
   showAll: "Show all 32 channels",
   showFew: "Show the first 8 channels",
   contributionIs: "The bar below a channel's name is its contribution: the mean size of its term, weight times value, over the image.",
-  mutedEffect: "“On average” means",
+  mutedEffect: "“Without it, on average” is the mean change of the IoU of the best of masks 1 to 3 with the target when the channel is zero, and its 95 % interval,",
   changed: (iou: number) => `IoU with the mask of all computed weights: ${iou.toFixed(3)}`,
 
   // Switches
   switchesLead:
     "Ablate a step or a head: replace its output, and see what the masks lose. Three replacements: zero; its mean over held-out clicks, on images that training never saw; or its output at a click on another image (resample).",
-  switchesEffect: "Mean change of the best mask's IoU",
+  switchesEffect: "Mean change of the IoU of the best of masks 1 to 3 with the target, and its 95 % interval",
   oneClick: "One click is an example. What a part does on average is in the table below.",
   unchanged: "with the mask before",
   mode: { zero: "zero", mean: "mean", resample: "resample" } as Record<string, string>,
   modeLong: { zero: "zero", mean: "its mean", resample: "its output at another click" } as Record<string, string>,
   lostGained: (lost: number, gained: number) => `pixels: ${lost} lost, ${gained} gained`,
-  legend: "yellow: gained, dark: lost, grey: in both",
+  tooFewToSee: "too few to be seen at this size",
+  legend: "yellow: gained; dark red: lost; dark grey: in both",
   nothingOff: "Nothing is ablated.",
   offIn: (names: string, mode: string) => `Ablated: ${names}; replaced by ${mode}.`,
   step: (number: string, block: number | null) => `${number} ${block === null ? "" : `block ${block}`}`.trim(),
@@ -145,7 +148,7 @@ export const STRINGS = {
   } as Record<string, string>,
   singleClick: "mean and resample need exactly one point and no box, as the held-out clicks are.",
   allOn: "Ablate nothing",
-  interval: (mean: number, low: number, high: number) =>
+  interval: (mean: number, low: number, high: number): string =>
     `${signed(mean)} (${signed(low)} to ${signed(high)})`,
   heads: "heads",
   off: (name: string) => `Ablate ${name}`,
@@ -160,10 +163,29 @@ export const STRINGS = {
   kept: (mask: number) => `Kept prompt, mask ${mask}`,
   current: (mask: number) => `This prompt, mask ${mask}`,
   withTransplant: (mask: number) => `This prompt with the transplant, mask ${mask}`,
-  ofTokens: "tokens",
-  ofImage: "image tokens",
-  stops: "How far the two are apart after each step, without a transplant: the size of the difference, as a share of the size of this prompt's tensor",
+  streams:
+    "The two streams side by side, stop by stop, without a transplant. The 64 × 64 image tokens are drawn as maps. On the right is how far the two are apart: 0 is equal, and 1 is a difference as long as the vectors themselves (for a, b: |a − b| divided by the mean of |a| and |b|).",
+  stopName: (name: string, block: number | null) => (block === null ? name : `${name} block ${block}`),
+  weightsOfMasks: "weights of each mask",
+  tokensAfter: (step: string) => (step ? `tokens after step ${step}` : "tokens put together"),
+  stopShows: (tensor: string, step: string, reader: string, mask: number): string => {
+    if (tensor.endsWith(".weights")) return `what ${reader} attends to in step ${step}, mean of the heads`;
+    if (tensor === "src" || tensor.endsWith("keys_4")) return "image tokens";
+    if (tensor === "hyper_in") return `weights of the 32 channels for mask ${mask}`;
+    return tensor === "masks" ? `logits of mask ${mask}` : "32 channels, mean over each image token's 4 × 4 pixels";
+  },
+  streamColours:
+    "Colours of image tokens and of the channels: three directions in which those of the example vary most (PCA), one basis for all stops. Equal colours can hide a difference in other directions; the right column shows it.",
+  attentionBar: "Attention (square root):",
+  fieldBar: "Distance of the vectors at a position:",
+  logitBar: "Logits:",
+  keptShort: "kept prompt",
+  currentShort: "this prompt",
+  apart: "apart",
   equal: "equal",
+  meanApart: (mean: number) => `mean over the positions ${fixed(mean, 2)}`,
+  masksIou: (value: number) => `IoU of the two masks ${value.toFixed(3)}`,
+  otherTokenCount: "another number of tokens",
   transplantNone: "nothing transplanted",
   transplant: "Keys and values from the kept click in",
   transplanted: (iouOwn: number, iouOther: number) =>
@@ -199,8 +221,8 @@ export const STRINGS = {
   } as Record<string, string>,
 
   stepShort: {
-    self_attn: "tokens", cross_attn_token_to_image: "tokens→image", mlp: "MLP",
-    cross_attn_image_to_token: "image→tokens", final_attn_token_to_image: "tokens→image",
+    self_attn: "tokens read tokens", cross_attn_token_to_image: "tokens read image", mlp: "MLP",
+    cross_attn_image_to_token: "image reads tokens", final_attn_token_to_image: "tokens read image",
   } as Record<string, string>,
   mapShort: { "(5)": "channels", "(6-2)": "weights", "(6-3)": "masks" } as Record<string, string>,
 
@@ -210,7 +232,72 @@ export const STRINGS = {
   back: "Back",
   predictFirst: "Predict first",
   reveal: "Show it",
+  foundScores: (scores: number[]) => `Three: their predicted IoU is ${scores.map((score) => score.toFixed(3)).join(", ")}.`,
+  foundScore: (before: number | null, after: number) =>
+    before === null
+      ? `With both points it is ${after.toFixed(3)}.`
+      : `It ${after < before ? "falls" : "rises"}: ${before.toFixed(3)} with the one click, ${after.toFixed(3)} with both points.`,
+  foundLooks: (inside: number, area: number) =>
+    `On this click, ${(100 * inside).toFixed(0)} % of the weight, mean of the heads, lies on the flower (mask 3), which covers ${(100 * area).toFixed(0)} % of the image.`,
+  foundAttends: (first: [string, number, number][]) =>
+    `On this click, the flower's positions give the most weight to ${first.map(([name, share, elsewhere]) => `${name} (${(100 * share).toFixed(0)} %; elsewhere it gets ${(100 * elsewhere).toFixed(0)} %)`).join(", then to ")}; mean of the heads.`,
+  foundChannels: (count: number, enough: number) =>
+    count ? `On this click, ${count} channels give a mask with IoU ${enough} or more with that of all 32.` : "",
+  foundEffect: (mean: [number, number, number], resample: [number, number, number]) =>
+    `Over the held-out clicks, the IoU of the best of masks 1 to 3 changes by ${STRINGS.interval(...mean)} with the mean in its place, and by ${STRINGS.interval(...resample)} with another click's output (95 % intervals).`,
   stopOf: (stop: number, stops: number) => `Stop ${stop} of ${stops}`,
+  stops: [
+    {
+      title: "One click, several answers",
+      question: "One click on the middle of a flower. What may it mean: its innermost disc, its middle, the whole flower? How many masks should a model return?",
+      answer: "Masks 1 to 3 are three answers to the same click, each with a predicted IoU. Choose each of them below the image.",
+    },
+    {
+      title: "The logits behind a mask",
+      question: "A mask is yes or no at each pixel. What does the decoder compute there before it decides?",
+      answer: "A logit: a number of any sign. Where it is above 0 the pixel belongs to the mask. Point at the map and read it.",
+    },
+    {
+      title: "A second point",
+      question: "A negative point says: not this. Will the predicted IoU of mask 0 rise or fall?",
+      answer: "Mask 0 is the mask for several points or a box. Take the point away with Undo, and compare.",
+    },
+    {
+      title: "Seven tokens",
+      question: "The click has become a token, one of seven. Which tokens can it exchange something with in the first step?",
+      answer: "In step (1) every token attends to every token. A row of a matrix is one token; its weights sum to 1.",
+    },
+    {
+      title: "Tokens look at the image",
+      question: "Step (2): where will the click's token look? At the clicked position alone, at the whole object, or somewhere else?",
+      answer: "Read the eight maps one by one, then choose another token and compare. What heads do over many clicks is measured in the notebook.",
+    },
+    {
+      title: "The image attends, too",
+      question: "Step (4) turns it round: each position of the image attends to the tokens. To which token does the object attend most?",
+      answer: "Point at a map: the bars show what that position attends to. Choose another token to see its maps.",
+    },
+    {
+      title: "32 channels make a mask",
+      question: "Each mask is a weighted sum of the same 32 channels. How many of them does it take until the mask is there?",
+      answer: "The slider stands at 4: move it to 32, one by one, and watch the IoU with the whole sum.",
+    },
+    {
+      title: "Ablate a step",
+      question: "Without the step by which tokens look at the image in block 0: will the mask be lost?",
+      answer: "Compare the three replacements, then read the effect over the held-out clicks: one click is an example.",
+    },
+    {
+      title: "Two clicks",
+      question: "Two clicks on the same image. After which step do the image tokens differ for the first time?",
+      answer: "The tokens differ from the start, as the click is one of them. The image tokens differ first after step (4) of block 0, the first step that writes to them.",
+    },
+    {
+      title: "Your turn",
+      question: "Will it work on a photograph of yours, although this model has seen drawings alone?",
+      answer: "Try it. The image stays in this page.",
+    },
+  ],
 };
 
 /** A number with its sign, a true minus, three digits. */

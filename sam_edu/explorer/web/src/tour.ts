@@ -1,18 +1,22 @@
 // The guided tour: ten stops that retell notebook 00. Each asks first, then shows.
 import type { App } from "./app";
 import { fill, h } from "./dom";
-import { ATTENTIONS } from "./generated";
-import { notebookLink } from "./panels/shared";
+import { ATTENTIONS, EFFECTS, HEADS } from "./generated";
+import { area } from "./masks";
+import { fewestChannels } from "./panels/channels";
+import { meanOfHeads, notebookLink } from "./panels/shared";
+
 import type { State } from "./state";
+import { tokenNames, promptsOf } from "./state";
 import { STRINGS } from "./strings";
 
+/** A stop; its words are those of the same place in `STRINGS.stops`. */
 interface Stop {
-  title: string;
-  question: string;
-  answer: string;
   notebook: string;
   /** What the stop sets when it is shown. */
   state(app: App): Partial<State>;
+  /** What is found on this click, counted from what is shown; "" until it is there. */
+  found?(app: App): string;
 }
 
 const attention = (index: number, token: number): State["attention"] => ({ of: ATTENTIONS[index]!.path, token, scale: "shared" });
@@ -23,67 +27,87 @@ const example = (): Pick<State, "image" | "points" | "box" | "off" | "weights" |
 
 const onExample = (app: App) => ({ ...example(), points: [app.catalogue.images[0]!.click] });
 
-export const STOPS: Stop[] = [
+const STEP = "transformer.layers.0.cross_attn_token_to_image";
+
+/** How much of a map (of the image tokens) lies on mask 3 of the example, which is a square. */
+function shareInside(app: App, weights: Float32Array): number {
+  const { grid } = app.catalogue, mask = app.masks[3]!, { width } = app.shown.info, pixel = width / grid;
+  let inside = 0, all = 0;
+  for (let y = 0; y < grid; y++) {
+    for (let x = 0; x < grid; x++) {
+      const weight = weights[y * grid + x]!;
+      all += weight;
+      if (mask[Math.floor((y + 0.5) * pixel) * width + Math.floor((x + 0.5) * pixel)]) inside += weight;
+    }
+  }
+  return inside / all;
+}
+
+function whereTheClickLooks(app: App): string {
+  const weights = app.answer?.tensors[ATTENTIONS[1]!.tensor];
+  if (!weights || !app.masks.length) return "";
+  return STRINGS.foundLooks(shareInside(app, meanOfHeads(weights, 5)), area(app.masks[3]!) / app.masks[3]!.length);
+}
+
+function whatTheObjectAttendsTo(app: App): string {
+  const weights = app.answer?.tensors[ATTENTIONS[2]!.tensor];
+  if (!weights || !app.masks.length) return "";
+  const [, , queries, keys] = weights.dims as [number, number, number, number];
+  const { grid } = app.catalogue, mask = app.masks[3]!, { width } = app.shown.info, pixel = width / grid;
+  const sums = new Float32Array(keys), elsewhere = new Float32Array(keys);
+  for (let position = 0; position < queries; position++) {
+    const [x, y] = [position % grid, Math.floor(position / grid)];
+    const to = mask[Math.floor((y + 0.5) * pixel) * width + Math.floor((x + 0.5) * pixel)] ? sums : elsewhere;
+    for (let head = 0; head < HEADS; head++) {
+      for (let key = 0; key < keys; key++) to[key]! += weights.data[(head * queries + position) * keys + key]!;
+    }
+  }
+  const [all, allElsewhere] = [sums, elsewhere].map((each) => each.reduce((a, b) => a + b, 0)) as [number, number];
+  const order = [...sums.keys()].sort((a, b) => sums[b]! - sums[a]!);
+  const names = tokenNames(promptsOf(app.state));
+  return STRINGS.foundAttends(order.slice(0, 2).map((key) => [names[key]!, sums[key]! / all, elsewhere[key]! / allElsewhere]));
+}
+
+const STOPS: Stop[] = [
   {
-    title: "One click, several answers",
-    question: "One click on the middle of a flower. What may it mean: its innermost disc, its middle, the whole flower? How many masks should a model return?",
-    answer: "Masks 1 to 3 are three answers to the same click, each with a predicted IoU. Choose each of them below the image.",
     notebook: "00",
     state: (app) => ({ ...onExample(app), panel: "masks", mask: 3 }),
+    found: (app) => (app.answer ? STRINGS.foundScores([...app.answer.tensors.iou_pred!.data.subarray(1)]) : ""),
   },
   {
-    title: "The logits behind a mask",
-    question: "A mask is yes or no at each pixel. What does the decoder compute there before it decides?",
-    answer: "A logit: a number of any sign. Where it is above 0 the pixel belongs to the mask. Point at the map and read it.",
     notebook: "07",
     state: (app) => ({ ...onExample(app), panel: "masks", mask: 1 }),
   },
   {
-    title: "A second point",
-    question: "A negative point says: not this. Will the predicted IoU of mask 0 rise or fall?",
-    answer: "See mask 0: it is the mask for several prompts. Take the point away with Undo, and compare.",
     notebook: "03",
     state: (app) => ({ ...onExample(app), points: [app.catalogue.images[0]!.click, app.catalogue.second], panel: "masks", mask: 0 }),
+    found: (app) => (app.answer ? STRINGS.foundScore(app.scoreBefore, app.answer.tensors.iou_pred!.data[0]!) : ""),
   },
   {
-    title: "Seven tokens",
-    question: "The click has become a token, one of seven. Which tokens can it exchange something with in the first step?",
-    answer: "In step (1) every token attends to every token. A row of a matrix is one token; its weights sum to 1.",
     notebook: "02",
     state: (app) => ({ ...onExample(app), panel: "attention", attention: attention(0, 5) }),
   },
   {
-    title: "Tokens look at the image",
-    question: "Step (2): where will the click's token look? At the clicked position alone, at the whole object, or somewhere else?",
-    answer: "Read the eight maps one by one, then choose another token and compare. What heads do over many clicks is measured in the notebook.",
     notebook: "02",
-    state: (app) => ({ ...onExample(app), panel: "attention", attention: attention(1, 5) }),
+    state: (app) => ({ ...onExample(app), panel: "attention", mask: 3, attention: attention(1, 5) }),
+    found: whereTheClickLooks,
   },
   {
-    title: "The image attends, too",
-    question: "Step (4) turns it round: each position of the image attends to the tokens. To which token does the object attend most?",
-    answer: "Point at a map: the bars show what that position attends to.",
     notebook: "04",
-    state: (app) => ({ ...onExample(app), panel: "attention", attention: attention(2, 5) }),
+    state: (app) => ({ ...onExample(app), panel: "attention", mask: 3, attention: attention(2, 5) }),
+    found: whatTheObjectAttendsTo,
   },
   {
-    title: "32 channels make a mask",
-    question: "Each mask is a weighted sum of the same 32 channels. How many of them does it take until the mask is there?",
-    answer: "Move the slider back to 32, one by one, and watch the IoU with the whole sum.",
     notebook: "07",
     state: (app) => ({ ...onExample(app), panel: "channels", mask: 3, channels: 4 }),
+    found: (app) => STRINGS.foundChannels(fewestChannels(app, ENOUGH), ENOUGH),
   },
   {
-    title: "Ablate a step",
-    question: "Without the step by which tokens look at the image in block 0: will the mask be lost?",
-    answer: "Compare the three replacements, then read the effect over the held-out clicks: one click is an example.",
     notebook: "02",
-    state: (app) => ({ ...onExample(app), panel: "switches", mask: 3, off: ["transformer.layers.0.cross_attn_token_to_image"] }),
+    state: (app) => ({ ...onExample(app), panel: "switches", mask: 3, off: [STEP] }),
+    found: (app) => !app.catalogue.held_out ? "" : STRINGS.foundEffect(EFFECTS[`${STEP} mean`]!, EFFECTS[`${STEP} resample`]!),
   },
   {
-    title: "Two clicks",
-    question: "Two clicks on the same image. After which step do the image tokens differ for the first time?",
-    answer: "The tokens differ from the start, as the click is one of them. The image tokens differ first after step (4) of block 0, the first step that writes to them.",
     notebook: "05",
     state: (app) => {
       const click = app.catalogue.images[0]!.click;
@@ -92,15 +116,14 @@ export const STOPS: Stop[] = [
     },
   },
   {
-    title: "Your turn",
-    question: "Will it work on a photograph of yours, although this model has seen drawings alone?",
-    answer: "Try it. The image stays in this page.",
     notebook: "09",
     state: (app) => ({ ...onExample(app), panel: "own" }),
   },
 ];
 
-const PANEL_ID = "panel";
+
+/** The IoU with the whole sum from which on a mask is said to be there. */
+const ENOUGH = 0.9;
 
 let revealed = 0;
 
@@ -112,13 +135,14 @@ export function isPredicting(state: State): boolean {
 /** Draw the strip of the stop that the state names. */
 export function tourStrip(root: HTMLElement, app: App): void {
   const number = Math.min(app.state.stop, STOPS.length);
-  const stop = STOPS[number - 1]!;
+  const stop = STOPS[number - 1]!, words = STRINGS.stops[number - 1]!;
   const go = (to: number) => {
     revealed = 0;
     app.set(to >= 1 && to <= STOPS.length ? { stop: to } : { stop: 0 });
   };
   const open = revealed === number;
-  const shownKey = `${number} ${open}`;
+  const found = open ? (stop.found?.(app) ?? "") : "";
+  const shownKey = `${number} ${open} ${found}`;
   if (root.dataset.stop === shownKey) return;
   root.dataset.stop = shownKey;
   const button = (words: string, act: () => void, name: string, disabled = false) =>
@@ -126,16 +150,13 @@ export function tourStrip(root: HTMLElement, app: App): void {
   fill(
     root,
     h("small", {}, STRINGS.stopOf(number, STOPS.length)),
-    h("h2", {}, stop.title),
-    h("p", {}, h("strong", {}, `${STRINGS.predictFirst}: `), stop.question),
+    h("h2", {}, words.title),
+    h("p", {}, h("strong", {}, `${STRINGS.predictFirst}: `), words.question),
     open
-      ? h("p", { class: "answer" }, stop.answer)
+      ? h("p", { class: "answer" }, found ? h("strong", {}, `${found} `) : null, words.answer)
       : button(STRINGS.reveal, () => {
           revealed = number;
           app.set(stop.state(app));
-          // On a phone the panel is far below.
-          const panel = document.querySelector(`#${PANEL_ID}`);
-          if (panel && panel.getBoundingClientRect().top > innerHeight) panel.scrollIntoView();
         }, "reveal"),
     notebookLink(app, stop.notebook),
     h(

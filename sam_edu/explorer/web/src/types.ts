@@ -30,6 +30,8 @@ export interface Request {
   prompts: Prompts;
   interventions: Intervention[];
   outputs: string[];
+  /** Compute it, though it may be stored. */
+  anew?: boolean;
 }
 
 export interface Tensor {
@@ -62,6 +64,13 @@ export interface CatalogueImage {
   click: Click;
 }
 
+/** Three directions in the space of the channels, as columns, and the range of each that becomes red, green, blue. */
+export interface Basis {
+  directions: [number, number, number][];
+  low: number[];
+  high: number[];
+}
+
 export interface Catalogue {
   model: string;
   frame: number;
@@ -71,6 +80,8 @@ export interface Catalogue {
   images: CatalogueImage[];
   /** A second point on the first image, off the clicked part. */
   second: Click;
+  /** How tensors of image tokens become colours, by their names; those of the model have one basis. */
+  bases: Record<string, Basis>;
   /** Clicks on other scenes, whose tensors "resample" puts in. */
   others: Source[];
 }
@@ -82,6 +93,12 @@ export interface Pixels {
   rgb: Uint8Array;
 }
 
+/** Masks in the image's own pixels, 0 to 3, and their predicted IoU. */
+export interface StoredMasks {
+  masks: Uint8Array[];
+  predicted: number[];
+}
+
 export interface Backend {
   catalogue(): Promise<Catalogue>;
   /** The address of a file of the catalogue. */
@@ -89,6 +106,8 @@ export interface Backend {
   /** Make an image known by its name; the model sees it when it is decoded first. */
   setImage(id: string, pixels: Pixels): Promise<void>;
   decode(request: Request): Promise<Answer>;
+  /** What one ablated part makes of a decode, where it is stored. */
+  ablated?(image: string, prompts: Prompts, part: string, mode: string): Promise<StoredMasks | null>;
   /** Called with words and a share from 0 to 1 while the model loads; share 1 is ready, null is a failure. */
   onStatus(listener: (words: string, share: number | null) => void): void;
 }

@@ -1,6 +1,7 @@
 // The back-end of the page without a server: a worker, and results that are stored with the page.
 import { STRINGS } from "../strings";
-import type { Answer, Backend, Catalogue, Pixels, Request, Tensor, Tensors } from "../types";
+import { unpack } from "../masks";
+import type { Answer, Backend, Catalogue, Pixels, Prompts, Request, StoredMasks, Tensor, Tensors } from "../types";
 import type { Asked, Files, Question, Reply } from "./messages";
 
 /** One decode that is stored with the page: its request without the outputs, and a file for each of these. */
@@ -9,10 +10,21 @@ interface Stored {
   tensors: Record<string, { file: string; dims: number[] }>;
 }
 
+/** The masks that ablated parts make of one decode, as bits; each ablation's place in the file and predicted IoU. */
+interface StoredAblations {
+  image: string;
+  prompts: Prompts;
+  file: string;
+  ablations: Record<string, { place: number; iou_pred: number[] }>;
+}
+
 interface Configuration {
   files: Files;
   stored: Stored[];
+  ablated: StoredAblations[];
 }
+
+const MASKS = 4;
 
 export class BrowserBackend implements Backend {
   private listeners: ((words: string, share: number | null) => void)[] = [];
@@ -23,6 +35,7 @@ export class BrowserBackend implements Backend {
   private started: Promise<unknown> | null = null;
   private readonly given: Promise<[Catalogue, Configuration]>;
   private readonly read = new Map<string, Promise<Float32Array>>();
+  private readonly bits = new Map<string, Promise<Uint8Array>>();
 
   /** `base` is the address of the page's folder. */
   constructor(private readonly base: string) {
@@ -48,7 +61,20 @@ export class BrowserBackend implements Backend {
   }
 
   async decode(request: Request): Promise<Answer> {
-    return (await this.stored(request)) ?? this.ask({ kind: "decode", request });
+    return (request.anew ? null : await this.stored(request)) ?? this.ask({ kind: "decode", request });
+  }
+
+  async ablated(image: string, prompts: Prompts, part: string, mode: string): Promise<StoredMasks | null> {
+    const [{ images }, { ablated }] = await this.given;
+    const key = JSON.stringify([image, prompts]);
+    const found = ablated.find((one) => JSON.stringify([one.image, one.prompts]) === key);
+    const ablation = found?.ablations[`${part} ${mode}`];
+    if (!found || !ablation) return null;
+    const { width, height } = images.find(({ id }) => id === image)!;
+    const read = this.bits.get(found.file) ?? this.file(found.file).then((blob) => blob.arrayBuffer()).then((all) => new Uint8Array(all));
+    this.bits.set(found.file, read);
+    const size = MASKS * height * Math.ceil(width / 8), start = ablation.place * size;
+    return { masks: unpack((await read).subarray(start, start + size), MASKS, width, height), predicted: ablation.iou_pred };
   }
 
   /** Begin to load the model. */

@@ -144,8 +144,12 @@ async function embedding(id: string): Promise<Feeds> {
 /** The channels, and the name of what the quick decoder has in their place: positions as rows. */
 const CHANNELS = "output_upscaling.activated_twice", BY_POSITION = `${CHANNELS}.by_position`;
 
-async function decode({ image, prompts, interventions, outputs }: Request): Promise<Tensors> {
+/** What the image alone decides, and no decoder puts out. */
+const OF_IMAGE = "src";
+
+async function decode({ image, prompts, interventions, outputs: asked }: Request): Promise<Tensors> {
   const ofImage = await embedding(image);
+  const outputs = asked.filter((name) => name !== OF_IMAGE);
   const feeds = { ...ofImage, ...promptFeeds(image, prompts) };
   const ofQuick = outputs.map((name) => (name === CHANNELS ? BY_POSITION : name));
   const isQuick =
@@ -156,6 +160,7 @@ async function decode({ image, prompts, interventions, outputs }: Request): Prom
   const taken = Object.entries({ ...feeds, ...gates }).filter(([name]) => session.inputNames.includes(name));
   const found = await session.run(Object.fromEntries(taken), isQuick ? ofQuick : outputs);
   const tensors: Tensors = {};
+  if (asked.includes(OF_IMAGE)) tensors[OF_IMAGE] = asMap(ofImage.image_tokens!);
   outputs.forEach((name, i) => {
     const { dims, data } = found[isQuick ? ofQuick[i]! : name]!;
     const own = { dims: [...dims], data: new Float32Array(data as Float32Array) };
@@ -164,9 +169,9 @@ async function decode({ image, prompts, interventions, outputs }: Request): Prom
   return tensors;
 }
 
-/** From (y, x, dy, dx, dy, dx, channel) to (1, channel, height, width). */
+/** From rows for (y, x, dy, dx, dy, dx) to (1, channel, height, width). */
 function channelsFirst({ dims, data }: Tensor): Tensor {
-  const [rows, columns] = dims as [number, number], channels = dims[6]!;
+  const rows = catalogue.grid, columns = catalogue.grid, channels = dims[1]!;
   const width = 4 * columns, out = new Float32Array(data.length);
   let from = 0;
   for (let y = 0; y < rows; y++) {
@@ -180,6 +185,16 @@ function channelsFirst({ dims, data }: Tensor): Tensor {
     }
   }
   return { dims: [1, channels, 4 * rows, width], data: out };
+}
+
+/** From (1, image_tokens, dim) to (1, dim, height, width). */
+function asMap({ dims, data }: ort.Tensor): Tensor {
+  const [, positions, dim] = dims as [number, number, number], out = new Float32Array(data.length);
+  const rows = data as Float32Array;
+  for (let position = 0, i = 0; position < positions; position++) {
+    for (let channel = 0; channel < dim; channel++) out[channel * positions + position] = rows[i++]!;
+  }
+  return { dims: [1, dim, catalogue.grid, catalogue.grid], data: out };
 }
 
 function tokenCount(prompts: Prompts): number {

@@ -1,7 +1,7 @@
 // Who looks where: the eight heads of one attention, for one token.
 import type { App } from "../app";
 import { fill, h, tensorTitle } from "../dom";
-import { drawEdge, drawMap, scaleBar } from "../draw";
+import { drawEdge, drawMap, quantile, scaleBar } from "../draw";
 import { ATTENTIONS, HEADS, NOTEBOOKS, type Attention } from "../generated";
 import { isEmpty, promptsOf, tokenNames } from "../state";
 import { STRINGS } from "../strings";
@@ -18,7 +18,7 @@ function kind({ queries, keys }: Attention): string {
 }
 
 /** One head's map over the grid for a token: a row of its weights, or a column where the image attends. */
-export function mapOf(weights: Tensor, attention: Attention, head: number, token: number): Float32Array {
+function mapOf(weights: Tensor, attention: Attention, head: number, token: number): Float32Array {
   const [, , queries, keys] = weights.dims as [number, number, number, number];
   const start = head * queries * keys;
   if (attention.queries === "tokens") return weights.data.subarray(start + token * keys, start + (token + 1) * keys);
@@ -56,7 +56,7 @@ export const attentionPanel: Panel = {
     const maps = h("div", { class: "heads" });
     const element = h(
       "div", {}, h("div", { class: "choices" }, which.element, token.element, scale.element), lead, title,
-      empty, maps, bar, readOut, tokens, h("p", { class: "caution" }, STRINGS.tokensAre), link,
+      empty, tokens, maps, bar, readOut, pair, h("p", { class: "caution" }, STRINGS.tokensAre), link,
     );
     maps.append(...heads.map(({ figure }) => figure));
     let shownFor = "";
@@ -120,7 +120,9 @@ export const attentionPanel: Panel = {
           return self ? weights.data.subarray(head * size, (head + 1) * size) : mapOf(weights, attention, head, app.state.attention.token);
         });
         const most = shown.map((map) => map.reduce((a, b) => Math.max(a, b), 0));
-        const shared = Math.max(...most);
+        // A few peaks would leave most maps of the image dark.
+        const open = !self && attention.keys === "image";
+        const shared = open ? quantile(shown, 0.998) : Math.max(...most);
         const perHead = app.state.attention.scale === "per head";
         const numbers = () => (self ? names.map((_, i) => h("span", {}, String(i))) : []);
         const edge = heads[0]!.over;
@@ -140,8 +142,9 @@ export const attentionPanel: Panel = {
           canvas.dataset.high = String(high);
           fill(own, perHead ? scaleBar(range) : null);
         });
-        fill(bar, perHead ? null : scaleBar({ low: 0, high: shared, signed: false, root: true }));
-        fill(tokens, ...(self ? [h("ol", { class: "names", start: "0" }, ...names.map((name) => h("li", {}, name))), pair] : []));
+        fill(bar, perHead ? null : scaleBar({ low: 0, high: shared, signed: false, root: true, open }));
+        fill(tokens, ...(self ? [h("ol", { class: "names", start: "0" }, ...names.map((name) => h("li", {}, name)))] : []));
+        if (!self) fill(pair);
         const shownNow = `${attention.path} ${app.state.attention.token}`;
         if (shownNow !== shownFor) fill(readOut, self ? STRINGS.hoverPair : STRINGS.hoverImage);
         shownFor = shownNow;

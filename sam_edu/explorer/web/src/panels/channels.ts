@@ -62,6 +62,19 @@ function product({ values, pixels, order, moved }: Desk, count: number): Float32
   return sum;
 }
 
+/** How few channels, the one with the largest contribution first, give a mask of this IoU with that of all; 0 if none is
+ * known. */
+export function fewestChannels(app: App, enough: number): number {
+  const now = desk(app);
+  if (!now) return 0;
+  const whole = threshold(product(now, CHANNELS)), sum = new Float32Array(now.pixels);
+  for (const [i, c] of now.order.entries()) {
+    for (let at = 0, j = c * now.pixels; at < now.pixels; at++, j++) sum[at]! += now.moved[c]! * now.values[j]!;
+    if (iou(threshold(sum), whole) >= enough) return i + 1;
+  }
+  return CHANNELS;
+}
+
 export const channelsPanel: Panel = {
   outputs: () => ["hyper_in", VALUES],
   view(app) {
@@ -91,7 +104,7 @@ export const channelsPanel: Panel = {
     const element = h(
       "div", {}, h("p", {}, STRINGS.channelsLead), title,
       empty, whole,
-      h("p", { class: "caution" }, `${STRINGS.contributionIs} ${STRINGS.mutedEffect} ${HELD_OUT_WORDS}.`), list, all, notebookLink(app, NOTEBOOKS.hyper_in!),
+      h("p", { class: "caution" }, STRINGS.contributionIs, app.catalogue.held_out ? ` ${STRINGS.mutedEffect} ${HELD_OUT_WORDS}.` : ""), list, all, notebookLink(app, NOTEBOOKS.hyper_in!),
     );
     const rows = Array.from({ length: CHANNELS }, (_, channel) => row(app, channel));
     onPosition(canvas, () => app.shown.info, (x, y) => {
@@ -122,7 +135,7 @@ export const channelsPanel: Panel = {
         const { width, height } = app.shown.info;
         const large = (logits: Float32Array) => threshold(enlarge(logits, now.side, app.catalogue.frame, width, height));
         const mask = large(product(now, count));
-        drawImage(canvas, app.shown.pixels.rgb, width, height, [{ mask, number: app.mask, tint: 0.45 }]);
+        drawImage(canvas, app.shown.pixels.rgb, width, height, [{ mask, number: app.mask, dims: true }]);
         canvas.setAttribute("aria-label", STRINGS.channelsSum(count));
         const isWhole = count === CHANNELS && Object.keys(app.state.weights).length === 0;
         const same = isWhole ? 1 : iou(mask, large(product({ ...now, moved: now.computed }, CHANNELS)));
@@ -159,7 +172,7 @@ function row(app: App, channel: number): { element: HTMLElement; draw(now: Desk,
   const effect = h("small", { class: "effect", title: `${STRINGS.switchesEffect}, ${HELD_OUT_WORDS}` }, `${STRINGS.average} ${STRINGS.interval(mean, low, high)}`);
   const element = h(
     "div", { class: "channel", "data-channel": channel }, canvas, bar,
-    h("strong", {}, STRINGS.channel(channel)), share, h("div", { class: "weight" }, slider, value), mute, effect,
+    h("strong", {}, STRINGS.channel(channel)), share, h("div", { class: "weight" }, slider, value), mute, app.catalogue.held_out ? effect : null,
   );
   function move(weight: number): void {
     app.set({ weights: { ...app.state.weights, [channel]: weight } });

@@ -1,24 +1,22 @@
 // Two clicks: one is kept, the other is moved; their streams side by side, and a transplant from one into the other.
 import type { App } from "../app";
 import { fill, h } from "../dom";
-import { drawImage } from "../draw";
-import { ATTENTIONS, STEPS } from "../generated";
-import { enlarge, iou, threshold } from "../masks";
+import { drawColours, drawImage, drawMap, drawPoints, number, pooled, quantile, scaleBar, vectors, type Scale } from "../draw";
+import { ATTENTIONS, CHANNELS, STEPS, STOPS, type Stop } from "../generated";
+import { iou, logitEnd } from "../masks";
 import { isEmpty, promptsOf, tokenNames } from "../state";
 import { STRINGS } from "../strings";
 import type { Answer, Request, Tensor } from "../types";
 import type { Panel } from "./panel";
-import { notebookLink, select } from "./shared";
+import { bars, gridSize, maskOf, meanOfHeads, notebookLink, select } from "./shared";
 
-/** The nine stops of a decode: the tokens or the image tokens after each step. */
-export const STOPS = [
-  ...[0, 1].flatMap((i) => ["queries_1", "queries_2", "queries_3", "keys_4"].map((name) => `transformer.layers.${i}.${name}`)),
-  "hs",
-];
+const TENSORS = [...new Set(STOPS.flatMap(({ shows, tokens }) => [shows, tokens]).filter(Boolean))];
 
 interface Two {
   key: string;
   kept: Answer;
+  /** The answer of this prompt, of the same provenance: stored numbers are rounded, and equal ones have to be equal. */
+  current: Answer;
   transplanted: Answer | null;
 }
 
@@ -29,13 +27,18 @@ function key(app: App): string {
 }
 
 export const clicksPanel: Panel = {
-  outputs: () => STOPS,
+  outputs: () => TENSORS,
   async more(app, isLatest) {
     const { other, transplant, image } = app.state;
     if (!other || isEmpty(promptsOf(app.state)) || results.get(app)?.key === key(app)) return;
     const wanted = key(app);
-    const base: Request = { image, prompts: other, interventions: [], outputs: ["masks", "iou_pred", ...STOPS] };
-    const kept = await app.decode(base);
+    const base: Request = { image, prompts: other, interventions: [], outputs: ["iou_pred", ...TENSORS] };
+    let kept = await app.decode(base), current = app.answer!;
+    if (kept.provenance !== current.provenance) {
+      if (!isLatest()) return;
+      if (kept.provenance === "stored") kept = await app.decode({ ...base, anew: true });
+      else current = await app.decode({ ...base, prompts: promptsOf(app.state), anew: true });
+    }
     let transplanted: Answer | null = null;
     if (transplant && sameTokens(app)) {
       if (!isLatest()) return;
@@ -43,8 +46,9 @@ export const clicksPanel: Panel = {
       const interventions = ["k", "v"].map((name) => ({ point: `${transplant}.${name}`, how: "transplant" as const, from }));
       transplanted = await app.decode({ ...base, prompts: promptsOf(app.state), interventions, outputs: ["masks", "iou_pred"] });
     }
-    results.set(app, { key: wanted, kept, transplanted });
+    results.set(app, { key: wanted, kept, current, transplanted });
   },
+  leave: (app) => void results.delete(app),
   view(app) {
     const freeze = h("button", {
       type: "button", "data-act": "freeze",
@@ -56,7 +60,7 @@ export const clicksPanel: Panel = {
       const caption = h("figcaption"), scores = h("p", { class: "scores" });
       return { canvas, caption, words, scores, figure: h("figure", {}, caption, canvas, scores) };
     });
-    const table = h("div", { class: "stops" });
+    const streams = streamsView(app);
     const choice = select(
       STRINGS.transplant, "transplant",
       [["", STRINGS.transplantNone], ...ATTENTIONS.map((one): [string, string] => {
@@ -67,7 +71,7 @@ export const clicksPanel: Panel = {
     );
     const element = h(
       "div", {}, h("p", {}, STRINGS.clicksLead), freeze, note,
-      h("div", { class: "two" }, ...canvases.map(({ figure }) => figure)), choice.element, table, notebookLink(app, "05"),
+      h("div", { class: "two" }, ...canvases.map(({ figure }) => figure)), streams.element, choice.element, notebookLink(app, "05"),
     );
     return {
       element,
@@ -77,19 +81,20 @@ export const clicksPanel: Panel = {
         choice.update();
         choice.element.hidden = !other;
         const two = results.get(app);
-        const ready = other && two?.key === key(app) && app.answer && STOPS.every((name) => name in app.answer!.tensors);
+        const ready = other && two?.key === key(app);
         note.textContent = !other ? "" : !sameTokens(app) ? STRINGS.differentTokens : sameClick(app) ? STRINGS.nowElsewhere : "";
         element.dataset.shown = String(Boolean(ready));
         canvases.forEach(({ figure }, i) => (figure.hidden = !ready || (i === 2 && !two?.transplanted)));
-        table.hidden = !ready;
+        streams.element.hidden = !ready;
         if (!ready) return;
-        const masks = [two.kept, app.answer!, two.transplanted].map((answer) => (answer ? maskOf(app, answer) : null));
+        const masks = [two.kept, two.current, two.transplanted].map((answer) => (answer ? maskOf(app, answer.tensors, app.mask) : null));
         masks.forEach((mask, i) => {
           if (!mask) return;
           const { canvas, caption, words } = canvases[i]!;
           caption.textContent = words(app.mask);
           const { width, height } = app.shown.info;
-          drawImage(canvas, app.shown.pixels.rgb, width, height, [{ mask, number: app.mask, tint: 0.45 }]);
+          drawImage(canvas, app.shown.pixels.rgb, width, height, [{ mask, number: app.mask, dims: true }]);
+          drawPoints(canvas, i ? app.state.points : app.state.other!.points);
           canvas.setAttribute("aria-label", words(app.mask));
         });
         if (masks[2]) {
@@ -99,7 +104,7 @@ export const clicksPanel: Panel = {
           figure.dataset.own = String(own);
           figure.dataset.other = String(theirs);
         }
-        fill(table, stops(app, two.kept));
+        streams.draw(two.kept, two.current, iou(masks[0]!, masks[1]!));
       },
     };
   },
@@ -114,37 +119,159 @@ function sameClick(app: App): boolean {
   return JSON.stringify(app.state.other) === JSON.stringify(promptsOf(app.state));
 }
 
-function maskOf(app: App, answer: Answer): Uint8Array {
-  const side = 4 * app.catalogue.grid, size = side * side, number = app.mask;
-  const { width, height } = app.shown.info;
-  const logits = answer.tensors.masks!.data.subarray(number * size, (number + 1) * size);
-  return threshold(enlarge(logits, side, app.catalogue.frame, width, height));
+// --- The streams ---
+
+const isAttention = ({ shows }: Stop) => shows.endsWith(".weights");
+const isMap = (stop: Stop) => !isAttention(stop) && stop.shows !== "hyper_in" && stop.shows !== "masks";
+
+/** The nine stops as rows: the tensor of the kept prompt, that of this one, and how far apart they are. */
+function streamsView(app: App): { element: HTMLElement; draw(kept: Answer, current: Answer, maskIou: number): void } {
+  const canvas = () => h("canvas", { class: "map", role: "img" });
+  const rows = STOPS.map((stop) => {
+    const sides = [h("div"), h("div")], canvases = [canvas(), canvas()];
+    sides.forEach((side, i) => fill(side, canvases[i]!));
+    const field = canvas(), tokens = h("div"), words = h("p", { class: "scores" });
+    const apart = h("div", {}, isMap(stop) ? field : null, tokens, words);
+    const name = h(
+      "div", {}, h("strong", {}, STRINGS.stopName(stop.name, stop.block)), " ", h("span"),
+      h("code", { class: "tensor" }, stop.shows),
+    );
+    const row = h("div", { class: "stop", role: "row", "data-stop": stop.shows }, ...[name, ...sides, apart].map((one, i) => {
+      one.setAttribute("role", i ? "cell" : "rowheader");
+      return one;
+    }));
+    return { stop, row, name, sides, canvases, field, tokens, words };
+  });
+  const attentionBar = h("div"), fieldBar = h("div"), logitBar = h("div");
+  const head = ["", STRINGS.keptShort, STRINGS.currentShort, STRINGS.apart].map((words) => h("div", { role: "columnheader" }, words));
+  const element = h(
+    "div", { class: "streams" },
+    h("p", {}, STRINGS.streams),
+    h("p", { class: "caution" }, STRINGS.streamColours),
+    ...[[STRINGS.attentionBar, attentionBar], [STRINGS.fieldBar, fieldBar], [STRINGS.logitBar, logitBar]]
+      .map(([words, bar]) => h("div", { class: "caution scale" }, words!, bar!)),
+    h("div", { role: "table", "aria-label": STRINGS.streams },
+      h("div", { class: "stop head", role: "row" }, ...head), ...rows.map(({ row }) => row)),
+  );
+  return {
+    element,
+    draw(kept, current, maskIou) {
+      const both = [kept, current].map(({ tensors }) => tensors);
+      const { grid } = app.catalogue;
+      const size = gridSize(app);
+      const names = [tokenNames(app.state.other!), tokenNames(promptsOf(app.state))];
+      const attention = rows.filter(({ stop }) => isAttention(stop)).map(({ stop }) => {
+        return both.map((tensors) => meanOfHeads(tensors[stop.shows]!, readerOf(app, stop)));
+      });
+      const scale: Scale = { low: 0, high: quantile(attention.flat(), 0.998), signed: false, root: true, open: true };
+      const fields = rows.filter(({ stop }) => isMap(stop)).map(({ stop }) => field(both[0]![stop.shows]!, both[1]![stop.shows]!));
+      const fieldScale: Scale = { low: 0, high: highest(fields), signed: false };
+      const side = 4 * grid, ofMask = (tensors: Answer["tensors"]) => tensors.masks!.data.subarray(app.mask * side * side, (app.mask + 1) * side * side);
+      const logits = both.map(ofMask);
+      const high = logitEnd(logits);
+      const logitScale: Scale = { low: -high, high, signed: true, open: true };
+      for (const { stop, row, name, sides, canvases, field: over, tokens, words } of rows) {
+        const what = STRINGS.stopShows(stop.shows, STEPS[stop.shows.replace(/layers\.\d/, "layers.{i}")] ?? "", names[1]![readerOf(app, stop)]!, app.mask);
+        name.querySelector("span")!.textContent = what;
+        canvases.forEach((one, i) => one.setAttribute("aria-label", `${i ? STRINGS.currentShort : STRINGS.keptShort}: ${what}`));
+        row.dataset.apart = "";
+        words.textContent = "";
+        if (isMap(stop)) {
+          const times = both[0]![stop.shows]!.dims[3] === side ? side / grid : 1;
+          const [width, height] = [size.width * times, size.height * times];
+          both.forEach((tensors, i) => {
+            // Each image token's 4 x 4 pixels as one: the pattern inside would hide the rest.
+            const shown = times === 1 ? vectors(tensors[stop.shows]!) : pooled(vectors(tensors[stop.shows]!), times);
+            drawColours(canvases[i]!, shown, size.width, size.height, grid, app.catalogue.bases[stop.shows] ?? app.catalogue.bases.src!);
+          });
+          const distance = fields.shift()!;
+          drawMap(over, distance, width, height, grid * times, fieldScale);
+          const mean = distance.reduce((a, b) => a + b, 0) / distance.length;
+          over.setAttribute("aria-label", `${STRINGS.apart}: ${what}`);
+          over.hidden = mean === 0;
+          row.dataset.apart = String(mean);
+          words.textContent = mean === 0 ? STRINGS.equal : STRINGS.meanApart(mean);
+        } else if (isAttention(stop)) {
+          attention.shift()!.forEach((map, i) => drawMap(canvases[i]!, map, size.width, size.height, grid, scale));
+        } else if (stop.shows === "hyper_in") {
+          const weights = both.map((tensors) => tensors.hyper_in!.data.subarray(app.mask * CHANNELS, (app.mask + 1) * CHANNELS));
+          const most = highest(weights);
+          weights.forEach((one, i) => fill(sides[i]!, weightBars(one, most, what)));
+        } else {
+          logits.forEach((one, i) => drawMap(canvases[i]!, one, size.width * 4, size.height * 4, side, logitScale));
+          words.textContent = STRINGS.masksIou(maskIou);
+        }
+        if (stop.tokens) {
+          const after = stop.tokens === "hyper_in" ? STRINGS.weightsOfMasks : STRINGS.tokensAfter(stop.tokens === "tokens" ? "" : STEPS[stop.tokens.replace(/layers\.\d/, "layers.{i}")]!);
+          fill(tokens, h("small", {}, after), tokensApart(both[0]![stop.tokens]!, both[1]![stop.tokens]!, names));
+        }
+      }
+      fill(attentionBar, scaleBar(scale));
+      fill(fieldBar, scaleBar(fieldScale));
+      fill(logitBar, scaleBar(logitScale));
+    },
+  };
 }
 
-/** The size of the difference of two tensors as a share of the size of the first. */
-export function difference(a: Tensor, b: Tensor): number | null {
-  if (a.data.length !== b.data.length) return null;
-  let apart = 0, size = 0;
-  for (let i = 0; i < a.data.length; i++) {
-    apart += (a.data[i]! - b.data[i]!) ** 2;
-    size += a.data[i]! ** 2;
+/** The token whose attention a stop shows: the prompt's first one, or in the last attention that of the chosen mask. */
+function readerOf(app: App, { shows }: Stop): number {
+  return shows.includes("final_attn") ? 1 + app.mask : 5;
+}
+
+function highest(all: ArrayLike<number>[]): number {
+  let most = 1e-9;
+  for (const one of all) for (let i = 0; i < one.length; i++) most = Math.max(most, Math.abs(one[i]!));
+  return most;
+}
+
+/** At each position the distance of two vectors, in parts of the mean length over both maps. */
+function field(one: Tensor, other: Tensor): Float32Array {
+  const a = vectors(one), b = vectors(other);
+  const apart = new Float32Array(a.positions), lengths = [apart.slice(), apart.slice()];
+  for (let channel = 0; channel < a.channels; channel++) {
+    for (let position = 0, i = channel * a.ofChannel; position < a.positions; position++, i += a.ofPosition) {
+      const x = a.data[i]!, y = b.data[i]!;
+      apart[position]! += (x - y) ** 2;
+      lengths[0]![position]! += x * x;
+      lengths[1]![position]! += y * y;
+    }
   }
-  return Math.sqrt(apart / size);
+  let sum = 0;
+  for (const squares of lengths) for (const square of squares) sum += Math.sqrt(square);
+  const mean = Math.max(sum / (2 * a.positions), 1e-12);
+  return apart.map((square) => Math.sqrt(square) / mean);
 }
 
-function stops(app: App, kept: Answer): HTMLElement {
+/** The distance of two vectors in parts of the mean of their lengths; rows of (1, rows, channels). */
+function distances(one: Tensor, other: Tensor): number[] {
+  const [, rows, channels] = one.dims as [number, number, number];
+  return Array.from({ length: rows }, (_, row) => {
+    let apart = 0, a = 0, b = 0;
+    for (let i = row * channels; i < (row + 1) * channels; i++) {
+      const x = one.data[i]!, y = other.data[i]!;
+      apart += (x - y) ** 2;
+      a += x * x;
+      b += y * y;
+    }
+    return Math.sqrt(apart) / Math.max((Math.sqrt(a) + Math.sqrt(b)) / 2, 1e-12);
+  });
+}
+
+function tokensApart(one: Tensor, other: Tensor, names: string[][]): HTMLElement {
+  if (one.dims[1] !== other.dims[1]) return h("p", { class: "scores" }, STRINGS.otherTokenCount);
+  const shown = one.dims[1] === 4 ? names[1]!.slice(1, 5) : names[1]!;
+  const list = bars(shown, distances(one, other), true, 2);
+  list.classList.add("apart");
+  return list;
+}
+
+/** The weights of the 32 channels as bars around a middle line. */
+function weightBars(weights: Float32Array, most: number, words: string): HTMLElement {
   return h(
-    "table", {},
-    h("caption", {}, STRINGS.stops),
-    h("tbody", {}, ...STOPS.map((name) => {
-      const value = difference(app.answer!.tensors[name]!, kept.tensors[name]!);
-      const words = value === null ? "–" : value === 0 ? STRINGS.equal : `${(100 * value).toFixed(1)} %`;
-      return h(
-        "tr", { "data-stop": name },
-        h("th", { scope: "row" }, `${STEPS[name.replace(/layers\.\d/, "layers.{i}")]!} `, h("code", {}, name)),
-        h("td", {}, name.endsWith("keys_4") ? STRINGS.ofImage : STRINGS.ofTokens),
-        h("td", { "data-value": value ?? "" }, h("span", { class: "share-bar", style: `--share: ${Math.min(1, value ?? 0)}` }), words),
-      );
+    "div", { class: "weight-bars", role: "img", "aria-label": words },
+    ...Array.from(weights, (weight, i) => h("span", {
+      "data-value": weight, class: weight < 0 ? "negative" : "positive", title: `${STRINGS.channel(i)}: ${number(weight)}`,
+      style: `--share: ${Math.abs(weight) / most}`,
     })),
   );
 }

@@ -2,6 +2,7 @@
 import { fill, h, tensorTitle } from "../dom";
 import { drawMap, scaleBar } from "../draw";
 import { NOTEBOOKS, STEPS } from "../generated";
+import { logitEnd } from "../masks";
 import { isEmpty, promptsOf } from "../state";
 import { STRINGS } from "../strings";
 import type { Panel } from "./panel";
@@ -31,8 +32,8 @@ export const masksPanel: Panel = {
         if (!logits || !app.answer) return;
         const { width, height } = app.shown.info;
         fill(title, tensorTitle(`${STRINGS.masksTensor}, ${STRINGS.maskName(app.mask)}:`, "masks", app.answer.tensors.masks!.dims, STEPS.masks!));
-        const high = logits.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-        const scale = { low: -high, high, signed: true };
+        const high = logitEnd([logits]);
+        const scale = { low: -high, high, signed: true, open: true };
         drawMap(canvas, logits, width, height, width, scale);
         canvas.setAttribute("aria-label", `${STRINGS.masksTensor}, ${STRINGS.maskName(app.mask)}`);
         fill(bar, scaleBar(scale));

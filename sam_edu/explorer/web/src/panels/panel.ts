@@ -15,4 +15,6 @@ export interface Panel {
   view(app: App): View;
   /** Decodes of its own, after the main one. */
   more?(app: App, isLatest: () => boolean): Promise<void>;
+  /** Let go of what is large: another panel is opened. */
+  leave?(app: App): void;
 }

@@ -3,7 +3,9 @@ import type { App } from "../app";
 import { h } from "../dom";
 import { PAGES } from "../generated";
 import { inputSize } from "../images";
+import { enlarge, threshold } from "../masks";
 import { fixed, STRINGS } from "../strings";
+import type { Tensor, Tensors } from "../types";
 
 /** A link to the notebook that explains what is shown; nothing where the pages are not beside. */
 export function notebookLink(app: App, number: string): HTMLElement | null {
@@ -32,6 +34,24 @@ export function gridSize(app: App): { width: number; height: number } {
   return { width: Math.ceil((width * grid) / frame), height: Math.ceil((height * grid) / frame) };
 }
 
+/** A mask of a decode in the image's own pixels. */
+export function maskOf(app: App, { masks }: Tensors, number: number): Uint8Array {
+  const { frame, grid } = app.catalogue, { width, height } = app.shown.info;
+  const side = 4 * grid, size = side * side;
+  return threshold(enlarge(masks!.data.subarray(number * size, (number + 1) * size), side, frame, width, height));
+}
+
+/** One token's attention over the image, the mean of the heads. */
+export function meanOfHeads({ dims, data }: Tensor, token: number): Float32Array {
+  const [, heads, queries, keys] = dims as [number, number, number, number];
+  const mean = new Float32Array(keys);
+  for (let head = 0; head < heads; head++) {
+    const start = (head * queries + token) * keys;
+    for (let key = 0; key < keys; key++) mean[key]! += data[start + key]! / heads;
+  }
+  return mean;
+}
+
 /** A choice from a list. */
 export function select(
   label: string, name: string, options: [string, string][], chosen: () => string, choose: (value: string) => void,
@@ -48,10 +68,10 @@ export function select(
   return { element: h("label", { class: "choice" }, `${label} `, list), update };
 }
 
-/** Bars of numbers with their names, on one scale; shares are written in percent. */
-export function bars(names: string[], values: ArrayLike<number>, signed: boolean): HTMLElement {
+/** Bars of numbers with their names, on one scale that ends at `end` or at the largest; shares are in percent. */
+export function bars(names: string[], values: ArrayLike<number>, signed: boolean, end?: number): HTMLElement {
   const words = (value: number) => (signed ? fixed(value, 2) : `${(100 * value).toPrecision(2)} %`);
-  const most = Math.max(...Array.from(values, Math.abs), 1e-9);
+  const most = end ?? Math.max(...Array.from(values, Math.abs), 1e-9);
   return h(
     "dl", { class: signed ? "bars signed" : "bars" },
     ...names.flatMap((name, i) => {

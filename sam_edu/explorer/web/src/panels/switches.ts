@@ -3,17 +3,21 @@ import { HELD_OUT_WORDS, partName, type App } from "../app";
 import { fill, h } from "../dom";
 import { drawChange } from "../draw";
 import { EFFECTS, PARTS } from "../generated";
-import { enlarge, iou, threshold } from "../masks";
+import { iou } from "../masks";
 import { ablation, BY_NAME, interventions, MODES, type Mode } from "../parts";
 import { promptsOf } from "../state";
 import { STRINGS } from "../strings";
-import type { Answer } from "../types";
+import type { Provenance } from "../types";
 import type { Panel } from "./panel";
-import { notebookLink } from "./shared";
+import { maskOf, notebookLink } from "./shared";
 
 interface Result {
-  answer: Answer;
   key: string;
+  provenance: Provenance;
+  milliseconds: number;
+  predicted: ArrayLike<number>;
+  /** A mask in the image's own pixels, by its number. */
+  mask(number: number): Uint8Array;
 }
 
 const results = new WeakMap<App, Map<Mode, Result>>();
@@ -24,6 +28,23 @@ function key(app: App, mode: Mode): string {
 
 function possible(app: App, mode: Mode): boolean {
   return mode === "zero" || (app.state.points.length === 1 && app.state.box === null && app.catalogue.held_out);
+}
+
+async function stored(app: App, mode: Mode): Promise<Omit<Result, "key"> | null> {
+  const { off, image } = app.state;
+  const found = off.length === 1 ? await app.backend.ablated?.(image, promptsOf(app.state), off[0]!, mode) : null;
+  if (!found) return null;
+  return { provenance: "stored", milliseconds: 0, predicted: found.predicted, mask: (number) => found.masks[number]! };
+}
+
+async function computed(app: App, mode: Mode): Promise<Omit<Result, "key">> {
+  const { tensors, provenance, milliseconds } = await app.decode({
+    image: app.state.image,
+    prompts: promptsOf(app.state),
+    interventions: interventions(app.state.off, mode, app.otherClick),
+    outputs: ["masks", "iou_pred"],
+  });
+  return { provenance, milliseconds, predicted: tensors.iou_pred!.data, mask: (number) => maskOf(app, tensors, number) };
 }
 
 export const switchesPanel: Panel = {
@@ -37,13 +58,7 @@ export const switchesPanel: Panel = {
       if (!isLatest()) return;
       const wanted = key(app, mode);
       if (!possible(app, mode) || found.get(mode)?.key === wanted) continue;
-      const answer = await app.decode({
-        image: app.state.image,
-        prompts: promptsOf(app.state),
-        interventions: interventions(app.state.off, mode, app.otherClick),
-        outputs: ["masks", "iou_pred"],
-      });
-      found.set(mode, { answer, key: wanted });
+      found.set(mode, { key: wanted, ...((await stored(app, mode)) ?? (await computed(app, mode))) });
       app.redraw(true);
     }
   },
@@ -53,9 +68,9 @@ export const switchesPanel: Panel = {
     const legend = h("p", { class: "legend" }, STRINGS.legend), caution = h("p", { class: "caution" }, STRINGS.oneClick);
     const stored = h("div", { class: "stored" });
     const element = h(
-      "div", {}, h("p", {}, STRINGS.switchesLead), map,
+      "div", {}, h("p", {}, STRINGS.switchesLead), columns, legend, map,
       h("div", { class: "actions" }, h("button", { type: "button", "data-act": "all-on", onclick: () => app.set({ off: [] }) }, STRINGS.allOn)),
-      columns, legend, caution, stored, notebookLink(app, "02"),
+      caution, stored, notebookLink(app, "02"),
     );
     const buttons = PARTS.map((part) => {
       const button = h("button", {
@@ -87,9 +102,9 @@ export const switchesPanel: Panel = {
       draw() {
         const { off } = app.state;
         for (const { part, button } of buttons) button.setAttribute("aria-pressed", String(off.includes(part.name)));
-        fill(stored, ...effects(off));
+        fill(stored, ...(app.catalogue.held_out ? effects(off) : [])); // those of the tiny model
         legend.hidden = off.length === 0;
-        caution.hidden = off.length !== 1;
+        caution.hidden = off.length !== 1 || !app.catalogue.held_out;
         for (const { mode, canvas, words, scores, choose } of cells) {
           choose.setAttribute("aria-pressed", String(app.state.mode === mode));
           const result = results.get(app)?.get(mode);
@@ -112,21 +127,22 @@ export const switchesPanel: Panel = {
             continue;
           }
           const { width, height } = app.shown.info;
-          const side = 4 * app.catalogue.grid, size = side * side, number = app.mask;
-          const logits = result.answer.tensors.masks!.data.subarray(number * size, (number + 1) * size);
-          const after = threshold(enlarge(logits, side, app.catalogue.frame, width, height));
-          const { lost, gained } = drawChange(canvas, before, after, width, height);
+          const after = result.mask(app.mask);
+          const { lost, gained } = drawChange(canvas, app.shown.pixels.rgb, before, after, width, height);
           canvas.dataset.lost = String(lost);
           canvas.dataset.gained = String(gained);
           canvas.setAttribute("aria-label", `${STRINGS.mode[mode]}: ${STRINGS.lostGained(lost, gained)}`);
-          words.textContent = STRINGS.lostGained(lost, gained);
-          const predicted = result.answer.tensors.iou_pred!.data[number]!;
+          const few = lost + gained > 0 && lost + gained < 0.001 * width * height;
+          words.textContent = STRINGS.lostGained(lost, gained) + (few ? ` (${STRINGS.tooFewToSee})` : "");
+          const predicted = result.predicted[app.mask]!;
           const truth = app.trueIou(after);
           scores.textContent =
             `${STRINGS.predicted} ${predicted.toFixed(3)}` +
             (truth === null ? "" : `, ${STRINGS.truth} ${truth.toFixed(3)}`) +
             `, IoU ${STRINGS.unchanged} ${iou(before, after).toFixed(3)}`;
           scores.dataset.predicted = String(predicted);
+          scores.append(h("small", { class: "provenance" }, ` ${result.provenance === "stored" ? STRINGS.storedHere : STRINGS.computedNow(result.milliseconds)}`));
+          canvas.dataset.provenance = result.provenance;
         }
       },
     };

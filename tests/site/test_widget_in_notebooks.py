@@ -1,8 +1,9 @@
-"""The click lab as a widget in JupyterLab 4: it is shown, it computes, and what is seen comes back to Python."""
+"""The click lab as a widget in JupyterLab 4 and Notebook 7: it is shown, computes, and gives Python what is seen."""
 
 from __future__ import annotations
 
 import ast
+import json
 import os
 import socket
 import subprocess
@@ -28,9 +29,18 @@ CELLS = (
 )
 
 
-@pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address of a server, and its folder, which holds one notebook."""
+PLACES = {
+    "jupyterlab": ("lab/tree/one.ipynb?reset", "text=| Idle"),
+    "notebook": ("notebooks/one.ipynb", "[data-status=idle]"),
+}
+"""Where each application opens the notebook, and what it shows once the kernel is there."""
+
+
+@pytest.fixture(params=PLACES)
+def jupyter(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, str, str, Path]]:
+    """A server's address, where it opens the notebook, what is shown when that is idle, and its folder."""
     folder = tmp_path_factory.mktemp("jupyter")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -39,7 +49,7 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {f"JUPYTER_{name}_DIR": str(folder / f".{name.lower()}") for name in ("CONFIG", "RUNTIME")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
+    command = [sys.executable, "-m", request.param, "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
     command += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder}", "--LabApp.news_url="]
     with (folder / "log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log, cwd=folder)
@@ -52,19 +62,32 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
             except (urllib.error.URLError, ConnectionError):
                 assert process.poll() is None, (folder / "log").read_text(encoding="utf-8")
                 time.sleep(0.2)
-        yield address, folder
+        place, idle = PLACES[request.param]
+        yield address, place, idle, folder
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def test_widget_in_jupyterlab(jupyter: tuple[str, Path]) -> None:
-    address, folder = jupyter
+def wait_for_kernel(server: str) -> None:
+    """Wait until the notebook's kernel is idle, and the page is connected with it."""
+    for _ in range(300):
+        with urllib.request.urlopen(f"{server}api/kernels") as answer:
+            kernels = json.load(answer)
+        if [one for one in kernels if one["execution_state"] == "idle" and one["connections"]]:
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"no kernel is idle: {kernels}")
+
+
+def test_widget_shows_computes_and_saves_a_still(jupyter: tuple[str, str, str, Path]) -> None:
+    server, place, idle, folder = jupyter
     with chromium() as browser:
         page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-        page.goto(f"{address}lab/tree/one.ipynb?reset")
+        page.goto(server + place)
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
-        page.get_by_text("| Idle").wait_for(timeout=60_000)  # what is run before the kernel is there is not run
+        wait_for_kernel(server)  # what is run before the kernel is there is not run
+        page.locator(idle).first.wait_for(timeout=60_000)
         page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()
         page.keyboard.press("Shift+Enter")
         page.wait_for_selector(".explorer[data-state=ready]", timeout=90_000)
@@ -102,6 +125,15 @@ def test_widget_in_jupyterlab(jupyter: tuple[str, Path]) -> None:
             if saved.cells[1].outputs:
                 break
             page.wait_for_timeout(100)
+        # Somebody else's notebook, which this application does not trust: the still, before a cell is run.
+        saved.cells.append(nbformat.v4.new_markdown_cell("From elsewhere."))
+        nbformat.write(saved, folder / "two.ipynb")
+        page.goto(server + place.replace("one.ipynb", "two.ipynb"))
+        still = page.locator(".jp-CodeCell .jp-OutputArea-output img").first
+        still.wait_for(timeout=60_000)
+        assert "mask 3" in (still.get_attribute("alt") or "")
+        assert still.evaluate("image => image.naturalWidth > 500")
+        assert "Error displaying widget" not in page.inner_text(".jp-Notebook")
     assert "widgets" not in saved.metadata
     [output] = [one for one in saved.cells[0].outputs if "data" in one]
     assert output.data["image/png"]
