@@ -202,15 +202,18 @@ def stored_prompts(catalogue: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _stored(service: Any, prompts: dict[str, Any], to: Path, number: int) -> dict[str, Any]:
     """One decode, each tensor as half floats in a file of its own."""
     from sam_edu.ablation import ATTENTIONS
+    from sam_edu.explorer.stops import read
     from sam_edu.explorer.stops import tensors as of_stops
+    from sam_edu.figures.two_decodes import UPSCALED
 
-    names = dict.fromkeys([*of_stops(), "iou_pred", *(f"{attention}.weights" for attention in ATTENTIONS)])
+    names = dict.fromkeys([*of_stops(), UPSCALED, "iou_pred", *(f"{attention}.weights" for attention in ATTENTIONS)])
     t = service.decode("example", prompts)
     tensors = {}
     for name in names:
         file = f"stored/{'' if name == OF_IMAGE else f'{number}.'}{name}.f16"
-        (to / file).write_bytes(t[name].numpy().astype("<f2").tobytes())
-        tensors[name] = {"file": file, "dims": list(t[name].shape)}
+        tensor = read(t, name)
+        (to / file).write_bytes(tensor.numpy().astype("<f2").tobytes())
+        tensors[name] = {"file": file, "dims": list(tensor.shape)}
     return {"request": {"image": "example", "prompts": prompts, "interventions": []}, "tensors": tensors}
 
 

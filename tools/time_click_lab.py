@@ -119,11 +119,13 @@ def measure(count: int, long: int) -> None:
             "under 300 (150)",
         )
         kept = {"points": [[182, 133, 1]], "box": None}
+        _memory_row("megabytes then", browser)
         _row(
             "click to two clicks, both streams",
             clicks(page, count // 3, "clicks", other=kept, off=[]),
             "under 300 (150)",
         )
+        _memory_row("megabytes then", browser)
         settled(page, panel="masks", off=[], other=None)
         images = []
         for number in range(5):
@@ -160,6 +162,10 @@ def measure(count: int, long: int) -> None:
 def _row(words: str, times: Sequence[float], asked: str) -> None:
     median, most = median_and_95th(times)
     print(ROWS.format(words, f"{median:.0f}", f"{most:.0f}", asked), flush=True)
+
+
+def _memory_row(words: str, browser: Browser) -> None:
+    print(ROWS.format(words, f"{memory(browser):.0f}", "", "under 500"), flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

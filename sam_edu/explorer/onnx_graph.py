@@ -98,9 +98,8 @@ def export(model: Sam) -> Graphs:
     for gate in quick_gates():
         if gate.point in names:
             _insert(quick_graph, gate)
-        else:
-            path = gate.point.removesuffix(".heads")
-            _insert_folded(quick_graph, gate, path, model.mask_decoder.get_parameter(f"{path}.out_proj.weight"))
+    for path in (name.removesuffix(FOLDED) for name in names if name.endswith(FOLDED)):
+        _insert_folded(quick_graph, path, model.mask_decoder.get_parameter(f"{path}.out_proj.weight").T)
     return Graphs(*(_bare(_half(graph)) for graph in (_joined(encoder, of_image), decoder, quick_graph)))
 
 
@@ -254,45 +253,60 @@ def _insert(model: "ModelProto", gate: Gate) -> None:
     graph.input.append(helper.make_tensor_value_info(gate.value, TensorProto.FLOAT, free))
 
 
-def _insert_folded(model: "ModelProto", gate: Gate, path: str, weight: Tensor) -> None:
-    """The gate of heads whose outputs are never there by themselves, as those of step (4) in the quick graph.
+def _insert_folded(model: "ModelProto", path: str, projection: Tensor) -> None:
+    """Both gates of an attention of step (4) in the quick graph, where its heads' outputs are never there.
 
-    Each head's part of the sum is multiplied with its gate, and what replaces the heads goes through the projection
-    out. It has one position, or all.
+    Its output is weights @ folded + bias. The gates of the heads and of the output scale the folded values, of which
+    there are few; what replaces heads goes through the projection out, and all that replaces goes where the bias was.
+    It has one position, or all.
+
+    Args:
+        model: is changed.
+        path: of the attention.
+        projection: its projection out, (inner, dim).
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    graph, name = model.graph, gate.point
-    _insert(model, Gate(f"{path}{FOLDED}", gate.axes, gate.switched))
-    # Of the two inputs that this has made, the gate gets the name that it has in the other graph; the value goes.
-    for node in graph.node:
-        for i, given in enumerate(node.input):
-            if given == f"{path}{FOLDED}.gate":
-                node.input[i] = gate.gate
-    del graph.input[-2:]
-    [added] = [i for i, node in enumerate(graph.node) if node.output[0] == f"{path}{FOLDED}"]
-    graph.node[added].CopyFrom(helper.make_node("Identity", [f"{path}{FOLDED}.kept"], [f"{path}{FOLDED}"]))
-    [number] = [i for i, node in enumerate(graph.node) if f"{path}{ROWS}" in node.output]
+    graph = model.graph
+    heads, out = (next(gate for gate in GATES if gate.point == f"{path}.{name}") for name in ("heads", "out"))
+    for gate in (heads, out):
+        switches = [SIZES.get(axis, axis) if axis in gate.switched else 1 for axis in gate.axes]
+        free = [f"{gate.value} {axis}" for axis in gate.axes]
+        graph.input.append(helper.make_tensor_value_info(gate.gate, TensorProto.FLOAT, switches))
+        graph.input.append(helper.make_tensor_value_info(gate.value, TensorProto.FLOAT, free))
+    inner, dim = projection.shape
+    constants = {
+        "projection": projection.detach().contiguous().numpy(),
+        "ones": np.ones((1, SIZES["heads"], 1, inner // SIZES["heads"]), np.float32),
+        "inner": np.array([-1, inner]),
+        "dim": np.array([-1, dim]),
+    }
+    for name, value in constants.items():
+        graph.initializer.append(numpy_helper.from_array(value, f"{path}.{name}"))
+
+    folded = f"{path}{FOLDED}"
+    [number] = [i for i, node in enumerate(graph.node) if folded in node.output]
     outputs = graph.node[number].output
-    outputs[list(outputs).index(f"{path}{ROWS}")] = f"{path}{ROWS}.kept"
-    projection = weight.detach().T.contiguous().numpy()
-    graph.initializer.append(numpy_helper.from_array(projection, f"{name}.projection"))
-    graph.initializer.append(numpy_helper.from_array(np.array([-1, len(projection)]), f"{name}.shape"))
-    ones = np.ones((1, SIZES["heads"], 1, len(projection) // SIZES["heads"]), np.float32)
-    graph.initializer.append(numpy_helper.from_array(ones, f"{name}.ones"))
+    outputs[list(outputs).index(folded)] = f"{folded}.computed"
+    graph.node.insert(number + 1, helper.make_node("Mul", [f"{folded}.computed", heads.gate], [f"{folded}.kept"]))
+    graph.node.insert(number + 2, helper.make_node("Mul", [f"{folded}.kept", out.gate], [folded]))
+
+    [number] = [i for i, node in enumerate(graph.node) if f"{out.point}{ROWS}" in node.output]
+    product = graph.node[number]
+    assert product.op_type == "Gemm", product.op_type
+    bias, product.input[2] = product.input[2], f"{path}.replaced"
     nodes = [
-        helper.make_node("Mul", [gate.value, f"{name}.ones"], [f"{name}.broadcast"]),
-        helper.make_node("Transpose", [f"{name}.broadcast"], [f"{name}.turned"], perm=[0, 2, 1, 3]),
-        helper.make_node("Reshape", [f"{name}.turned", f"{name}.shape"], [f"{name}.side_by_side"]),
-        helper.make_node("MatMul", [f"{name}.side_by_side", f"{name}.projection"], [f"{name}.projected"]),
-        helper.make_node("Add", [f"{path}{ROWS}.kept", f"{name}.projected"], [f"{path}{ROWS}"]),
+        helper.make_node("Mul", [heads.value, f"{path}.ones"], [f"{path}.broadcast"]),
+        helper.make_node("Transpose", [f"{path}.broadcast"], [f"{path}.turned"], perm=[0, 2, 1, 3]),
+        helper.make_node("Reshape", [f"{path}.turned", f"{path}.inner"], [f"{path}.side_by_side"]),
+        helper.make_node("MatMul", [f"{path}.side_by_side", f"{path}.projection"], [f"{path}.projected"]),
+        helper.make_node("Add", [f"{path}.projected", bias], [f"{path}.of_heads"]),
+        helper.make_node("Mul", [f"{path}.of_heads", out.gate], [f"{path}.of_heads.kept"]),
+        helper.make_node("Add", [f"{path}.of_heads.kept", out.value], [f"{path}.of_both"]),
+        helper.make_node("Reshape", [f"{path}.of_both", f"{path}.dim"], [f"{path}.replaced"]),
     ]
     for i, node in enumerate(nodes):
-        graph.node.insert(number + 1 + i, node)
-    switches = [SIZES.get(axis, axis) if axis in gate.switched else 1 for axis in gate.axes]
-    free = [f"{gate.value} {axis}" for axis in gate.axes]
-    graph.input.append(helper.make_tensor_value_info(gate.gate, TensorProto.FLOAT, switches))
-    graph.input.append(helper.make_tensor_value_info(gate.value, TensorProto.FLOAT, free))
+        graph.node.insert(number + i, node)
 
 
 def _joined(first: "ModelProto", second: "ModelProto") -> "ModelProto":

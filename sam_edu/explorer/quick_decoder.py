@@ -9,6 +9,7 @@ for rounding; keys, values and queries of the image tokens are never computed, s
   they are weighted.
 - Upscaling: a transposed convolution with kernel and stride 2 is one matrix per image token, so that the positions stay
   rows up to the product with the hypernetwork's weights.
+- Layer norms of many rows are written out: onnxruntime's own operator is two to three times slower in WebAssembly.
 
 `sam_edu.FastMaskDecoder` does the same and more, in PyTorch.
 """
@@ -19,7 +20,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sam_edu.modules import Attention, MaskDecoder
 
@@ -30,9 +30,12 @@ BY_POSITION = "output_upscaling.activated_twice.by_position"
 """The 32 channels with the positions as rows, (grid height * grid width * 2 * 2 * 2 * 2, channels): of each pair of
 doublings the first is vertical and the second horizontal, and the first doubling stands before the second."""
 
-FOLDED, ROWS = ".folded", ".rows"
-"""Behind the path of an attention of step (4): its values, projected out by each head, (1, heads, tokens, dim); and
-their weighted sum with the projection's bias, (image_tokens, dim)."""
+ROWS = ".rows"
+"""Behind the name of a tensor of image tokens that is (1, image_tokens, dim) in a trace: the same without the axis of
+the batch, which would be a copy."""
+
+FOLDED = ".folded"
+"""Behind the path of an attention of step (4): its values, projected out by each head, (1, heads, tokens, dim)."""
 
 
 class QuickDecoder(nn.Module):
@@ -67,8 +70,8 @@ class QuickDecoder(nn.Module):
         Returns:
             by their names in a trace the tokens at first, tokens and image tokens after each step, the attentions'
             weights and outputs, the heads of those that attend for tokens, hidden units and outputs of the MLPs,
-            hyper_in, masks and predicted IoU; under `BY_POSITION` the channels; and of each attention of step (4),
-            under `FOLDED` and `ROWS`, what its heads' outputs are made of.
+            hyper_in, masks and predicted IoU; image tokens, and what step (4) puts out, with `ROWS` behind the name;
+            under `BY_POSITION` the channels; and under `FOLDED` what the outputs of step (4) are made of.
         """
         decoder, seen = self.decoder, dict[str, Tensor]()
         transformer: Any = decoder.transformer
@@ -76,7 +79,7 @@ class QuickDecoder(nn.Module):
         grid = (image_pe.shape[2], image_pe.shape[3])
         pe = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight, prompt_tokens[0]])[None]
         seen["tokens"] = pe
-        queries, keys = pe, image_tokens[0]
+        queries, keys = pe, image_tokens.squeeze(0)
         for i, block in enumerate(transformer.layers):
             name = f"transformer.layers.{i}"
             x = queries if i == 0 else queries + pe
@@ -105,10 +108,9 @@ class QuickDecoder(nn.Module):
             folded = _folded_values(back, queries)
             seen[path + FOLDED] = folded
             rows = torch.addmm(back.out_proj.bias, weights.flatten(1), folded[0].flatten(0, 1))
-            seen[path + ROWS] = rows
-            seen[f"{path}.out"] = rows[None]
-            keys = block.norm4(keys + seen[f"{path}.out"][0])
-            seen[f"{name}.keys_4"] = keys[None]
+            seen[f"{path}.out{ROWS}"] = rows
+            keys = _normed(block.norm4, keys + rows)
+            seen[f"{name}.keys_4{ROWS}"] = keys
         last = transformer.final_attn_token_to_image
         heads, weights = _attend_to_image(last, queries + pe, keys + key_pe, keys)
         path = "transformer.final_attn_token_to_image"
@@ -136,20 +138,36 @@ class QuickDecoder(nn.Module):
     def _upscaled(self, keys: Rows) -> Float[Tensor, "pixels channels"]:
         layers: Any = self.decoder.output_upscaling
         first, norm, act, second, last = layers
-        x = _doubled(first, keys)
-        x = act(F.layer_norm(x, (x.shape[-1],), norm.weight, norm.bias, norm.eps))
-        return last(_doubled(second, x))
+        weight, bias = _matrix(first)
+        # Weights whose outputs have a mean of zero: the layer norm behind has nothing to subtract.
+        x = _doubled(weight - weight.mean(2, keepdim=True), bias - bias.mean(), keys)
+        return last(_doubled(*_matrix(second), act(_scaled(norm, x))))
 
 
-def _doubled(layer: nn.Module, rows: Tensor) -> Tensor:
-    """A transposed convolution with kernel and stride 2 on rows: four rows of each."""
+def _normed(norm: Any, rows: Tensor) -> Tensor:
+    """The layer norm of each row."""
+    return _scaled(norm, rows - rows.mean(1, keepdim=True))
+
+
+def _scaled(norm: Any, centred: Tensor) -> Tensor:
+    """The layer norm of rows whose means are zero."""
+    variance = torch.linalg.vector_norm(centred, dim=1, keepdim=True).square() / centred.shape[1]
+    # The bias has two axes so that no activation behind is fused with it, see `_doubled`.
+    return centred * (variance + norm.eps).rsqrt() * norm.weight + norm.bias[None]
+
+
+def _matrix(layer: nn.Module) -> tuple[Float[Tensor, "dim 4 channels"], Float[Tensor, " channels"]]:
+    """A transposed convolution with kernel and stride 2 as one matrix for each of the four positions, and its bias."""
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, Tensor)
     assert isinstance(bias, Tensor)
-    # (in, out, 2, 2) -> (in, 2 * 2 * out)
-    matrix = weight.permute(0, 2, 3, 1).flatten(1)
+    return weight.permute(0, 2, 3, 1).flatten(1, 2), bias
+
+
+def _doubled(weight: Float[Tensor, "dim 4 channels"], bias: Float[Tensor, " channels"], rows: Rows) -> Tensor:
+    """Such a convolution on rows: four rows of each."""
     # The bias goes in with the product: a runtime that fuses it with the activation behind is slower in WebAssembly.
-    return torch.addmm(bias.repeat(4), rows, matrix).unflatten(1, (4, -1)).flatten(0, 1)
+    return torch.addmm(bias.repeat(4), rows, weight.flatten(1)).unflatten(1, (4, -1)).flatten(0, 1)
 
 
 def _heads(attention: Attention, x: Float[Tensor, "1 length inner"]) -> Float[Tensor, "heads length head_dim"]:

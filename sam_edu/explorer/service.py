@@ -16,6 +16,7 @@ from sam_edu.ablation.changes import CHANNELS, DEPTH, HEADS
 from sam_edu.explorer.catalogue import Offered, catalogue, image_file, offered
 from sam_edu.explorer.gates import MLPS
 from sam_edu.explorer.parts import Part
+from sam_edu.explorer.stops import PER_IMAGE_TOKEN, read
 from sam_edu.figures import embedding_basis
 from sam_edu.figures.two_decodes import UPSCALED
 from sam_edu.image_checks import from_pil, to_rgb
@@ -192,8 +193,7 @@ class Service:
         means over each image token's pixels."""
         one = self.offered()
         t = self.decode(one.id, {"points": [[*one.click, 1]]})
-        times = t[UPSCALED].shape[-1] // t["src"].shape[-1]
-        maps = {"src": t["src"], UPSCALED: torch.nn.functional.avg_pool2d(t[UPSCALED], times)}
+        maps = {"src": t["src"], UPSCALED: read(t, PER_IMAGE_TOKEN)}
         bases = {name: embedding_basis(tensor[0].float().cpu()) for name, tensor in maps.items()}
         return {
             name: {
@@ -220,7 +220,7 @@ class Service:
         started = time.perf_counter()
         t = self.decode(str(question["image"]), question["prompts"], question.get("interventions") or ())
         self.trace = t
-        tensors = {name: t[name].detach().float().cpu().contiguous() for name in question["outputs"]}
+        tensors = {name: read(t, name).detach().float().cpu().contiguous() for name in question["outputs"]}
         shapes = [[name, list(tensor.shape)] for name, tensor in tensors.items()]
         milliseconds = 1000 * (time.perf_counter() - started)
         return {"tensors": shapes, "milliseconds": milliseconds}, [_bytes(x) for x in tensors.values()]

@@ -8,6 +8,8 @@ from PIL import Image
 import sam_edu
 from sam_edu.explorer.catalogue import OTHERS
 from sam_edu.explorer.service import EMBEDDED, GIVEN, Service
+from sam_edu.explorer.stops import PER_IMAGE_TOKEN
+from sam_edu.figures.two_decodes import UPSCALED
 
 CLICK = {"points": [[182, 133, 1]], "box": None}
 
@@ -205,3 +207,13 @@ def test_works_with_the_architecture_of_metas_models():
     one = Service(sam_edu.Predictor(model), notes=False)
     t = one.decode("coffee", {"points": [[248, 96, 1]], "box": None})
     assert one.enlarged("coffee", t["masks"]).shape == (1, 4, 341, 512)
+
+
+def test_channels_as_means_over_each_image_token(service):
+    names = [PER_IMAGE_TOKEN, UPSCALED]
+    answer, buffers = ask(service, kind="decode", image="example", prompts=CLICK, interventions=[], outputs=names)
+    means, channels = (
+        np.frombuffer(data, "<f4").reshape(shape) for (_, shape), data in zip(answer["tensors"], buffers, strict=True)
+    )
+    assert means.shape == (1, 32, 64, 64)
+    np.testing.assert_allclose(means, channels.reshape(1, 32, 64, 4, 64, 4).mean(axis=(3, 5)), atol=1e-5)

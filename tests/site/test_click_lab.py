@@ -18,7 +18,7 @@ from playwright.sync_api import Browser
 
 import sam_edu
 from sam_edu.ablation import Statistics
-from sam_edu.explorer.parts import MODES, PARTS
+from sam_edu.explorer.parts import BY_NAME, MODES, PARTS
 from sam_edu.explorer.service import Service
 from sam_edu.explorer.situations import SITUATIONS
 from sam_edu.explorer.situations import address as address_of
@@ -319,6 +319,48 @@ def test_several_switches_and_steps_contain_their_heads(lab: Lab) -> None:
     assert lab.state()["off"] == []
 
 
+def shown_ablations_are_right(lab: Lab, service: Service, part: str, click: list[int], mask: int) -> None:
+    """What zero, mean and resample of one part show."""
+    before = masks_of(service, "example", service.decode("example", {"points": [click], "box": None}))[mask]
+    for mode in MODES:
+        t = service.ablated("example", {"points": [click], "box": None}, BY_NAME[part], mode)
+        after = masks_of(service, "example", t)[mask]
+        canvas = lab.page.locator(f".modes figure[data-mode={mode}] canvas")
+        for name, wanted in (("lost", before & ~after), ("gained", after & ~before)):
+            shown = int(canvas.get_attribute(f"data-{name}") or "-1")
+            assert abs(shown - int(wanted.sum())) <= 1e-3 * wanted.size, (mode, name)
+
+
+def test_second_worker_computes_beside_the_first_and_gives_its_memory_back(lab: Lab, service: Service) -> None:
+    parts = ("transformer.layers.0.mlp", "transformer.layers.1.cross_attn_image_to_token")
+    lab.set(image="example", panel="switches", off=[parts[0]], mask=3, points=[CLICK])
+    lab.page.wait_for_function("explorer.backend.second !== null", timeout=60_000)
+    for part, click in zip(parts, ([90, 70, 1], [60, 180, 1]), strict=True):
+        lab.set(off=[part], points=[click])
+        shown_ablations_are_right(lab, service, part, click, 3)
+    assert "example" in lab.page.evaluate("[...explorer.backend.ofSecond.images]")
+    assert lab.page.evaluate("explorer.backend.ofSecond.asked") == 0
+    lab.page.evaluate("explorer.backend.second.end('gone')")  # from now on the first one does all
+    lab.set(points=[[200, 60, 1]])
+    shown_ablations_are_right(lab, service, parts[1], [200, 60, 1], 3)
+    lab.set(off=[], panel="masks", mask=None, points=[CLICK])
+    lab.page.wait_for_function("explorer.backend.second === null", timeout=60_000)
+
+
+def test_without_a_second_worker_the_first_one_does_all(lab: Lab, service: Service) -> None:
+    lab.page.evaluate("""() => {
+        self.kept = Worker;
+        self.Worker = class { constructor() { throw new Error("no second worker"); } };
+    }""")
+    part = "transformer.layers.1.mlp"
+    for click in ([90, 70, 1], [60, 180, 1]):
+        lab.set(image="example", panel="switches", off=[part], mask=3, points=[click])
+        shown_ablations_are_right(lab, service, part, click, 3)
+    assert lab.page.evaluate("explorer.backend.second") is None
+    lab.page.evaluate("() => { self.Worker = self.kept; }")
+    lab.set(off=[], panel="masks", mask=None, points=[CLICK])
+
+
 def test_mean_and_resample_need_one_click(lab: Lab) -> None:
     lab.set(image="example", panel="switches", off=["transformer.layers.0.mlp"], mask=0, **PROMPTS["two points"])
     assert lab.page.locator(".modes figure[data-mode=zero] canvas").get_attribute("data-lost") is not None
@@ -362,7 +404,7 @@ def test_streams_of_two_clicks_side_by_side(lab: Lab, service: Service, tokens_a
     lab.set(image="example", panel="clicks", off=[], weights={}, mask=3, other=kept, transplant="", **now)
     both = [service.decode("example", kept), service.decode("example", now)]
     bases = {name: embedding_basis(small(as_map(both[0][name]))) for name in ("src", UPSCALED)}
-    fields = {name: field_of_distances(*(as_map(t[name]) for t in both)) for name in COLOURED}
+    fields = {name: field_of_distances(*(small(as_map(t[name])) for t in both)) for name in COLOURED}
     attentions = [stop.shows for stop in STOPS if stop.shows.endswith(".weights")]
     looks = {
         name: [t[name][0, :, 4 if "final" in name else 5].mean(0).reshape(64, 64).numpy() for t in both]
@@ -442,6 +484,33 @@ def test_masks_of_an_own_image_lie_where_they_belong(lab: Lab, service: Service,
     np.testing.assert_allclose(lab.values(".card dd:nth-of-type(1)")[1:], iou, atol=2e-3)
     for number, mask in enumerate(masks, start=1):
         assert alike(lab.pixels(f".card[data-mask='{number}'] canvas"), masked(np.asarray(image), mask, number))
+
+
+def test_results_of_an_own_image_are_not_kept_for_the_next_one(lab: Lab, service: Service) -> None:
+    """The second has the first one's name, size and click."""
+    part, click = "transformer.layers.0.mlp", [150, 110, 1]
+    kept = {"points": [[60, 200, 1]], "box": None}
+    images = [np.asarray(drawing(256, 256)), np.asarray(drawing(256, 256).rotate(90))]
+    for number, image in enumerate(images):
+        lab.page.evaluate(
+            """async bytes => {
+                await explorer.setOwn(new Blob([Uint8Array.from(bytes)], { type: "image/png" }));
+            }""",
+            list(png(Image.fromarray(image))),
+        )
+        lab.page.wait_for_function(f"explorer.shown?.info.id === 'own' && explorer.owned >= {number + 1}")
+        lab.set(panel="switches", off=[part], points=[click], mask=3)
+        service.set_image("own", image)
+        after = masks_of(
+            service, "own", service.ablated("own", {"points": [click], "box": None}, BY_NAME[part], "zero")
+        )[3]
+        before = masks_of(service, "own", service.decode("own", {"points": [click], "box": None}))[3]
+        lost = int(lab.page.get_attribute(".modes figure[data-mode=zero] canvas", "data-lost") or "-1")
+        assert abs(lost - int((before & ~after).sum())) <= 1e-3 * before.size
+        lab.set(panel="clicks", off=[], other=kept)
+        theirs = masks_of(service, "own", service.decode("own", kept))[3]
+        assert alike(lab.pixels(".two figure:nth-of-type(1) canvas"), masked(image, theirs, 3))
+    lab.set(image="example", panel="masks", other=None, mask=None, points=[CLICK])
 
 
 def test_large_image_is_made_smaller_and_a_turned_one_upright(lab: Lab) -> None:

@@ -1349,55 +1349,64 @@ var generated_default = {
       name: "(0)",
       block: null,
       shows: "src",
-      tokens: "tokens"
+      tokens: "tokens",
+      asked: "src"
     },
     {
       name: "(1)–(3)",
       block: 0,
       shows: "transformer.layers.0.cross_attn_token_to_image.weights",
-      tokens: "transformer.layers.0.queries_3"
+      tokens: "transformer.layers.0.queries_3",
+      asked: "transformer.layers.0.cross_attn_token_to_image.weights"
     },
     {
       name: "(4)",
       block: 0,
       shows: "transformer.layers.0.keys_4",
-      tokens: ""
+      tokens: "",
+      asked: "transformer.layers.0.keys_4"
     },
     {
       name: "(1)–(3)",
       block: 1,
       shows: "transformer.layers.1.cross_attn_token_to_image.weights",
-      tokens: "transformer.layers.1.queries_3"
+      tokens: "transformer.layers.1.queries_3",
+      asked: "transformer.layers.1.cross_attn_token_to_image.weights"
     },
     {
       name: "(4)",
       block: 1,
       shows: "transformer.layers.1.keys_4",
-      tokens: ""
+      tokens: "",
+      asked: "transformer.layers.1.keys_4"
     },
     {
       name: "(6-1)",
       block: null,
       shows: "transformer.final_attn_token_to_image.weights",
-      tokens: "hs"
+      tokens: "hs",
+      asked: "transformer.final_attn_token_to_image.weights"
     },
     {
       name: "(5)",
       block: null,
       shows: "output_upscaling.activated_twice",
-      tokens: ""
+      tokens: "",
+      asked: "output_upscaling.activated_twice.per_image_token"
     },
     {
       name: "(6-2)",
       block: null,
       shows: "hyper_in",
-      tokens: "hyper_in"
+      tokens: "hyper_in",
+      asked: "hyper_in"
     },
     {
       name: "(6-3)",
       block: null,
       shows: "masks",
-      tokens: ""
+      tokens: "",
+      asked: "masks"
     }
   ],
   effects: {
@@ -2654,23 +2663,11 @@ function drawMap(canvas, data, width, height, stride, scale) {
   }
   put();
 }
+var TILE = 64;
 function vectors({ dims, data }) {
   if (dims.length === 3) return { data, channels: dims[2], positions: dims[1], ofPosition: dims[2], ofChannel: 1 };
   const positions = dims[2] * dims[3];
   return { data, channels: dims[1], positions, ofPosition: 1, ofChannel: positions };
-}
-function pooled(of, times) {
-  const side = Math.sqrt(of.positions), small = side / times, positions = small * small;
-  const data = new Float32Array(of.channels * positions);
-  for (let channel = 0; channel < of.channels; channel++) {
-    for (let y = 0; y < side; y++) {
-      const row2 = channel * positions + Math.floor(y / times) * small;
-      for (let x = 0; x < side; x++) {
-        data[row2 + Math.floor(x / times)] += of.data[channel * of.ofChannel + (y * side + x) * of.ofPosition] / times ** 2;
-      }
-    }
-  }
-  return { data, channels: of.channels, positions, ofPosition: 1, ofChannel: positions };
 }
 function quantile(all, share) {
   const sorted = Float32Array.from(all.flatMap((one) => Array.from(one))).sort();
@@ -2680,13 +2677,18 @@ function quantile(all, share) {
 }
 function drawColours(canvas, of, width, height, stride, basis) {
   const three = new Float32Array(3 * of.positions), mean = [0, 0, 0];
-  for (let channel = 0; channel < of.channels; channel++) {
-    const [a, b, c] = basis.directions[channel];
-    for (let position = 0, i = channel * of.ofChannel; position < of.positions; position++, i += of.ofPosition) {
-      const value = of.data[i];
-      three[3 * position] += value * a;
-      three[3 * position + 1] += value * b;
-      three[3 * position + 2] += value * c;
+  const { data, channels, positions, ofPosition, ofChannel } = of;
+  const directions = Float32Array.from(basis.directions.flat());
+  for (let start = 0; start < positions; start += TILE) {
+    const end = Math.min(start + TILE, positions);
+    for (let channel = 0; channel < channels; channel++) {
+      const a = directions[3 * channel], b = directions[3 * channel + 1], c = directions[3 * channel + 2];
+      for (let position = start, i = channel * ofChannel + start * ofPosition; position < end; position++, i += ofPosition) {
+        const value = data[i];
+        three[3 * position] += value * a;
+        three[3 * position + 1] += value * b;
+        three[3 * position + 2] += value * c;
+      }
     }
   }
   for (let i = 0; i < three.length; i++) mean[i % 3] += three[i] / of.positions;
@@ -2721,16 +2723,28 @@ function number(x) {
   return (x < 0 ? "−" : "") + text;
 }
 var DIM = 0.5;
+var lights = /* @__PURE__ */ new WeakMap();
+function lightOf(bytes) {
+  let found = lights.get(bytes);
+  if (!found) {
+    const count = bytes.length / 3;
+    found = { full: new Uint32Array(count), dim: new Uint32Array(count) };
+    for (let i = 0; i < count; i++) {
+      const r = bytes[3 * i], g = bytes[3 * i + 1], b = bytes[3 * i + 2];
+      found.full[i] = packed(r, g, b);
+      found.dim[i] = packed(Math.round(DIM * r), Math.round(DIM * g), Math.round(DIM * b));
+    }
+    lights.set(bytes, found);
+  }
+  return found;
+}
 function drawImage(canvas, bytes, width, height, overlays) {
   const { pixels, put } = blank(canvas, width, height);
-  for (let i = 0; i < width * height; i++) pixels[i] = packed(bytes[3 * i], bytes[3 * i + 1], bytes[3 * i + 2]);
+  const { full, dim } = lightOf(bytes);
+  pixels.set(full);
   for (const { mask, dims } of overlays) {
     if (!dims) continue;
-    for (let i = 0; i < width * height; i++) {
-      if (mask[i]) continue;
-      const [r, g, b] = [0, 1, 2].map((c) => Math.round(DIM * bytes[3 * i + c]));
-      pixels[i] = packed(r, g, b);
-    }
+    for (let i = 0; i < pixels.length; i++) if (!mask[i]) pixels[i] = dim[i];
   }
   for (const { mask, number: number2, thick: times = 1 } of overlays) {
     const [r, g, b] = rgb(COLOURS.masks[number2]);
@@ -2849,6 +2863,7 @@ var STRINGS = {
   readyPython: "Python computes.",
   failed: (message) => `The model could not be loaded: ${message} Reload the page to try again.`,
   workerFailed: "the browser could not start it.",
+  notNeeded: "the second worker is not needed.",
   fileMissing: (name, status) => `The file ${name} did not arrive (status ${status}).`,
   fileDamaged: (name) => `The file ${name} arrived damaged.`,
   noFiles: "This page was opened as a file. A browser loads the model only from a server: run python -m sam_edu explore, or open the page on the web.",
@@ -3602,14 +3617,14 @@ function desk(app) {
   const weights = app.answer?.tensors.hyper_in, channels = app.answer?.tensors[VALUES];
   if (!weights || !channels) return null;
   const side = channels.dims[2], pixels = side * side;
-  const computed2 = weights.data.slice(app.mask * CHANNELS, (app.mask + 1) * CHANNELS);
-  const moved = computed2.slice();
+  const computed = weights.data.slice(app.mask * CHANNELS, (app.mask + 1) * CHANNELS);
+  const moved = computed.slice();
   for (const [channel, weight] of Object.entries(app.state.weights)) moved[Number(channel)] = weight;
   const means = sizes.get(channels) ?? meanSizes(channels.data, pixels);
   sizes.set(channels, means);
   const contribution = means.map((mean, c) => Math.abs(moved[c]) * mean);
   const order = Array.from(contribution.keys()).sort((a, b) => contribution[b] - contribution[a]);
-  return { computed: computed2, moved, values: channels.data, pixels, side, order, contribution };
+  return { computed, moved, values: channels.data, pixels, side, order, contribution };
 }
 function product({ values, pixels, order, moved }, count) {
   const sum = new Float32Array(pixels);
@@ -3795,19 +3810,22 @@ function row(app, channel) {
 }
 
 // src/panels/clicks.ts
-var TENSORS = [...new Set(STOPS.flatMap(({ shows, tokens }) => [shows, tokens]).filter(Boolean))];
+var OF_IMAGE = "src";
+var TENSORS = [...new Set(STOPS.flatMap(({ asked, tokens }) => [asked, tokens]))].filter((name) => name && name !== OF_IMAGE);
 var results = /* @__PURE__ */ new WeakMap();
 function key(app) {
-  return JSON.stringify([app.state.image, promptsOf(app.state), app.state.other, app.state.transplant]);
+  return JSON.stringify([app.imageKey, promptsOf(app.state), app.state.other, app.state.transplant]);
 }
 var clicksPanel = {
   outputs: () => TENSORS,
   async more(app, isLatest) {
     const { other, transplant, image } = app.state;
     if (!other || isEmpty(promptsOf(app.state)) || results.get(app)?.key === key(app)) return;
-    const wanted = key(app);
+    const wanted = key(app), ofOther = JSON.stringify([app.imageKey, other]);
     const base = { image, prompts: other, interventions: [], outputs: ["iou_pred", ...TENSORS] };
-    let kept = await app.decode(base), current = app.answer;
+    const before = results.get(app)?.other === ofOther ? results.get(app) : null;
+    let kept = before?.kept ?? await app.decode(base), current = app.answer;
+    const ofImage = before?.image ?? (await app.decode({ ...base, outputs: [OF_IMAGE] })).tensors[OF_IMAGE];
     if (kept.provenance !== current.provenance) {
       if (!isLatest()) return;
       if (kept.provenance === "stored") kept = await app.decode({ ...base, anew: true });
@@ -3820,7 +3838,7 @@ var clicksPanel = {
       const interventions2 = ["k", "v"].map((name) => ({ point: `${transplant}.${name}`, how: "transplant", from }));
       transplanted = await app.decode({ ...base, prompts: promptsOf(app.state), interventions: interventions2, outputs: ["masks", "iou_pred"] });
     }
-    results.set(app, { key: wanted, kept, current, transplanted });
+    results.set(app, { key: wanted, other: ofOther, image: ofImage, kept, current, transplanted });
   },
   leave: (app) => void results.delete(app),
   view(app) {
@@ -3888,7 +3906,7 @@ var clicksPanel = {
           figure.dataset.own = String(own);
           figure.dataset.other = String(theirs);
         }
-        streams.draw(two.kept, two.current, iou(masks[0], masks[1]));
+        streams.draw(two, iou(masks[0], masks[1]));
       }
     };
   }
@@ -3924,6 +3942,7 @@ function streamsView(app) {
     return { stop, row: row2, name, sides, canvases, field: field2, tokens, words };
   });
   const attentionBar = h("div"), fieldBar = h("div"), logitBar = h("div");
+  const drawn = /* @__PURE__ */ new WeakMap();
   const head = ["", STRINGS.keptShort, STRINGS.currentShort, STRINGS.apart].map((words) => h("div", { role: "columnheader" }, words));
   const element = h(
     "div",
@@ -3940,8 +3959,8 @@ function streamsView(app) {
   );
   return {
     element,
-    draw(kept, current, maskIou) {
-      const both = [kept, current].map(({ tensors }) => tensors);
+    draw({ image, kept, current }, maskIou) {
+      const both = [kept, current].map(({ tensors }) => ({ ...tensors, [OF_IMAGE]: image }));
       const { grid } = app.catalogue;
       const size = gridSize(app);
       const names = [tokenNames(app.state.other), tokenNames(promptsOf(app.state))];
@@ -3949,7 +3968,7 @@ function streamsView(app) {
         return both.map((tensors) => meanOfHeads(tensors[stop.shows], readerOf(app, stop)));
       });
       const scale = { low: 0, high: quantile(attention2.flat(), 0.998), signed: false, root: true, open: true };
-      const fields = rows.filter(({ stop }) => isMap(stop)).map(({ stop }) => field(both[0][stop.shows], both[1][stop.shows]));
+      const fields = rows.filter(({ stop }) => isMap(stop)).map(({ stop }) => field(both[0][stop.asked], both[1][stop.asked]));
       const fieldScale = { low: 0, high: highest(fields), signed: false };
       const side = 4 * grid, ofMask = (tensors) => tensors.masks.data.subarray(app.mask * side * side, (app.mask + 1) * side * side);
       const logits = both.map(ofMask);
@@ -3962,14 +3981,15 @@ function streamsView(app) {
         row2.dataset.apart = "";
         words.textContent = "";
         if (isMap(stop)) {
-          const times = both[0][stop.shows].dims[3] === side ? side / grid : 1;
-          const [width, height] = [size.width * times, size.height * times];
           both.forEach((tensors, i) => {
-            const shown = times === 1 ? vectors(tensors[stop.shows]) : pooled(vectors(tensors[stop.shows]), times);
-            drawColours(canvases[i], shown, size.width, size.height, grid, app.catalogue.bases[stop.shows] ?? app.catalogue.bases.src);
+            const basis = app.catalogue.bases[stop.shows] ?? app.catalogue.bases.src;
+            const tensor = tensors[stop.asked], one = canvases[i];
+            if (drawn.get(one) === tensor) return;
+            drawColours(one, vectors(tensor), size.width, size.height, grid, basis);
+            drawn.set(one, tensor);
           });
           const distance = fields.shift();
-          drawMap(over, distance, width, height, grid * times, fieldScale);
+          drawMap(over, distance, size.width, size.height, grid, fieldScale);
           const mean = distance.reduce((a, b) => a + b, 0) / distance.length;
           over.setAttribute("aria-label", `${STRINGS.apart}: ${what}`);
           over.hidden = mean === 0;
@@ -4007,12 +4027,18 @@ function highest(all) {
 function field(one, other) {
   const a = vectors(one), b = vectors(other);
   const apart = new Float32Array(a.positions), lengths = [apart.slice(), apart.slice()];
-  for (let channel = 0; channel < a.channels; channel++) {
-    for (let position = 0, i = channel * a.ofChannel; position < a.positions; position++, i += a.ofPosition) {
-      const x = a.data[i], y = b.data[i];
-      apart[position] += (x - y) ** 2;
-      lengths[0][position] += x * x;
-      lengths[1][position] += y * y;
+  if (one === other) return apart;
+  const [first, second] = lengths;
+  const { channels, positions, ofPosition, ofChannel } = a, left = a.data, right = b.data;
+  for (let start = 0; start < positions; start += TILE) {
+    const end = Math.min(start + TILE, positions);
+    for (let channel = 0; channel < channels; channel++) {
+      for (let position = start, i = channel * ofChannel + start * ofPosition; position < end; position++, i += ofPosition) {
+        const x = left[i], y = right[i];
+        apart[position] += (x - y) * (x - y);
+        first[position] += x * x;
+        second[position] += y * y;
+      }
     }
   }
   let sum = 0;
@@ -4137,46 +4163,63 @@ var ownPanel = {
 
 // src/panels/switches.ts
 var results2 = /* @__PURE__ */ new WeakMap();
+var begun = /* @__PURE__ */ new WeakMap();
 function key2(app, mode) {
-  return JSON.stringify([app.state.image, promptsOf(app.state), app.state.off, mode]);
+  return JSON.stringify([app.imageKey, promptsOf(app.state), app.state.off, mode]);
 }
 function possible(app, mode) {
   return mode === "zero" || app.state.points.length === 1 && app.state.box === null && app.catalogue.held_out;
 }
-async function stored(app, mode) {
-  const { off, image } = app.state;
-  const found = off.length === 1 ? await app.backend.ablated?.(image, promptsOf(app.state), off[0], mode) : null;
-  if (!found) return null;
-  return { provenance: "stored", milliseconds: 0, predicted: found.predicted, mask: (number2) => found.masks[number2] };
-}
-async function computed(app, mode) {
-  const { tensors, provenance, milliseconds } = await app.decode({
-    image: app.state.image,
-    prompts: promptsOf(app.state),
-    interventions: interventions(app.state.off, mode, app.otherClick),
-    outputs: ["masks", "iou_pred"]
-  });
+async function resultOf(app, state, mode) {
+  const { off, image } = state, prompts = promptsOf(state);
+  const request = { image, prompts, interventions: interventions(off, mode, app.otherClick), outputs: ["masks", "iou_pred"] };
+  const found = off.length === 1 ? await app.backend.ablated?.(image, prompts, off[0], mode) : null;
+  if (found) return { provenance: "stored", milliseconds: 0, predicted: found.predicted, mask: (number2) => found.masks[number2] };
+  const { tensors, provenance, milliseconds } = await app.decode(request);
   return { provenance, milliseconds, predicted: tensors.iou_pred.data, mask: (number2) => maskOf(app, tensors, number2) };
+}
+function begin(app, mode) {
+  const all = begun.get(app) ?? /* @__PURE__ */ new Map(), wanted = key2(app, mode);
+  begun.set(app, all);
+  const before = all.get(mode);
+  if (before?.key === wanted) return before.result;
+  const result = resultOf(app, app.state, mode).then((found) => ({ key: wanted, ...found }));
+  all.set(mode, { key: wanted, result });
+  result.catch(() => all.delete(mode));
+  return result;
+}
+function missing(app) {
+  if (!app.state.off.length) return [];
+  return [app.state.mode, ...MODES.filter((one) => one !== app.state.mode)].filter((mode) => {
+    return possible(app, mode) && results2.get(app)?.get(mode)?.key !== key2(app, mode);
+  });
 }
 var switchesPanel = {
   outputs: () => [],
+  ahead(app) {
+    if (!app.state.off.length || !app.backend.canDecodeTwo?.()) return;
+    for (const mode of missing(app)) void begin(app, mode).catch(() => {
+    });
+  },
   async more(app, isLatest) {
     const found = results2.get(app) ?? /* @__PURE__ */ new Map();
     results2.set(app, found);
-    if (!app.state.off.length) return;
-    for (const mode of [app.state.mode, ...MODES.filter((one) => one !== app.state.mode)]) {
-      if (!isLatest()) return;
-      const wanted = key2(app, mode);
-      if (!possible(app, mode) || found.get(mode)?.key === wanted) continue;
-      found.set(mode, { key: wanted, ...await stored(app, mode) ?? await computed(app, mode) });
-      app.redraw(true);
-    }
+    const modes = missing(app);
+    const takeNext = async () => {
+      while (modes.length && isLatest()) {
+        const mode = modes.shift();
+        found.set(mode, await begin(app, mode));
+        app.redraw(true);
+      }
+    };
+    await Promise.all(app.backend.canDecodeTwo?.() ? [takeNext(), takeNext()] : [takeNext()]);
   },
+  leave: (app) => app.backend.decodeOne?.(),
   view(app) {
     const map = h("div", { class: "switches" });
     const columns = h("div", { class: "modes" });
     const legend = h("p", { class: "legend" }, STRINGS.legend), caution = h("p", { class: "caution" }, STRINGS.oneClick);
-    const stored2 = h("div", { class: "stored" });
+    const stored = h("div", { class: "stored" });
     const element = h(
       "div",
       {},
@@ -4186,7 +4229,7 @@ var switchesPanel = {
       map,
       h("div", { class: "actions" }, h("button", { type: "button", "data-act": "all-on", onclick: () => app.set({ off: [] }) }, STRINGS.allOn)),
       caution,
-      stored2,
+      stored,
       notebookLink(app, "02")
     );
     const buttons = PARTS.map((part) => {
@@ -4219,17 +4262,19 @@ var switchesPanel = {
       const scores = h("p", { class: "scores" });
       const choose = h("button", { type: "button", "data-mode": mode, onclick: () => app.set({ mode }) }, STRINGS.mode[mode]);
       columns.append(h("figure", { "data-mode": mode }, choose, canvas, words, scores));
-      return { mode, canvas, words, scores, choose };
+      return { mode, canvas, words, scores, choose, drawn: [] };
     });
     return {
       element,
       draw() {
         const { off } = app.state;
         for (const { part, button } of buttons) button.setAttribute("aria-pressed", String(off.includes(part.name)));
-        fill(stored2, ...app.catalogue.held_out ? effects(off) : []);
+        fill(stored, ...app.catalogue.held_out ? effects(off) : []);
         legend.hidden = off.length === 0;
         caution.hidden = off.length !== 1 || !app.catalogue.held_out;
-        for (const { mode, canvas, words, scores, choose } of cells) {
+        for (const cell of cells) {
+          const { mode, canvas, words, scores, choose, drawn } = cell;
+          cell.drawn = [];
           choose.setAttribute("aria-pressed", String(app.state.mode === mode));
           const result = results2.get(app)?.get(mode);
           const before = app.masks[app.mask];
@@ -4250,6 +4295,9 @@ var switchesPanel = {
             delete canvas.dataset.lost;
             continue;
           }
+          const shows = [result, before, app.mask];
+          cell.drawn = shows;
+          if (shows.every((one, i) => one === drawn[i])) continue;
           const { width, height } = app.shown.info;
           const after = result.mask(app.mask);
           const { lost, gained } = drawChange(canvas, app.shown.pixels.rgb, before, after, width, height);
@@ -4761,6 +4809,8 @@ var App = class {
   masks = [];
   logits = [];
   own = null;
+  /** How many images of one's own were shown: they all have one name. */
+  owned = 0;
   images = /* @__PURE__ */ new Map();
   known = /* @__PURE__ */ new Set();
   panels;
@@ -4800,8 +4850,11 @@ var App = class {
     await this.setState(this.options.hash ? fromHash(this.options.hash.read()) : structuredClone(START), false);
   }
   // --- State ---
+  /** The next change may follow at once. */
+  isDragging = false;
   /** Change the state; what depends on it is computed and drawn. */
   set(change, remember = true) {
+    this.isDragging = !remember;
     if (remember && ("points" in change || "box" in change)) {
       this.history.push({ points: this.state.points, box: this.state.box });
       if (this.history.length > 100) this.history.shift();
@@ -4864,6 +4917,7 @@ var App = class {
       const click = [Math.floor(width / 2), Math.floor(height / 2), 1];
       const info = { id: "own", title: STRINGS.ownTitle, note: "", file: "", truth: "", truths: 0, width, height, click };
       this.own = { info, pixels, truths: [] };
+      this.owned++;
       this.known.delete("own");
       this.shown = void 0;
       this.show("");
@@ -4899,6 +4953,10 @@ var App = class {
   scoreBefore = null;
   /** The chosen mask's weights with those that were moved; known once the mixing desk has seen them. */
   movedWeights = null;
+  /** What results of this image are kept under. */
+  get imageKey() {
+    return this.state.image === "own" ? `own ${this.owned}` : this.state.image;
+  }
   /** Decode something; the image is made known to the back-end before. */
   async decode(request) {
     const images = [request.image, ...request.interventions.flatMap(({ from }) => from ? [from.image] : [])];
@@ -4924,7 +4982,9 @@ var App = class {
     const { state } = this;
     const panel = this.panels[state.panel];
     try {
-      const answer = await this.decode(this.request(["masks", "iou_pred", ...panel.outputs(state)]));
+      const asked = this.decode(this.request(["masks", "iou_pred", ...panel.outputs(state)]));
+      if (!this.isDragging) panel.ahead?.(this);
+      const answer = await asked;
       const now = this.state;
       const tokens = tokenNames(promptsOf(now)).length;
       if (now.image !== state.image || now.panel !== state.panel || tokens !== tokenNames(prompts).length) return;
@@ -4935,9 +4995,9 @@ var App = class {
       if (JSON.stringify([state.image, prompts]) === JSON.stringify([first.id, { points: [first.click], box: null }])) {
         this.scoreBefore = answer.tensors.iou_pred.data[0];
       }
+      const more = isLatest() ? panel.more?.(this, isLatest) : null;
       this.redraw();
-      if (!isLatest()) return;
-      await panel.more?.(this, isLatest);
+      await more;
       if (isLatest()) this.settle();
     } catch (error) {
       if (!isLatest()) return;

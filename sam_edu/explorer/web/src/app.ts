@@ -47,6 +47,8 @@ export class App {
   logits: Float32Array[] = [];
 
   private own: Shown | null = null;
+  /** How many images of one's own were shown: they all have one name. */
+  private owned = 0;
   private readonly images = new Map<string, Shown>();
   private readonly known = new Set<string>();
   private readonly panels: Record<Panel, PanelKind>;
@@ -101,8 +103,12 @@ export class App {
 
   // --- State ---
 
+  /** The next change may follow at once. */
+  private isDragging = false;
+
   /** Change the state; what depends on it is computed and drawn. */
   set(change: Partial<State>, remember = true): void {
+    this.isDragging = !remember;
     if (remember && ("points" in change || "box" in change)) {
       this.history.push({ points: this.state.points, box: this.state.box });
       if (this.history.length > 100) this.history.shift();
@@ -172,6 +178,7 @@ export class App {
       const click: [number, number, number] = [Math.floor(width / 2), Math.floor(height / 2), 1];
       const info = { id: "own", title: STRINGS.ownTitle, note: "", file: "", truth: "", truths: 0, width, height, click };
       this.own = { info, pixels, truths: [] };
+      this.owned++;
       this.known.delete("own");
       this.shown = undefined as unknown as Shown; // also where an own image replaces another
       this.show("");
@@ -214,6 +221,11 @@ export class App {
   /** The chosen mask's weights with those that were moved; known once the mixing desk has seen them. */
   movedWeights: number[] | null = null;
 
+  /** What results of this image are kept under. */
+  get imageKey(): string {
+    return this.state.image === "own" ? `own ${this.owned}` : this.state.image;
+  }
+
   /** Decode something; the image is made known to the back-end before. */
   async decode(request: Request): Promise<Answer> {
     const images = [request.image, ...request.interventions.flatMap(({ from }) => (from ? [from.image] : []))];
@@ -242,7 +254,9 @@ export class App {
     const { state } = this;
     const panel = this.panels[state.panel];
     try {
-      const answer = await this.decode(this.request(["masks", "iou_pred", ...panel.outputs(state)]));
+      const asked = this.decode(this.request(["masks", "iou_pred", ...panel.outputs(state)]));
+      if (!this.isDragging) panel.ahead?.(this);
+      const answer = await asked;
       // Decodes end in their order, so this one is newer than what is shown. Of another image or panel it is of no use.
       const now = this.state;
       const tokens = tokenNames(promptsOf(now)).length;
@@ -254,9 +268,9 @@ export class App {
       if (JSON.stringify([state.image, prompts]) === JSON.stringify([first!.id, { points: [first!.click], box: null }])) {
         this.scoreBefore = answer.tensors.iou_pred!.data[0]!;
       }
+      const more = isLatest() ? panel.more?.(this, isLatest) : null; // it computes while this is drawn
       this.redraw();
-      if (!isLatest()) return;
-      await panel.more?.(this, isLatest);
+      await more;
       if (isLatest()) this.settle();
     } catch (error) {
       if (!isLatest()) return;

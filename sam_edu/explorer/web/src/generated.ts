@@ -24,12 +24,14 @@ export interface Gate {
   switched: string[];
 }
 
-/** A stop of a decode: the tensor that it shows, and the one whose rows, a token each, are compared. */
+/** A stop of a decode: the tensor that it shows, the one whose rows, a token each, are compared, and what a back-end is
+ * asked for in order to show it: the tensor, or means of it. */
 export interface Stop {
   name: string;
   block: number | null;
   shows: string;
   tokens: string;
+  asked: string;
 }
 
 export const ATTENTIONS: Attention[] = json.attentions;

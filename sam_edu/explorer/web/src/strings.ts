@@ -65,6 +65,7 @@ export const STRINGS = {
   readyPython: "Python computes.",
   failed: (message: string) => `The model could not be loaded: ${message} Reload the page to try again.`,
   workerFailed: "the browser could not start it.",
+  notNeeded: "the second worker is not needed.",
   fileMissing: (name: string, status: number) => `The file ${name} did not arrive (status ${status}).`,
   fileDamaged: (name: string) => `The file ${name} arrived damaged.`,
   noFiles:

@@ -106,6 +106,10 @@ export interface Backend {
   /** Make an image known by its name; the model sees it when it is decoded first. */
   setImage(id: string, pixels: Pixels): Promise<void>;
   decode(request: Request): Promise<Answer>;
+  /** Whether two decodes that are asked for together are computed side by side. To ask is to prepare for it. */
+  canDecodeTwo?(): boolean;
+  /** That is not needed for now. */
+  decodeOne?(): void;
   /** What one ablated part makes of a decode, where it is stored. */
   ablated?(image: string, prompts: Prompts, part: string, mode: string): Promise<StoredMasks | null>;
   /** Called with words and a share from 0 to 1 while the model loads; share 1 is ready, null is a failure. */

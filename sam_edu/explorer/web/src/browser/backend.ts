@@ -1,8 +1,9 @@
-// The back-end of the page without a server: a worker, and results that are stored with the page.
+// The back-end of the page without a server: workers with the model, and results that are stored with the page.
 import { STRINGS } from "../strings";
 import { unpack } from "../masks";
 import type { Answer, Backend, Catalogue, Pixels, Prompts, Request, StoredMasks, Tensor, Tensors } from "../types";
-import type { Asked, Files, Question, Reply } from "./messages";
+import { isForSecond, MOST_EMBEDDED, type Files, type Question } from "./messages";
+import { ModelWorker } from "./model_worker";
 
 /** One decode that is stored with the page: its request without the outputs, and a file for each of these. */
 interface Stored {
@@ -28,11 +29,16 @@ const MASKS = 4;
 
 export class BrowserBackend implements Backend {
   private listeners: ((words: string, share: number | null) => void)[] = [];
-  private open = new Map<number, { resolve: (answer: Answer) => void; reject: (error: Error) => void }>();
-  private number = 0;
   private failed = false;
-  private worker: Worker | null = null;
+  private first: ModelWorker | null = null;
   private started: Promise<unknown> | null = null;
+  /** Where several decodes are wanted at once; null before that, and where it could not be started. */
+  private second: ModelWorker | null = null;
+  private secondStarted: Promise<void> | null = null;
+  /** How many decodes the second one was given, the images that it knows, the one that was used last at the end, and
+   * until when it is told of more. */
+  private readonly ofSecond = { asked: 0, images: new Set<string>(), told: Promise.resolve() };
+  private readonly sizes = new Map<string, { width: number; height: number }>();
   private readonly given: Promise<[Catalogue, Configuration]>;
   private readonly read = new Map<string, Promise<Float32Array>>();
   private readonly bits = new Map<string, Promise<Uint8Array>>();
@@ -57,11 +63,40 @@ export class BrowserBackend implements Backend {
   }
 
   async setImage(id: string, pixels: Pixels): Promise<void> {
+    const { width, height } = pixels;
+    this.sizes.set(id, { width, height });
+    this.ofSecond.images.delete(id);
     await this.ask({ kind: "image", id, pixels });
   }
 
   async decode(request: Request): Promise<Answer> {
-    return (request.anew ? null : await this.stored(request)) ?? this.ask({ kind: "decode", request });
+    const stored = request.anew ? null : await this.stored(request);
+    if (stored) return stored;
+    const { second } = this;
+    if (second && this.ofSecond.asked < this.first!.waiting && isForSecond(request)) {
+      this.ofSecond.asked++;
+      try {
+        return await this.decodeBeside(second, request);
+      } catch {
+        // The first one is asked then; where something is wrong with the request, it says so.
+      } finally {
+        this.ofSecond.asked--;
+      }
+    }
+    return this.ask({ kind: "decode", request });
+  }
+
+  canDecodeTwo(): boolean {
+    this.secondStarted ??= this.startSecond();
+    return this.second !== null;
+  }
+
+  /** The second worker gives its memory back. */
+  decodeOne(): void {
+    void this.secondStarted?.then(() => {
+      if (this.second) this.endSecond(this.second, STRINGS.notNeeded);
+      this.secondStarted = null;
+    });
   }
 
   async ablated(image: string, prompts: Prompts, part: string, mode: string): Promise<StoredMasks | null> {
@@ -85,12 +120,18 @@ export class BrowserBackend implements Backend {
 
   private async startOnce(): Promise<void> {
     const [catalogue, { files }] = await this.given;
-    this.worker = new Worker(new URL("worker.js", this.base), { type: "module" });
-    this.worker.onmessage = ({ data }: MessageEvent<Reply>) => this.receive(data);
-    this.worker.onerror = (event) => this.fail(event.message || STRINGS.workerFailed);
+    this.first = new ModelWorker(
+      this.worker,
+      ({ step, loaded, total }) => {
+        if (this.failed) return; // what else was under way still arrives
+        if (step === "model") this.tell(STRINGS.preparing, 0.99);
+        else this.tell(STRINGS.loading(loaded, total), (0.95 * loaded) / total);
+      },
+      (message) => this.fail(message || STRINGS.workerFailed),
+    );
     this.tell(STRINGS.loading(0, 0), 0);
     try {
-      await this.send({ kind: "start", base: this.base, files, catalogue });
+      await this.first.ask({ kind: "start", base: this.base, files, catalogue, second: false });
       this.tell(STRINGS.ready, 1);
     } catch (error) {
       this.fail(error instanceof Error ? error.message : String(error));
@@ -98,37 +139,61 @@ export class BrowserBackend implements Backend {
     }
   }
 
+  private get worker(): URL {
+    return new URL("worker.js", this.base);
+  }
+
+  /** Start the second worker. It is a help and no more: without it, the first one does all. */
+  private async startSecond(): Promise<void> {
+    await this.start();
+    const [catalogue, { files }] = await this.given;
+    let worker: ModelWorker | null = null;
+    try {
+      worker = new ModelWorker(this.worker, () => {}, (message) => this.endSecond(worker, message));
+      await worker.ask({ kind: "start", base: this.base, files, catalogue, second: true });
+      this.second = worker;
+    } catch (error) {
+      this.endSecond(worker, String(error));
+    }
+  }
+
+  private endSecond(worker: ModelWorker | null, message: string): void {
+    this.second = null;
+    this.ofSecond.images.clear();
+    worker?.end(message);
+  }
+
+  private async decodeBeside(second: ModelWorker, request: Request): Promise<Answer> {
+    const { ofSecond } = this;
+    for (const id of new Set([request.image, ...request.interventions.flatMap(({ from }) => (from ? [from.image] : []))])) {
+      ofSecond.told = ofSecond.told.catch(() => {}).then(() => this.tellSecond(second, id));
+    }
+    await ofSecond.told;
+    return second.ask({ kind: "decode", request });
+  }
+
+  /** Make an image known to the second worker, by what the first one has computed of it. */
+  private async tellSecond(second: ModelWorker, id: string): Promise<void> {
+    const { images } = this.ofSecond, size = this.sizes.get(id)!;
+    const isNew = !images.delete(id);
+    if (isNew) {
+      const { tensors } = await this.ask({ kind: "embed", id });
+      const forget = [...images].slice(0, Math.max(0, images.size + 1 - MOST_EMBEDDED));
+      for (const one of forget) images.delete(one);
+      await second.ask({ kind: "embedded", id, ...size, tensors, forget });
+    }
+    if (this.sizes.get(id) === size) images.add(id); // else another image has this name now
+  }
+
   private async ask(question: Question): Promise<Answer> {
     await this.start();
-    return this.send(question);
-  }
-
-  private send(question: Question): Promise<Answer> {
-    const number = ++this.number;
-    return new Promise((resolve, reject) => {
-      this.open.set(number, { resolve, reject });
-      this.worker!.postMessage({ ...question, number } satisfies Asked);
-    });
-  }
-
-  private receive(reply: Reply): void {
-    if (reply.kind === "status") {
-      if (this.failed) return; // what else was under way still arrives
-      const share = reply.step === "model" ? 0.99 : (0.95 * reply.loaded) / reply.total;
-      this.tell(reply.step === "model" ? STRINGS.preparing : STRINGS.loading(reply.loaded, reply.total), share);
-      return;
-    }
-    const waiting = this.open.get(reply.number);
-    this.open.delete(reply.number);
-    if (reply.kind === "done") waiting?.resolve(reply.answer!);
-    else waiting?.reject(new Error(reply.message));
+    return this.first!.ask(question);
   }
 
   private fail(message: string): void {
     this.failed = true;
     this.tell(STRINGS.failed(message), null);
-    for (const { reject } of this.open.values()) reject(new Error(message));
-    this.open.clear();
+    this.first?.end(message);
   }
 
   private tell(words: string, share: number | null): void {

@@ -1,10 +1,10 @@
-// The tiny model in a worker: onnxruntime-web's WASM build on one thread.
+// The tiny model, or its quick decoder, in a worker: onnxruntime-web's WASM build on one thread.
 import * as ort from "./ort.wasm.bundle.min.mjs";
 import { GATES, SIZES } from "../generated";
 import { inputSize, preprocess } from "../images";
 import { STRINGS } from "../strings";
 import type { Catalogue, Intervention, Pixels, Prompts, Request, Source, Tensor, Tensors } from "../types";
-import type { Asked, Files, Reply } from "./messages";
+import { MOST_EMBEDDED, type Asked, type Files, type Reply, type Start } from "./messages";
 
 type Feeds = Record<string, ort.Tensor>;
 
@@ -15,10 +15,11 @@ let encoder: ort.InferenceSession, quick: ort.InferenceSession;
 let whole: () => Promise<ort.InferenceSession>;
 let catalogue: Catalogue;
 let means: Record<string, Tensor> = {};
-const images = new Map<string, Pixels>();
+/** The second worker has sizes alone. */
+const images = new Map<string, Pixels | { width: number; height: number }>();
 const embedded = new Map<string, Feeds>();
 const kept = new Map<string, Tensors>();
-const MOST_EMBEDDED = 3, MOST_KEPT = 4;
+const MOST_KEPT = 4;
 
 // One question at a time: the runtime is not reentrant.
 let queue: Promise<unknown> = Promise.resolve();
@@ -30,16 +31,21 @@ self.onmessage = ({ data }: MessageEvent<Asked>) => {
 
 async function answer(asked: Asked): Promise<void> {
   if (asked.kind === "start") {
-    await start(asked.base, asked.files, asked.catalogue);
+    await start(asked);
     send({ kind: "done", number: asked.number, answer: null });
   } else if (asked.kind === "image") {
     images.set(asked.id, asked.pixels);
-    embedded.delete(asked.id);
-    for (const key of kept.keys()) if (key.includes(`"image":${JSON.stringify(asked.id)}`)) kept.delete(key);
+    forget(asked.id);
+    send({ kind: "done", number: asked.number, answer: null });
+  } else if (asked.kind === "embedded") {
+    for (const id of [asked.id, ...asked.forget]) forget(id);
+    images.set(asked.id, asked);
+    const feeds = Object.entries(asked.tensors).map(([name, { dims, data }]): [string, ort.Tensor] => [name, new ort.Tensor("float32", data, dims)]);
+    embedded.set(asked.id, Object.fromEntries(feeds));
     send({ kind: "done", number: asked.number, answer: null });
   } else {
     const started = performance.now();
-    const tensors = await decode(asked.request);
+    const tensors = asked.kind === "embed" ? copied(await embedding(asked.id)) : await decode(asked.request);
     const milliseconds = performance.now() - started;
     send(
       { kind: "done", number: asked.number, answer: { tensors, provenance: "now", milliseconds } },
@@ -48,29 +54,42 @@ async function answer(asked: Asked): Promise<void> {
   }
 }
 
+/** An image of this name is another one now, or not needed. */
+function forget(id: string): void {
+  embedded.delete(id);
+  for (const key of kept.keys()) if (key.includes(`"image":${JSON.stringify(id)}`)) kept.delete(key);
+}
+
+function copied(feeds: Feeds): Tensors {
+  return Object.fromEntries(Object.entries(feeds).map(([name, { dims, data }]) => [name, { dims: [...dims], data: new Float32Array(data as Float32Array) }]));
+}
+
 // --- Loading ---
 
-async function start(base: string, files: Files, given: Catalogue): Promise<void> {
-  catalogue = given;
+async function start({ base, files, second, ...given }: Start): Promise<void> {
+  catalogue = given.catalogue;
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = { wasm: new URL("ort-wasm-simd-threaded.wasm", base).href };
-  const total = Object.values(files.sizes).reduce((a, b) => a + b, 0);
+  const names = second
+    ? [files.quick, files.weights, files.means]
+    : [files.quick, files.weights, files.means, files.encoder, files.decoder];
+  const total = names.reduce((sum, name) => sum + files.sizes[name]!, 0);
   let loaded = 0;
   const progress = (bytes: number) => {
     loaded += bytes;
     send({ kind: "status", loaded, total, step: "files" });
   };
   const load = (name: string) => fetched(new URL(name, base).href, name, files, progress);
-  const names = [files.encoder, files.quick, files.decoder, files.weights, files.means];
-  const [first, second, third, weights, averages] = await Promise.all(names.map(load));
+  const [ofQuick, weights, averages, ofEncoder, ofDecoder] = await Promise.all(names.map(load));
   send({ kind: "status", loaded: total, total, step: "model" });
   const options: ort.InferenceSession.SessionOptions = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
   const withWeights = { ...options, externalData: [{ path: files.weights, data: weights! }] };
-  encoder = await ort.InferenceSession.create(first!, options);
-  quick = await ort.InferenceSession.create(second!, withWeights);
-  let made: Promise<ort.InferenceSession> | null = null;
-  whole = () => (made ??= ort.InferenceSession.create(third!, withWeights));
   means = unpacked(averages!);
+  if (!second) encoder = await ort.InferenceSession.create(ofEncoder!, options);
+  quick = await ort.InferenceSession.create(ofQuick!, withWeights);
+  if (second) return;
+  let made: Promise<ort.InferenceSession> | null = null;
+  whole = () => (made ??= ort.InferenceSession.create(ofDecoder!, withWeights));
 }
 
 /** A file with its hash checked; one more try where it does not arrive whole. */
@@ -131,7 +150,7 @@ async function embedding(id: string): Promise<Feeds> {
     return known;
   }
   const pixels = images.get(id);
-  if (!pixels) throw new Error(STRINGS.noImage(id));
+  if (!pixels || !("rgb" in pixels)) throw new Error(STRINGS.noImage(id));
   const { frame } = catalogue;
   const image = new ort.Tensor("float32", preprocess(pixels, frame), [1, 3, frame, frame]);
   const wanted = encoder.outputNames.filter((name) => name !== "image_embedding");
@@ -144,14 +163,24 @@ async function embedding(id: string): Promise<Feeds> {
 /** The channels, and the name of what the quick decoder has in their place: positions as rows. */
 const CHANNELS = "output_upscaling.activated_twice", BY_POSITION = `${CHANNELS}.by_position`;
 
+/** The channels as means over each image token's pixels; what is asked for with them is of the quick decoder. */
+const PER_IMAGE_TOKEN = `${CHANNELS}.per_image_token`;
+
 /** What the image alone decides, and no decoder puts out. */
 const OF_IMAGE = "src";
+
+/** The name of what the quick decoder has in a tensor's place. */
+function quickName(name: string): string {
+  if (name === CHANNELS || name === PER_IMAGE_TOKEN) return BY_POSITION;
+  return quick.outputNames.includes(`${name}.rows`) ? `${name}.rows` : name; // without the axis of the batch
+}
 
 async function decode({ image, prompts, interventions, outputs: asked }: Request): Promise<Tensors> {
   const ofImage = await embedding(image);
   const outputs = asked.filter((name) => name !== OF_IMAGE);
+  if (outputs.length === 0) return { [OF_IMAGE]: asMap(ofImage.image_tokens!) };
   const feeds = { ...ofImage, ...promptFeeds(image, prompts) };
-  const ofQuick = outputs.map((name) => (name === CHANNELS ? BY_POSITION : name));
+  const ofQuick = outputs.map(quickName);
   const isQuick =
     ofQuick.every((name) => quick.outputNames.includes(name)) &&
     interventions.every(({ point }) => quick.inputNames.includes(`${point}.gate`));
@@ -162,25 +191,40 @@ async function decode({ image, prompts, interventions, outputs: asked }: Request
   const tensors: Tensors = {};
   if (asked.includes(OF_IMAGE)) tensors[OF_IMAGE] = asMap(ofImage.image_tokens!);
   outputs.forEach((name, i) => {
-    const { dims, data } = found[isQuick ? ofQuick[i]! : name]!;
-    const own = { dims: [...dims], data: new Float32Array(data as Float32Array) };
-    tensors[name] = isQuick && name === CHANNELS ? channelsFirst(own) : own;
+    const inGraph = isQuick ? ofQuick[i]! : name, { dims, data } = found[inGraph]!;
+    const own = { dims: [...dims], data: data as Float32Array };
+    if (name === PER_IMAGE_TOKEN) tensors[name] = meansOfRows(own);
+    else if (inGraph === BY_POSITION) tensors[name] = channelsFirst(own);
+    else tensors[name] = inGraph === name ? own : { dims: [1, ...own.dims], data: own.data };
   });
   return tensors;
+}
+
+/** The means over each image token's 16 rows, as (1, channel, height, width). */
+function meansOfRows({ dims, data }: Tensor): Tensor {
+  const { grid } = catalogue, channels = dims[1]!, positions = grid * grid;
+  const out = new Float32Array(channels * positions);
+  for (let row = 0, from = 0; row < data.length / channels; row++) {
+    for (let c = 0, at = row >> 4; c < channels; c++, at += positions) out[at]! += data[from++]! / 16;
+  }
+  return { dims: [1, channels, grid, grid], data: out };
 }
 
 /** From rows for (y, x, dy, dx, dy, dx) to (1, channel, height, width). */
 function channelsFirst({ dims, data }: Tensor): Tensor {
   const rows = catalogue.grid, columns = catalogue.grid, channels = dims[1]!;
   const width = 4 * columns, out = new Float32Array(data.length);
-  let from = 0;
+  // The bits of `inner`: dy and dx of the first doubling, dy and dx of the second.
+  const places = Array.from({ length: 16 }, (_, inner) => {
+    const row = 2 * (inner >> 3) + ((inner >> 1) & 1), column = 2 * ((inner >> 2) & 1) + (inner & 1);
+    return row * width + column;
+  });
   for (let y = 0; y < rows; y++) {
-    for (let x = 0; x < columns; x++) {
-      for (let inner = 0; inner < 16; inner++) {
-        // The bits of `inner`: dy and dx of the first doubling, dy and dx of the second.
-        const row = 4 * y + 2 * (inner >> 3) + ((inner >> 1) & 1), column = 4 * x + 2 * ((inner >> 2) & 1) + (inner & 1);
-        let at = row * width + column;
-        for (let c = 0; c < channels; c++, at += 16 * rows * columns) out[at] = data[from++]!;
+    // A row of image tokens fits into the processor's cache, all maps do not.
+    for (let c = 0; c < channels; c++) {
+      let from = 16 * columns * channels * y + c;
+      for (let x = 0, at = (c * 4 * rows + 4 * y) * width; x < columns; x++, at += 4) {
+        for (let inner = 0; inner < 16; inner++, from += channels) out[at + places[inner]!] = data[from]!;
       }
     }
   }
@@ -310,9 +354,10 @@ async function keptTensor(source: Source, point: string): Promise<Tensor> {
   if (!tensors?.[point]) {
     // What the next switch may ask for is taken along: of keys and values both, else what heads and units put out.
     const [attention, kind] = [point.slice(0, point.lastIndexOf(".")), point.slice(point.lastIndexOf("."))];
+    const ofQuick = Object.keys(GATES).filter((name) => quick.outputNames.includes(quickName(name)));
     const outputs = /^\.[kv]$/.test(kind)
       ? [`${attention}.k`, `${attention}.v`]
-      : Object.keys(GATES).filter((name) => name === point || /\.(heads|hidden)$/.test(name));
+      : ofQuick.includes(point) ? ofQuick.filter((name) => name === point || /\.(heads|hidden)$/.test(name)) : [point];
     tensors = { ...tensors, ...(await decode({ ...source, interventions: [], outputs })) };
     kept.set(key, tensors);
     if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value!);

@@ -1,19 +1,24 @@
 // Two clicks: one is kept, the other is moved; their streams side by side, and a transplant from one into the other.
 import type { App } from "../app";
 import { fill, h } from "../dom";
-import { drawColours, drawImage, drawMap, drawPoints, number, pooled, quantile, scaleBar, vectors, type Scale } from "../draw";
+import { drawColours, drawImage, drawMap, drawPoints, number, quantile, scaleBar, TILE, vectors, type Scale } from "../draw";
 import { ATTENTIONS, CHANNELS, STEPS, STOPS, type Stop } from "../generated";
 import { iou, logitEnd } from "../masks";
 import { isEmpty, promptsOf, tokenNames } from "../state";
 import { STRINGS } from "../strings";
-import type { Answer, Request, Tensor } from "../types";
+import type { Answer, Request, Tensor, Tensors } from "../types";
 import type { Panel } from "./panel";
 import { bars, gridSize, maskOf, meanOfHeads, notebookLink, select } from "./shared";
 
-const TENSORS = [...new Set(STOPS.flatMap(({ shows, tokens }) => [shows, tokens]).filter(Boolean))];
+/** The tensor that the image alone decides. */
+const OF_IMAGE = "src";
+const TENSORS = [...new Set(STOPS.flatMap(({ asked, tokens }) => [asked, tokens]))].filter((name) => name && name !== OF_IMAGE);
 
 interface Two {
   key: string;
+  /** What `kept` answers. */
+  other: string;
+  image: Tensor;
   kept: Answer;
   /** The answer of this prompt, of the same provenance: stored numbers are rounded, and equal ones have to be equal. */
   current: Answer;
@@ -23,7 +28,7 @@ interface Two {
 const results = new WeakMap<App, Two>();
 
 function key(app: App): string {
-  return JSON.stringify([app.state.image, promptsOf(app.state), app.state.other, app.state.transplant]);
+  return JSON.stringify([app.imageKey, promptsOf(app.state), app.state.other, app.state.transplant]);
 }
 
 export const clicksPanel: Panel = {
@@ -31,9 +36,12 @@ export const clicksPanel: Panel = {
   async more(app, isLatest) {
     const { other, transplant, image } = app.state;
     if (!other || isEmpty(promptsOf(app.state)) || results.get(app)?.key === key(app)) return;
-    const wanted = key(app);
+    const wanted = key(app), ofOther = JSON.stringify([app.imageKey, other]);
     const base: Request = { image, prompts: other, interventions: [], outputs: ["iou_pred", ...TENSORS] };
-    let kept = await app.decode(base), current = app.answer!;
+    // While one click is moved, the other one's decode and the image stay.
+    const before = results.get(app)?.other === ofOther ? results.get(app)! : null;
+    let kept = before?.kept ?? (await app.decode(base)), current = app.answer!;
+    const ofImage = before?.image ?? (await app.decode({ ...base, outputs: [OF_IMAGE] })).tensors[OF_IMAGE]!;
     if (kept.provenance !== current.provenance) {
       if (!isLatest()) return;
       if (kept.provenance === "stored") kept = await app.decode({ ...base, anew: true });
@@ -46,7 +54,7 @@ export const clicksPanel: Panel = {
       const interventions = ["k", "v"].map((name) => ({ point: `${transplant}.${name}`, how: "transplant" as const, from }));
       transplanted = await app.decode({ ...base, prompts: promptsOf(app.state), interventions, outputs: ["masks", "iou_pred"] });
     }
-    results.set(app, { key: wanted, kept, current, transplanted });
+    results.set(app, { key: wanted, other: ofOther, image: ofImage, kept, current, transplanted });
   },
   leave: (app) => void results.delete(app),
   view(app) {
@@ -104,7 +112,7 @@ export const clicksPanel: Panel = {
           figure.dataset.own = String(own);
           figure.dataset.other = String(theirs);
         }
-        streams.draw(two.kept, two.current, iou(masks[0]!, masks[1]!));
+        streams.draw(two, iou(masks[0]!, masks[1]!));
       },
     };
   },
@@ -125,7 +133,7 @@ const isAttention = ({ shows }: Stop) => shows.endsWith(".weights");
 const isMap = (stop: Stop) => !isAttention(stop) && stop.shows !== "hyper_in" && stop.shows !== "masks";
 
 /** The nine stops as rows: the tensor of the kept prompt, that of this one, and how far apart they are. */
-function streamsView(app: App): { element: HTMLElement; draw(kept: Answer, current: Answer, maskIou: number): void } {
+function streamsView(app: App): { element: HTMLElement; draw(two: Two, maskIou: number): void } {
   const canvas = () => h("canvas", { class: "map", role: "img" });
   const rows = STOPS.map((stop) => {
     const sides = [h("div"), h("div")], canvases = [canvas(), canvas()];
@@ -143,6 +151,8 @@ function streamsView(app: App): { element: HTMLElement; draw(kept: Answer, curre
     return { stop, row, name, sides, canvases, field, tokens, words };
   });
   const attentionBar = h("div"), fieldBar = h("div"), logitBar = h("div");
+  /** What stands on a canvas: the image and the click that is kept stay as they are. */
+  const drawn = new WeakMap<HTMLCanvasElement, Tensor>();
   const head = ["", STRINGS.keptShort, STRINGS.currentShort, STRINGS.apart].map((words) => h("div", { role: "columnheader" }, words));
   const element = h(
     "div", { class: "streams" },
@@ -155,8 +165,8 @@ function streamsView(app: App): { element: HTMLElement; draw(kept: Answer, curre
   );
   return {
     element,
-    draw(kept, current, maskIou) {
-      const both = [kept, current].map(({ tensors }) => tensors);
+    draw({ image, kept, current }, maskIou) {
+      const both = [kept, current].map(({ tensors }): Tensors => ({ ...tensors, [OF_IMAGE]: image }));
       const { grid } = app.catalogue;
       const size = gridSize(app);
       const names = [tokenNames(app.state.other!), tokenNames(promptsOf(app.state))];
@@ -164,7 +174,7 @@ function streamsView(app: App): { element: HTMLElement; draw(kept: Answer, curre
         return both.map((tensors) => meanOfHeads(tensors[stop.shows]!, readerOf(app, stop)));
       });
       const scale: Scale = { low: 0, high: quantile(attention.flat(), 0.998), signed: false, root: true, open: true };
-      const fields = rows.filter(({ stop }) => isMap(stop)).map(({ stop }) => field(both[0]![stop.shows]!, both[1]![stop.shows]!));
+      const fields = rows.filter(({ stop }) => isMap(stop)).map(({ stop }) => field(both[0]![stop.asked]!, both[1]![stop.asked]!));
       const fieldScale: Scale = { low: 0, high: highest(fields), signed: false };
       const side = 4 * grid, ofMask = (tensors: Answer["tensors"]) => tensors.masks!.data.subarray(app.mask * side * side, (app.mask + 1) * side * side);
       const logits = both.map(ofMask);
@@ -177,15 +187,15 @@ function streamsView(app: App): { element: HTMLElement; draw(kept: Answer, curre
         row.dataset.apart = "";
         words.textContent = "";
         if (isMap(stop)) {
-          const times = both[0]![stop.shows]!.dims[3] === side ? side / grid : 1;
-          const [width, height] = [size.width * times, size.height * times];
           both.forEach((tensors, i) => {
-            // Each image token's 4 x 4 pixels as one: the pattern inside would hide the rest.
-            const shown = times === 1 ? vectors(tensors[stop.shows]!) : pooled(vectors(tensors[stop.shows]!), times);
-            drawColours(canvases[i]!, shown, size.width, size.height, grid, app.catalogue.bases[stop.shows] ?? app.catalogue.bases.src!);
+            const basis = app.catalogue.bases[stop.shows] ?? app.catalogue.bases.src!;
+            const tensor = tensors[stop.asked]!, one = canvases[i]!;
+            if (drawn.get(one) === tensor) return;
+            drawColours(one, vectors(tensor), size.width, size.height, grid, basis);
+            drawn.set(one, tensor);
           });
           const distance = fields.shift()!;
-          drawMap(over, distance, width, height, grid * times, fieldScale);
+          drawMap(over, distance, size.width, size.height, grid, fieldScale);
           const mean = distance.reduce((a, b) => a + b, 0) / distance.length;
           over.setAttribute("aria-label", `${STRINGS.apart}: ${what}`);
           over.hidden = mean === 0;
@@ -228,12 +238,18 @@ function highest(all: ArrayLike<number>[]): number {
 function field(one: Tensor, other: Tensor): Float32Array {
   const a = vectors(one), b = vectors(other);
   const apart = new Float32Array(a.positions), lengths = [apart.slice(), apart.slice()];
-  for (let channel = 0; channel < a.channels; channel++) {
-    for (let position = 0, i = channel * a.ofChannel; position < a.positions; position++, i += a.ofPosition) {
-      const x = a.data[i]!, y = b.data[i]!;
-      apart[position]! += (x - y) ** 2;
-      lengths[0]![position]! += x * x;
-      lengths[1]![position]! += y * y;
+  if (one === other) return apart;
+  const [first, second] = lengths as [Float32Array, Float32Array];
+  const { channels, positions, ofPosition, ofChannel } = a, left = a.data, right = b.data;
+  for (let start = 0; start < positions; start += TILE) {
+    const end = Math.min(start + TILE, positions);
+    for (let channel = 0; channel < channels; channel++) {
+      for (let position = start, i = channel * ofChannel + start * ofPosition; position < end; position++, i += ofPosition) {
+        const x = left[i]!, y = right[i]!;
+        apart[position]! += (x - y) * (x - y);
+        first[position]! += x * x;
+        second[position]! += y * y;
+      }
     }
   }
   let sum = 0;

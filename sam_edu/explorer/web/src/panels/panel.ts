@@ -13,6 +13,8 @@ export interface Panel {
   /** The tensors that it shows, by their names in a trace, beside the masks and their predicted IoU. */
   outputs(state: State): string[];
   view(app: App): View;
+  /** Begin, while the main decode is under way, what can be computed beside it. */
+  ahead?(app: App): void;
   /** Decodes of its own, after the main one. */
   more?(app: App, isLatest: () => boolean): Promise<void>;
   /** Let go of what is large: another panel is opened. */

@@ -5,7 +5,7 @@ import { drawChange } from "../draw";
 import { EFFECTS, PARTS } from "../generated";
 import { iou } from "../masks";
 import { ablation, BY_NAME, interventions, MODES, type Mode } from "../parts";
-import { promptsOf } from "../state";
+import { promptsOf, type State } from "../state";
 import { STRINGS } from "../strings";
 import type { Provenance } from "../types";
 import type { Panel } from "./panel";
@@ -21,47 +21,67 @@ interface Result {
 }
 
 const results = new WeakMap<App, Map<Mode, Result>>();
+/** What was begun last, by mode. */
+const begun = new WeakMap<App, Map<Mode, { key: string; result: Promise<Result> }>>();
 
 function key(app: App, mode: Mode): string {
-  return JSON.stringify([app.state.image, promptsOf(app.state), app.state.off, mode]);
+  return JSON.stringify([app.imageKey, promptsOf(app.state), app.state.off, mode]);
 }
 
 function possible(app: App, mode: Mode): boolean {
   return mode === "zero" || (app.state.points.length === 1 && app.state.box === null && app.catalogue.held_out);
 }
 
-async function stored(app: App, mode: Mode): Promise<Omit<Result, "key"> | null> {
-  const { off, image } = app.state;
-  const found = off.length === 1 ? await app.backend.ablated?.(image, promptsOf(app.state), off[0]!, mode) : null;
-  if (!found) return null;
-  return { provenance: "stored", milliseconds: 0, predicted: found.predicted, mask: (number) => found.masks[number]! };
+/** What a mode makes of the decode of this state: stored with the page, or computed. */
+async function resultOf(app: App, state: State, mode: Mode): Promise<Omit<Result, "key">> {
+  const { off, image } = state, prompts = promptsOf(state);
+  const request = { image, prompts, interventions: interventions(off, mode, app.otherClick), outputs: ["masks", "iou_pred"] };
+  const found = off.length === 1 ? await app.backend.ablated?.(image, prompts, off[0]!, mode) : null;
+  if (found) return { provenance: "stored", milliseconds: 0, predicted: found.predicted, mask: (number) => found.masks[number]! };
+  const { tensors, provenance, milliseconds } = await app.decode(request);
+  return { provenance, milliseconds, predicted: tensors.iou_pred!.data, mask: (number) => maskOf(app, tensors, number) };
 }
 
-async function computed(app: App, mode: Mode): Promise<Omit<Result, "key">> {
-  const { tensors, provenance, milliseconds } = await app.decode({
-    image: app.state.image,
-    prompts: promptsOf(app.state),
-    interventions: interventions(app.state.off, mode, app.otherClick),
-    outputs: ["masks", "iou_pred"],
+/** What a mode makes of the decode; begun now, unless it was before. */
+function begin(app: App, mode: Mode): Promise<Result> {
+  const all = begun.get(app) ?? new Map<Mode, { key: string; result: Promise<Result> }>(), wanted = key(app, mode);
+  begun.set(app, all);
+  const before = all.get(mode);
+  if (before?.key === wanted) return before.result;
+  const result = resultOf(app, app.state, mode).then((found) => ({ key: wanted, ...found }));
+  all.set(mode, { key: wanted, result });
+  result.catch(() => all.delete(mode));
+  return result;
+}
+
+/** The modes whose results are not there, the one that is shown elsewhere first. */
+function missing(app: App): Mode[] {
+  if (!app.state.off.length) return [];
+  return [app.state.mode, ...MODES.filter((one) => one !== app.state.mode)].filter((mode) => {
+    return possible(app, mode) && results.get(app)?.get(mode)?.key !== key(app, mode);
   });
-  return { provenance, milliseconds, predicted: tensors.iou_pred!.data, mask: (number) => maskOf(app, tensors, number) };
 }
 
 export const switchesPanel: Panel = {
   outputs: () => [],
+  ahead(app) {
+    if (!app.state.off.length || !app.backend.canDecodeTwo?.()) return;
+    for (const mode of missing(app)) void begin(app, mode).catch(() => {}); // who waits for it hears of it
+  },
   async more(app, isLatest) {
     const found = results.get(app) ?? new Map<Mode, Result>();
     results.set(app, found);
-    if (!app.state.off.length) return;
-    // The mode that is shown elsewhere comes first.
-    for (const mode of [app.state.mode, ...MODES.filter((one) => one !== app.state.mode)]) {
-      if (!isLatest()) return;
-      const wanted = key(app, mode);
-      if (!possible(app, mode) || found.get(mode)?.key === wanted) continue;
-      found.set(mode, { key: wanted, ...((await stored(app, mode)) ?? (await computed(app, mode))) });
-      app.redraw(true);
-    }
+    const modes = missing(app);
+    const takeNext = async (): Promise<void> => {
+      while (modes.length && isLatest()) {
+        const mode = modes.shift()!;
+        found.set(mode, await begin(app, mode));
+        app.redraw(true);
+      }
+    };
+    await Promise.all(app.backend.canDecodeTwo?.() ? [takeNext(), takeNext()] : [takeNext()]);
   },
+  leave: (app) => app.backend.decodeOne?.(),
   view(app) {
     const map = h("div", { class: "switches" });
     const columns = h("div", { class: "modes" });
@@ -95,7 +115,7 @@ export const switchesPanel: Panel = {
       const scores = h("p", { class: "scores" });
       const choose = h("button", { type: "button", "data-mode": mode, onclick: () => app.set({ mode }) }, STRINGS.mode[mode]!);
       columns.append(h("figure", { "data-mode": mode }, choose, canvas, words, scores));
-      return { mode, canvas, words, scores, choose };
+      return { mode, canvas, words, scores, choose, drawn: [] as unknown[] };
     });
     return {
       element,
@@ -105,7 +125,9 @@ export const switchesPanel: Panel = {
         fill(stored, ...(app.catalogue.held_out ? effects(off) : [])); // those of the tiny model
         legend.hidden = off.length === 0;
         caution.hidden = off.length !== 1 || !app.catalogue.held_out;
-        for (const { mode, canvas, words, scores, choose } of cells) {
+        for (const cell of cells) {
+          const { mode, canvas, words, scores, choose, drawn } = cell;
+          cell.drawn = [];
           choose.setAttribute("aria-pressed", String(app.state.mode === mode));
           const result = results.get(app)?.get(mode);
           const before = app.masks[app.mask];
@@ -126,6 +148,9 @@ export const switchesPanel: Panel = {
             delete canvas.dataset.lost;
             continue;
           }
+          const shows = [result, before, app.mask];
+          cell.drawn = shows;
+          if (shows.every((one, i) => one === drawn[i])) continue;
           const { width, height } = app.shown.info;
           const after = result.mask(app.mask);
           const { lost, gained } = drawChange(canvas, app.shown.pixels.rgb, before, after, width, height);
