@@ -2,8 +2,8 @@
 
 The decoder's graph is that of `sam_edu.MaskDecoder` with the sparse half of the prompt encoder in front. Every traced
 tensor is an output under its name in a trace, and every tensor of `GATES` has two inputs that replace it. What depends
-on the image alone, the first projections of the image tokens, is in the encoder's graph, so that a click does not pay
-for it.
+on the image alone is in the encoder's graph, so that a click does not pay for it. Two more graphs give the masks
+sooner; they leave out the image tokens, which the last one adds where they are asked for.
 
 graphs = export(sam_edu.load("tiny"))      # needs onnx and onnxscript
 """
@@ -20,8 +20,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sam_edu.explorer.gates import GATES, SIZES, Gate
-from sam_edu.explorer.quick_decoder import FOLDED, ROWS, QuickDecoder
+from sam_edu.explorer.gates import GATES, SIZES
+from sam_edu.explorer.image_stream import ImageTokens
+from sam_edu.explorer.of_image import IN_BOTH, ImageOnly, OfImage
+from sam_edu.explorer.onnx_gates import BIAS, OUTSIDE, insert, insert_step_4, quick_gates
+from sam_edu.explorer.quick_decoder import ADDED, BY_POSITION, STEP_4, STREAM, FromOutside, QuickDecoder, QuickMasks
 from sam_edu.modules.trace_point import TracePoint
 from sam_edu.sam import Sam
 
@@ -37,27 +40,41 @@ OF_IMAGE = (
 """What the encoder's graph computes besides the embedding and the decoder's graph takes: the image tokens, and their
 projections in block 0, whose input they are."""
 
+OF_IMAGE_ONLY = tuple(f"of_image.{name}" for name in OfImage._fields[IN_BOTH:])
+"""What the encoder's graph computes for the quick graph alone."""
+
 _SHARED = 1024
 """Bytes from which on a weight is worth a place in the shared file."""
 
 MIN_TOKENS, MAX_TOKENS = 2, 64
 """Prompt tokens that a decode can have: a click and its padding token are two already."""
 
+MAX_TERMS = 2 * (SIZES["heads"] * (MAX_TOKENS + 5) + 1)
+"""Vectors that a step (4) can add, its own and those of another decode."""
+
 
 class Graphs(NamedTuple):
     """The graphs of a model.
 
     Attributes:
-        encoder: from "image" (1, 3, size, size), normalised and padded, to "image_embedding" and `OF_IMAGE`.
+        encoder: from "image" (1, 3, size, size), normalised and padded, to "image_embedding", `OF_IMAGE` and
+            `OF_IMAGE_ONLY`.
         decoder: from `OF_IMAGE`, "points" (1, prompt_tokens, 2) in pixels of the padded image, "labels"
             (1, prompt_tokens), with 1 for a positive click, 0 for a negative one, -1 for padding, 2 and 3 for a box's
             corners, and two inputs per gate, to the traced tensors.
-        quick: the same sooner (`QuickDecoder`), with fewer tensors, and with the gates of `quick_gates`.
+        quick: the same sooner (`QuickDecoder`), from `OF_IMAGE_ONLY` too, with fewer tensors, with the gates of
+            `quick_gates` and with `OUTSIDE` for each of `STEP_4`.
+        masks: from what the quick graph has to channels and masks (`QuickMasks`); the memory of one is free while the
+            other runs.
+        image_tokens: from the first image tokens and `ADDED` of each of `STEP_4` to what these add, and to the image
+            tokens behind, which the quick graph leaves out.
     """
 
     encoder: "ModelProto"
     decoder: "ModelProto"
     quick: "ModelProto"
+    masks: "ModelProto"
+    image_tokens: "ModelProto"
 
 
 def export(model: Sam) -> Graphs:
@@ -72,40 +89,76 @@ def export(model: Sam) -> Graphs:
     from onnx.utils import Extractor
 
     grid, size = model.prompt_encoder.image_embedding_size, model.image_size
-    dim = model.prompt_encoder.embed_dim
+    embedding = torch.zeros(1, model.prompt_encoder.embed_dim, *grid)
     encoder = _exported(model.image_encoder, (torch.zeros(1, 3, size, size),), ["image"], ["image_embedding"])
+    of_image = _ImageOnly(model)
+    names = [*OF_IMAGE, *OF_IMAGE_ONLY]
+    encoder = _joined(encoder, _exported(of_image, (embedding,), ["image_embedding"], names), names)
+
     whole = _Decoder(model)
     points = torch.tensor([[[0.25 * size, 0.5 * size], [0.75 * size, 0.5 * size], [0.0, 0.0]]])
-    inputs = (torch.zeros(1, dim, *grid), points, torch.tensor([[1.0, 0.0, -1.0]]))
+    prompt = (points, torch.tensor([[1.0, 0.0, -1.0]]))
     with torch.no_grad():
-        seen = whole.seen(*inputs)
-    names = list(seen)
+        traced = list(whole.seen(embedding, *prompt))
     tokens = torch.export.Dim("prompt_tokens", min=MIN_TOKENS, max=MAX_TOKENS)
     shapes: Any = ({}, {1: tokens}, {1: tokens})
-    both = _exported(whole, inputs, ["image_embedding", "points", "labels"], names, shapes)
-    before, after = Extractor(both), Extractor(both)
-    of_image = before.extract_model(["image_embedding"], list(OF_IMAGE))
-    of_click = [name for name in names if name not in (*OF_IMAGE, "src", "pos_src")]
-    decoder = after.extract_model([*OF_IMAGE, "points", "labels"], of_click)
+    decoder = _exported(whole, (embedding, *prompt), ["image_embedding", "points", "labels"], traced, shapes)
+    of_click = [name for name in traced if name not in (*OF_IMAGE, "src", "pos_src")]
+    decoder = Extractor(decoder).extract_model([*OF_IMAGE, "points", "labels"], of_click)
     for gate in GATES:
-        _insert(decoder, gate)
-    of_image_and_prompt = (*(seen[name] for name in OF_IMAGE), *inputs[1:])
-    quick = _Quick(whole)
+        insert(decoder, gate)
+
     with torch.no_grad():
-        names = list(quick.seen(*of_image_and_prompt))
-    shapes = ((*({} for _ in OF_IMAGE), {1: tokens}, {1: tokens}),)  # one argument: *inputs
-    quick_graph = _exported(quick, of_image_and_prompt, [*OF_IMAGE, "points", "labels"], names, shapes)
+        first: OfImage = of_image(embedding)
+    of_quick = (_quick_graph(whole, first, prompt), _masks_graph(whole, first), _image_tokens_graph(whole, first))
+    graphs = (encoder, decoder, *of_quick)
+    return Graphs(*(_bare(_half(graph)) for graph in graphs))
+
+
+def _quick_graph(whole: "_Decoder", of_image: OfImage, prompt: tuple[Tensor, Tensor]) -> "ModelProto":
+    quick, decoder = _Quick(whole), whole.mask_decoder
+    _, positions, dim = of_image.image_tokens.shape
+    sizes = ((MIN_TOKENS, positions), (MIN_TOKENS, dim), (1, dim))
+    # A tensor of its own for each: the exporter takes a tensor that is given twice for one input.
+    inputs = (*of_image, *prompt, *(torch.zeros(size) for _ in STEP_4 for size in sizes))
+    with torch.no_grad():
+        names = list(quick.seen(*inputs))
+    tokens = torch.export.Dim("prompt_tokens", min=MIN_TOKENS, max=MAX_TOKENS)
+    # There may be no others too; the exporter knows of no such sizes, the graph works with them.
+    others = [torch.export.Dim(f"others_{i}", min=MIN_TOKENS, max=MAX_TERMS // 2) for i in range(2)]
+    free = [shape for one in others for shape in ({0: one}, {0: one}, {})]
+    shapes = ((*({} for _ in of_image), {1: tokens}, {1: tokens}, *free),)  # one argument: *inputs
+    of_outside = [path + name for path in STEP_4 for name in (*OUTSIDE, BIAS)]
+    graph = _exported(quick, inputs, [*OF_IMAGE, *OF_IMAGE_ONLY, "points", "labels", *of_outside], names, shapes)
     for gate in quick_gates():
         if gate.point in names:
-            _insert(quick_graph, gate)
-    for path in (name.removesuffix(FOLDED) for name in names if name.endswith(FOLDED)):
-        _insert_folded(quick_graph, path, model.mask_decoder.get_parameter(f"{path}.out_proj.weight").T)
-    return Graphs(*(_bare(_half(graph)) for graph in (_joined(encoder, of_image), decoder, quick_graph)))
+            insert(graph, gate)
+    for path in STEP_4:
+        projection: Any = decoder.get_submodule(f"{path}.out_proj")
+        insert_step_4(graph, path, projection)
+    return graph
 
 
-def quick_gates() -> tuple[Gate, ...]:
-    """The gates of the quick graph: all but those of keys and values."""
-    return tuple(gate for gate in GATES if not gate.point.endswith((".k", ".v")))
+def _masks_graph(whole: "_Decoder", of_image: OfImage) -> "ModelProto":
+    _, positions, dim = of_image.image_tokens.shape
+    hyper_in = torch.zeros(1, SIZES["masks"], SIZES["channels"])
+    sizes = ((1, positions), (MIN_TOKENS, positions), (MIN_TOKENS, dim))
+    inputs = (of_image.upscaled, *(torch.zeros(size) for size in sizes), hyper_in)
+    terms = torch.export.Dim("terms", min=MIN_TOKENS, max=2 * MAX_TERMS)
+    shapes: Any = ({}, {}, {0: terms}, {0: terms}, {})
+    names = ["of_image.upscaled", *STREAM, "hyper_in"]
+    return _exported(QuickMasks(whole.mask_decoder), inputs, names, [BY_POSITION, "masks"], shapes)
+
+
+def _image_tokens_graph(whole: "_Decoder", of_image: OfImage) -> "ModelProto":
+    _, positions, dim = of_image.image_tokens.shape
+    inputs = (of_image.image_tokens, *(torch.zeros(MIN_TOKENS, size) for _ in STEP_4 for size in (positions, dim)))
+    terms = [torch.export.Dim(f"terms_{i}", min=MIN_TOKENS, max=MAX_TERMS) for i in range(2)]
+    shapes: Any = ({}, tuple({0: one} for one in terms for _ in ADDED))
+    names = [path + name for path in STEP_4 for name in ADDED]
+    of_blocks = [(f"{path}.out", f"transformer.layers.{i}.keys_4") for i, path in enumerate(STEP_4)]
+    found = [name for pair in of_blocks for name in pair]
+    return _exported(ImageTokens(whole.mask_decoder), inputs, ["image_tokens", *names], found, shapes)
 
 
 def share_weights(models: "Sequence[ModelProto]", name: str) -> bytes:
@@ -168,6 +221,19 @@ class _Decoder(nn.Module):
         return encoding
 
 
+class _ImageOnly(nn.Module):
+    """From the image embedding to what the image alone decides."""
+
+    def __init__(self, model: Sam) -> None:
+        super().__init__()
+        self.prompt_encoder, self.of_image = model.prompt_encoder, ImageOnly(model.mask_decoder)
+
+    def forward(self, embedding: Tensor) -> OfImage:
+        dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        maps = (embedding + dense, self.prompt_encoder.get_dense_pe())
+        return self.of_image(*(x.flatten(2).transpose(1, 2) for x in maps))
+
+
 class _Quick(nn.Module):
     """Prompt tokens and quick decoder; returns its named tensors."""
 
@@ -180,9 +246,11 @@ class _Quick(nn.Module):
 
     def seen(self, *inputs: Tensor) -> dict[str, Tensor]:
         """The tensors by name, in the order of computation."""
-        *of_image, points, labels = inputs
+        number = len(OfImage._fields)
+        of_image, (points, labels, *rest) = OfImage(*inputs[:number]), inputs[number:]
+        outside = [FromOutside(*rest[:3]), FromOutside(*rest[3:])]
         image_pe = self.whole.prompt_encoder.get_dense_pe()
-        return self.quick(*of_image, image_pe, self.whole.prompt_tokens(points, labels))
+        return self.quick(of_image, image_pe, self.whole.prompt_tokens(points, labels), outside)
 
 
 @contextlib.contextmanager
@@ -237,79 +305,7 @@ def _exported(
     return program.model_proto
 
 
-def _insert(model: "ModelProto", gate: Gate) -> None:
-    """Put gate * x + value behind the tensor x: all that reads it, the output of its name included, gets the result."""
-    from onnx import TensorProto, helper
-
-    graph, computed, kept = model.graph, f"{gate.point}.computed", f"{gate.point}.kept"
-    [number] = [i for i, node in enumerate(graph.node) if gate.point in node.output]
-    outputs = graph.node[number].output
-    outputs[list(outputs).index(gate.point)] = computed
-    graph.node.insert(number + 1, helper.make_node("Mul", [computed, gate.gate], [kept], name=kept))
-    graph.node.insert(number + 2, helper.make_node("Add", [kept, gate.value], [gate.point], name=f"{gate.point}.gated"))
-    switches = [SIZES.get(axis, axis) if axis in gate.switched else 1 for axis in gate.axes]
-    free = [f"{gate.value} {axis}" for axis in gate.axes]
-    graph.input.append(helper.make_tensor_value_info(gate.gate, TensorProto.FLOAT, switches))
-    graph.input.append(helper.make_tensor_value_info(gate.value, TensorProto.FLOAT, free))
-
-
-def _insert_folded(model: "ModelProto", path: str, projection: Tensor) -> None:
-    """Both gates of an attention of step (4) in the quick graph, where its heads' outputs are never there.
-
-    Its output is weights @ folded + bias. The gates of the heads and of the output scale the folded values, of which
-    there are few; what replaces heads goes through the projection out, and all that replaces goes where the bias was.
-    It has one position, or all.
-
-    Args:
-        model: is changed.
-        path: of the attention.
-        projection: its projection out, (inner, dim).
-    """
-    from onnx import TensorProto, helper, numpy_helper
-
-    graph = model.graph
-    heads, out = (next(gate for gate in GATES if gate.point == f"{path}.{name}") for name in ("heads", "out"))
-    for gate in (heads, out):
-        switches = [SIZES.get(axis, axis) if axis in gate.switched else 1 for axis in gate.axes]
-        free = [f"{gate.value} {axis}" for axis in gate.axes]
-        graph.input.append(helper.make_tensor_value_info(gate.gate, TensorProto.FLOAT, switches))
-        graph.input.append(helper.make_tensor_value_info(gate.value, TensorProto.FLOAT, free))
-    inner, dim = projection.shape
-    constants = {
-        "projection": projection.detach().contiguous().numpy(),
-        "ones": np.ones((1, SIZES["heads"], 1, inner // SIZES["heads"]), np.float32),
-        "inner": np.array([-1, inner]),
-        "dim": np.array([-1, dim]),
-    }
-    for name, value in constants.items():
-        graph.initializer.append(numpy_helper.from_array(value, f"{path}.{name}"))
-
-    folded = f"{path}{FOLDED}"
-    [number] = [i for i, node in enumerate(graph.node) if folded in node.output]
-    outputs = graph.node[number].output
-    outputs[list(outputs).index(folded)] = f"{folded}.computed"
-    graph.node.insert(number + 1, helper.make_node("Mul", [f"{folded}.computed", heads.gate], [f"{folded}.kept"]))
-    graph.node.insert(number + 2, helper.make_node("Mul", [f"{folded}.kept", out.gate], [folded]))
-
-    [number] = [i for i, node in enumerate(graph.node) if f"{out.point}{ROWS}" in node.output]
-    product = graph.node[number]
-    assert product.op_type == "Gemm", product.op_type
-    bias, product.input[2] = product.input[2], f"{path}.replaced"
-    nodes = [
-        helper.make_node("Mul", [heads.value, f"{path}.ones"], [f"{path}.broadcast"]),
-        helper.make_node("Transpose", [f"{path}.broadcast"], [f"{path}.turned"], perm=[0, 2, 1, 3]),
-        helper.make_node("Reshape", [f"{path}.turned", f"{path}.inner"], [f"{path}.side_by_side"]),
-        helper.make_node("MatMul", [f"{path}.side_by_side", f"{path}.projection"], [f"{path}.projected"]),
-        helper.make_node("Add", [f"{path}.projected", bias], [f"{path}.of_heads"]),
-        helper.make_node("Mul", [f"{path}.of_heads", out.gate], [f"{path}.of_heads.kept"]),
-        helper.make_node("Add", [f"{path}.of_heads.kept", out.value], [f"{path}.of_both"]),
-        helper.make_node("Reshape", [f"{path}.of_both", f"{path}.dim"], [f"{path}.replaced"]),
-    ]
-    for i, node in enumerate(nodes):
-        graph.node.insert(number + i, node)
-
-
-def _joined(first: "ModelProto", second: "ModelProto") -> "ModelProto":
+def _joined(first: "ModelProto", second: "ModelProto", names: Sequence[str]) -> "ModelProto":
     """The second graph after the first; the image embedding stays an output."""
     from onnx import compose
 
@@ -317,7 +313,7 @@ def _joined(first: "ModelProto", second: "ModelProto") -> "ModelProto":
         compose.add_prefix(first, "encoder.", rename_inputs=False, rename_outputs=False),
         second,
         io_map=[("image_embedding", "image_embedding")],
-        outputs=["image_embedding", *OF_IMAGE],
+        outputs=["image_embedding", *names],
     )
 
 

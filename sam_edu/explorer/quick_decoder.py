@@ -1,45 +1,72 @@
 """QuickDecoder: the decoder with its products in another order.
 
-The image tokens are 4096 and the tokens few, so what is multiplied with few rows first costs less than half. Exact but
-for rounding; keys, values and queries of the image tokens are never computed, so nothing can be put in their place.
+The image tokens are 4096 and the tokens few. What the image alone decides is computed once per image (`of_image`). What
+step (4) adds to the image tokens stays a sum of a few vectors (`image_stream`). Exact but for rounding. After block 0
+the image tokens, their keys and their values are never computed, so nothing can be put in their place.
 
-- Tokens attend to the image: the scores q (X W)^T are (q W^T) X^T, and weights (X W) are (weights X) W. The bias of the
-  keys adds the same to all scores of a row, which the softmax does not see.
-- The image attends to tokens: the scores (X W + b) k^T are X (W k^T) + b k^T; and the values are projected out before
-  they are weighted.
+- Tokens attend to the image, and the image to tokens: queries and keys are multiplied with the base's projections and,
+  through the weights of the projection, with the few vectors.
 - Upscaling: a transposed convolution with kernel and stride 2 is one matrix per image token, so that the positions stay
   rows up to the product with the hypernetwork's weights.
-- Layer norms of many rows are written out: onnxruntime's own operator is two to three times slower in WebAssembly.
+- Layer norms of many rows and the softmax over tokens are written out: onnxruntime's own operators are two to three
+  times slower in WebAssembly there.
 
-`sam_edu.FastMaskDecoder` does the same and more, in PyTorch.
+`sam_edu.FastMaskDecoder` reorders products too, in PyTorch.
 """
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sam_edu.explorer.image_stream import Added, ImageStream, after_first_block, after_second_block
+from sam_edu.explorer.of_image import OfImage, Turned, centred_matrix, matrix
 from sam_edu.modules import Attention, MaskDecoder
 
 Tokens = Float[Tensor, "1 tokens dim"]
-Rows = Float[Tensor, "image_tokens dim"]
+ByHead = Float[Tensor, "heads length head_dim"]
+
+STEP_4 = tuple(f"transformer.layers.{i}.cross_attn_image_to_token" for i in range(2))
+"""The attentions of step (4), one in each block."""
+
+STREAM = ("stream.scale", "stream.weights", "stream.rows")
+"""The image tokens after the last block, as `ImageStream` has them."""
 
 BY_POSITION = "output_upscaling.activated_twice.by_position"
 """The 32 channels with the positions as rows, (grid height * grid width * 2 * 2 * 2 * 2, channels): of each pair of
 doublings the first is vertical and the second horizontal, and the first doubling stands before the second."""
 
-ROWS = ".rows"
-"""Behind the name of a tensor of image tokens that is (1, image_tokens, dim) in a trace: the same without the axis of
-the batch, which would be a copy."""
+TURNED = ".turned"
+"""Behind the name of the weights of step (4): with the tokens before the image tokens, (1, heads, tokens,
+image_tokens)."""
 
-FOLDED = ".folded"
-"""Behind the path of an attention of step (4): its values, projected out by each head, (1, heads, tokens, dim)."""
+KEPT = ".v.kept"
+"""Behind the path of an attention of step (4): its values, (1, heads, tokens, head_dim). In the exported graph they are
+multiplied with the gates of its heads and of its output."""
+
+ADDED = (".added.weights", ".added.rows")
+"""Behind such a path: what it adds to the image tokens as a sum, weights^T rows; a row for each head and token, then
+the bias, then what was put in from outside."""
+
+
+class FromOutside(NamedTuple):
+    """What is put into a step (4).
+
+    Attributes:
+        weights, rows: a sum that is added to the attention's output, weights^T rows; or none.
+        bias: of the projection out, or what stands in for it.
+    """
+
+    weights: Float[Tensor, "others image_tokens"]
+    rows: Float[Tensor, "others dim"]
+    bias: Float[Tensor, "1 dim"]
 
 
 class QuickDecoder(nn.Module):
-    """The mask decoder from what depends on the image alone and the prompt's tokens, to named tensors.
+    """The mask decoder but for upscaling and masks, from what depends on the image alone and the prompt's tokens.
 
     Args:
         decoder: of SAM's sizes.
@@ -51,127 +78,172 @@ class QuickDecoder(nn.Module):
 
     def forward(
         self,
-        image_tokens: Float[Tensor, "1 image_tokens dim"],
-        k: Float[Tensor, "1 image_tokens inner"],
-        v: Float[Tensor, "1 image_tokens inner"],
-        q: Float[Tensor, "1 image_tokens inner"],
+        of_image: OfImage,
         image_pe: Float[Tensor, "1 dim height width"],
         prompt_tokens: Float[Tensor, "1 prompt_tokens dim"],
+        outside: Sequence[FromOutside],
     ) -> dict[str, Tensor]:
         """Decode.
 
         Args:
-            image_tokens: before the first block.
-            k, v: their projections for step (2) of block 0.
-            q: their projection for step (4) of block 0.
+            of_image: of the image.
             image_pe: the positional encodings of the grid.
             prompt_tokens: the embedded prompt.
+            outside: what is put into each of `STEP_4`.
 
         Returns:
-            by their names in a trace the tokens at first, tokens and image tokens after each step, the attentions'
-            weights and outputs, the heads of those that attend for tokens, hidden units and outputs of the MLPs,
-            hyper_in, masks and predicted IoU; image tokens, and what step (4) puts out, with `ROWS` behind the name;
-            under `BY_POSITION` the channels; and under `FOLDED` what the outputs of step (4) are made of.
+            by their names in a trace
+
+            - the tokens at first and after each step, hs, hyper_in and the predicted IoU,
+            - hidden units and outputs of the MLPs,
+            - of steps (1), (2) and (6-1) weights, heads and outputs,
+            - of step (4) the weights with `TURNED` behind the name,
+
+            and by names of their own `KEPT` and `ADDED` of step (4), and `STREAM`, from which `QuickMasks` makes masks.
         """
         decoder, seen = self.decoder, dict[str, Tensor]()
         transformer: Any = decoder.transformer
-        key_pe = image_pe.flatten(2)[0].T
-        grid = (image_pe.shape[2], image_pe.shape[3])
+        first, second = transformer.layers
+        key_pe = image_pe.flatten(2).squeeze(0)
         pe = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight, prompt_tokens[0]])[None]
         seen["tokens"] = pe
-        queries, keys = pe, image_tokens.squeeze(0)
-        for i, block in enumerate(transformer.layers):
-            name = f"transformer.layers.{i}"
-            x = queries if i == 0 else queries + pe
-            heads, weights = _self_attention(block.self_attn, x, queries)
-            attended = self._attended(seen, f"{name}.self_attn", block.self_attn, heads, weights)
-            queries = block.norm1(attended if i == 0 else queries + attended)
-            seen[f"{name}.queries_1"] = queries
-            cross = block.cross_attn_token_to_image
-            if i == 0:
-                heads, weights = _weigh(cross, queries + pe, _heads(cross, k), _heads(cross, v))
-            else:
-                heads, weights = _attend_to_image(cross, queries + pe, keys + key_pe, keys)
-            path = f"{name}.cross_attn_token_to_image"
-            queries = block.norm2(queries + self._attended(seen, path, cross, heads, weights))
-            seen[f"{name}.queries_2"] = queries
-            seen[f"{name}.mlp.hidden"] = block.mlp.act(block.mlp.lin1(queries))
-            seen[f"{name}.mlp.out"] = block.mlp.lin2(seen[f"{name}.mlp.hidden"])
-            queries = block.norm3(queries + seen[f"{name}.mlp.out"])
-            seen[f"{name}.queries_3"] = queries
-            back, path = block.cross_attn_image_to_token, f"{name}.cross_attn_image_to_token"
-            if i == 0:
-                weights = _weights_for_tokens(back, None, q, queries + pe)
-            else:
-                weights = _weights_for_tokens(back, keys + key_pe, None, queries + pe)
-            seen[f"{path}.weights"] = weights.transpose(0, 1)[None]
-            folded = _folded_values(back, queries)
-            seen[path + FOLDED] = folded
-            rows = torch.addmm(back.out_proj.bias, weights.flatten(1), folded[0].flatten(0, 1))
-            seen[f"{path}.out{ROWS}"] = rows
-            keys = _normed(block.norm4, keys + rows)
-            seen[f"{name}.keys_4{ROWS}"] = keys
-        last = transformer.final_attn_token_to_image
-        heads, weights = _attend_to_image(last, queries + pe, keys + key_pe, keys)
-        path = "transformer.final_attn_token_to_image"
-        hs = transformer.norm_final_attn(queries + self._attended(seen, path, last, heads, weights))
+
+        steps = _Steps(first, "transformer.layers.0", seen)
+        queries = steps.self_attended(pe, None)
+        cross = first.cross_attn_token_to_image
+        heads, weights = _weigh(cross, queries + pe, _heads(cross, of_image.k), _heads(cross, of_image.v))
+        queries = steps.with_mlp(steps.cross_attended(queries, heads, weights))
+        attention = first.cross_attn_image_to_token
+        scores = _heads(attention, attention.k_proj(queries + pe)) @ _heads(attention, of_image.q).transpose(1, 2)
+        added_0 = steps.added(scores, queries, outside[0])
+        stream = after_first_block(of_image, added_0, first.norm4)
+
+        steps = _Steps(second, "transformer.layers.1", seen)
+        queries = steps.self_attended(queries, pe)
+        cross = second.cross_attn_token_to_image
+        heads, weights = _attend_to_image(cross, queries + pe, stream, of_image.k_1, of_image.v_1, key_pe)
+        queries = steps.with_mlp(steps.cross_attended(queries, heads, weights))
+        scores = _scores_for_tokens(second.cross_attn_image_to_token, queries + pe, stream, of_image.q_1, key_pe)
+        added_1 = steps.added(scores, queries, outside[1])
+        stream = after_second_block(of_image, stream, added_0, added_1, second.norm4)
+
+        last, path = transformer.final_attn_token_to_image, "transformer.final_attn_token_to_image"
+        heads, weights = _attend_to_image(last, queries + pe, stream, of_image.k_last, of_image.v_last, key_pe)
+        hs = transformer.norm_final_attn(queries + _attended(seen, path, last, heads, weights))
         seen["hs"] = hs
         hyper_in = decoder.output_hypernetworks_mlps(hs[:, 1 : 1 + decoder.num_mask_tokens])
         seen["hyper_in"] = hyper_in
-        channels = self._upscaled(keys)
-        seen[BY_POSITION] = channels
-        masks = (channels @ hyper_in[0].T).unflatten(0, (*grid, 2, 2, 2, 2))
-        # (y, x, dy, dx, dy, dx, mask) -> (mask, y, dy, dy, x, dx, dx)
-        masks = masks.permute(6, 0, 2, 4, 1, 3, 5)
-        seen["masks"] = masks.reshape(1, decoder.num_mask_tokens, 4 * grid[0], 4 * grid[1])
+        for name, tensor in zip(STREAM, stream[:3], strict=True):
+            seen[name] = tensor
         seen["iou_pred"] = decoder.iou_prediction_head(hs[:, 0])
         return seen
 
-    def _attended(
-        self, seen: dict[str, Tensor], path: str, attention: Attention, heads: Tensor, weights: Tensor
-    ) -> Tokens:
-        """What an attention that attends for tokens puts out."""
-        seen[f"{path}.weights"], seen[f"{path}.heads"] = weights, heads
-        seen[f"{path}.out"] = attention.out_proj(heads[0].transpose(0, 1).flatten(1))[None]
-        return seen[f"{path}.out"]
 
-    def _upscaled(self, keys: Rows) -> Float[Tensor, "pixels channels"]:
-        layers: Any = self.decoder.output_upscaling
+class QuickMasks(nn.Module):
+    """Steps (5) to (6-3): the channels and the masks.
+
+    Args:
+        decoder: of SAM's sizes.
+    """
+
+    def __init__(self, decoder: MaskDecoder) -> None:
+        super().__init__()
+        transformer: Any = decoder.transformer
+        self.norm4, self.output_upscaling = transformer.layers[-1].norm4, decoder.output_upscaling
+
+    def forward(
+        self,
+        upscaled: Float[Tensor, "image_tokens four_channels"],
+        scale: Float[Tensor, "1 image_tokens"],
+        weights: Float[Tensor, "terms image_tokens"],
+        rows: Float[Tensor, "terms dim"],
+        hyper_in: Float[Tensor, "1 masks channels"],
+    ) -> tuple[Float[Tensor, "pixels channels"], Float[Tensor, "1 masks height width"]]:
+        """From `upscaled` of `OfImage`, `STREAM` and the hypernetwork's weights to `BY_POSITION` and the masks."""
+        layers: Any = self.output_upscaling
         first, norm, act, second, last = layers
-        weight, bias = _matrix(first)
-        # Weights whose outputs have a mean of zero: the layer norm behind has nothing to subtract.
-        x = _doubled(weight - weight.mean(2, keepdim=True), bias - bias.mean(), keys)
-        return last(_doubled(*_matrix(second), act(_scaled(norm, x))))
+        weight, bias = centred_matrix(first)
+        in_channels = (rows * self.norm4.weight) @ weight.flatten(1)
+        shift = self.norm4.bias @ weight.flatten(1) + bias.repeat(4)
+        # Relative to the stream's scale, so that the base is not multiplied with it; so is the layer norm's epsilon.
+        inverse = scale.reciprocal()
+        x = torch.addmm(upscaled, torch.cat([weights, inverse]).T, torch.cat([in_channels, shift[None]]))
+        x = x.unflatten(1, (4, -1))
+        variance = torch.linalg.vector_norm(x, dim=2, keepdim=True).square() / x.shape[2]
+        x = x * (variance + norm.eps * inverse.square().T[:, :, None]).rsqrt()
+        # The four positions stay in one row, as long rows are faster. The bias has two axes, so that onnxruntime does
+        # not fuse it with the activation, which is slower in WebAssembly.
+        x = act(x.flatten(1) * norm.weight.repeat(4) + norm.bias.repeat(4)[None])
+        weight, bias = matrix(second)
+        x = torch.addmm(bias.repeat(4), x.unflatten(1, (4, -1)).flatten(0, 1), weight.flatten(1))
+        channels = last(x.unflatten(1, (4, -1)).flatten(0, 1))
+        size = math.isqrt(len(upscaled))
+        masks = (channels @ hyper_in[0].T).unflatten(0, (size, size, 2, 2, 2, 2))
+        # (y, x, dy, dx, dy, dx, mask) -> (mask, y, dy, dy, x, dx, dx)
+        masks = masks.permute(6, 0, 2, 4, 1, 3, 5)
+        return channels, masks.reshape(1, hyper_in.shape[1], 4 * size, 4 * size)
 
 
-def _normed(norm: Any, rows: Tensor) -> Tensor:
-    """The layer norm of each row."""
-    return _scaled(norm, rows - rows.mean(1, keepdim=True))
+class _Steps:
+    """The steps of a block, but for the products with image tokens. What they compute is put into `seen`."""
+
+    def __init__(self, block: Any, path: str, seen: dict[str, Tensor]) -> None:
+        self.block, self.path, self.seen = block, path, seen
+
+    def self_attended(self, queries: Tokens, pe: Tokens | None) -> Tokens:
+        """Step (1); without positional encodings there is no residual either."""
+        attention = self.block.self_attn
+        x = queries if pe is None else queries + pe
+        k, v = _heads(attention, attention.k_proj(x)), _heads(attention, attention.v_proj(queries))
+        attended = _attended(self.seen, f"{self.path}.self_attn", attention, *_weigh(attention, x, k, v))
+        return self._queries(1, self.block.norm1(attended if pe is None else queries + attended))
+
+    def cross_attended(self, queries: Tokens, heads: Tensor, weights: Tensor) -> Tokens:
+        """Step (2)."""
+        path, attention = f"{self.path}.cross_attn_token_to_image", self.block.cross_attn_token_to_image
+        return self._queries(2, self.block.norm2(queries + _attended(self.seen, path, attention, heads, weights)))
+
+    def with_mlp(self, queries: Tokens) -> Tokens:
+        """Step (3)."""
+        path, mlp = f"{self.path}.mlp", self.block.mlp
+        self.seen[f"{path}.hidden"] = mlp.act(mlp.lin1(queries))
+        self.seen[f"{path}.out"] = mlp.lin2(self.seen[f"{path}.hidden"])
+        return self._queries(3, self.block.norm3(queries + self.seen[f"{path}.out"]))
+
+    def added(self, scores: Float[Tensor, "heads tokens image_tokens"], queries: Tokens, outside: FromOutside) -> Added:
+        """What step (4) adds."""
+        path, attention = f"{self.path}.cross_attn_image_to_token", self.block.cross_attn_image_to_token
+        weights = _softmax_over_tokens(scores / _scale(attention))
+        self.seen[f"{path}.weights{TURNED}"] = weights[None]
+        self.seen[path + KEPT] = _heads(attention, attention.v_proj(queries))[None]
+        values = self.seen[path + KEPT].squeeze(0)
+        of_heads = attention.out_proj.weight.unflatten(1, (attention.num_heads, -1)).permute(1, 2, 0)
+        of_bias = torch.ones(1, scores.shape[2])
+        weights = torch.cat([weights.flatten(0, 1), of_bias, outside.weights])
+        others = torch.cat([outside.bias, outside.rows])
+        added = Added(weights, (values @ of_heads).flatten(0, 1), others, values)
+        for name, tensor in zip(ADDED, (added.weights, added.rows), strict=True):
+            self.seen[path + name] = tensor
+        return added
+
+    def _queries(self, step: int, queries: Tokens) -> Tokens:
+        self.seen[f"{self.path}.queries_{step}"] = queries
+        return queries
 
 
-def _scaled(norm: Any, centred: Tensor) -> Tensor:
-    """The layer norm of rows whose means are zero."""
-    variance = torch.linalg.vector_norm(centred, dim=1, keepdim=True).square() / centred.shape[1]
-    # The bias has two axes so that no activation behind is fused with it, see `_doubled`.
-    return centred * (variance + norm.eps).rsqrt() * norm.weight + norm.bias[None]
+def _attended(seen: dict[str, Tensor], path: str, attention: Attention, heads: Tensor, weights: Tensor) -> Tokens:
+    """What an attention that attends for tokens puts out."""
+    seen[f"{path}.weights"], seen[f"{path}.heads"] = weights, heads
+    seen[f"{path}.out"] = attention.out_proj(heads[0].transpose(0, 1).flatten(1))[None]
+    return seen[f"{path}.out"]
 
 
-def _matrix(layer: nn.Module) -> tuple[Float[Tensor, "dim 4 channels"], Float[Tensor, " channels"]]:
-    """A transposed convolution with kernel and stride 2 as one matrix for each of the four positions, and its bias."""
-    weight, bias = layer.weight, layer.bias
-    assert isinstance(weight, Tensor)
-    assert isinstance(bias, Tensor)
-    return weight.permute(0, 2, 3, 1).flatten(1, 2), bias
+def _heads(attention: Attention, x: Float[Tensor, "1 length inner"]) -> ByHead:
+    return x.squeeze(0).unflatten(1, (attention.num_heads, -1)).transpose(0, 1)
 
 
-def _doubled(weight: Float[Tensor, "dim 4 channels"], bias: Float[Tensor, " channels"], rows: Rows) -> Tensor:
-    """Such a convolution on rows: four rows of each."""
-    # The bias goes in with the product: a runtime that fuses it with the activation behind is slower in WebAssembly.
-    return torch.addmm(bias.repeat(4), rows, weight.flatten(1)).unflatten(1, (4, -1)).flatten(0, 1)
-
-
-def _heads(attention: Attention, x: Float[Tensor, "1 length inner"]) -> Float[Tensor, "heads length head_dim"]:
-    return x[0].unflatten(1, (attention.num_heads, -1)).transpose(0, 1)
+def _turned_heads(attention: Attention, x: Turned) -> Float[Tensor, "heads head_dim image_tokens"]:
+    return x.unflatten(0, (attention.num_heads, -1))
 
 
 def _of_heads(attention: Attention, name: str) -> tuple[Tensor, Tensor]:
@@ -187,47 +259,56 @@ def _scale(attention: Attention) -> float:
     return math.sqrt(attention.internal_dim / attention.num_heads)
 
 
-def _weigh(attention: Attention, x: Tokens, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Heads from keys and values that are there: what attends is `x`."""
+def _weigh(attention: Attention, x: Tokens, k: ByHead, v: ByHead) -> tuple[Tensor, Tensor]:
+    """Heads and weights from keys and values that are there: what attends is `x`."""
     q = _heads(attention, attention.q_proj(x))
     weights = torch.softmax(q @ k.transpose(1, 2) / _scale(attention), dim=-1)
     return (weights @ v)[None], weights[None]
 
 
-def _self_attention(attention: Attention, x: Tokens, values: Tokens) -> tuple[Tensor, Tensor]:
-    return _weigh(attention, x, _heads(attention, attention.k_proj(x)), _heads(attention, attention.v_proj(values)))
+def _with_stream(
+    attention: Attention, x: ByHead, weight: Tensor, stream: ImageStream, base: Turned, projected_pe: Tensor
+) -> Float[Tensor, "heads length image_tokens"]:
+    """The products of queries or keys `x` of tokens with the image tokens' keys or queries, without what their biases
+    add: weight (heads, head_dim, dim) is of their projection."""
+    of_base = (x @ _turned_heads(attention, base)).flatten(0, 1)
+    of_rows = ((x @ weight).flatten(0, 1) @ (stream.rows * stream.norm.weight).T) @ stream.weights
+    return ((of_base + of_rows) * stream.scale).unflatten(0, x.shape[:2]) + x @ _turned_heads(attention, projected_pe)
 
 
-def _attend_to_image(attention: Attention, x: Tokens, with_pe: Rows, rows: Rows) -> tuple[Tensor, Tensor]:
-    """Steps (2) and (6-1): the queries are taken through the keys' projection, and the values are projected last."""
+def _attend_to_image(
+    attention: Attention, x: Tokens, stream: ImageStream, base_k: Turned, base_v: Turned, pe: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Heads and weights of steps (2) and (6-1). Biases of keys add the same to all scores of a row: no softmax sees it.
+
+    Args:
+        attention: tokens to image.
+        x: what attends, with its positional encodings.
+        stream: the image tokens.
+        base_k, base_v: the base's projections.
+        pe: the image tokens' positional encodings, (dim, image_tokens).
+    """
     number = attention.num_heads
-    q = _heads(attention, attention.q_proj(x))
-    key_weight, _ = _of_heads(attention, "k_proj")
-    value_weight, value_bias = _of_heads(attention, "v_proj")
-    through = (q @ key_weight).flatten(0, 1)
-    weights = torch.softmax(through @ with_pe.T / _scale(attention), dim=-1)
-    weighed = (weights @ rows).unflatten(0, (number, -1))
-    heads = weighed @ value_weight.transpose(1, 2) + value_bias[:, None]
-    return heads[None], weights.unflatten(0, (number, -1))[None]
+    q, (k_weight, _) = _heads(attention, attention.q_proj(x)), _of_heads(attention, "k_proj")
+    scores = _with_stream(attention, q, k_weight, stream, base_k, attention.k_proj.weight @ pe)
+    weights = torch.softmax(scores / _scale(attention), dim=-1)
+    v_weight, v_bias = _of_heads(attention, "v_proj")
+    scaled = (weights.flatten(0, 1) * stream.scale).unflatten(0, (number, -1))
+    of_base = scaled @ _turned_heads(attention, base_v).transpose(1, 2)
+    in_rows = (scaled.flatten(0, 1) @ stream.weights.T).unflatten(0, (number, -1))
+    of_rows = in_rows @ ((stream.rows * stream.norm.weight) @ v_weight.transpose(1, 2))
+    return (of_base + of_rows + (v_weight @ stream.norm.bias + v_bias)[:, None])[None], weights[None]
 
 
-def _weights_for_tokens(
-    attention: Attention, with_pe: Tensor | None, q: Tensor | None, x: Tokens
-) -> Float[Tensor, "image_tokens heads tokens"]:
-    """Step (4): what each image token attends to. Their queries are there (`q`), or folded into the tokens' keys."""
-    k = _heads(attention, attention.k_proj(x))
-    if q is not None:
-        scores = (_heads(attention, q) @ k.transpose(1, 2)).transpose(0, 1)
-    else:
-        assert with_pe is not None
-        weight, bias = _of_heads(attention, "q_proj")
-        through = (k @ weight).flatten(0, 1)
-        scores = (with_pe @ through.T).unflatten(1, (attention.num_heads, -1)) + (k @ bias[..., None])[..., 0]
-    return torch.softmax(scores / _scale(attention), dim=-1)
+def _scores_for_tokens(
+    attention: Attention, x: Tokens, stream: ImageStream, base_q: Turned, pe: Tensor
+) -> Float[Tensor, "heads tokens image_tokens"]:
+    """The scores of step (4) before they are divided; arguments as for `_attend_to_image`, with the base's queries."""
+    k, (weight, bias) = _heads(attention, attention.k_proj(x)), _of_heads(attention, "q_proj")
+    of_bias = k @ (weight @ stream.norm.bias + bias)[..., None]
+    return _with_stream(attention, k, weight, stream, base_q, attention.q_proj.weight @ pe) + of_bias
 
 
-def _folded_values(attention: Attention, values: Tokens) -> Float[Tensor, "1 heads tokens dim"]:
-    """Step (4): the tokens' values, projected out by each head."""
-    v = _heads(attention, attention.v_proj(values))
-    out = attention.out_proj.weight.unflatten(1, (attention.num_heads, -1)).permute(1, 2, 0)
-    return (v @ out)[None]
+def _softmax_over_tokens(scores: Float[Tensor, "heads tokens image_tokens"]) -> Tensor:
+    exponentials = (scores - scores.amax(1, keepdim=True)).exp()
+    return exponentials / exponentials.sum(1, keepdim=True)

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 import sam_edu
-from sam_edu.ablation.changes import ATTENTIONS, CHANNELS, HEADS
+from sam_edu.ablation.changes import ATTENTIONS, CHANNELS, DEPTH, HEADS
 from sam_edu.explorer.gates import GATES, MLPS, SIZES, Gate
-from sam_edu.explorer.onnx_graph import OF_IMAGE, export, quick_gates, share_weights
-from sam_edu.explorer.quick_decoder import BY_POSITION, FOLDED, ROWS
+from sam_edu.explorer.onnx_gates import OUTSIDE, quick_gates
+from sam_edu.explorer.onnx_graph import OF_IMAGE, OF_IMAGE_ONLY, export, share_weights
+from sam_edu.explorer.quick_decoder import ADDED, BY_POSITION, KEPT, STEP_4, STREAM, TURNED
 from sam_edu.explorer.service import Service
 
 # torch.export fails where shapes are checked.
@@ -42,14 +43,13 @@ class Graphs:
         self.service = Service(sam_edu.Predictor(model), notes=False)
         self.models = export(model)
         loaded = (onnxruntime.InferenceSession(one.SerializeToString()) for one in self.models)
-        encoder, self.decoder, self.quick = loaded
+        encoder, self.decoder, self.quick, self.masks, self.image_tokens = loaded
         outputs = [one.name for one in encoder.get_outputs()]
         self.encoded = {}
         for image in ("example", ELSEWHERE):
             pixels = torch.from_numpy(self.service.images[image]).permute(2, 0, 1)[None].float()
             found = encoder.run(None, {"image": model.preprocess(pixels).numpy()})
             self.encoded[image] = dict(zip(outputs, found, strict=True))
-        self.names = [one.name for one in self.decoder.get_outputs()]
 
     @cached_property
     def unchanged(self) -> dict[str, np.ndarray]:
@@ -59,10 +59,14 @@ class Graphs:
     def elsewhere(self) -> dict[str, np.ndarray]:
         return self.run(OTHER, image=ELSEWHERE)
 
+    @cached_property
+    def quick_elsewhere(self) -> dict[str, np.ndarray]:
+        return self.run(OTHER, image=ELSEWHERE, quick=True)
+
     def run(
         self, prompts: dict[str, Any], image: str = "example", quick: bool = False, **changed: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Every output, with the gates that are changed. What the quick graph has as rows has its name in a trace."""
+        """Every output, with the inputs that are changed; those of the quick graph with what the two behind it add."""
         points = [point[:2] for point in prompts["points"]]
         labels = [point[2] for point in prompts["points"]]
         if prompts["box"]:
@@ -72,18 +76,32 @@ class Graphs:
             points.append([0, 0])
             labels.append(-1)
         feeds = {
-            **{name: self.encoded[image][name] for name in OF_IMAGE},
+            **self.encoded[image],
             "points": np.array([points], np.float32),
             "labels": np.array([labels], np.float32),
+            **open_gates(5 + len(labels)),
+            **nothing_from_outside(),
+            **changed,
         }
-        gates = {**open_gates(5 + len(labels)), **changed}
-        if quick:
-            names = [one.name for one in self.quick.get_outputs()]
-            known = {one.name for one in self.quick.get_inputs()}
-            taken = {name: value for name, value in {**feeds, **gates}.items() if name in known}
-            found = dict(zip(names, self.quick.run(None, taken), strict=True))
-            return {name.removesuffix(ROWS): x[None] if name.endswith(ROWS) else x for name, x in found.items()}
-        return dict(zip(self.names, self.decoder.run(None, {**feeds, **gates}), strict=True))
+        if not quick:
+            return run(self.decoder, feeds)
+        found = run(self.quick, feeds)
+        for graph in (self.masks, self.image_tokens):
+            found |= run(graph, {**feeds, **found})
+        return {
+            name.removesuffix(TURNED): x.swapaxes(2, 3) if name.endswith(TURNED) else x for name, x in found.items()
+        }
+
+
+def run(graph: onnxruntime.InferenceSession, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every output, from those of the feeds that the graph takes."""
+    taken = {one.name: feeds[one.name] for one in graph.get_inputs()}
+    return dict(zip([one.name for one in graph.get_outputs()], graph.run(None, taken), strict=True))
+
+
+def nothing_from_outside() -> dict[str, np.ndarray]:
+    sizes = zip(OUTSIDE, (64 * 64, 256), strict=True)
+    return {path + name: np.zeros((0, size), np.float32) for name, size in sizes for path in STEP_4}
 
 
 def open_gates(tokens: int) -> dict[str, np.ndarray]:
@@ -133,7 +151,7 @@ def test_quick_decoder_gives_the_same_tensors(graphs: Graphs, kind: str) -> None
     t = graphs.service.decode("example", PROMPTS[kind])
     got = graphs.run(PROMPTS[kind], quick=True)
     rows = got.pop(BY_POSITION)
-    inner = {name for name in got if name.endswith(FOLDED) or name in {f"{mlp}.out" for mlp in MLPS}}
+    inner = {path + name for path in STEP_4 for name in (KEPT, *ADDED)} | {*STREAM, *(f"{mlp}.out" for mlp in MLPS)}
     for name in set(got) - inner:
         assert_close(got[name], t[name], name)
     assert_masks_alike(got["masks"], t["masks"])
@@ -141,42 +159,41 @@ def test_quick_decoder_gives_the_same_tensors(graphs: Graphs, kind: str) -> None
     channels = rows.reshape(64, 64, 2, 2, 2, 2, 32).transpose(6, 0, 2, 4, 1, 3, 5).reshape(1, 32, 256, 256)
     assert_close(channels, t["output_upscaling.activated_twice"], BY_POSITION)
     named = {f"{attention}.{x}" for attention in ATTENTIONS for x in ("weights", "out")}
+    named |= {f"transformer.layers.{i}.{x}" for i in range(2) for x in ("queries_3", "keys_4")}
     assert named | {"masks", "iou_pred", "hyper_in", "hs"} <= set(got)
 
 
 def test_weights_are_shared(graphs: Graphs, tmp_path: Path) -> None:
-    _, decoder, quick = (onnx.ModelProto.FromString(one.SerializeToString()) for one in graphs.models)
+    _, decoder, quick, _, _ = (onnx.ModelProto.FromString(one.SerializeToString()) for one in graphs.models)
     before = sum(len(one.SerializeToString()) for one in (decoder, quick))
     content = share_weights([decoder, quick], "decoder.weights")
     after = len(content) + sum(len(one.SerializeToString()) for one in (decoder, quick))
     assert after < 0.6 * before
     (tmp_path / "decoder.weights").write_bytes(content)
-    feeds = {name: graphs.encoded["example"][name] for name in OF_IMAGE}
+    feeds = {**graphs.encoded["example"], **open_gates(7), **nothing_from_outside()}
     feeds["points"] = np.array([[[182, 133], [0, 0]]], np.float32)
     feeds["labels"] = np.array([[1, -1]], np.float32)
-    for name, graph, gates in (("decoder", decoder, GATES), ("quick", quick, quick_gates())):
+    for name, graph, tensor in (("decoder", decoder, "masks"), ("quick", quick, "hyper_in")):
         path = tmp_path / f"{name}.onnx"
         path.write_bytes(graph.SerializeToString())
-        names = {name for gate in gates for name in (gate.gate, gate.value)}
-        given = {**feeds, **{name: value for name, value in open_gates(7).items() if name in names}}
-        [masks] = onnxruntime.InferenceSession(str(path)).run(["masks"], given)
-        np.testing.assert_array_equal(masks, graphs.run(CLICK, quick=name == "quick")["masks"])
+        got = run(onnxruntime.InferenceSession(str(path)), feeds)[tensor]
+        np.testing.assert_array_equal(got, graphs.run(CLICK, quick=name == "quick")[tensor])
 
 
 def test_embedding_is_that_of_the_predictor(graphs: Graphs) -> None:
     predictor = sam_edu.Predictor(sam_edu.load("tiny"))
     predictor.set_image(sam_edu.example().image)
     assert_close(graphs.encoded["example"]["image_embedding"], predictor.get_image_embedding(), "image_embedding")
-    assert set(graphs.encoded["example"]) == {"image_embedding", *OF_IMAGE}
+    assert set(graphs.encoded["example"]) == {"image_embedding", *OF_IMAGE, *OF_IMAGE_ONLY}
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", range(5))
 def test_graphs_are_valid_and_hold_nothing_of_this_machine(graphs: Graphs, number: int) -> None:
     model = graphs.models[number]
     onnx.checker.check_model(model)
     content = model.SerializeToString()
     assert str(sam_edu.__file__).rsplit("/", 2)[0].encode() not in content
-    assert len(content) < 9e6  # half floats
+    assert len(content) < (9e6, 9e6, 9e6, 3e5, 1e4)[number]  # half floats
 
 
 def single_switches() -> list[tuple[str, dict[str, list[int]]]]:
@@ -225,12 +242,40 @@ def test_transplant_into_a_gate_equals_intervene(graphs: Graphs, gate: Gate) -> 
     assert not np.array_equal(other[gate.point], graphs.unchanged[gate.point])
     changed = {gate.gate: closed(gate, {}), gate.value: other[gate.point]}
     got = graphs.run(CLICK, **changed)
+    path = gate.point.rsplit(".", 1)[0]
     if gate in quick_gates():
-        assert_close(graphs.run(CLICK, quick=True, **changed)["masks"], torch.from_numpy(got["masks"]), "masks")
+        if path in STEP_4:
+            changed = {
+                gate.gate: closed(gate, {}),
+                **sum_from(graphs.quick_elsewhere, path, with_bias=gate.point.endswith("out")),
+            }
+        quick = graphs.run(CLICK, quick=True, **changed)
+        for name in ("masks", "iou_pred", f"transformer.layers.{DEPTH - 1}.keys_4"):
+            assert_close(quick[name], torch.from_numpy(got[name]), name)
     source = {"image": ELSEWHERE, "prompts": OTHER}
     t = graphs.service.decode("example", CLICK, [{"point": gate.point, "how": "transplant", "from": source}])
     np.testing.assert_array_equal(got[gate.point], other[gate.point])
     assert_masks_alike(got["masks"], t["masks"])
+
+
+def sum_from(other: dict[str, np.ndarray], path: str, with_bias: bool) -> dict[str, np.ndarray]:
+    """What a step (4) adds in another decode, for the quick graph."""
+    parts = zip(OUTSIDE, ADDED, strict=True)
+    return {path + name: other[path + part] if with_bias else other[path + part][:-1] for name, part in parts}
+
+
+@pytest.mark.parametrize("heads", [[3], [0, 6]], ids=str)
+@pytest.mark.parametrize("path", STEP_4)
+def test_transplant_of_some_heads_that_are_never_there(graphs: Graphs, path: str, heads: list[int]) -> None:
+    [gate] = [one for one in GATES if one.point == f"{path}.heads"]
+    keep = closed(gate, {"heads": heads})
+    rows = [7 * head + token for head in heads for token in range(7)]
+    found = sum_from(graphs.quick_elsewhere, path, with_bias=False)
+    quick = graphs.run(CLICK, quick=True, **{gate.gate: keep, **{name: x[rows] for name, x in found.items()}})
+    got = graphs.run(CLICK, **{gate.gate: keep, gate.value: graphs.elsewhere[gate.point] * (1 - keep)})
+    for name in ("masks", "iou_pred", f"{path}.out", f"transformer.layers.{DEPTH - 1}.keys_4"):
+        assert_close(quick[name], torch.from_numpy(got[name]), name)
+    assert np.abs(got["masks"] - graphs.unchanged["masks"]).max() > 10 * TOLERANCE * np.abs(got["masks"]).max()
 
 
 @pytest.mark.parametrize("mlp", MLPS)
@@ -247,7 +292,7 @@ def test_mlp_that_adds_nothing_is_the_ablation_of_that_name(graphs: Graphs, mlp:
 
 @pytest.mark.parametrize("head", [None, 3])
 @pytest.mark.parametrize("block", [0, 1])
-def test_mean_over_positions_of_heads_that_are_folded(graphs: Graphs, block: int, head: int | None) -> None:
+def test_mean_over_positions_of_heads_that_are_never_there(graphs: Graphs, block: int, head: int | None) -> None:
     point = f"transformer.layers.{block}.cross_attn_image_to_token.heads"
     [gate] = [one for one in GATES if one.point == point]
     select = {} if head is None else {"heads": [head]}

@@ -335,16 +335,44 @@ def test_second_worker_computes_beside_the_first_and_gives_its_memory_back(lab: 
     parts = ("transformer.layers.0.mlp", "transformer.layers.1.cross_attn_image_to_token")
     lab.set(image="example", panel="switches", off=[parts[0]], mask=3, points=[CLICK])
     lab.page.wait_for_function("explorer.backend.second !== null", timeout=60_000)
+    lab.page.evaluate(
+        """() => {
+            const { second } = explorer.backend, ask = second.ask.bind(second);
+            self.answered = 0;
+            second.ask = async (question, given) => {
+                const answer = await ask(question, given);
+                if (question.kind === "decode") self.answered++;
+                return answer;
+            };
+        }"""
+    )
     for part, click in zip(parts, ([90, 70, 1], [60, 180, 1]), strict=True):
+        before = lab.page.evaluate("answered")
         lab.set(off=[part], points=[click])
         shown_ablations_are_right(lab, service, part, click, 3)
-    assert "example" in lab.page.evaluate("[...explorer.backend.ofSecond.images]")
-    assert lab.page.evaluate("explorer.backend.ofSecond.asked") == 0
+        assert lab.page.evaluate("answered") > before
+    assert lab.page.evaluate("explorer.backend.ofSecond") == "example"
+    assert lab.page.evaluate("explorer.backend.waiting.length") == 0
+    assert len(lab.page.workers) == 2
+    lab.set(off=[], panel="masks", mask=None, points=[CLICK])
+    lab.page.wait_for_function("explorer.backend.second === null", timeout=60_000)
+    wait_for_workers(lab, 1)
+
+    lab.set(panel="switches", off=[parts[1]], mask=3, points=[[60, 170, 1]])
+    lab.page.wait_for_function("explorer.backend.second !== null", timeout=60_000)
     lab.page.evaluate("explorer.backend.second.end('gone')")  # from now on the first one does all
     lab.set(points=[[200, 60, 1]])
     shown_ablations_are_right(lab, service, parts[1], [200, 60, 1], 3)
     lab.set(off=[], panel="masks", mask=None, points=[CLICK])
     lab.page.wait_for_function("explorer.backend.second === null", timeout=60_000)
+
+
+def wait_for_workers(lab: Lab, count: int) -> None:
+    """The browser tells of a worker's end after the page does."""
+    for _ in range(1000):
+        if len(lab.page.workers) != count:
+            lab.page.evaluate("new Promise(requestAnimationFrame)")
+    assert len(lab.page.workers) == count
 
 
 def test_without_a_second_worker_the_first_one_does_all(lab: Lab, service: Service) -> None:
@@ -359,6 +387,45 @@ def test_without_a_second_worker_the_first_one_does_all(lab: Lab, service: Servi
     assert lab.page.evaluate("explorer.backend.second") is None
     lab.page.evaluate("() => { self.Worker = self.kept; }")
     lab.set(off=[], panel="masks", mask=None, points=[CLICK])
+
+
+IMAGE_TO_TOKEN = "transformer.layers.{}.cross_attn_image_to_token"
+SUMS = {
+    "two heads": [(f"{IMAGE_TO_TOKEN.format(0)}.heads", [3]), (f"{IMAGE_TO_TOKEN.format(0)}.heads", [0, 6])],
+    "a head twice": [(f"{IMAGE_TO_TOKEN.format(1)}.heads", [5]), (f"{IMAGE_TO_TOKEN.format(1)}.heads", [5, 2])],
+    "both blocks": [(f"{IMAGE_TO_TOKEN.format(0)}.heads", None), (f"{IMAGE_TO_TOKEN.format(1)}.heads", [1])],
+    "the output": [(f"{IMAGE_TO_TOKEN.format(1)}.out", None)],
+    "the output after a head": [(f"{IMAGE_TO_TOKEN.format(0)}.heads", [2]), (f"{IMAGE_TO_TOKEN.format(0)}.out", None)],
+}
+
+
+def test_a_step_that_is_off_has_all_its_heads_off_in_an_address_too(lab: Lab) -> None:
+    step, other = IMAGE_TO_TOKEN.format(0), IMAGE_TO_TOKEN.format(1)
+    names = [f"{step} head 3", step, f"{other} head 1", f"{other} head 1", f"{other} head 2"]
+    lab.page.evaluate("hash => (location.hash = hash)", address_of({"off": names}))
+    lab.page.wait_for_function("explorer.state.off.length > 0")
+    lab.settle()
+    assert lab.state()["off"] == [step, f"{other} head 1", f"{other} head 2"]
+    lab.set(off=[], panel="masks", mask=None, points=[CLICK])
+
+
+@pytest.mark.parametrize("kind", SUMS)
+def test_what_step_4_adds_elsewhere_is_put_in(lab: Lab, service: Service, kind: str) -> None:
+    prompts, source = (
+        {"points": [CLICK], "box": None},
+        {"image": "scene-1000", "prompts": {"points": [OTHER], "box": None}},
+    )
+    changes = [
+        {"point": point, "how": "transplant", "from": source, **({} if heads is None else {"select": {"heads": heads}})}
+        for point, heads in SUMS[kind]
+    ]
+    request = {"image": "example", "prompts": prompts, "interventions": changes, "outputs": ["masks"]}
+    got = lab.page.evaluate("async request => [...(await explorer.decode(request)).tensors.masks.data]", request)
+    wanted = service.decode("example", prompts, changes)["masks"].numpy()
+    unchanged = service.decode("example", prompts)["masks"].numpy()
+    scale = np.abs(wanted).max()
+    assert np.abs(np.reshape(got, wanted.shape) - wanted).max() <= 5e-4 * scale
+    assert np.abs(unchanged - wanted).max() > 0.01 * scale
 
 
 def test_mean_and_resample_need_one_click(lab: Lab) -> None:
@@ -894,6 +961,36 @@ def test_failed_download_is_tried_again_then_said(browser: Browser, name: str, b
         assert words in lab.page.inner_text(".status")
         assert lab.page.locator(".card").count() == 4  # what is stored is still there
         lab.close()
+
+
+def test_what_other_modes_give_is_drawn_when_one_fails(lab: Lab) -> None:
+    lab.set(image="example", panel="masks", off=[], mask=3, points=[CLICK])
+    lab.page.evaluate(
+        """() => {
+            const decode = self.decode = explorer.decode.bind(explorer);
+            let given;
+            const zero = new Promise(resolve => (given = resolve));
+            explorer.decode = async request => {
+                const how = request.interventions[0]?.how;
+                if (how === "transplant") {
+                    await zero;
+                    await new Promise(requestAnimationFrame);  // it has arrived, and is not drawn yet
+                    throw new Error("gone");
+                }
+                const answer = await decode(request);
+                if (how === "zero") given();
+                return answer;
+            };
+        }"""
+    )
+    state = {"panel": "switches", "off": [IMAGE_TO_TOKEN.format(0)], "points": [[90, 70, 1]]}
+    lab.page.evaluate("state => explorer.set(state)", state)
+    lab.page.wait_for_selector("#explorer[data-state=failed]", timeout=60_000)
+    for mode in ("zero", "mean"):
+        lab.page.wait_for_selector(f".modes figure[data-mode={mode}] canvas[data-lost]", timeout=60_000)
+    assert lab.page.locator(".modes figure[data-mode=resample] canvas[data-lost]").count() == 0
+    lab.page.evaluate("() => { explorer.decode = self.decode; }")
+    lab.set(off=[], panel="masks", mask=None, points=[CLICK])
 
 
 def test_committed_front_end_is_what_its_sources_make() -> None:

@@ -2584,6 +2584,11 @@
   // src/parts.ts
   var MODES = ["zero", "mean", "resample"];
   var BY_NAME = new Map(PARTS.map((part) => [part.name, part]));
+  function distinct(names) {
+    const parts = [...new Set(names)].map((name) => BY_NAME.get(name));
+    const steps = new Set(parts.filter(({ head }) => head === null).map(({ step }) => step));
+    return parts.filter(({ head, step }) => head === null || !steps.has(step)).map(({ name }) => name);
+  }
   function ablation(part, mode) {
     return `${part.name} ${mode === "mean" && part.of_image ? "mean over positions" : mode}`;
   }
@@ -3361,7 +3366,7 @@
       }
     }
     if (whole(given.channels, 1, 32)) state.channels = given.channels;
-    if (Array.isArray(given.off)) state.off = given.off.filter((name) => BY_NAME.has(name));
+    if (Array.isArray(given.off)) state.off = distinct(given.off.filter((name) => BY_NAME.has(name)));
     if (one(given.mode, MODES)) state.mode = given.mode;
     if (given.other && typeof given.other === "object") {
       const other = given.other;
@@ -4164,6 +4169,7 @@
   };
 
   // src/panels/switches.ts
+  var SOON = 150;
   var results2 = /* @__PURE__ */ new WeakMap();
   var begun = /* @__PURE__ */ new WeakMap();
   function key2(app, mode) {
@@ -4207,14 +4213,27 @@
       const found = results2.get(app) ?? /* @__PURE__ */ new Map();
       results2.set(app, found);
       const modes = missing(app);
+      let drawing;
+      const draw2 = () => {
+        drawing = void 0;
+        app.redraw(true);
+      };
       const takeNext = async () => {
         while (modes.length && isLatest()) {
           const mode = modes.shift();
           found.set(mode, await begin(app, mode));
-          app.redraw(true);
+          drawing ??= window.setTimeout(draw2, SOON);
         }
       };
-      await Promise.all(app.backend.canDecodeTwo?.() ? [takeNext(), takeNext()] : [takeNext()]);
+      try {
+        await Promise.all(app.backend.canDecodeTwo?.() ? [takeNext(), takeNext()] : [takeNext()]);
+      } catch (error) {
+        draw2();
+        throw error;
+      } finally {
+        window.clearTimeout(drawing);
+        drawing = void 0;
+      }
     },
     leave: (app) => app.backend.decodeOne?.(),
     view(app) {
@@ -5276,12 +5295,9 @@
   var HELD_OUT_WORDS = STRINGS.heldOut(HELD_OUT.clicks, HELD_OUT.scenes);
 
   // src/browser/messages.ts
-  var MOST_EMBEDDED = 3;
   function isForSecond({ outputs, interventions: interventions2 }) {
     const isThere = outputs.every((name) => name === "masks" || name === "iou_pred");
-    return isThere && interventions2.every(({ point, how }) => {
-      return !/\.[kv]$/.test(point) && !(how === "transplant" && /image_to_token\.heads$/.test(point));
-    });
+    return isThere && interventions2.every(({ point, how }) => how !== "transplant" && !/\.[kv]$/.test(point));
   }
 
   // src/browser/model_worker.ts
@@ -5301,16 +5317,14 @@
       };
       this.worker.onerror = (event) => onError(event.message);
     }
-    /** How many answers are awaited. */
-    get waiting() {
-      return this.open.size;
-    }
-    ask(question) {
+    /** `given` is moved to the worker, not copied. */
+    ask(question, given = {}) {
       const number2 = ++this.number;
       return new Promise((resolve, reject) => {
         if (this.ended !== null) return reject(new Error(this.ended));
         this.open.set(number2, { resolve, reject });
-        this.worker.postMessage({ ...question, number: number2 });
+        const buffers = Object.values(given).map(({ data }) => data.buffer);
+        this.worker.postMessage({ ...question, number: number2 }, buffers);
       });
     }
     /** Nothing will be answered any more. */
@@ -5338,9 +5352,10 @@
     /** Where several decodes are wanted at once; null before that, and where it could not be started. */
     second = null;
     secondStarted = null;
-    /** How many decodes the second one was given, the images that it knows, the one that was used last at the end, and
-     * until when it is told of more. */
-    ofSecond = { asked: 0, images: /* @__PURE__ */ new Set(), told: Promise.resolve() };
+    /** The image that the second one knows. */
+    ofSecond = null;
+    waiting = [];
+    busy = { first: false, second: false };
     sizes = /* @__PURE__ */ new Map();
     given;
     read = /* @__PURE__ */ new Map();
@@ -5359,23 +5374,38 @@
     async setImage(id, pixels) {
       const { width, height } = pixels;
       this.sizes.set(id, { width, height });
-      this.ofSecond.images.delete(id);
+      if (this.ofSecond === id) this.ofSecond = null;
       await this.ask({ kind: "image", id, pixels });
     }
     async decode(request) {
       const stored = request.anew ? null : await this.stored(request);
       if (stored) return stored;
-      const { second } = this;
-      if (second && this.ofSecond.asked < this.first.waiting && isForSecond(request)) {
-        this.ofSecond.asked++;
-        try {
-          return await this.decodeBeside(second, request);
-        } catch {
-        } finally {
-          this.ofSecond.asked--;
-        }
+      return new Promise((resolve, reject) => {
+        this.waiting.push({ request, isForSecond: isForSecond(request), resolve, reject });
+        this.giveOut();
+      });
+    }
+    /** Give each worker that is idle a decode, the one that waits longest; to the first what only that one can do. */
+    giveOut() {
+      const { second, waiting } = this;
+      const forFirst = (second && waiting.find((one) => !one.isForSecond)) ?? waiting[0];
+      if (!this.busy.first && forFirst) {
+        this.work("first", forFirst, this.ask({ kind: "decode", request: forFirst.request }), forFirst.reject);
       }
-      return this.ask({ kind: "decode", request });
+      const forSecond = this.waiting.find((one) => one.isForSecond);
+      if (second && !this.busy.second && forSecond) {
+        this.work("second", forSecond, this.decodeBeside(second, forSecond.request), () => {
+          this.waiting.unshift({ ...forSecond, isForSecond: false });
+        });
+      }
+    }
+    work(worker, given, answer, onError) {
+      this.waiting = this.waiting.filter((one) => one !== given);
+      this.busy[worker] = true;
+      void answer.then(given.resolve, onError).then(() => {
+        this.busy[worker] = false;
+        this.giveOut();
+      });
     }
     canDecodeTwo() {
       this.secondStarted ??= this.startSecond();
@@ -5430,43 +5460,34 @@
     }
     /** Start the second worker. It is a help and no more: without it, the first one does all. */
     async startSecond() {
-      await this.start();
-      const [catalogue, { files }] = await this.given;
       let worker = null;
       try {
+        await this.start();
+        const [catalogue, { files }] = await this.given;
         worker = new ModelWorker(this.worker, () => {
         }, (message) => this.endSecond(worker, message));
         await worker.ask({ kind: "start", base: this.base, files, catalogue, second: true });
         this.second = worker;
+        this.giveOut();
       } catch (error) {
         this.endSecond(worker, String(error));
       }
     }
     endSecond(worker, message) {
       this.second = null;
-      this.ofSecond.images.clear();
+      this.ofSecond = null;
       worker?.end(message);
     }
+    /** A decode by the second worker; before, its image is made known to it by what the first one has computed of it. */
     async decodeBeside(second, request) {
-      const { ofSecond } = this;
-      for (const id of /* @__PURE__ */ new Set([request.image, ...request.interventions.flatMap(({ from }) => from ? [from.image] : [])])) {
-        ofSecond.told = ofSecond.told.catch(() => {
-        }).then(() => this.tellSecond(second, id));
-      }
-      await ofSecond.told;
-      return second.ask({ kind: "decode", request });
-    }
-    /** Make an image known to the second worker, by what the first one has computed of it. */
-    async tellSecond(second, id) {
-      const { images } = this.ofSecond, size = this.sizes.get(id);
-      const isNew = !images.delete(id);
-      if (isNew) {
+      const { image: id } = request, size = this.sizes.get(id);
+      if (this.ofSecond !== id) {
+        this.ofSecond = null;
         const { tensors } = await this.ask({ kind: "embed", id });
-        const forget = [...images].slice(0, Math.max(0, images.size + 1 - MOST_EMBEDDED));
-        for (const one of forget) images.delete(one);
-        await second.ask({ kind: "embedded", id, ...size, tensors, forget });
+        await second.ask({ kind: "embedded", id, ...size, tensors }, tensors);
+        if (this.sizes.get(id) === size) this.ofSecond = id;
       }
-      if (this.sizes.get(id) === size) images.add(id);
+      return second.ask({ kind: "decode", request });
     }
     async ask(question) {
       await this.start();

@@ -2582,6 +2582,11 @@ var CHANNELS = generated_default.channels;
 // src/parts.ts
 var MODES = ["zero", "mean", "resample"];
 var BY_NAME = new Map(PARTS.map((part) => [part.name, part]));
+function distinct(names) {
+  const parts = [...new Set(names)].map((name) => BY_NAME.get(name));
+  const steps = new Set(parts.filter(({ head }) => head === null).map(({ step }) => step));
+  return parts.filter(({ head, step }) => head === null || !steps.has(step)).map(({ name }) => name);
+}
 function ablation(part, mode) {
   return `${part.name} ${mode === "mean" && part.of_image ? "mean over positions" : mode}`;
 }
@@ -3359,7 +3364,7 @@ function fromHash(hash) {
     }
   }
   if (whole(given.channels, 1, 32)) state.channels = given.channels;
-  if (Array.isArray(given.off)) state.off = given.off.filter((name) => BY_NAME.has(name));
+  if (Array.isArray(given.off)) state.off = distinct(given.off.filter((name) => BY_NAME.has(name)));
   if (one(given.mode, MODES)) state.mode = given.mode;
   if (given.other && typeof given.other === "object") {
     const other = given.other;
@@ -4162,6 +4167,7 @@ var ownPanel = {
 };
 
 // src/panels/switches.ts
+var SOON = 150;
 var results2 = /* @__PURE__ */ new WeakMap();
 var begun = /* @__PURE__ */ new WeakMap();
 function key2(app, mode) {
@@ -4205,14 +4211,27 @@ var switchesPanel = {
     const found = results2.get(app) ?? /* @__PURE__ */ new Map();
     results2.set(app, found);
     const modes = missing(app);
+    let drawing;
+    const draw2 = () => {
+      drawing = void 0;
+      app.redraw(true);
+    };
     const takeNext = async () => {
       while (modes.length && isLatest()) {
         const mode = modes.shift();
         found.set(mode, await begin(app, mode));
-        app.redraw(true);
+        drawing ??= window.setTimeout(draw2, SOON);
       }
     };
-    await Promise.all(app.backend.canDecodeTwo?.() ? [takeNext(), takeNext()] : [takeNext()]);
+    try {
+      await Promise.all(app.backend.canDecodeTwo?.() ? [takeNext(), takeNext()] : [takeNext()]);
+    } catch (error) {
+      draw2();
+      throw error;
+    } finally {
+      window.clearTimeout(drawing);
+      drawing = void 0;
+    }
   },
   leave: (app) => app.backend.decodeOne?.(),
   view(app) {

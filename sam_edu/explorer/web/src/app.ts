@@ -238,7 +238,7 @@ export class App {
     const info = this.catalogue.images.find((image) => image.id === id);
     const { pixels } = id === "own" ? this.own! : await this.load(info!);
     this.known.add(id);
-    // Not waited for: what is stored needs no model, and the back-end answers in order.
+    // Not waited for: what is stored needs no model, and a decode that is asked for later has this image.
     this.backend.setImage(id, pixels).catch(() => this.known.delete(id));
   }
 

@@ -7,6 +7,13 @@ export type Mode = (typeof MODES)[number];
 
 export const BY_NAME: Map<string, Part> = new Map(PARTS.map((part) => [part.name, part]));
 
+/** Each part once, and no head of a step that is there: a step that is off has all its heads off. */
+export function distinct(names: string[]): string[] {
+  const parts = [...new Set(names)].map((name) => BY_NAME.get(name)!);
+  const steps = new Set(parts.filter(({ head }) => head === null).map(({ step }) => step));
+  return parts.filter(({ head, step }) => head === null || !steps.has(step)).map(({ name }) => name);
+}
+
 /** The name of the ablation, as `sam_edu.explorer.parts.Part.ablation` gives it. */
 export function ablation(part: Part, mode: Mode): string {
   return `${part.name} ${mode === "mean" && part.of_image ? "mean over positions" : mode}`;

@@ -1,6 +1,6 @@
 // The state: all that can be set, as JSON in the address. docs/click_lab.md describes it.
 import type { Box, Click, Prompts } from "./types";
-import { BY_NAME, MODES, type Mode } from "./parts";
+import { BY_NAME, distinct, MODES, type Mode } from "./parts";
 import { ATTENTIONS } from "./generated";
 
 export const PANELS = ["masks", "attention", "channels", "switches", "clicks", "own"] as const;
@@ -93,7 +93,7 @@ export function fromHash(hash: string): State {
     }
   }
   if (whole(given.channels, 1, 32)) state.channels = given.channels;
-  if (Array.isArray(given.off)) state.off = given.off.filter((name): name is string => BY_NAME.has(name as string));
+  if (Array.isArray(given.off)) state.off = distinct(given.off.filter((name): name is string => BY_NAME.has(name as string)));
   if (one(given.mode, MODES)) state.mode = given.mode;
   if (given.other && typeof given.other === "object") {
     const other = given.other as Record<string, unknown>;

@@ -2,7 +2,7 @@
 import { STRINGS } from "../strings";
 import { unpack } from "../masks";
 import type { Answer, Backend, Catalogue, Pixels, Prompts, Request, StoredMasks, Tensor, Tensors } from "../types";
-import { isForSecond, MOST_EMBEDDED, type Files, type Question } from "./messages";
+import { isForSecond, type Files, type Question } from "./messages";
 import { ModelWorker } from "./model_worker";
 
 /** One decode that is stored with the page: its request without the outputs, and a file for each of these. */
@@ -25,6 +25,14 @@ interface Configuration {
   ablated: StoredAblations[];
 }
 
+/** A decode that was asked for. */
+interface Waiting {
+  request: Request;
+  isForSecond: boolean;
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+}
+
 const MASKS = 4;
 
 export class BrowserBackend implements Backend {
@@ -35,9 +43,10 @@ export class BrowserBackend implements Backend {
   /** Where several decodes are wanted at once; null before that, and where it could not be started. */
   private second: ModelWorker | null = null;
   private secondStarted: Promise<void> | null = null;
-  /** How many decodes the second one was given, the images that it knows, the one that was used last at the end, and
-   * until when it is told of more. */
-  private readonly ofSecond = { asked: 0, images: new Set<string>(), told: Promise.resolve() };
+  /** The image that the second one knows. */
+  private ofSecond: string | null = null;
+  private waiting: Waiting[] = [];
+  private readonly busy = { first: false, second: false };
   private readonly sizes = new Map<string, { width: number; height: number }>();
   private readonly given: Promise<[Catalogue, Configuration]>;
   private readonly read = new Map<string, Promise<Float32Array>>();
@@ -65,25 +74,42 @@ export class BrowserBackend implements Backend {
   async setImage(id: string, pixels: Pixels): Promise<void> {
     const { width, height } = pixels;
     this.sizes.set(id, { width, height });
-    this.ofSecond.images.delete(id);
+    if (this.ofSecond === id) this.ofSecond = null;
     await this.ask({ kind: "image", id, pixels });
   }
 
   async decode(request: Request): Promise<Answer> {
     const stored = request.anew ? null : await this.stored(request);
     if (stored) return stored;
-    const { second } = this;
-    if (second && this.ofSecond.asked < this.first!.waiting && isForSecond(request)) {
-      this.ofSecond.asked++;
-      try {
-        return await this.decodeBeside(second, request);
-      } catch {
-        // The first one is asked then; where something is wrong with the request, it says so.
-      } finally {
-        this.ofSecond.asked--;
-      }
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ request, isForSecond: isForSecond(request), resolve, reject });
+      this.giveOut();
+    });
+  }
+
+  /** Give each worker that is idle a decode, the one that waits longest; to the first what only that one can do. */
+  private giveOut(): void {
+    const { second, waiting } = this;
+    const forFirst = (second && waiting.find((one) => !one.isForSecond)) ?? waiting[0];
+    if (!this.busy.first && forFirst) {
+      this.work("first", forFirst, this.ask({ kind: "decode", request: forFirst.request }), forFirst.reject);
     }
-    return this.ask({ kind: "decode", request });
+    const forSecond = this.waiting.find((one) => one.isForSecond);
+    if (second && !this.busy.second && forSecond) {
+      this.work("second", forSecond, this.decodeBeside(second, forSecond.request), () => {
+        // The first one is asked then; where something is wrong with the request, it says so.
+        this.waiting.unshift({ ...forSecond, isForSecond: false });
+      });
+    }
+  }
+
+  private work(worker: "first" | "second", given: Waiting, answer: Promise<Answer>, onError: (error: Error) => void): void {
+    this.waiting = this.waiting.filter((one) => one !== given);
+    this.busy[worker] = true;
+    void answer.then(given.resolve, onError).then(() => {
+      this.busy[worker] = false;
+      this.giveOut();
+    });
   }
 
   canDecodeTwo(): boolean {
@@ -145,13 +171,14 @@ export class BrowserBackend implements Backend {
 
   /** Start the second worker. It is a help and no more: without it, the first one does all. */
   private async startSecond(): Promise<void> {
-    await this.start();
-    const [catalogue, { files }] = await this.given;
     let worker: ModelWorker | null = null;
     try {
+      await this.start();
+      const [catalogue, { files }] = await this.given;
       worker = new ModelWorker(this.worker, () => {}, (message) => this.endSecond(worker, message));
       await worker.ask({ kind: "start", base: this.base, files, catalogue, second: true });
       this.second = worker;
+      this.giveOut();
     } catch (error) {
       this.endSecond(worker, String(error));
     }
@@ -159,30 +186,20 @@ export class BrowserBackend implements Backend {
 
   private endSecond(worker: ModelWorker | null, message: string): void {
     this.second = null;
-    this.ofSecond.images.clear();
+    this.ofSecond = null;
     worker?.end(message);
   }
 
+  /** A decode by the second worker; before, its image is made known to it by what the first one has computed of it. */
   private async decodeBeside(second: ModelWorker, request: Request): Promise<Answer> {
-    const { ofSecond } = this;
-    for (const id of new Set([request.image, ...request.interventions.flatMap(({ from }) => (from ? [from.image] : []))])) {
-      ofSecond.told = ofSecond.told.catch(() => {}).then(() => this.tellSecond(second, id));
-    }
-    await ofSecond.told;
-    return second.ask({ kind: "decode", request });
-  }
-
-  /** Make an image known to the second worker, by what the first one has computed of it. */
-  private async tellSecond(second: ModelWorker, id: string): Promise<void> {
-    const { images } = this.ofSecond, size = this.sizes.get(id)!;
-    const isNew = !images.delete(id);
-    if (isNew) {
+    const { image: id } = request, size = this.sizes.get(id)!;
+    if (this.ofSecond !== id) {
+      this.ofSecond = null;
       const { tensors } = await this.ask({ kind: "embed", id });
-      const forget = [...images].slice(0, Math.max(0, images.size + 1 - MOST_EMBEDDED));
-      for (const one of forget) images.delete(one);
-      await second.ask({ kind: "embedded", id, ...size, tensors, forget });
+      await second.ask({ kind: "embedded", id, ...size, tensors }, tensors);
+      if (this.sizes.get(id) === size) this.ofSecond = id; // else another image has this name now
     }
-    if (this.sizes.get(id) === size) images.add(id); // else another image has this name now
+    return second.ask({ kind: "decode", request });
   }
 
   private async ask(question: Question): Promise<Answer> {

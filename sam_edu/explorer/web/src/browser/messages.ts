@@ -1,12 +1,17 @@
 // What the page and its workers say to each other. The first worker has the whole model. A second one is started where
-// several decodes are wanted at once; it has the quick decoder alone, and is given what the first one embedded.
+// several decodes are wanted at once; it has the quick decoder and the masks behind it, and is given what the first one
+// embedded.
 import type { Answer, Catalogue, Pixels, Request, Tensors } from "../types";
 
 export interface Files {
   encoder: string;
   decoder: string;
   quick: string;
-  /** The weights of the decoder's two graphs. */
+  /** Masks and channels out of what the quick decoder has. */
+  masks: string;
+  /** Image tokens out of what the quick decoder has. */
+  image_tokens: string;
+  /** The large weights of `decoder` and `quick`. */
   weights: string;
   means: string;
   /** Bytes and SHA-256 of each. */
@@ -26,9 +31,9 @@ export interface Start {
 export type Question =
   | Start
   | { kind: "image"; id: string; pixels: Pixels }
-  /** To the first one: what it computes of an image, which the second one is told then, with what it can forget. */
+  /** To the first one: what it computes of an image, which the second one is told then. */
   | { kind: "embed"; id: string }
-  | { kind: "embedded"; id: string; width: number; height: number; tensors: Tensors; forget: string[] }
+  | { kind: "embedded"; id: string; width: number; height: number; tensors: Tensors }
   | { kind: "decode"; request: Request };
 
 export type Asked = Question & { number: number };
@@ -38,14 +43,9 @@ export type Reply =
   | { kind: "done"; number: number; answer: Answer | null }
   | { kind: "failed"; number: number; message: string };
 
-/** How many images a worker keeps embedded. */
-export const MOST_EMBEDDED = 3;
-
-/** Whether the quick decoder can answer it, and so the second worker: masks and scores, without changes of what the
- * quick one never computes. */
+/** Whether the second worker can answer it: masks and scores, with changes that need this image alone. Keys and values
+ * take the decoder with all gates, which only the first one has. */
 export function isForSecond({ outputs, interventions }: Request): boolean {
   const isThere = outputs.every((name) => name === "masks" || name === "iou_pred");
-  return isThere && interventions.every(({ point, how }) => {
-    return !/\.[kv]$/.test(point) && !(how === "transplant" && /image_to_token\.heads$/.test(point));
-  });
+  return isThere && interventions.every(({ point, how }) => how !== "transplant" && !/\.[kv]$/.test(point));
 }

@@ -1,5 +1,5 @@
 // One worker with the model, and what was asked of it.
-import type { Answer } from "../types";
+import type { Answer, Tensors } from "../types";
 import type { Asked, Question, Reply } from "./messages";
 
 type Status = Extract<Reply, { kind: "status" }>;
@@ -22,17 +22,14 @@ export class ModelWorker {
     this.worker.onerror = (event) => onError(event.message);
   }
 
-  /** How many answers are awaited. */
-  get waiting(): number {
-    return this.open.size;
-  }
-
-  ask(question: Question): Promise<Answer> {
+  /** `given` is moved to the worker, not copied. */
+  ask(question: Question, given: Tensors = {}): Promise<Answer> {
     const number = ++this.number;
     return new Promise((resolve, reject) => {
       if (this.ended !== null) return reject(new Error(this.ended));
       this.open.set(number, { resolve, reject });
-      this.worker.postMessage({ ...question, number } satisfies Asked);
+      const buffers = Object.values(given).map(({ data }) => data.buffer as ArrayBuffer);
+      this.worker.postMessage({ ...question, number } satisfies Asked, buffers);
     });
   }
 

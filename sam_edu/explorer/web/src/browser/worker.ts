@@ -4,13 +4,15 @@ import { GATES, SIZES } from "../generated";
 import { inputSize, preprocess } from "../images";
 import { STRINGS } from "../strings";
 import type { Catalogue, Intervention, Pixels, Prompts, Request, Source, Tensor, Tensors } from "../types";
-import { MOST_EMBEDDED, type Asked, type Files, type Reply, type Start } from "./messages";
+import { type Asked, type Files, type Reply, type Start } from "./messages";
 
 type Feeds = Record<string, ort.Tensor>;
 
 const send = (reply: Reply, transfer: Transferable[] = []) => self.postMessage(reply, { transfer });
 
 let encoder: ort.InferenceSession, quick: ort.InferenceSession;
+/** What makes more out of the quick decoder's outputs: the masks; and in the first worker the image tokens. */
+const behind: ort.InferenceSession[] = [];
 /** The decoder with every gate and tensor, made when one is asked for that the quick one lacks. */
 let whole: () => Promise<ort.InferenceSession>;
 let catalogue: Catalogue;
@@ -20,6 +22,8 @@ const images = new Map<string, Pixels | { width: number; height: number }>();
 const embedded = new Map<string, Feeds>();
 const kept = new Map<string, Tensors>();
 const MOST_KEPT = 4;
+/** The image that is shown, and one more. */
+const MOST_EMBEDDED = 2;
 
 // One question at a time: the runtime is not reentrant.
 let queue: Promise<unknown> = Promise.resolve();
@@ -38,8 +42,8 @@ async function answer(asked: Asked): Promise<void> {
     forget(asked.id);
     send({ kind: "done", number: asked.number, answer: null });
   } else if (asked.kind === "embedded") {
-    for (const id of [asked.id, ...asked.forget]) forget(id);
-    images.set(asked.id, asked);
+    for (const id of [asked.id, ...embedded.keys()]) forget(id);
+    images.set(asked.id, { width: asked.width, height: asked.height });
     const feeds = Object.entries(asked.tensors).map(([name, { dims, data }]): [string, ort.Tensor] => [name, new ort.Tensor("float32", data, dims)]);
     embedded.set(asked.id, Object.fromEntries(feeds));
     send({ kind: "done", number: asked.number, answer: null });
@@ -70,26 +74,35 @@ async function start({ base, files, second, ...given }: Start): Promise<void> {
   catalogue = given.catalogue;
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = { wasm: new URL("ort-wasm-simd-threaded.wasm", base).href };
-  const names = second
-    ? [files.quick, files.weights, files.means]
-    : [files.quick, files.weights, files.means, files.encoder, files.decoder];
+  const names = [files.quick, files.masks, files.weights, files.means, ...(second ? [] : [files.encoder, files.image_tokens, files.decoder])];
   const total = names.reduce((sum, name) => sum + files.sizes[name]!, 0);
   let loaded = 0;
   const progress = (bytes: number) => {
     loaded += bytes;
     send({ kind: "status", loaded, total, step: "files" });
   };
-  const load = (name: string) => fetched(new URL(name, base).href, name, files, progress);
-  const [ofQuick, weights, averages, ofEncoder, ofDecoder] = await Promise.all(names.map(load));
-  send({ kind: "status", loaded: total, total, step: "model" });
-  const options: ort.InferenceSession.SessionOptions = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
-  const withWeights = { ...options, externalData: [{ path: files.weights, data: weights! }] };
-  means = unpacked(averages!);
-  if (!second) encoder = await ort.InferenceSession.create(ofEncoder!, options);
-  quick = await ort.InferenceSession.create(ofQuick!, withWeights);
+  const loads = Object.fromEntries(names.map((name) => [name, fetched(new URL(name, base).href, name, files, progress)]));
+  const all = Promise.all(Object.values(loads));
+  all.then(() => send({ kind: "status", loaded: total, total, step: "model" })).catch(() => {}); // who awaits one hears of it
+  // Without packed weights: graphs are sooner ready and smaller, and no slower.
+  const options: ort.InferenceSession.SessionOptions = {
+    executionProviders: ["wasm"], graphOptimizationLevel: "all", extra: { session: { disable_prepacking: "1" } },
+  };
+  const withWeights = (data: Uint8Array) => ({ ...options, externalData: [{ path: files.weights, data }] });
+  // The runtime starts with the first graph, while the other files arrive.
+  if (!second) encoder = await ort.InferenceSession.create(await loads[files.encoder]!, options);
+  await all;
+  means = unpacked(await loads[files.means]!);
+  const weights = await loads[files.weights]!;
+  quick = await ort.InferenceSession.create(await loads[files.quick]!, withWeights(weights));
+  behind.push(await ort.InferenceSession.create(await loads[files.masks]!, options));
   if (second) return;
-  let made: Promise<ort.InferenceSession> | null = null;
-  whole = () => (made ??= ort.InferenceSession.create(ofDecoder!, withWeights));
+  behind.push(await ort.InferenceSession.create(await loads[files.image_tokens]!, options));
+  // It is wanted seldom: until then its weights wait outside of the worker's memory.
+  const graph = await loads[files.decoder]!, stored = new Blob([weights]);
+  const create = async () => ort.InferenceSession.create(graph, withWeights(new Uint8Array(await stored.arrayBuffer())));
+  let session: Promise<ort.InferenceSession> | null = null;
+  whole = () => (session ??= create());
 }
 
 /** A file with its hash checked; one more try where it does not arrive whole. */
@@ -169,35 +182,80 @@ const PER_IMAGE_TOKEN = `${CHANNELS}.per_image_token`;
 /** What the image alone decides, and no decoder puts out. */
 const OF_IMAGE = "src";
 
-/** The name of what the quick decoder has in a tensor's place. */
-function quickName(name: string): string {
+/** The attentions of step (4). */
+const STEP_4 = Object.keys(GATES).flatMap((point) => (point.endsWith("image_to_token.out") ? [point.slice(0, -".out".length)] : []));
+
+/** Behind the path of one: what it adds to the image tokens in the quick decoder, weights^T rows, with a row for each
+ * head and token and one for the bias. */
+const ADDED = [".added.weights", ".added.rows"] as const;
+/** Inputs for such a sum from elsewhere. */
+const OTHERS = [".others.weights", ".others.rows"] as const;
+
+/** The name of the output, of the quick decoder or of what is behind it, that a tensor is or is made of; null where
+ * there is none. */
+function inQuick(name: string): string | null {
   if (name === CHANNELS || name === PER_IMAGE_TOKEN) return BY_POSITION;
-  return quick.outputNames.includes(`${name}.rows`) ? `${name}.rows` : name; // without the axis of the batch
+  const isThere = (one: string) => [quick, ...behind].some(({ outputNames }) => outputNames.includes(one));
+  return [name, `${name}.turned`].find(isThere) ?? null;
 }
 
 async function decode({ image, prompts, interventions, outputs: asked }: Request): Promise<Tensors> {
   const ofImage = await embedding(image);
   const outputs = asked.filter((name) => name !== OF_IMAGE);
   if (outputs.length === 0) return { [OF_IMAGE]: asMap(ofImage.image_tokens!) };
-  const feeds = { ...ofImage, ...promptFeeds(image, prompts) };
-  const ofQuick = outputs.map(quickName);
   const isQuick =
-    ofQuick.every((name) => quick.outputNames.includes(name)) &&
-    interventions.every(({ point }) => quick.inputNames.includes(`${point}.gate`));
-  const gates = await gateFeeds(interventions, tokenCount(prompts));
-  const session = isQuick ? quick : await whole();
-  const taken = Object.entries({ ...feeds, ...gates }).filter(([name]) => session.inputNames.includes(name));
-  const found = await session.run(Object.fromEntries(taken), isQuick ? ofQuick : outputs);
-  const tensors: Tensors = {};
+    outputs.every(inQuick) && interventions.every(({ point }) => quick.inputNames.includes(`${point}.gate`));
+  const gates = await gateFeeds(interventions, tokenCount(prompts), isQuick ? ofImage.image_tokens!.dims.slice(1) : null);
+  const feeds = { ...ofImage, ...promptFeeds(image, prompts), ...gates };
+  const tensors = isQuick ? await fromQuick(outputs, feeds) : plain(await run(await whole(), feeds, outputs));
   if (asked.includes(OF_IMAGE)) tensors[OF_IMAGE] = asMap(ofImage.image_tokens!);
-  outputs.forEach((name, i) => {
-    const inGraph = isQuick ? ofQuick[i]! : name, { dims, data } = found[inGraph]!;
-    const own = { dims: [...dims], data: data as Float32Array };
-    if (name === PER_IMAGE_TOKEN) tensors[name] = meansOfRows(own);
-    else if (inGraph === BY_POSITION) tensors[name] = channelsFirst(own);
-    else tensors[name] = inGraph === name ? own : { dims: [1, ...own.dims], data: own.data };
-  });
   return tensors;
+}
+
+/** The outputs of these names, from those of the feeds that the graph takes. */
+async function run(session: ort.InferenceSession, feeds: Feeds, names: string[]): Promise<Feeds> {
+  const taken = Object.entries(feeds).filter(([name]) => session.inputNames.includes(name));
+  return (await session.run(Object.fromEntries(taken), names)) as Feeds;
+}
+
+function plain(found: Feeds): Tensors {
+  return Object.fromEntries(Object.entries(found).map(([name, { dims, data }]) => [name, { dims: [...dims], data: data as Float32Array }]));
+}
+
+/** The tensors of these names, by way of the quick decoder. */
+async function fromQuick(names: string[], feeds: Feeds): Promise<Tensors> {
+  const outputs = [...new Set(names.map((name) => inQuick(name)!))];
+  const after = behind.map((session) => ({ session, wanted: outputs.filter((name) => session.outputNames.includes(name)) }));
+  const needed = after.flatMap(({ session, wanted }) => (wanted.length ? session.inputNames : []));
+  const ofQuick = quick.outputNames.filter((name) => outputs.includes(name) || needed.includes(name));
+  let found = await run(quick, feeds, ofQuick);
+  for (const { session, wanted } of after) {
+    if (wanted.length) found = { ...found, ...(await run(session, { ...feeds, ...found }, wanted)) };
+  }
+  const all = plain(found);
+  const tensors = Object.fromEntries(names.map((name) => {
+    if (name === PER_IMAGE_TOKEN) return [name, meansOfRows(all[BY_POSITION]!)];
+    if (name === CHANNELS) return [name, channelsFirst(all[BY_POSITION]!)];
+    return [name, all[name] ?? turned(all[`${name}.turned`]!)];
+  }));
+  for (const [name, tensor] of Object.entries(all)) if (!(name in tensors)) free(tensor);
+  return tensors;
+}
+
+/** Give a tensor's memory back now: a worker's garbage is collected late. */
+function free({ data }: Tensor): void {
+  (data.buffer as ArrayBuffer & { transfer?: (size: number) => void }).transfer?.(0); // not in older browsers
+}
+
+/** With the last two axes in the other order. */
+function turned({ dims, data }: Tensor): Tensor {
+  const [rows, columns] = dims.slice(-2) as [number, number], out = new Float32Array(data.length);
+  for (let start = 0; start < data.length; start += rows * columns) {
+    for (let row = 0, from = start; row < rows; row++) {
+      for (let at = start + row; at < start + rows * columns; at += rows) out[at] = data[from++]!;
+    }
+  }
+  return { dims: [...dims.slice(0, -2), columns, rows], data: out };
 }
 
 /** The means over each image token's 16 rows, as (1, channel, height, width). */
@@ -264,8 +322,9 @@ function promptFeeds(image: string, { points, box }: Prompts): Feeds {
   };
 }
 
-/** Two inputs per gate: 1 and 0 where nothing is replaced. */
-async function gateFeeds(interventions: Intervention[], tokens: number): Promise<Feeds> {
+/** Two inputs per gate: 1 and 0 where nothing is replaced. For the quick decoder the sizes of the image tokens are given;
+ * what it adds from elsewhere in a step (4) is a sum, and has inputs of its own. */
+async function gateFeeds(interventions: Intervention[], tokens: number, sizes: readonly number[] | null): Promise<Feeds> {
   const feeds: Feeds = {};
   for (const [point, { axes, switched }] of Object.entries(GATES)) {
     const dims = axes.map((axis) => (switched.includes(axis) ? (SIZES[axis] ?? tokens) : 1));
@@ -273,13 +332,56 @@ async function gateFeeds(interventions: Intervention[], tokens: number): Promise
     let value: Tensor = { dims: axes.map(() => 1), data: new Float32Array(1) };
     for (const intervention of interventions.filter((one) => one.point === point)) {
       const closed = close(gate, dims, axes, intervention);
-      const by = await replacement(intervention, tokens);
+      const by = sizes && isSum(intervention) ? null : await replacement(intervention, tokens);
       if (by) value = placed(value, by, closed, dims);
     }
     feeds[`${point}.gate`] = new ort.Tensor("float32", gate, dims);
     feeds[`${point}.value`] = new ort.Tensor("float32", value.data, value.dims);
   }
+  for (const path of sizes ? STEP_4 : []) {
+    const parts = await fromElsewhere(interventions.filter((one) => isSum(one) && one.point.startsWith(path)), path, tokens);
+    ADDED.forEach((part, i) => {
+      feeds[path + OTHERS[i]!] = stacked(parts[part], sizes![i]!);
+    });
+  }
   return feeds;
+}
+
+/** Whether it puts what a step (4) adds in another decode into this one. */
+function isSum({ point, how }: Intervention): boolean {
+  return how === "transplant" && STEP_4.some((path) => point.startsWith(path) && /\.(heads|out)$/.test(point));
+}
+
+type Parts = Record<(typeof ADDED)[number], Tensor[]>;
+
+/** The rows of what the step adds in other decodes: all, or those of heads; the last change of a head counts. */
+async function fromElsewhere(changes: Intervention[], path: string, tokens: number): Promise<Parts> {
+  const parts: Parts = { ".added.weights": [], ".added.rows": [] };
+  const ofOutput = changes.filter(({ point }) => point.endsWith(".out")).at(-1);
+  const heads = new Map<number, Source>();
+  for (const { select, from } of ofOutput ? [] : changes) {
+    for (const head of select?.heads ?? Array.from({ length: SIZES.heads! }, (_, i) => i)) heads.set(head, from!);
+  }
+  for (const part of ADDED) {
+    if (ofOutput) parts[part].push(await sourceTensor(ofOutput.from!, path + part, tokens));
+    for (const [head, source] of heads) {
+      const { dims: [, width], data } = await sourceTensor(source, path + part, tokens);
+      const size = tokens * width!;
+      parts[part].push({ dims: [tokens, width!], data: data.subarray(head * size, (head + 1) * size) });
+    }
+  }
+  return parts;
+}
+
+/** Tensors of rows as one; none is a tensor without rows. */
+function stacked(parts: Tensor[], width: number): ort.Tensor {
+  const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data, at);
+    at += part.data.length;
+  }
+  return new ort.Tensor("float32", data, [data.length / width, width]);
 }
 
 /** Close the switches that an intervention selects; returns 1 for each of them, 0 for the others. */
@@ -309,10 +411,7 @@ async function replacement({ point, how, from, values }: Intervention, tokens: n
     const dims = point === "hyper_in" ? [1, 1, values!.length] : [values!.length];
     return { dims, data: Float32Array.from(values!) };
   }
-  if (how === "transplant") {
-    if (tokenCount(from!.prompts) !== tokens) throw new Error(STRINGS.otherTokens(tokenCount(from!.prompts), tokens));
-    return (await keptTensor(from!, point))!;
-  }
+  if (how === "transplant") return sourceTensor(from!, point, tokens);
   const mean = means[point];
   if (!mean) throw new Error(STRINGS.noMean(point));
   if (how === "mean" && !mean.dims.includes(tokens)) throw new Error(STRINGS.meanOfClicks);
@@ -347,20 +446,32 @@ function placed(value: Tensor, by: Tensor, closed: Float32Array, dims: number[])
   return { dims: shape, data };
 }
 
+/** A tensor of another decode with as many tokens. */
+function sourceTensor(source: Source, name: string, tokens: number): Promise<Tensor> {
+  const others = tokenCount(source.prompts);
+  if (others !== tokens) throw new Error(STRINGS.otherTokens(others, tokens));
+  return keptTensor(source, name);
+}
+
 /** A tensor of another decode; a few decodes are kept. */
-async function keptTensor(source: Source, point: string): Promise<Tensor> {
+async function keptTensor(source: Source, name: string): Promise<Tensor> {
   const key = JSON.stringify({ image: source.image, prompts: source.prompts });
   let tensors = kept.get(key);
-  if (!tensors?.[point]) {
+  if (!tensors?.[name]) {
     // What the next switch may ask for is taken along: of keys and values both, else what heads and units put out.
-    const [attention, kind] = [point.slice(0, point.lastIndexOf(".")), point.slice(point.lastIndexOf("."))];
-    const ofQuick = Object.keys(GATES).filter((name) => quick.outputNames.includes(quickName(name)));
-    const outputs = /^\.[kv]$/.test(kind)
-      ? [`${attention}.k`, `${attention}.v`]
-      : ofQuick.includes(point) ? ofQuick.filter((name) => name === point || /\.(heads|hidden)$/.test(name)) : [point];
+    const [attention, kind] = [name.slice(0, name.lastIndexOf(".")), name.slice(name.lastIndexOf("."))];
+    const outputs = /^\.[kv]$/.test(kind) ? [`${attention}.k`, `${attention}.v`] : inQuick(name) ? [...new Set([name, ...ALONG])] : [name];
+    const isShown = embedded.has(source.image);
     tensors = { ...tensors, ...(await decode({ ...source, interventions: [], outputs })) };
+    if (!isShown) embedded.delete(source.image); // what is kept of it is much less
     kept.set(key, tensors);
     if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value!);
   }
-  return tensors[point]!;
+  return tensors[name]!;
 }
+
+/** What is taken along: what heads and units put out for tokens, and what step (4) adds to image tokens. */
+const ALONG = [
+  ...Object.keys(GATES).filter((point) => /\.(heads|hidden)$/.test(point) && !STEP_4.some((path) => point.startsWith(path))),
+  ...STEP_4.flatMap((path) => ADDED.map((part) => path + part)),
+];

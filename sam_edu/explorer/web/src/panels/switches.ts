@@ -20,6 +20,8 @@ interface Result {
   mask(number: number): Uint8Array;
 }
 
+const SOON = 150; // milliseconds
+
 const results = new WeakMap<App, Map<Mode, Result>>();
 /** What was begun last, by mode. */
 const begun = new WeakMap<App, Map<Mode, { key: string; result: Promise<Result> }>>();
@@ -72,14 +74,28 @@ export const switchesPanel: Panel = {
     const found = results.get(app) ?? new Map<Mode, Result>();
     results.set(app, found);
     const modes = missing(app);
+    let drawing: number | undefined;
+    const draw = (): void => {
+      drawing = undefined;
+      app.redraw(true);
+    };
     const takeNext = async (): Promise<void> => {
       while (modes.length && isLatest()) {
         const mode = modes.shift()!;
         found.set(mode, await begin(app, mode));
-        app.redraw(true);
+        // To draw takes the processor from the workers, so what comes soon after is drawn with it.
+        drawing ??= window.setTimeout(draw, SOON);
       }
     };
-    await Promise.all(app.backend.canDecodeTwo?.() ? [takeNext(), takeNext()] : [takeNext()]);
+    try {
+      await Promise.all(app.backend.canDecodeTwo?.() ? [takeNext(), takeNext()] : [takeNext()]);
+    } catch (error) {
+      draw(); // what the other modes gave
+      throw error;
+    } finally {
+      window.clearTimeout(drawing);
+      drawing = undefined;
+    }
   },
   leave: (app) => app.backend.decodeOne?.(),
   view(app) {
