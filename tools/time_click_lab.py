@@ -27,10 +27,15 @@ SITE = Path(__file__).resolve().parent.parent / "build" / "html"
 ROWS = "{:<58} {:>10} {:>10}   {}"
 SETTLED = """state => new Promise(resolve => {
     const root = document.querySelector("#explorer"), started = performance.now();
+    const inNextFrame = () => requestAnimationFrame(() => resolve(performance.now() - started));
     explorer.set(state);
-    const isReady = () => root.dataset.state === "ready";
-    const look = () => isReady() ? resolve(performance.now() - started) : requestAnimationFrame(look);
-    look();
+    if (root.dataset.state === "ready") return inNextFrame();
+    const observer = new MutationObserver(() => {
+        if (root.dataset.state !== "ready") return;
+        observer.disconnect();
+        inNextFrame();
+    });
+    observer.observe(root, { attributes: true, attributeFilter: ["data-state"] });
 })"""
 DRAGGED = """async milliseconds => {
     const started = performance.now(), shown = new Set();

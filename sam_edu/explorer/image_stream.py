@@ -1,7 +1,8 @@
 """ImageStream: the image tokens after a block, as what the image alone decides and a sum of a few vectors.
 
 Step (4) adds sums of the same few vectors to all image tokens: the tokens' values, projected out by each head, and a
-bias. The layer norm behind scales each image token by one number. So after a block the image tokens are
+bias. The weights of a head sum to one, so that its first vector goes into the bias and the others are differences from
+it. The layer norm behind scales each image token by one number. So after a block the image tokens are
 
     scale * (base + weights^T rows) * norm.weight + norm.bias
 
@@ -31,15 +32,16 @@ class Added(NamedTuple):
 
     Attributes:
         weights: of the rows.
-        of_heads: the first rows, the tokens' values projected out by each head.
-        others: the other rows, a bias first.
+        of_heads: the first rows, for each head and token but the first: the token's value less the first one's,
+            projected out by the head.
+        others: the other rows; first a bias, with the first token's values projected out.
         values: what `of_heads` are before the projection out.
     """
 
     weights: Weights
-    of_heads: Float[Tensor, "heads_x_tokens dim"]
+    of_heads: Float[Tensor, "heads_x_other_tokens dim"]
     others: Others
-    values: Float[Tensor, "heads tokens head_dim"]
+    values: Float[Tensor, "heads other_tokens head_dim"]
 
     @property
     def rows(self) -> Rows:
@@ -65,8 +67,8 @@ class ImageStream(NamedTuple):
 def after_first_block(of_image: OfImage, added: Added, norm: nn.LayerNorm) -> ImageStream:
     """The stream after step (4) of block 0."""
     rows, weights = centred(added.rows), added.weights
-    with_base = _with_base(added, of_image.out_0, centred(added.others), of_image)
-    squares = _sum(weights * (2 * with_base + (rows @ rows.T) @ weights))
+    with_base = _twice_with_base(added, of_image.out_0, centred(added.others), of_image)
+    squares = _sum(weights * (with_base + (rows @ rows.T) @ weights))
     variance = (of_image.squares_0 + squares) / rows.shape[1]
     return ImageStream((variance + norm.eps).rsqrt(), weights, rows, norm)
 
@@ -89,13 +91,13 @@ def after_second_block(
     # All is relative to the scale before, so that the base is not multiplied with it.
     rows_0, weights_0 = centred(before.rows * gain), before.weights
     rows_1, weights_1 = centred(second.rows), second.weights / before.scale
-    with_base_0 = _with_base(first, of_image.out_0_in_1, _carried(_carried(first.others, gain), gain), of_image)
-    with_base_1 = _with_base(second, of_image.out_1, _carried(second.others, gain), of_image)
+    with_base_0 = _twice_with_base(first, of_image.out_0_in_1, _carried(_carried(first.others, gain), gain), of_image)
+    with_base_1 = _twice_with_base(second, of_image.out_1, _carried(second.others, gain), of_image)
     weights, rows = torch.cat([weights_0, weights_1]), torch.cat([rows_0, rows_1])
     # The products of the first rows with the second count twice.
     with_rows_0 = torch.cat([rows_0 @ rows_0.T, 2 * rows_0 @ rows_1.T], 1) @ weights
-    squares = _sum(weights_0 * (2 * with_base_0 + with_rows_0))
-    squares = squares + _sum(weights_1 * (2 * with_base_1 + (rows_1 @ rows_1.T) @ weights_1))
+    squares = _sum(weights_0 * (with_base_0 + with_rows_0))
+    squares = squares + _sum(weights_1 * (with_base_1 + (rows_1 @ rows_1.T) @ weights_1))
     variance = before.scale.square() * (of_image.squares_1 + squares) / rows.shape[1]
     return ImageStream((variance + norm.eps).rsqrt() * before.scale, weights, rows, norm)
 
@@ -104,8 +106,9 @@ def _sum(terms: Weights) -> Float[Tensor, "1 image_tokens"]:
     return terms.sum(0, keepdim=True)
 
 
-def _with_base(added: Added, projected: Turned, others: Others, of_image: OfImage) -> Weights:
-    """The products of what is added with the base: of the heads' rows by way of their values, of the others directly.
+def _twice_with_base(added: Added, projected: Turned, others: Others, of_image: OfImage) -> Weights:
+    """Twice the products of what is added with the base, as in the square of a sum: of the heads' rows by way of their
+    values, of the others directly.
 
     Args:
         added: what is added.
@@ -114,8 +117,8 @@ def _with_base(added: Added, projected: Turned, others: Others, of_image: OfImag
             the rows with the base.
         of_image: of the image.
     """
-    of_heads = added.values @ projected.unflatten(0, (added.values.shape[0], -1))
-    return torch.cat([of_heads.flatten(0, 1), others @ of_image.image_tokens.squeeze(0).T])
+    of_heads = 2 * added.values @ projected.unflatten(0, (added.values.shape[0], -1))
+    return torch.cat([of_heads.flatten(0, 1), 2 * others @ of_image.image_tokens.squeeze(0).T])
 
 
 def _carried(rows: Rows, gain: Tensor) -> Rows:

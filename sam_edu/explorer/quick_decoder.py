@@ -169,11 +169,13 @@ class QuickMasks(nn.Module):
         inverse = scale.reciprocal()
         x = torch.addmm(upscaled, torch.cat([weights, inverse]).T, torch.cat([in_channels, shift[None]]))
         x = x.unflatten(1, (4, -1))
-        variance = torch.linalg.vector_norm(x, dim=2, keepdim=True).square() / x.shape[2]
-        x = x * (variance + norm.eps * inverse.square().T[:, :, None]).rsqrt()
+        # The squares' mean is their sum divided by the width: that factor goes into the gain.
+        width, length = x.shape[2], torch.linalg.vector_norm(x, dim=2, keepdim=True)
+        x = x * (length * length + width * norm.eps * (inverse * inverse).T[:, :, None]).rsqrt()
+        gain = norm.weight * math.sqrt(width)
         # The four positions stay in one row, as long rows are faster. The bias has two axes, so that onnxruntime does
         # not fuse it with the activation, which is slower in WebAssembly.
-        x = act(x.flatten(1) * norm.weight.repeat(4) + norm.bias.repeat(4)[None])
+        x = act(x.flatten(1) * gain.repeat(4) + norm.bias.repeat(4)[None])
         weight, bias = matrix(second)
         x = torch.addmm(bias.repeat(4), x.unflatten(1, (4, -1)).flatten(0, 1), weight.flatten(1))
         channels = last(x.unflatten(1, (4, -1)).flatten(0, 1))
@@ -218,13 +220,21 @@ class _Steps:
         self.seen[path + KEPT] = _heads(attention, attention.v_proj(queries))[None]
         values = self.seen[path + KEPT].squeeze(0)
         of_heads = attention.out_proj.weight.unflatten(1, (attention.num_heads, -1)).permute(1, 2, 0)
-        of_bias = torch.ones(1, scores.shape[2])
-        weights = torch.cat([weights.flatten(0, 1), of_bias, outside.weights])
-        others = torch.cat([outside.bias, outside.rows])
-        added = Added(weights, (values @ of_heads).flatten(0, 1), others, values)
-        for name, tensor in zip(ADDED, (added.weights, added.rows), strict=True):
+        rows, of_bias = values @ of_heads, torch.ones(1, scores.shape[2])
+        whole = (
+            torch.cat([weights.flatten(0, 1), of_bias, outside.weights]),
+            torch.cat([rows.flatten(0, 1), outside.bias, outside.rows]),
+        )
+        for name, tensor in zip(ADDED, whole, strict=True):
             self.seen[path + name] = tensor
-        return added
+        # A head's weights sum to one: its first token's row is added to all, and stands with the bias.
+        first, differences = rows[:, 0].sum(0, keepdim=True), rows[:, 1:] - rows[:, :1]
+        return Added(
+            torch.cat([weights[:, 1:].flatten(0, 1), of_bias, outside.weights]),
+            differences.flatten(0, 1),
+            torch.cat([outside.bias + first, outside.rows]),
+            values[:, 1:] - values[:, :1],
+        )
 
     def _queries(self, step: int, queries: Tokens) -> Tokens:
         self.seen[f"{self.path}.queries_{step}"] = queries

@@ -1,10 +1,11 @@
 """The quick decoder in PyTorch: the same as the mask decoder, whatever the weights."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import sam_edu
 from sam_edu.explorer.image_stream import ImageTokens
@@ -30,20 +31,29 @@ def numbers(*shape: int, seed: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def nothing(decoder: MaskDecoder, path: str) -> FromOutside:
+def from_outside(decoder: MaskDecoder, path: str, others: int) -> FromOutside:
+    """So many vectors that are added to a step (4)."""
     bias = decoder.get_parameter(f"{path}.out_proj.bias")[None]
-    return FromOutside(torch.zeros(0, GRID**2, dtype=bias.dtype), torch.zeros(0, bias.shape[1], dtype=bias.dtype), bias)
+    return FromOutside(numbers(others, GRID**2, seed=4), numbers(others, bias.shape[1], seed=5), bias)
 
 
+@pytest.mark.parametrize("others", [0, 3])
 @pytest.mark.parametrize("prompt_tokens", [2, 5])
-def test_all_is_as_in_the_mask_decoder(decoder: MaskDecoder, prompt_tokens: int) -> None:
+def test_all_is_as_in_the_mask_decoder(decoder: MaskDecoder, prompt_tokens: int, others: int) -> None:
     embedding, image_pe = numbers(1, 256, GRID, GRID, seed=1), numbers(1, 256, GRID, GRID, seed=2)
     prompt = numbers(1, prompt_tokens, 256, seed=3)
+    outside = {path: from_outside(decoder, path, others) for path in STEP_4}
     wanted: dict[str, Tensor] = {}
-    handles = [
-        decoder.get_submodule(name).register_forward_hook(lambda _, __, out, name=name: wanted.__setitem__(name, out))
-        for name in ("transformer.layers.0", "transformer.layers.1", *STEP_4, "output_upscaling")
-    ]
+
+    def keep(name: str) -> Callable[[nn.Module, object, Any], Any]:
+        def hook(module: nn.Module, given: object, out: Any) -> Any:
+            wanted[name] = out + outside[name].weights.T @ outside[name].rows if name in outside else out
+            return wanted[name]
+
+        return hook
+
+    names = ("transformer.layers.0", "transformer.layers.1", *STEP_4, "output_upscaling")
+    handles = [decoder.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     wanted["masks"], wanted["iou_pred"] = decoder.predict_masks(
         embedding, image_pe, prompt, torch.zeros_like(embedding)
     )
@@ -52,7 +62,7 @@ def test_all_is_as_in_the_mask_decoder(decoder: MaskDecoder, prompt_tokens: int)
 
     tokens, pe = (x.flatten(2).transpose(1, 2) for x in (embedding, image_pe))
     of_image = ImageOnly(decoder)(tokens, pe)
-    seen = QuickDecoder(decoder)(of_image, image_pe, prompt, [nothing(decoder, path) for path in STEP_4])
+    seen = QuickDecoder(decoder)(of_image, image_pe, prompt, list(outside.values()))
     stream = [seen[name] for name in STREAM]
     channels, masks = QuickMasks(decoder)(of_image.upscaled, *stream, seen["hyper_in"])
     image_tokens = ImageTokens(decoder)(tokens, *(seen[path + name] for path in STEP_4 for name in ADDED))

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -792,6 +793,19 @@ def test_link_brings_the_state_back(lab: Lab) -> None:
     lab.open(link.partition("index.html")[2])
     state = lab.state()
     assert {name: state[name] for name in wanted} == wanted
+    lab.open()
+
+
+def test_address_takes_what_was_set_last(lab: Lab) -> None:
+    lab.model()
+    lab.set(points=[[60, 95, 1]], panel="masks")
+    lab.set(points=[[65, 95, 1]])
+    lab.page.wait_for_url(lambda url: "[65,95,1]" in unquote(url))
+    lab.set(points=[[70, 95, 1]])
+    lab.leave()  # at once: the address is written then
+    lab.page.go_back()
+    lab.settle()
+    assert lab.state()["points"] == [[70, 95, 1]]
     lab.open()
 
 

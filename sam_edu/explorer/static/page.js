@@ -2622,6 +2622,11 @@
   function fill(element, ...children) {
     element.replaceChildren(...children.filter((child) => child !== null));
   }
+  function refill(element, ...children) {
+    const wanted = children.filter((child) => child !== null);
+    const isThere = wanted.length === element.children.length && wanted.every((child, i) => child.isEqualNode(element.children[i]));
+    if (!isThere) element.replaceChildren(...wanted);
+  }
   function tensorTitle(words, tensor, dims, step) {
     return h(
       "h3",
@@ -2670,33 +2675,39 @@
     }
     put();
   }
-  var TILE = 64;
   function vectors({ dims, data }) {
     if (dims.length === 3) return { data, channels: dims[2], positions: dims[1], ofPosition: dims[2], ofChannel: 1 };
     const positions = dims[2] * dims[3];
     return { data, channels: dims[1], positions, ofPosition: 1, ofChannel: positions };
   }
   function quantile(all, share) {
-    const sorted = Float32Array.from(all.flatMap((one) => Array.from(one))).sort();
-    const at = share * (sorted.length - 1), low = Math.floor(at);
-    const [below, above] = [sorted[low], sorted[Math.min(low + 1, sorted.length - 1)]];
+    const last = all.reduce((sum, one) => sum + one.length, 0) - 1;
+    const at = share * last, low = Math.floor(at);
+    const highest2 = new Float32Array(last - low + 1).fill(-Infinity);
+    for (const one of all) {
+      for (const x of one) {
+        if (x <= highest2[0]) continue;
+        let i = 0;
+        for (; i + 1 < highest2.length && highest2[i + 1] < x; i++) highest2[i] = highest2[i + 1];
+        highest2[i] = x;
+      }
+    }
+    const [below, above] = [highest2[0], highest2[Math.min(1, highest2.length - 1)]];
     return Math.max(below + (at - low) * (above - below), 1e-9);
   }
   function drawColours(canvas, of, width, height, stride, basis) {
     const three = new Float32Array(3 * of.positions), mean = [0, 0, 0];
     const { data, channels, positions, ofPosition, ofChannel } = of;
-    const directions = Float32Array.from(basis.directions.flat());
-    for (let start = 0; start < positions; start += TILE) {
-      const end = Math.min(start + TILE, positions);
-      for (let channel = 0; channel < channels; channel++) {
-        const a = directions[3 * channel], b = directions[3 * channel + 1], c = directions[3 * channel + 2];
-        for (let position = start, i = channel * ofChannel + start * ofPosition; position < end; position++, i += ofPosition) {
-          const value = data[i];
-          three[3 * position] += value * a;
-          three[3 * position + 1] += value * b;
-          three[3 * position + 2] += value * c;
-        }
+    const directions = Float64Array.from(basis.directions.flat());
+    for (let position = 0; position < positions; position++) {
+      let a = 0, b = 0, c = 0;
+      for (let channel = 0, i = position * ofPosition, j = 0; channel < channels; channel++, i += ofChannel) {
+        const value = data[i];
+        a += value * directions[j++];
+        b += value * directions[j++];
+        c += value * directions[j++];
       }
+      three.set([a, b, c], 3 * position);
     }
     for (let i = 0; i < three.length; i++) mean[i % 3] += three[i] / of.positions;
     const { pixels, put } = blank(canvas, width, height);
@@ -4033,25 +4044,23 @@
   }
   function field(one, other) {
     const a = vectors(one), b = vectors(other);
-    const apart = new Float32Array(a.positions), lengths = [apart.slice(), apart.slice()];
+    const apart = new Float32Array(a.positions);
     if (one === other) return apart;
-    const [first, second] = lengths;
     const { channels, positions, ofPosition, ofChannel } = a, left = a.data, right = b.data;
-    for (let start = 0; start < positions; start += TILE) {
-      const end = Math.min(start + TILE, positions);
-      for (let channel = 0; channel < channels; channel++) {
-        for (let position = start, i = channel * ofChannel + start * ofPosition; position < end; position++, i += ofPosition) {
-          const x = left[i], y = right[i];
-          apart[position] += (x - y) * (x - y);
-          first[position] += x * x;
-          second[position] += y * y;
-        }
+    let lengths = 0;
+    for (let position = 0; position < positions; position++) {
+      let squares = 0, ofOne = 0, ofOther = 0;
+      for (let channel = 0, i = position * ofPosition; channel < channels; channel++, i += ofChannel) {
+        const x = left[i], y = right[i];
+        squares += (x - y) * (x - y);
+        ofOne += x * x;
+        ofOther += y * y;
       }
+      apart[position] = Math.sqrt(squares);
+      lengths += Math.sqrt(ofOne) + Math.sqrt(ofOther);
     }
-    let sum = 0;
-    for (const squares of lengths) for (const square of squares) sum += Math.sqrt(square);
-    const mean = Math.max(sum / (2 * a.positions), 1e-12);
-    return apart.map((square) => Math.sqrt(square) / mean);
+    const mean = Math.max(lengths / (2 * positions), 1e-12);
+    return apart.map((distance) => distance / mean);
   }
   function distances(one, other) {
     const [, rows, channels] = one.dims;
@@ -4169,7 +4178,7 @@
   };
 
   // src/panels/switches.ts
-  var SOON = 150;
+  var SOON = 250;
   var results2 = /* @__PURE__ */ new WeakMap();
   var begun = /* @__PURE__ */ new WeakMap();
   function key2(app, mode) {
@@ -4290,7 +4299,7 @@
         draw() {
           const { off } = app.state;
           for (const { part, button } of buttons) button.setAttribute("aria-pressed", String(off.includes(part.name)));
-          fill(stored, ...app.catalogue.held_out ? effects(off) : []);
+          refill(stored, ...app.catalogue.held_out ? effects(off) : []);
           legend.hidden = off.length === 0;
           caution.hidden = off.length !== 1 || !app.catalogue.held_out;
           for (const cell of cells) {
@@ -5040,10 +5049,14 @@
     }
     /** IoU with the best true mask that holds the first positive point; null where no truth is known. */
     trueIou(mask) {
+      const truths = this.truths();
+      return truths.length ? Math.max(...truths.map((truth) => iou(mask, truth))) : null;
+    }
+    /** The true masks that hold the first positive point. */
+    truths() {
       const { truths, info } = this.shown;
       const click = this.state.points.find(([, , label]) => label === 1);
-      const valid = truths.filter((truth) => !click || truth[Math.floor(click[1]) * info.width + Math.floor(click[0])] === 1);
-      return valid.length ? Math.max(...valid.map((truth) => iou(mask, truth))) : null;
+      return truths.filter((truth) => !click || truth[Math.floor(click[1]) * info.width + Math.floor(click[0])] === 1);
     }
     settle() {
       this.redraw(this.panels[this.state.panel].more !== void 0);
@@ -5167,11 +5180,11 @@
         );
       }
       this.provenance.textContent = this.answer ? this.answer.provenance === "stored" ? STRINGS.storedHere : STRINGS.computedNow(this.answer.milliseconds) : isEmpty(promptsOf(state)) ? STRINGS.noPrompt : STRINGS.computing;
-      fill(
+      refill(
         this.notes,
         state.off.length > 0 && this.offNote.hidden ? h("p", {}, STRINGS.intact) : null,
         state.panel === "clicks" && state.transplant ? h("p", {}, STRINGS.withoutTransplant) : null,
-        this.answer ? h("p", {}, this.masks.length && this.trueIou(this.masks[0]) === null ? STRINGS.noTruth : STRINGS.trueIou) : null
+        this.answer ? h("p", {}, this.masks.length && !this.truths().length ? STRINGS.noTruth : STRINGS.trueIou) : null
       );
       this.provenance.dataset.provenance = this.answer?.provenance ?? "none";
       this.map.draw();
@@ -5582,6 +5595,7 @@
   }
 
   // src/page.ts
+  var WRITE_AFTER = 400;
   async function main() {
     const root = document.querySelector("#explorer");
     const still = document.querySelector("#still");
@@ -5597,15 +5611,29 @@
     } else {
       backend = new BrowserBackend(base);
     }
+    let unwritten = null, timer;
+    const write = () => {
+      window.clearTimeout(timer);
+      if (unwritten !== null) history.replaceState(null, "", unwritten || location.pathname + location.search);
+      unwritten = null;
+    };
     const app = new App(root, backend, {
       hash: {
         read: () => location.hash,
-        write: (hash) => history.replaceState(null, "", hash || location.pathname + location.search)
+        write: (hash) => {
+          unwritten = hash;
+          window.clearTimeout(timer);
+          timer = window.setTimeout(write, WRITE_AFTER);
+        }
       },
       pages: document.documentElement.dataset.pages ?? ""
     });
     Object.assign(window, { explorer: app });
-    addEventListener("hashchange", ({ newURL }) => app.open(new URL(newURL).hash));
+    addEventListener("hashchange", ({ newURL }) => {
+      unwritten = null;
+      app.open(new URL(newURL).hash);
+    });
+    addEventListener("pagehide", write);
     await app.start();
     still.hidden = true;
     root.hidden = false;

@@ -1,6 +1,6 @@
 // The page: image and prompts on the left, one panel on the right, all of it drawn from one state.
 import { BY_NAME, interventions } from "./parts";
-import { h, fill } from "./dom";
+import { fill, h, refill } from "./dom";
 import { drawImage, type Overlay } from "./draw";
 import { COLOURS, HELD_OUT } from "./generated";
 import { readImage } from "./images";
@@ -295,10 +295,15 @@ export class App {
 
   /** IoU with the best true mask that holds the first positive point; null where no truth is known. */
   trueIou(mask: Uint8Array): number | null {
+    const truths = this.truths();
+    return truths.length ? Math.max(...truths.map((truth) => iou(mask, truth))) : null;
+  }
+
+  /** The true masks that hold the first positive point. */
+  private truths(): Uint8Array[] {
     const { truths, info } = this.shown;
     const click = this.state.points.find(([, , label]) => label === 1);
-    const valid = truths.filter((truth) => !click || truth[Math.floor(click[1]) * info.width + Math.floor(click[0])] === 1);
-    return valid.length ? Math.max(...valid.map((truth) => iou(mask, truth))) : null;
+    return truths.filter((truth) => !click || truth[Math.floor(click[1]) * info.width + Math.floor(click[0])] === 1);
   }
 
   private settle(): void {
@@ -420,11 +425,11 @@ export class App {
     this.provenance.textContent = this.answer
       ? this.answer.provenance === "stored" ? STRINGS.storedHere : STRINGS.computedNow(this.answer.milliseconds)
       : isEmpty(promptsOf(state)) ? STRINGS.noPrompt : STRINGS.computing;
-    fill(
+    refill(
       this.notes,
       state.off.length > 0 && this.offNote.hidden ? h("p", {}, STRINGS.intact) : null,
       state.panel === "clicks" && state.transplant ? h("p", {}, STRINGS.withoutTransplant) : null,
-      this.answer ? h("p", {}, this.masks.length && this.trueIou(this.masks[0]!) === null ? STRINGS.noTruth : STRINGS.trueIou) : null,
+      this.answer ? h("p", {}, this.masks.length && !this.truths().length ? STRINGS.noTruth : STRINGS.trueIou) : null,
     );
     this.provenance.dataset.provenance = this.answer?.provenance ?? "none";
     this.map.draw();

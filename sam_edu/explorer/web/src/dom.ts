@@ -22,6 +22,13 @@ export function fill(element: Element, ...children: Child[]): void {
   element.replaceChildren(...children.filter((child): child is Node | string => child !== null));
 }
 
+/** Replace all children by elements without listeners, unless the same are there: the browser has nothing to lay out then. */
+export function refill(element: Element, ...children: (Element | null)[]): void {
+  const wanted = children.filter((child) => child !== null);
+  const isThere = wanted.length === element.children.length && wanted.every((child, i) => child.isEqualNode(element.children[i]!));
+  if (!isThere) element.replaceChildren(...wanted);
+}
+
 /** A title that names a tensor, with its shape, its step and the notebook that explains it. */
 export function tensorTitle(words: string, tensor: string, dims: number[], step: string): HTMLElement {
   return h(

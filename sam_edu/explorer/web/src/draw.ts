@@ -74,20 +74,27 @@ export interface Vectors {
   ofChannel: number;
 }
 
-/** So many positions are worked on at a time. */
-export const TILE = 64;
-
 export function vectors({ dims, data }: Tensor): Vectors {
   if (dims.length === 3) return { data, channels: dims[2]!, positions: dims[1]!, ofPosition: dims[2]!, ofChannel: 1 };
   const positions = dims[2]! * dims[3]!;
   return { data, channels: dims[1]!, positions, ofPosition: 1, ofChannel: positions };
 }
 
-/** The number that a share of all lies below: a few peaks would leave the rest dark. */
-export function quantile(all: ArrayLike<number>[], share: number): number {
-  const sorted = Float32Array.from(all.flatMap((one) => Array.from(one))).sort();
-  const at = share * (sorted.length - 1), low = Math.floor(at);
-  const [below, above] = [sorted[low]!, sorted[Math.min(low + 1, sorted.length - 1)]!];
+/** The number that a share of all lies below: a few peaks would leave the rest dark. The share is near to one. */
+export function quantile(all: Float32Array[], share: number): number {
+  const last = all.reduce((sum, one) => sum + one.length, 0) - 1;
+  const at = share * last, low = Math.floor(at);
+  // Only the numbers from that place on are put in order.
+  const highest = new Float32Array(last - low + 1).fill(-Infinity);
+  for (const one of all) {
+    for (const x of one) {
+      if (x <= highest[0]!) continue;
+      let i = 0;
+      for (; i + 1 < highest.length && highest[i + 1]! < x; i++) highest[i] = highest[i + 1]!;
+      highest[i] = x;
+    }
+  }
+  const [below, above] = [highest[0]!, highest[Math.min(1, highest.length - 1)]!];
   return Math.max(below + (at - low) * (above - below), 1e-9);
 }
 
@@ -97,19 +104,16 @@ export function drawColours(
 ): void {
   const three = new Float32Array(3 * of.positions), mean = [0, 0, 0];
   const { data, channels, positions, ofPosition, ofChannel } = of;
-  const directions = Float32Array.from(basis.directions.flat());
-  // A few positions at a time: whichever way the numbers lie, they stay in the processor's cache.
-  for (let start = 0; start < positions; start += TILE) {
-    const end = Math.min(start + TILE, positions);
-    for (let channel = 0; channel < channels; channel++) {
-      const a = directions[3 * channel]!, b = directions[3 * channel + 1]!, c = directions[3 * channel + 2]!;
-      for (let position = start, i = channel * ofChannel + start * ofPosition; position < end; position++, i += ofPosition) {
-        const value = data[i]!;
-        three[3 * position]! += value * a;
-        three[3 * position + 1]! += value * b;
-        three[3 * position + 2]! += value * c;
-      }
+  const directions = Float64Array.from(basis.directions.flat());
+  for (let position = 0; position < positions; position++) {
+    let a = 0, b = 0, c = 0;
+    for (let channel = 0, i = position * ofPosition, j = 0; channel < channels; channel++, i += ofChannel) {
+      const value = data[i]!;
+      a += value * directions[j++]!;
+      b += value * directions[j++]!;
+      c += value * directions[j++]!;
     }
+    three.set([a, b, c], 3 * position);
   }
   for (let i = 0; i < three.length; i++) mean[i % 3]! += three[i]! / of.positions;
   const { pixels, put } = blank(canvas, width, height);

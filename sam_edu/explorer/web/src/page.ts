@@ -5,6 +5,10 @@ import { overHttp, PythonBackend } from "./python/backend";
 import { STRINGS } from "./strings";
 import type { Backend } from "./types";
 
+/** So many milliseconds after the last change the address takes it: each write takes time from what computes, and
+ * browsers limit how many there may be. */
+const WRITE_AFTER = 400;
+
 async function main(): Promise<void> {
   const root = document.querySelector<HTMLElement>("#explorer")!;
   const still = document.querySelector<HTMLElement>("#still")!;
@@ -20,16 +24,30 @@ async function main(): Promise<void> {
   } else {
     backend = new BrowserBackend(base);
   }
+  let unwritten: string | null = null, timer: number | undefined;
+  const write = (): void => {
+    window.clearTimeout(timer);
+    if (unwritten !== null) history.replaceState(null, "", unwritten || location.pathname + location.search);
+    unwritten = null;
+  };
   const app = new App(root, backend, {
     hash: {
       read: () => location.hash,
-      write: (hash) => history.replaceState(null, "", hash || location.pathname + location.search),
+      write: (hash) => {
+        unwritten = hash;
+        window.clearTimeout(timer);
+        timer = window.setTimeout(write, WRITE_AFTER);
+      },
     },
     pages: document.documentElement.dataset.pages ?? "",
   });
   Object.assign(window, { explorer: app });
   // A link to another state of the page that is open. What is computed meanwhile writes its own state into the address.
-  addEventListener("hashchange", ({ newURL }) => app.open(new URL(newURL).hash));
+  addEventListener("hashchange", ({ newURL }) => {
+    unwritten = null;
+    app.open(new URL(newURL).hash);
+  });
+  addEventListener("pagehide", write);
   await app.start();
   still.hidden = true;
   root.hidden = false;

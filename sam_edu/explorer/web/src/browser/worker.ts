@@ -262,8 +262,13 @@ function turned({ dims, data }: Tensor): Tensor {
 function meansOfRows({ dims, data }: Tensor): Tensor {
   const { grid } = catalogue, channels = dims[1]!, positions = grid * grid;
   const out = new Float32Array(channels * positions);
-  for (let row = 0, from = 0; row < data.length / channels; row++) {
-    for (let c = 0, at = row >> 4; c < channels; c++, at += positions) out[at]! += data[from++]! / 16;
+  const sums = new Float32Array(channels);
+  for (let position = 0, from = 0; position < positions; position++) {
+    sums.fill(0);
+    for (let row = 0; row < 16; row++) {
+      for (let c = 0; c < channels; c++) sums[c]! += data[from++]!;
+    }
+    for (let c = 0, at = position; c < channels; c++, at += positions) out[at] = sums[c]! / 16;
   }
   return { dims: [1, channels, grid, grid], data: out };
 }
@@ -421,29 +426,27 @@ async function replacement({ point, how, from, values }: Intervention, tokens: n
 /** A replacement that is 0 where the gate is open, added to those that are there. */
 function placed(value: Tensor, by: Tensor, closed: Float32Array, dims: number[]): Tensor {
   const shape = dims.map((size, i) => Math.max(size, by.dims[i]!, value.dims[i]!));
-  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-  const strides = (of: number[]) => {
-    let stride = 1;
-    return of.map((_, i) => {
-      const size = of[of.length - 1 - i]!;
-      const own = size === 1 ? 0 : stride;
-      stride *= size;
-      return own;
-    }).reverse();
-  };
-  const [ofBy, ofValue, ofClosed] = [strides(by.dims), strides(value.dims), strides(dims)];
-  const index = shape.map(() => 0);
-  for (let i = 0; i < data.length; i++) {
-    let a = 0, b = 0, c = 0;
-    for (let axis = 0; axis < shape.length; axis++) {
-      a += index[axis]! * ofBy[axis]!;
-      b += index[axis]! * ofValue[axis]!;
-      c += index[axis]! * ofClosed[axis]!;
-    }
-    data[i] = closed[c] ? by.data[a]! : value.data[b]!;
-    for (let axis = shape.length - 1; axis >= 0 && ++index[axis]! === shape[axis]; axis--) index[axis] = 0;
-  }
+  const data = repeated(value, shape), from = repeated(by, shape), isClosed = repeated({ dims, data: closed }, shape);
+  for (let i = 0; i < data.length; i++) if (isClosed[i]) data[i] = from[i]!;
   return { dims: shape, data };
+}
+
+/** A copy of a tensor's numbers, repeated along the axes of size 1 to fill the shape. */
+function repeated({ dims, data }: Tensor, shape: number[]): Float32Array {
+  let all = data.slice(), inner = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const times = shape[axis]! / dims[axis]!;
+    if (times > 1) {
+      const longer = new Float32Array(all.length * times);
+      for (let start = 0; start < all.length; start += inner) {
+        const part = all.subarray(start, start + inner);
+        for (let i = 0; i < times; i++) longer.set(part, start * times + i * inner);
+      }
+      all = longer;
+    }
+    inner *= shape[axis]!;
+  }
+  return all;
 }
 
 /** A tensor of another decode with as many tokens. */

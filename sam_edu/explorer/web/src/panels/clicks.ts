@@ -1,7 +1,7 @@
 // Two clicks: one is kept, the other is moved; their streams side by side, and a transplant from one into the other.
 import type { App } from "../app";
 import { fill, h } from "../dom";
-import { drawColours, drawImage, drawMap, drawPoints, number, quantile, scaleBar, TILE, vectors, type Scale } from "../draw";
+import { drawColours, drawImage, drawMap, drawPoints, number, quantile, scaleBar, vectors, type Scale } from "../draw";
 import { ATTENTIONS, CHANNELS, STEPS, STOPS, type Stop } from "../generated";
 import { iou, logitEnd } from "../masks";
 import { isEmpty, promptsOf, tokenNames } from "../state";
@@ -237,25 +237,23 @@ function highest(all: ArrayLike<number>[]): number {
 /** At each position the distance of two vectors, in parts of the mean length over both maps. */
 function field(one: Tensor, other: Tensor): Float32Array {
   const a = vectors(one), b = vectors(other);
-  const apart = new Float32Array(a.positions), lengths = [apart.slice(), apart.slice()];
+  const apart = new Float32Array(a.positions);
   if (one === other) return apart;
-  const [first, second] = lengths as [Float32Array, Float32Array];
   const { channels, positions, ofPosition, ofChannel } = a, left = a.data, right = b.data;
-  for (let start = 0; start < positions; start += TILE) {
-    const end = Math.min(start + TILE, positions);
-    for (let channel = 0; channel < channels; channel++) {
-      for (let position = start, i = channel * ofChannel + start * ofPosition; position < end; position++, i += ofPosition) {
-        const x = left[i]!, y = right[i]!;
-        apart[position]! += (x - y) * (x - y);
-        first[position]! += x * x;
-        second[position]! += y * y;
-      }
+  let lengths = 0;
+  for (let position = 0; position < positions; position++) {
+    let squares = 0, ofOne = 0, ofOther = 0;
+    for (let channel = 0, i = position * ofPosition; channel < channels; channel++, i += ofChannel) {
+      const x = left[i]!, y = right[i]!;
+      squares += (x - y) * (x - y);
+      ofOne += x * x;
+      ofOther += y * y;
     }
+    apart[position] = Math.sqrt(squares);
+    lengths += Math.sqrt(ofOne) + Math.sqrt(ofOther);
   }
-  let sum = 0;
-  for (const squares of lengths) for (const square of squares) sum += Math.sqrt(square);
-  const mean = Math.max(sum / (2 * a.positions), 1e-12);
-  return apart.map((square) => Math.sqrt(square) / mean);
+  const mean = Math.max(lengths / (2 * positions), 1e-12);
+  return apart.map((distance) => distance / mean);
 }
 
 /** The distance of two vectors in parts of the mean of their lengths; rows of (1, rows, channels). */

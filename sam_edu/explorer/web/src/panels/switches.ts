@@ -1,6 +1,6 @@
 // Switchboard: every step and head as a switch; zero, mean and resample side by side; the stored effect beside.
 import { HELD_OUT_WORDS, partName, type App } from "../app";
-import { fill, h } from "../dom";
+import { h, refill } from "../dom";
 import { drawChange } from "../draw";
 import { EFFECTS, PARTS } from "../generated";
 import { iou } from "../masks";
@@ -20,7 +20,7 @@ interface Result {
   mask(number: number): Uint8Array;
 }
 
-const SOON = 150; // milliseconds
+const SOON = 250; // milliseconds
 
 const results = new WeakMap<App, Map<Mode, Result>>();
 /** What was begun last, by mode. */
@@ -138,7 +138,7 @@ export const switchesPanel: Panel = {
       draw() {
         const { off } = app.state;
         for (const { part, button } of buttons) button.setAttribute("aria-pressed", String(off.includes(part.name)));
-        fill(stored, ...(app.catalogue.held_out ? effects(off) : [])); // those of the tiny model
+        refill(stored, ...(app.catalogue.held_out ? effects(off) : [])); // those of the tiny model
         legend.hidden = off.length === 0;
         caution.hidden = off.length !== 1 || !app.catalogue.held_out;
         for (const cell of cells) {
