@@ -27,7 +27,7 @@ RUNTIME = WEB / "node_modules" / "onnxruntime-web" / "dist"
 RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 SCRIPTS = {"page.js": ("page.ts", "iife"), "widget.js": ("widget.ts", "esm")}
 COPIED = ("index.html", "explorer.css")
-FILES = {"weights": "decoder.weights", "means": "means.bin"}
+FILES = {"encoder_weights": "encoder.weights", "weights": "decoder.weights", "means": "means.bin"}
 NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>The click lab was not built</title>
 <p>The click lab was not built, as its packages could not be fetched. Build the site again with a network (make site),
@@ -140,7 +140,8 @@ def build(to: Path, pages: str = "../") -> None:
         PackagesMissingError: npm cannot fetch the packages; the page says then that it was not built.
     """
     import sam_edu
-    from sam_edu.explorer.onnx_graph import export, share_weights
+    from sam_edu.explorer.onnx_files import page_files
+    from sam_edu.explorer.onnx_graph import export
     from sam_edu.explorer.service import Service
     from sam_edu.explorer.still import still
 
@@ -171,9 +172,10 @@ def build(to: Path, pages: str = "../") -> None:
                 _, [data] = service.answer({"kind": "file", "name": image[key]})
                 (to / image[key]).write_bytes(data)
 
-    graphs = export(model)
+    graphs, weights = page_files(export(model), FILES["encoder_weights"], FILES["weights"])
     files: Mapping[str, str] = {**{name: f"{name}.onnx" for name in graphs._fields}, **FILES}
-    (to / files["weights"]).write_bytes(share_weights([graphs.decoder, graphs.quick], files["weights"]))
+    for name, of_graphs in weights.items():
+        (to / name).write_bytes(of_graphs.content)
     (to / files["means"]).write_bytes(_means())
     for name, graph in zip(graphs._fields, graphs, strict=True):
         (to / files[name]).write_bytes(graph.SerializeToString())
@@ -181,7 +183,8 @@ def build(to: Path, pages: str = "../") -> None:
     hashes = {name: hashlib.sha256((to / name).read_bytes()).hexdigest() for name in files.values()}
     stored = [_stored(service, prompts, to, number) for number, prompts in enumerate(stored_prompts(given))]
     ablated = [_ablated(service, prompts, to, number) for number, prompts in enumerate(stored_prompts(given))]
-    content = {"files": dict(files, sizes=sizes, hashes=hashes), "stored": stored, "ablated": ablated}
+    halves = {name: of_graphs.halves for name, of_graphs in weights.items()}
+    content = {"files": dict(files, sizes=sizes, hashes=hashes, halves=halves), "stored": stored, "ablated": ablated}
     _write_json(to / "model.json", content)
 
 

@@ -1,4 +1,4 @@
-"""OfImage: what the image alone decides in a decode, so that a click does not pay for it.
+"""OfImage and OfPositions: what the image and the grid alone decide in a decode, so that a click does not pay for it.
 
 These are the image tokens before the first block, their first projections, and their products with what the decoder
 multiplies image tokens with later. Layer norms lie between. Their centring and their gains are linear, so they are
@@ -104,6 +104,39 @@ class ImageOnly(nn.Module):
             last.v_proj.weight @ with_gain_1.T,
             with_gain_1 @ weight.flatten(1),
         )
+
+
+class OfPositions(NamedTuple):
+    """The positional encodings of the grid times projections of queries or keys, without their biases.
+
+    Attributes:
+        k_1, q_1: of steps (2) and (4) of block 1.
+        k_last: of step (6-1).
+    """
+
+    k_1: Turned
+    q_1: Turned
+    k_last: Turned
+
+
+class PositionsOnly(nn.Module):
+    """The decoder's part that depends on the grid alone.
+
+    Args:
+        decoder: of SAM's sizes.
+    """
+
+    def __init__(self, decoder: MaskDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, pos_src: Float[Tensor, "1 dim height width"]) -> OfPositions:
+        """From the positional encodings of the grid."""
+        transformer: Any = self.decoder.transformer
+        second, last = transformer.layers[-1], transformer.final_attn_token_to_image
+        projections = (second.cross_attn_token_to_image.k_proj, second.cross_attn_image_to_token.q_proj, last.k_proj)
+        pe = pos_src.flatten(2).squeeze(0)
+        return OfPositions(*(projection.weight @ pe for projection in projections))
 
 
 def centred(rows: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:

@@ -2,8 +2,9 @@
 
 The decoder's graph is that of `sam_edu.MaskDecoder` with the sparse half of the prompt encoder in front. Every traced
 tensor is an output under its name in a trace, and every tensor of `GATES` has two inputs that replace it. What depends
-on the image alone is in the encoder's graph, so that a click does not pay for it. Two more graphs give the masks
-sooner; they leave out the image tokens, which the last one adds where they are asked for.
+on the image alone, or on the grid, has graphs of its own, so that a click does not pay for it. Two more graphs give the
+masks sooner; they leave out the image tokens, which the last one adds where they are asked for. `onnx_files` makes of
+them what a browser loads.
 
 graphs = export(sam_edu.load("tiny"))      # needs onnx and onnxscript
 """
@@ -15,14 +16,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sam_edu.explorer.gates import GATES, SIZES
 from sam_edu.explorer.image_stream import ImageTokens
-from sam_edu.explorer.of_image import IN_BOTH, ImageOnly, OfImage
+from sam_edu.explorer.of_image import IN_BOTH, ImageOnly, OfImage, OfPositions, PositionsOnly
 from sam_edu.explorer.onnx_gates import BIAS, OUTSIDE, insert, insert_step_4, quick_gates
 from sam_edu.explorer.quick_decoder import ADDED, BY_POSITION, STEP_4, STREAM, FromOutside, QuickDecoder, QuickMasks
 from sam_edu.modules.trace_point import TracePoint
@@ -37,14 +37,17 @@ OF_IMAGE = (
     "transformer.layers.0.cross_attn_token_to_image.v_of_image",
     "transformer.layers.0.cross_attn_image_to_token.q_of_image",
 )
-"""What the encoder's graph computes besides the embedding and the decoder's graph takes: the image tokens, and their
-projections in block 0, whose input they are."""
+"""What the image alone decides and the decoder's graph takes: the image tokens, and their projections in block 0, whose
+input they are."""
 
 OF_IMAGE_ONLY = tuple(f"of_image.{name}" for name in OfImage._fields[IN_BOTH:])
-"""What the encoder's graph computes for the quick graph alone."""
+"""What the image alone decides and the quick graph, or what is behind it, takes besides."""
 
-_SHARED = 1024
-"""Bytes from which on a weight is worth a place in the shared file."""
+POSITIONS = "pos_src"
+"""The positional encodings of the grid."""
+
+OF_POSITIONS = tuple(f"of_positions.{name}" for name in OfPositions._fields)
+"""What the grid alone decides, for the quick graph."""
 
 MIN_TOKENS, MAX_TOKENS = 2, 64
 """Prompt tokens that a decode can have: a click and its padding token are two already."""
@@ -57,20 +60,23 @@ class Graphs(NamedTuple):
     """The graphs of a model.
 
     Attributes:
-        encoder: from "image" (1, 3, size, size), normalised and padded, to "image_embedding", `OF_IMAGE` and
-            `OF_IMAGE_ONLY`.
-        decoder: from `OF_IMAGE`, "points" (1, prompt_tokens, 2) in pixels of the padded image, "labels"
+        positions: from nothing to `POSITIONS` and `OF_POSITIONS`.
+        encoder: from "image" (1, 3, size, size), normalised and padded, to "image_embedding".
+        of_image: from "image_embedding" and `POSITIONS` to `OF_IMAGE` and `OF_IMAGE_ONLY`, seven times as much.
+        decoder: from `OF_IMAGE`, `POSITIONS`, "points" (1, prompt_tokens, 2) in pixels of the padded image, "labels"
             (1, prompt_tokens), with 1 for a positive click, 0 for a negative one, -1 for padding, 2 and 3 for a box's
             corners, and two inputs per gate, to the traced tensors.
-        quick: the same sooner (`QuickDecoder`), from `OF_IMAGE_ONLY` too, with fewer tensors, with the gates of
-            `quick_gates` and with `OUTSIDE` for each of `STEP_4`.
+        quick: the same sooner (`QuickDecoder`), from `OF_IMAGE_ONLY` and `OF_POSITIONS` too, with fewer tensors, with
+            the gates of `quick_gates` and with `OUTSIDE` for each of `STEP_4`.
         masks: from what the quick graph has to channels and masks (`QuickMasks`); the memory of one is free while the
             other runs.
         image_tokens: from the first image tokens and `ADDED` of each of `STEP_4` to what these add, and to the image
             tokens behind, which the quick graph leaves out.
     """
 
+    positions: "ModelProto"
     encoder: "ModelProto"
+    of_image: "ModelProto"
     decoder: "ModelProto"
     quick: "ModelProto"
     masks: "ModelProto"
@@ -89,47 +95,55 @@ def export(model: Sam) -> Graphs:
     from onnx.utils import Extractor
 
     grid, size = model.prompt_encoder.image_embedding_size, model.image_size
-    embedding = torch.zeros(1, model.prompt_encoder.embed_dim, *grid)
+    embedding, of_positions = torch.zeros(1, model.prompt_encoder.embed_dim, *grid), _PositionsOnly(model)
+    positions = _exported(of_positions, (), [], [POSITIONS, *OF_POSITIONS])
+    with torch.no_grad():
+        pos_src, *projected = of_positions()
     encoder = _exported(model.image_encoder, (torch.zeros(1, 3, size, size),), ["image"], ["image_embedding"])
-    of_image = _ImageOnly(model)
+    image_only = _ImageOnly(model)
     names = [*OF_IMAGE, *OF_IMAGE_ONLY]
-    encoder = _joined(encoder, _exported(of_image, (embedding,), ["image_embedding"], names), names)
+    of_image = _exported(image_only, (embedding, pos_src), ["image_embedding", POSITIONS], names)
 
     whole = _Decoder(model)
     points = torch.tensor([[[0.25 * size, 0.5 * size], [0.75 * size, 0.5 * size], [0.0, 0.0]]])
     prompt = (points, torch.tensor([[1.0, 0.0, -1.0]]))
     with torch.no_grad():
-        traced = list(whole.seen(embedding, *prompt))
+        traced = list(whole.seen(embedding, pos_src, *prompt))
+        first: OfImage = image_only(embedding, pos_src)
     tokens = torch.export.Dim("prompt_tokens", min=MIN_TOKENS, max=MAX_TOKENS)
-    shapes: Any = ({}, {1: tokens}, {1: tokens})
-    decoder = _exported(whole, (embedding, *prompt), ["image_embedding", "points", "labels"], traced, shapes)
-    of_click = [name for name in traced if name not in (*OF_IMAGE, "src", "pos_src")]
-    decoder = Extractor(decoder).extract_model([*OF_IMAGE, "points", "labels"], of_click)
+    shapes: Any = ({}, {}, {1: tokens}, {1: tokens})
+    inputs = ["image_embedding", POSITIONS, "points", "labels"]
+    outputs = [f"{name}.seen" if name == POSITIONS else name for name in traced]
+    decoder = _exported(whole, (embedding, pos_src, *prompt), inputs, outputs, shapes)
+    of_click = [name for name in traced if name not in (*OF_IMAGE, "src", POSITIONS)]
+    decoder = Extractor(decoder).extract_model([*OF_IMAGE, POSITIONS, "points", "labels"], of_click)
     for gate in GATES:
         insert(decoder, gate)
 
-    with torch.no_grad():
-        first: OfImage = of_image(embedding)
-    of_quick = (_quick_graph(whole, first, prompt), _masks_graph(whole, first), _image_tokens_graph(whole, first))
-    graphs = (encoder, decoder, *of_quick)
-    return Graphs(*(_bare(_half(graph)) for graph in graphs))
+    quick = _quick_graph(whole, first, OfPositions(*projected), prompt)
+    behind = (_masks_graph(whole, first), _image_tokens_graph(whole, first))
+    return Graphs(*(bare(graph) for graph in (positions, encoder, of_image, decoder, quick, *behind)))
 
 
-def _quick_graph(whole: "_Decoder", of_image: OfImage, prompt: tuple[Tensor, Tensor]) -> "ModelProto":
+def _quick_graph(
+    whole: "_Decoder", of_image: OfImage, of_positions: OfPositions, prompt: tuple[Tensor, Tensor]
+) -> "ModelProto":
     quick, decoder = _Quick(whole), whole.mask_decoder
     _, positions, dim = of_image.image_tokens.shape
     sizes = ((MIN_TOKENS, positions), (MIN_TOKENS, dim), (1, dim))
     # A tensor of its own for each: the exporter takes a tensor that is given twice for one input.
-    inputs = (*of_image, *prompt, *(torch.zeros(size) for _ in STEP_4 for size in sizes))
+    given = (*of_image, *of_positions)
+    inputs = (*given, *prompt, *(torch.zeros(size) for _ in STEP_4 for size in sizes))
     with torch.no_grad():
         names = list(quick.seen(*inputs))
     tokens = torch.export.Dim("prompt_tokens", min=MIN_TOKENS, max=MAX_TOKENS)
     # There may be no others too; the exporter knows of no such sizes, the graph works with them.
     others = [torch.export.Dim(f"others_{i}", min=MIN_TOKENS, max=MAX_TERMS // 2) for i in range(2)]
     free = [shape for one in others for shape in ({0: one}, {0: one}, {})]
-    shapes = ((*({} for _ in of_image), {1: tokens}, {1: tokens}, *free),)  # one argument: *inputs
+    shapes = ((*({} for _ in given), {1: tokens}, {1: tokens}, *free),)  # one argument: *inputs
     of_outside = [path + name for path in STEP_4 for name in (*OUTSIDE, BIAS)]
-    graph = _exported(quick, inputs, [*OF_IMAGE, *OF_IMAGE_ONLY, "points", "labels", *of_outside], names, shapes)
+    of_both = [*OF_IMAGE, *OF_IMAGE_ONLY, *OF_POSITIONS]
+    graph = _exported(quick, inputs, [*of_both, "points", "labels", *of_outside], names, shapes)
     for gate in quick_gates():
         if gate.point in names:
             insert(graph, gate)
@@ -161,34 +175,6 @@ def _image_tokens_graph(whole: "_Decoder", of_image: OfImage) -> "ModelProto":
     return _exported(ImageTokens(whole.mask_decoder), inputs, ["image_tokens", *names], found, shapes)
 
 
-def share_weights(models: "Sequence[ModelProto]", name: str) -> bytes:
-    """Take the large weights out of graphs into one file; what several graphs hold is there once.
-
-    Args:
-        models: are changed.
-        name: of the file, as the graphs name it.
-
-    Returns:
-        the file.
-    """
-    from onnx import TensorProto
-    from onnx.external_data_helper import set_external_data
-
-    content, places = bytearray(), dict[bytes, int]()
-    for model in models:
-        for tensor in model.graph.initializer:
-            data = tensor.raw_data
-            if len(data) < _SHARED or tensor.data_location == TensorProto.EXTERNAL:
-                continue
-            if data not in places:
-                content += b"\0" * (-len(content) % 4096)  # as readers that map the file expect
-                places[data] = len(content)
-                content += data
-            set_external_data(tensor, name, places[data], len(data))
-            tensor.ClearField("raw_data")
-    return bytes(content)
-
-
 class _Decoder(nn.Module):
     """Prompt tokens and decoder; returns every traced tensor."""
 
@@ -196,15 +182,15 @@ class _Decoder(nn.Module):
         super().__init__()
         self.prompt_encoder, self.mask_decoder = model.prompt_encoder, model.mask_decoder
 
-    def forward(self, embedding: Tensor, points: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.seen(embedding, points, labels).values())
+    def forward(self, embedding: Tensor, pos_src: Tensor, points: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.seen(embedding, pos_src, points, labels).values())
 
-    def seen(self, embedding: Tensor, points: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def seen(self, embedding: Tensor, pos_src: Tensor, points: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The tensors by name, in the order of computation."""
         encoder, decoder = self.prompt_encoder, self.mask_decoder
         dense = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(1, -1, *encoder.image_embedding_size)
         with _hooks(decoder) as seen:
-            decoder.predict_masks(embedding, encoder.get_dense_pe(), self.prompt_tokens(points, labels), dense)
+            decoder.predict_masks(embedding, pos_src, self.prompt_tokens(points, labels), dense)
         return seen
 
     def prompt_tokens(
@@ -221,16 +207,27 @@ class _Decoder(nn.Module):
         return encoding
 
 
+class _PositionsOnly(nn.Module):
+    """The positional encodings of the grid, and what these alone decide."""
+
+    def __init__(self, model: Sam) -> None:
+        super().__init__()
+        self.prompt_encoder, self.of_positions = model.prompt_encoder, PositionsOnly(model.mask_decoder)
+
+    def forward(self) -> tuple[Tensor, ...]:
+        pos_src = self.prompt_encoder.get_dense_pe()
+        return pos_src, *self.of_positions(pos_src)
+
+
 class _ImageOnly(nn.Module):
-    """From the image embedding to what the image alone decides."""
+    """From the image embedding and the positional encodings to what the image alone decides."""
 
     def __init__(self, model: Sam) -> None:
         super().__init__()
         self.prompt_encoder, self.of_image = model.prompt_encoder, ImageOnly(model.mask_decoder)
 
-    def forward(self, embedding: Tensor) -> OfImage:
-        dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        maps = (embedding + dense, self.prompt_encoder.get_dense_pe())
+    def forward(self, embedding: Tensor, pos_src: Tensor) -> OfImage:
+        maps = (embedding + self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1), pos_src)
         return self.of_image(*(x.flatten(2).transpose(1, 2) for x in maps))
 
 
@@ -246,11 +243,11 @@ class _Quick(nn.Module):
 
     def seen(self, *inputs: Tensor) -> dict[str, Tensor]:
         """The tensors by name, in the order of computation."""
-        number = len(OfImage._fields)
-        of_image, (points, labels, *rest) = OfImage(*inputs[:number]), inputs[number:]
+        first, second = len(OfImage._fields), len(OfImage._fields + OfPositions._fields)
+        of_image, of_positions = OfImage(*inputs[:first]), OfPositions(*inputs[first:second])
+        points, labels, *rest = inputs[second:]
         outside = [FromOutside(*rest[:3]), FromOutside(*rest[3:])]
-        image_pe = self.whole.prompt_encoder.get_dense_pe()
-        return self.quick(of_image, image_pe, self.whole.prompt_tokens(points, labels), outside)
+        return self.quick(of_image, of_positions, self.whole.prompt_tokens(points, labels), outside)
 
 
 @contextlib.contextmanager
@@ -305,39 +302,7 @@ def _exported(
     return program.model_proto
 
 
-def _joined(first: "ModelProto", second: "ModelProto", names: Sequence[str]) -> "ModelProto":
-    """The second graph after the first; the image embedding stays an output."""
-    from onnx import compose
-
-    return compose.merge_models(
-        compose.add_prefix(first, "encoder.", rename_inputs=False, rename_outputs=False),
-        second,
-        io_map=[("image_embedding", "image_embedding")],
-        outputs=["image_embedding", *names],
-    )
-
-
-def _half(model: "ModelProto") -> "ModelProto":
-    """Store as half floats what they hold exactly, and convert it when the graph is loaded."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    graph, casts = model.graph, []
-    for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT:
-            continue
-        values = numpy_helper.to_array(tensor)
-        half = values.astype(np.float16)
-        if half.size < 16 or not np.array_equal(half.astype(np.float32), values):
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    for cast in reversed(casts):
-        graph.node.insert(0, cast)
-    return model
-
-
-def _bare(model: "ModelProto") -> "ModelProto":
+def bare(model: "ModelProto") -> "ModelProto":
     """Without what the exporter notes of the code: lines, names, and the paths of this machine."""
     graph = model.graph
     for one in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):

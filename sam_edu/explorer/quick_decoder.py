@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sam_edu.explorer.image_stream import Added, ImageStream, after_first_block, after_second_block
-from sam_edu.explorer.of_image import OfImage, Turned, centred_matrix, matrix
+from sam_edu.explorer.of_image import OfImage, OfPositions, Turned, centred_matrix, matrix
 from sam_edu.modules import Attention, MaskDecoder
 
 Tokens = Float[Tensor, "1 tokens dim"]
@@ -79,7 +79,7 @@ class QuickDecoder(nn.Module):
     def forward(
         self,
         of_image: OfImage,
-        image_pe: Float[Tensor, "1 dim height width"],
+        of_positions: OfPositions,
         prompt_tokens: Float[Tensor, "1 prompt_tokens dim"],
         outside: Sequence[FromOutside],
     ) -> dict[str, Tensor]:
@@ -87,7 +87,7 @@ class QuickDecoder(nn.Module):
 
         Args:
             of_image: of the image.
-            image_pe: the positional encodings of the grid.
+            of_positions: of the grid.
             prompt_tokens: the embedded prompt.
             outside: what is put into each of `STEP_4`.
 
@@ -104,7 +104,6 @@ class QuickDecoder(nn.Module):
         decoder, seen = self.decoder, dict[str, Tensor]()
         transformer: Any = decoder.transformer
         first, second = transformer.layers
-        key_pe = image_pe.flatten(2).squeeze(0)
         pe = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight, prompt_tokens[0]])[None]
         seen["tokens"] = pe
 
@@ -121,14 +120,16 @@ class QuickDecoder(nn.Module):
         steps = _Steps(second, "transformer.layers.1", seen)
         queries = steps.self_attended(queries, pe)
         cross = second.cross_attn_token_to_image
-        heads, weights = _attend_to_image(cross, queries + pe, stream, of_image.k_1, of_image.v_1, key_pe)
+        heads, weights = _attend_to_image(cross, queries + pe, stream, of_image.k_1, of_image.v_1, of_positions.k_1)
         queries = steps.with_mlp(steps.cross_attended(queries, heads, weights))
-        scores = _scores_for_tokens(second.cross_attn_image_to_token, queries + pe, stream, of_image.q_1, key_pe)
+        attention = second.cross_attn_image_to_token
+        scores = _scores_for_tokens(attention, queries + pe, stream, of_image.q_1, of_positions.q_1)
         added_1 = steps.added(scores, queries, outside[1])
         stream = after_second_block(of_image, stream, added_0, added_1, second.norm4)
 
         last, path = transformer.final_attn_token_to_image, "transformer.final_attn_token_to_image"
-        heads, weights = _attend_to_image(last, queries + pe, stream, of_image.k_last, of_image.v_last, key_pe)
+        of_base = (of_image.k_last, of_image.v_last)
+        heads, weights = _attend_to_image(last, queries + pe, stream, *of_base, of_positions.k_last)
         hs = transformer.norm_final_attn(queries + _attended(seen, path, last, heads, weights))
         seen["hs"] = hs
         hyper_in = decoder.output_hypernetworks_mlps(hs[:, 1 : 1 + decoder.num_mask_tokens])
@@ -277,7 +278,7 @@ def _weigh(attention: Attention, x: Tokens, k: ByHead, v: ByHead) -> tuple[Tenso
 
 
 def _with_stream(
-    attention: Attention, x: ByHead, weight: Tensor, stream: ImageStream, base: Turned, projected_pe: Tensor
+    attention: Attention, x: ByHead, weight: Tensor, stream: ImageStream, base: Turned, projected_pe: Turned
 ) -> Float[Tensor, "heads length image_tokens"]:
     """The products of queries or keys `x` of tokens with the image tokens' keys or queries, without what their biases
     add: weight (heads, head_dim, dim) is of their projection."""
@@ -287,7 +288,7 @@ def _with_stream(
 
 
 def _attend_to_image(
-    attention: Attention, x: Tokens, stream: ImageStream, base_k: Turned, base_v: Turned, pe: Tensor
+    attention: Attention, x: Tokens, stream: ImageStream, base_k: Turned, base_v: Turned, projected_pe: Turned
 ) -> tuple[Tensor, Tensor]:
     """Heads and weights of steps (2) and (6-1). Biases of keys add the same to all scores of a row: no softmax sees it.
 
@@ -296,11 +297,11 @@ def _attend_to_image(
         x: what attends, with its positional encodings.
         stream: the image tokens.
         base_k, base_v: the base's projections.
-        pe: the image tokens' positional encodings, (dim, image_tokens).
+        projected_pe: the projections of the image tokens' positional encodings.
     """
     number = attention.num_heads
     q, (k_weight, _) = _heads(attention, attention.q_proj(x)), _of_heads(attention, "k_proj")
-    scores = _with_stream(attention, q, k_weight, stream, base_k, attention.k_proj.weight @ pe)
+    scores = _with_stream(attention, q, k_weight, stream, base_k, projected_pe)
     weights = torch.softmax(scores / _scale(attention), dim=-1)
     v_weight, v_bias = _of_heads(attention, "v_proj")
     scaled = (weights.flatten(0, 1) * stream.scale).unflatten(0, (number, -1))
@@ -311,12 +312,12 @@ def _attend_to_image(
 
 
 def _scores_for_tokens(
-    attention: Attention, x: Tokens, stream: ImageStream, base_q: Turned, pe: Tensor
+    attention: Attention, x: Tokens, stream: ImageStream, base_q: Turned, projected_pe: Turned
 ) -> Float[Tensor, "heads tokens image_tokens"]:
     """The scores of step (4) before they are divided; arguments as for `_attend_to_image`, with the base's queries."""
     k, (weight, bias) = _heads(attention, attention.k_proj(x)), _of_heads(attention, "q_proj")
     of_bias = k @ (weight @ stream.norm.bias + bias)[..., None]
-    return _with_stream(attention, k, weight, stream, base_q, attention.q_proj.weight @ pe) + of_bias
+    return _with_stream(attention, k, weight, stream, base_q, projected_pe) + of_bias
 
 
 def _softmax_over_tokens(scores: Float[Tensor, "heads tokens image_tokens"]) -> Tensor:

@@ -1,7 +1,6 @@
 """The model as ONNX: every tensor as in the trace, and every closed gate as `intervene` does it."""
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import sam_edu
 from sam_edu.ablation.changes import ATTENTIONS, CHANNELS, DEPTH, HEADS
 from sam_edu.explorer.gates import GATES, MLPS, SIZES, Gate
 from sam_edu.explorer.onnx_gates import OUTSIDE, quick_gates
-from sam_edu.explorer.onnx_graph import OF_IMAGE, OF_IMAGE_ONLY, export, share_weights
+from sam_edu.explorer.onnx_graph import OF_IMAGE, OF_IMAGE_ONLY, OF_POSITIONS, POSITIONS, export
 from sam_edu.explorer.quick_decoder import ADDED, BY_POSITION, KEPT, STEP_4, STREAM, TURNED
 from sam_edu.explorer.service import Service
 
@@ -43,13 +42,13 @@ class Graphs:
         self.service = Service(sam_edu.Predictor(model), notes=False)
         self.models = export(model)
         loaded = (onnxruntime.InferenceSession(one.SerializeToString()) for one in self.models)
-        encoder, self.decoder, self.quick, self.masks, self.image_tokens = loaded
-        outputs = [one.name for one in encoder.get_outputs()]
+        positions, encoder, of_image, self.decoder, self.quick, self.masks, self.image_tokens = loaded
+        self.positions = run(positions, {})
         self.encoded = {}
         for image in ("example", ELSEWHERE):
             pixels = torch.from_numpy(self.service.images[image]).permute(2, 0, 1)[None].float()
-            found = encoder.run(None, {"image": model.preprocess(pixels).numpy()})
-            self.encoded[image] = dict(zip(outputs, found, strict=True))
+            found = run(encoder, {"image": model.preprocess(pixels).numpy()})
+            self.encoded[image] = found | run(of_image, {**found, **self.positions})
 
     @cached_property
     def unchanged(self) -> dict[str, np.ndarray]:
@@ -77,6 +76,7 @@ class Graphs:
             labels.append(-1)
         feeds = {
             **self.encoded[image],
+            **self.positions,
             "points": np.array([points], np.float32),
             "labels": np.array([labels], np.float32),
             **open_gates(5 + len(labels)),
@@ -163,23 +163,6 @@ def test_quick_decoder_gives_the_same_tensors(graphs: Graphs, kind: str) -> None
     assert named | {"masks", "iou_pred", "hyper_in", "hs"} <= set(got)
 
 
-def test_weights_are_shared(graphs: Graphs, tmp_path: Path) -> None:
-    _, decoder, quick, _, _ = (onnx.ModelProto.FromString(one.SerializeToString()) for one in graphs.models)
-    before = sum(len(one.SerializeToString()) for one in (decoder, quick))
-    content = share_weights([decoder, quick], "decoder.weights")
-    after = len(content) + sum(len(one.SerializeToString()) for one in (decoder, quick))
-    assert after < 0.6 * before
-    (tmp_path / "decoder.weights").write_bytes(content)
-    feeds = {**graphs.encoded["example"], **open_gates(7), **nothing_from_outside()}
-    feeds["points"] = np.array([[[182, 133], [0, 0]]], np.float32)
-    feeds["labels"] = np.array([[1, -1]], np.float32)
-    for name, graph, tensor in (("decoder", decoder, "masks"), ("quick", quick, "hyper_in")):
-        path = tmp_path / f"{name}.onnx"
-        path.write_bytes(graph.SerializeToString())
-        got = run(onnxruntime.InferenceSession(str(path)), feeds)[tensor]
-        np.testing.assert_array_equal(got, graphs.run(CLICK, quick=name == "quick")[tensor])
-
-
 def test_embedding_is_that_of_the_predictor(graphs: Graphs) -> None:
     predictor = sam_edu.Predictor(sam_edu.load("tiny"))
     predictor.set_image(sam_edu.example().image)
@@ -187,13 +170,17 @@ def test_embedding_is_that_of_the_predictor(graphs: Graphs) -> None:
     assert set(graphs.encoded["example"]) == {"image_embedding", *OF_IMAGE, *OF_IMAGE_ONLY}
 
 
-@pytest.mark.parametrize("number", range(5))
+def test_positions_are_those_of_the_trace(graphs: Graphs) -> None:
+    t = graphs.service.decode("example", CLICK)
+    assert_close(graphs.positions[POSITIONS], t["pos_src"], POSITIONS)
+    assert set(graphs.positions) == {POSITIONS, *OF_POSITIONS}
+
+
+@pytest.mark.parametrize("number", range(7))
 def test_graphs_are_valid_and_hold_nothing_of_this_machine(graphs: Graphs, number: int) -> None:
     model = graphs.models[number]
     onnx.checker.check_model(model)
-    content = model.SerializeToString()
-    assert str(sam_edu.__file__).rsplit("/", 2)[0].encode() not in content
-    assert len(content) < (9e6, 9e6, 9e6, 3e5, 1e4)[number]  # half floats
+    assert str(sam_edu.__file__).rsplit("/", 2)[0].encode() not in model.SerializeToString()
 
 
 def single_switches() -> list[tuple[str, dict[str, list[int]]]]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import sam_edu
 from sam_edu.explorer.image_stream import ImageTokens
-from sam_edu.explorer.of_image import ImageOnly
+from sam_edu.explorer.of_image import ImageOnly, PositionsOnly
 from sam_edu.explorer.quick_decoder import ADDED, BY_POSITION, STEP_4, STREAM, FromOutside, QuickDecoder, QuickMasks
 from sam_edu.modules import MaskDecoder
 
@@ -62,7 +62,7 @@ def test_all_is_as_in_the_mask_decoder(decoder: MaskDecoder, prompt_tokens: int,
 
     tokens, pe = (x.flatten(2).transpose(1, 2) for x in (embedding, image_pe))
     of_image = ImageOnly(decoder)(tokens, pe)
-    seen = QuickDecoder(decoder)(of_image, image_pe, prompt, list(outside.values()))
+    seen = QuickDecoder(decoder)(of_image, PositionsOnly(decoder)(image_pe), prompt, list(outside.values()))
     stream = [seen[name] for name in STREAM]
     channels, masks = QuickMasks(decoder)(of_image.upscaled, *stream, seen["hyper_in"])
     image_tokens = ImageTokens(decoder)(tokens, *(seen[path + name] for path in STEP_4 for name in ADDED))

@@ -977,6 +977,24 @@ def test_failed_download_is_tried_again_then_said(browser: Browser, name: str, b
         lab.close()
 
 
+def test_image_is_prepared_before_it_is_clicked(browser: Browser, address: str) -> None:
+    lab = Lab(browser, address)
+    lab.page.add_init_script(
+        """self.asked = [];
+        const post = Worker.prototype.postMessage;
+        Worker.prototype.postMessage = function (question, ...rest) {
+            asked.push(question.kind + " " + (question.id ?? ""));
+            return post.call(this, question, ...rest);
+        };"""
+    )
+    lab.open({"image": "scene-1000"})
+    lab.page.wait_for_function("asked.includes('prepare scene-1000')", timeout=60_000)
+    lab.open({"points": [CLICK]})  # its decode is stored
+    lab.page.wait_for_function("asked.includes('prepare example')", timeout=60_000)
+    assert "decode " not in lab.page.evaluate("asked")
+    lab.close()
+
+
 def test_what_other_modes_give_is_drawn_when_one_fails(lab: Lab) -> None:
     lab.set(image="example", panel="masks", off=[], mask=3, points=[CLICK])
     lab.page.evaluate(

@@ -5000,6 +5000,12 @@
       this.known.add(id);
       this.backend.setImage(id, pixels).catch(() => this.known.delete(id));
     }
+    /** Compute what the image that is shown alone decides, so that the first click is answered as soon as others. */
+    async prepare() {
+      const { image } = this.state;
+      await this.makeKnown(image);
+      await this.backend.prepare?.(image);
+    }
     async compute(isLatest) {
       const prompts = promptsOf(this.state);
       if (isEmpty(prompts)) {
@@ -5307,6 +5313,16 @@
   }
   var HELD_OUT_WORDS = STRINGS.heldOut(HELD_OUT.clicks, HELD_OUT.scenes);
 
+  // src/half_floats.ts
+  function fromHalf(halves) {
+    const out = new Float32Array(halves.length);
+    for (let i = 0; i < halves.length; i++) {
+      const half = halves[i], sign = half & 32768 ? -1 : 1, exponent = half >> 10 & 31, fraction = half & 1023;
+      out[i] = exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+    }
+    return out;
+  }
+
   // src/browser/messages.ts
   function isForSecond({ outputs, interventions: interventions2 }) {
     const isThere = outputs.every((name) => name === "masks" || name === "iou_pred");
@@ -5420,6 +5436,9 @@
         this.giveOut();
       });
     }
+    async prepare(image) {
+      await this.ask({ kind: "prepare", id: image });
+    }
     canDecodeTwo() {
       this.secondStarted ??= this.startSecond();
       return this.second !== null;
@@ -5527,7 +5546,7 @@
       const tensors = {};
       const read = async (name) => {
         const { file, dims } = found.tensors[name];
-        const data = this.read.get(file) ?? this.file(file).then((blob) => blob.arrayBuffer()).then(fromHalf);
+        const data = this.read.get(file) ?? this.file(file).then((blob) => blob.arrayBuffer()).then((buffer) => fromHalf(new Uint16Array(buffer)));
         this.read.set(file, data);
         tensors[name] = { dims, data: (await data).slice() };
       };
@@ -5535,15 +5554,6 @@
       return { tensors, provenance: "stored", milliseconds: performance.now() - started };
     }
   };
-  function fromHalf(buffer) {
-    const halves = new Uint16Array(buffer);
-    const out = new Float32Array(halves.length);
-    for (let i = 0; i < halves.length; i++) {
-      const half = halves[i], sign = half & 32768 ? -1 : 1, exponent = half >> 10 & 31, fraction = half & 1023;
-      out[i] = exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-    }
-    return out;
-  }
 
   // src/python/backend.ts
   var PythonBackend = class {
@@ -5637,7 +5647,7 @@
     await app.start();
     still.hidden = true;
     root.hidden = false;
-    if (backend instanceof BrowserBackend) await backend.start().catch(() => void 0);
+    if (backend instanceof BrowserBackend) await backend.start().then(() => app.prepare()).catch(() => void 0);
   }
   void main().catch((error) => {
     const note = document.querySelector("#still .note");

@@ -4998,6 +4998,12 @@ var App = class {
     this.known.add(id);
     this.backend.setImage(id, pixels).catch(() => this.known.delete(id));
   }
+  /** Compute what the image that is shown alone decides, so that the first click is answered as soon as others. */
+  async prepare() {
+    const { image } = this.state;
+    await this.makeKnown(image);
+    await this.backend.prepare?.(image);
+  }
   async compute(isLatest) {
     const prompts = promptsOf(this.state);
     if (isEmpty(prompts)) {

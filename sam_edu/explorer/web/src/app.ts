@@ -242,6 +242,13 @@ export class App {
     this.backend.setImage(id, pixels).catch(() => this.known.delete(id));
   }
 
+  /** Compute what the image that is shown alone decides, so that the first click is answered as soon as others. */
+  async prepare(): Promise<void> {
+    const { image } = this.state;
+    await this.makeKnown(image);
+    await this.backend.prepare?.(image);
+  }
+
   private async compute(isLatest: () => boolean): Promise<void> {
     const prompts = promptsOf(this.state);
     if (isEmpty(prompts)) {

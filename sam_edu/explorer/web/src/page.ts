@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   still.hidden = true;
   root.hidden = false;
   // What is stored is on the screen; now the model, for whatever comes next.
-  if (backend instanceof BrowserBackend) await backend.start().catch(() => undefined);
+  if (backend instanceof BrowserBackend) await backend.start().then(() => app.prepare()).catch(() => undefined);
 }
 
 void main().catch((error: unknown) => {

@@ -106,6 +106,8 @@ export interface Backend {
   /** Make an image known by its name; the model sees it when it is decoded first. */
   setImage(id: string, pixels: Pixels): Promise<void>;
   decode(request: Request): Promise<Answer>;
+  /** Compute what an image alone decides, before a decode needs it. */
+  prepare?(image: string): Promise<void>;
   /** Whether two decodes that are asked for together are computed side by side. To ask is to prepare for it. */
   canDecodeTwo?(): boolean;
   /** That is not needed for now. */

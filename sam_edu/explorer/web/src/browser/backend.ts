@@ -1,4 +1,5 @@
 // The back-end of the page without a server: workers with the model, and results that are stored with the page.
+import { fromHalf } from "../half_floats";
 import { STRINGS } from "../strings";
 import { unpack } from "../masks";
 import type { Answer, Backend, Catalogue, Pixels, Prompts, Request, StoredMasks, Tensor, Tensors } from "../types";
@@ -110,6 +111,10 @@ export class BrowserBackend implements Backend {
       this.busy[worker] = false;
       this.giveOut();
     });
+  }
+
+  async prepare(image: string): Promise<void> {
+    await this.ask({ kind: "prepare", id: image });
   }
 
   canDecodeTwo(): boolean {
@@ -231,22 +236,11 @@ export class BrowserBackend implements Backend {
     const tensors: Tensors = {};
     const read = async (name: string): Promise<void> => {
       const { file, dims } = found.tensors[name]!;
-      const data = this.read.get(file) ?? this.file(file).then((blob) => blob.arrayBuffer()).then(fromHalf);
+      const data = this.read.get(file) ?? this.file(file).then((blob) => blob.arrayBuffer()).then((buffer) => fromHalf(new Uint16Array(buffer)));
       this.read.set(file, data);
       tensors[name] = { dims, data: (await data).slice() } satisfies Tensor;
     };
     await Promise.all(outputs.map(read));
     return { tensors, provenance: "stored", milliseconds: performance.now() - started };
   }
-}
-
-/** Half floats as floats. */
-function fromHalf(buffer: ArrayBuffer): Float32Array {
-  const halves = new Uint16Array(buffer);
-  const out = new Float32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) {
-    const half = halves[i]!, sign = half & 0x8000 ? -1 : 1, exponent = (half >> 10) & 31, fraction = half & 1023;
-    out[i] = exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-  }
-  return out;
 }

@@ -4,16 +4,23 @@
 import type { Answer, Catalogue, Pixels, Request, Tensors } from "../types";
 
 export interface Files {
+  /** What the grid alone decides. */
+  positions: string;
   encoder: string;
+  /** What an image alone decides, out of its embedding. */
+  of_image: string;
   decoder: string;
   quick: string;
   /** Masks and channels out of what the quick decoder has. */
   masks: string;
   /** Image tokens out of what the quick decoder has. */
   image_tokens: string;
-  /** The large weights of `decoder` and `quick`. */
+  /** The large weights of `encoder`, and those of all others. */
+  encoder_weights: string;
   weights: string;
   means: string;
+  /** How many half floats stand first in a file of weights; floats follow. */
+  halves: Record<string, number>;
   /** Bytes and SHA-256 of each. */
   sizes: Record<string, number>;
   hashes: Record<string, string>;
@@ -31,6 +38,8 @@ export interface Start {
 export type Question =
   | Start
   | { kind: "image"; id: string; pixels: Pixels }
+  /** Compute what the image alone decides, before a decode needs it. */
+  | { kind: "prepare"; id: string }
   /** To the first one: what it computes of an image, which the second one is told then. */
   | { kind: "embed"; id: string }
   | { kind: "embedded"; id: string; width: number; height: number; tensors: Tensors }

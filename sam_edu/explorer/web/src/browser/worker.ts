@@ -1,6 +1,7 @@
 // The tiny model, or its quick decoder, in a worker: onnxruntime-web's WASM build on one thread.
 import * as ort from "./ort.wasm.bundle.min.mjs";
 import { GATES, SIZES } from "../generated";
+import { fromHalf } from "../half_floats";
 import { inputSize, preprocess } from "../images";
 import { STRINGS } from "../strings";
 import type { Catalogue, Intervention, Pixels, Prompts, Request, Source, Tensor, Tensors } from "../types";
@@ -10,20 +11,37 @@ type Feeds = Record<string, ort.Tensor>;
 
 const send = (reply: Reply, transfer: Transferable[] = []) => self.postMessage(reply, { transfer });
 
-let encoder: ort.InferenceSession, quick: ort.InferenceSession;
-/** What makes more out of the quick decoder's outputs: the masks; and in the first worker the image tokens. */
-const behind: ort.InferenceSession[] = [];
+/** The quick decoder for one image. What the image alone decides are weights of its graphs, which are therefore made for
+ * each image: as inputs, so much would be copied for each decode. */
+interface Quick {
+  image: string;
+  decoder: ort.InferenceSession;
+  /** What makes more out of the decoder's outputs: the masks; and in the first worker the image tokens. */
+  behind: ort.InferenceSession[];
+  /** How many image tokens, and how many numbers each. */
+  sizes: readonly number[];
+  /** What of it the decoder with every gate takes too. */
+  ofImage: Feeds;
+}
+
+let encoder: ort.InferenceSession;
+/** Computes what an image alone decides out of its embedding. */
+let behindEncoder: ort.InferenceSession;
+/** What the grid alone decides. */
+let positions: Feeds = {};
+/** Makes the quick decoder for an image. */
+let makeQuick: (image: string, given: Feeds) => Promise<Quick>;
+let quick: Quick | null = null;
 /** The decoder with every gate and tensor, made when one is asked for that the quick one lacks. */
 let whole: () => Promise<ort.InferenceSession>;
 let catalogue: Catalogue;
 let means: Record<string, Tensor> = {};
 /** The second worker has sizes alone. */
 const images = new Map<string, Pixels | { width: number; height: number }>();
-const embedded = new Map<string, Feeds>();
+const embedded = new Map<string, ort.Tensor>();
 const kept = new Map<string, Tensors>();
 const MOST_KEPT = 4;
-/** The image that is shown, and one more. */
-const MOST_EMBEDDED = 2;
+const MOST_EMBEDDED = 4;
 
 // One question at a time: the runtime is not reentrant.
 let queue: Promise<unknown> = Promise.resolve();
@@ -39,17 +57,20 @@ async function answer(asked: Asked): Promise<void> {
     send({ kind: "done", number: asked.number, answer: null });
   } else if (asked.kind === "image") {
     images.set(asked.id, asked.pixels);
-    forget(asked.id);
+    await forget(asked.id);
     send({ kind: "done", number: asked.number, answer: null });
   } else if (asked.kind === "embedded") {
-    for (const id of [asked.id, ...embedded.keys()]) forget(id);
+    await forget(asked.id);
     images.set(asked.id, { width: asked.width, height: asked.height });
     const feeds = Object.entries(asked.tensors).map(([name, { dims, data }]): [string, ort.Tensor] => [name, new ort.Tensor("float32", data, dims)]);
-    embedded.set(asked.id, Object.fromEntries(feeds));
+    await quickFor(asked.id, async () => Object.fromEntries(feeds));
+    send({ kind: "done", number: asked.number, answer: null });
+  } else if (asked.kind === "prepare") {
+    await quickFor(asked.id);
     send({ kind: "done", number: asked.number, answer: null });
   } else {
     const started = performance.now();
-    const tensors = asked.kind === "embed" ? copied(await embedding(asked.id)) : await decode(asked.request);
+    const tensors = asked.kind === "embed" ? { ...copied(forQuick(positions)), ...plain(await ofImage(asked.id)) } : await decode(asked.request);
     const milliseconds = performance.now() - started;
     send(
       { kind: "done", number: asked.number, answer: { tensors, provenance: "now", milliseconds } },
@@ -59,8 +80,9 @@ async function answer(asked: Asked): Promise<void> {
 }
 
 /** An image of this name is another one now, or not needed. */
-function forget(id: string): void {
-  embedded.delete(id);
+async function forget(id: string): Promise<void> {
+  drop(id);
+  if (quick?.image === id) await release();
   for (const key of kept.keys()) if (key.includes(`"image":${JSON.stringify(id)}`)) kept.delete(key);
 }
 
@@ -74,7 +96,9 @@ async function start({ base, files, second, ...given }: Start): Promise<void> {
   catalogue = given.catalogue;
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = { wasm: new URL("ort-wasm-simd-threaded.wasm", base).href };
-  const names = [files.quick, files.masks, files.weights, files.means, ...(second ? [] : [files.encoder, files.image_tokens, files.decoder])];
+  const ofBoth = [files.quick, files.masks, files.weights, files.means];
+  const ofFirst = [files.encoder, files.encoder_weights, files.positions, files.of_image, files.image_tokens, files.decoder];
+  const names = [...ofBoth, ...(second ? [] : ofFirst)];
   const total = names.reduce((sum, name) => sum + files.sizes[name]!, 0);
   let loaded = 0;
   const progress = (bytes: number) => {
@@ -84,25 +108,76 @@ async function start({ base, files, second, ...given }: Start): Promise<void> {
   const loads = Object.fromEntries(names.map((name) => [name, fetched(new URL(name, base).href, name, files, progress)]));
   const all = Promise.all(Object.values(loads));
   all.then(() => send({ kind: "status", loaded: total, total, step: "model" })).catch(() => {}); // who awaits one hears of it
-  // Without packed weights: graphs are sooner ready and smaller, and no slower.
-  const options: ort.InferenceSession.SessionOptions = {
-    executionProviders: ["wasm"], graphOptimizationLevel: "all", extra: { session: { disable_prepacking: "1" } },
-  };
-  const withWeights = (data: Uint8Array) => ({ ...options, externalData: [{ path: files.weights, data }] });
+  // Without packed weights: graphs are sooner ready and smaller, and no slower. But for the whole decoder's they are
+  // optimised already.
+  const options = (externalData: ort.InferenceSession.SessionOptions["externalData"], isOptimised = true): ort.InferenceSession.SessionOptions => ({
+    executionProviders: ["wasm"], graphOptimizationLevel: isOptimised ? "disabled" : "all",
+    extra: { session: { disable_prepacking: "1" } }, externalData,
+  });
   // The runtime starts with the first graph, while the other files arrive.
-  if (!second) encoder = await ort.InferenceSession.create(await loads[files.encoder]!, options);
+  if (!second) {
+    const data = expanded(await loads[files.encoder_weights]!, files.halves[files.encoder_weights]!);
+    encoder = await ort.InferenceSession.create(await loads[files.encoder]!, options([{ path: files.encoder_weights, data }]));
+    free({ data });
+  }
   await all;
   means = unpacked(await loads[files.means]!);
-  const weights = await loads[files.weights]!;
-  quick = await ort.InferenceSession.create(await loads[files.quick]!, withWeights(weights));
-  behind.push(await ort.InferenceSession.create(await loads[files.masks]!, options));
+  // Until they are wanted again, the weights wait outside of the worker's memory.
+  const stored = new Blob([await loads[files.weights]!]);
+  const weights = async () => {
+    const data = expanded(new Uint8Array(await stored.arrayBuffer()), files.halves[files.weights]!);
+    return { path: files.weights, data };
+  };
+  const graphs: [Uint8Array, ...Uint8Array[]] = [await loads[files.quick]!, await loads[files.masks]!];
+  if (!second) {
+    graphs.push(await loads[files.image_tokens]!);
+    const own = await weights(), session = await ort.InferenceSession.create(await loads[files.positions]!, options([own]));
+    positions = (await session.run({})) as Feeds;
+    await session.release();
+    behindEncoder = await ort.InferenceSession.create(await loads[files.of_image]!, options([own]));
+    free(own);
+  }
+  makeQuick = async (image, given) => {
+    const own = await weights(), all = { ...forQuick(positions), ...given };
+    const external = Object.entries(all).map(([path, { data }]) => ({ path, data: bytes(data as Float32Array) }));
+    const made: ort.InferenceSession[] = [];
+    for (const graph of graphs) made.push(await ort.InferenceSession.create(graph, options([own, ...external])));
+    free(own);
+    const [decoder, ...behind] = made, onlyForQuick = forQuick(given), ofImage: Feeds = {};
+    for (const [name, tensor] of Object.entries(given)) {
+      if (second || name in onlyForQuick) free({ data: tensor.data as Float32Array });
+      else ofImage[name] = tensor;
+    }
+    return { image, decoder: decoder!, behind, sizes: given.image_tokens!.dims.slice(1), ofImage };
+  };
   if (second) return;
-  behind.push(await ort.InferenceSession.create(await loads[files.image_tokens]!, options));
-  // It is wanted seldom: until then its weights wait outside of the worker's memory.
-  const graph = await loads[files.decoder]!, stored = new Blob([weights]);
-  const create = async () => ort.InferenceSession.create(graph, withWeights(new Uint8Array(await stored.arrayBuffer())));
+  const graph = await loads[files.decoder]!;
+  const create = async () => {
+    const own = await weights(), session = await ort.InferenceSession.create(graph, options([own], false));
+    free(own);
+    return session;
+  };
   let session: Promise<ort.InferenceSession> | null = null;
   whole = () => (session ??= create());
+}
+
+/** Of what image and grid alone decide, what only the quick decoder and what is behind it take. */
+function forQuick(feeds: Feeds): Feeds {
+  return Object.fromEntries(Object.entries(feeds).filter(([name]) => name.startsWith("of_")));
+}
+
+/** Weights as graphs expect them, from a file in which half floats stand first. */
+function expanded(file: Uint8Array<ArrayBuffer>, halves: number): Uint8Array<ArrayBuffer> {
+  const given = new Uint16Array(file.buffer, file.byteOffset, halves), rest = file.subarray(2 * halves);
+  const out = new Uint8Array(4 * halves + rest.length), floats = new Float32Array(out.buffer, 0, halves);
+  const table = fromHalf(Uint16Array.from({ length: 2 ** 16 }, (_, half) => half)); // sooner than each on its own
+  for (let i = 0; i < halves; i++) floats[i] = table[given[i]!]!;
+  out.set(rest, 4 * halves);
+  return out;
+}
+
+function bytes({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** A file with its hash checked; one more try where it does not arrive whole. */
@@ -155,7 +230,7 @@ function unpacked(bytes: Uint8Array): Record<string, Tensor> {
 
 // --- Computing ---
 
-async function embedding(id: string): Promise<Feeds> {
+async function embedding(id: string): Promise<ort.Tensor> {
   const known = embedded.get(id);
   if (known) {
     embedded.delete(id); // the one that was used last goes last
@@ -166,11 +241,34 @@ async function embedding(id: string): Promise<Feeds> {
   if (!pixels || !("rgb" in pixels)) throw new Error(STRINGS.noImage(id));
   const { frame } = catalogue;
   const image = new ort.Tensor("float32", preprocess(pixels, frame), [1, 3, frame, frame]);
-  const wanted = encoder.outputNames.filter((name) => name !== "image_embedding");
-  const outputs = (await encoder.run({ image }, wanted)) as Feeds;
-  embedded.set(id, outputs);
-  if (embedded.size > MOST_EMBEDDED) embedded.delete(embedded.keys().next().value!);
-  return outputs;
+  const [output] = Object.values(await run(encoder, { image }, [...encoder.outputNames]));
+  embedded.set(id, output!);
+  if (embedded.size > MOST_EMBEDDED) drop(embedded.keys().next().value!);
+  return output!;
+}
+
+/** What was computed of an image is not kept. */
+function drop(id: string): void {
+  const tensor = embedded.get(id);
+  if (tensor) free({ data: tensor.data as Float32Array });
+  embedded.delete(id);
+}
+
+/** What an image alone decides. */
+async function ofImage(id: string): Promise<Feeds> {
+  return run(behindEncoder, { image_embedding: await embedding(id), ...positions }, [...behindEncoder.outputNames]);
+}
+
+/** The quick decoder for an image; another image's is given up before, as both at once would take too much memory. */
+async function quickFor(id: string, given = ofImage): Promise<Quick> {
+  if (quick?.image === id) return quick;
+  await release();
+  return (quick = await makeQuick(id, await given(id)));
+}
+
+async function release(): Promise<void> {
+  for (const session of quick ? [quick.decoder, ...quick.behind] : []) await session.release();
+  quick = null;
 }
 
 /** The channels, and the name of what the quick decoder has in their place: positions as rows. */
@@ -195,21 +293,26 @@ const OTHERS = [".others.weights", ".others.rows"] as const;
  * there is none. */
 function inQuick(name: string): string | null {
   if (name === CHANNELS || name === PER_IMAGE_TOKEN) return BY_POSITION;
-  const isThere = (one: string) => [quick, ...behind].some(({ outputNames }) => outputNames.includes(one));
+  const isThere = (one: string) => [quick!.decoder, ...quick!.behind].some(({ outputNames }) => outputNames.includes(one));
   return [name, `${name}.turned`].find(isThere) ?? null;
 }
 
 async function decode({ image, prompts, interventions, outputs: asked }: Request): Promise<Tensors> {
-  const ofImage = await embedding(image);
   const outputs = asked.filter((name) => name !== OF_IMAGE);
-  if (outputs.length === 0) return { [OF_IMAGE]: asMap(ofImage.image_tokens!) };
-  const isQuick =
-    outputs.every(inQuick) && interventions.every(({ point }) => quick.inputNames.includes(`${point}.gate`));
-  const gates = await gateFeeds(interventions, tokenCount(prompts), isQuick ? ofImage.image_tokens!.dims.slice(1) : null);
-  const feeds = { ...ofImage, ...promptFeeds(image, prompts), ...gates };
-  const tensors = isQuick ? await fromQuick(outputs, feeds) : plain(await run(await whole(), feeds, outputs));
-  if (asked.includes(OF_IMAGE)) tensors[OF_IMAGE] = asMap(ofImage.image_tokens!);
+  const tensors = outputs.length ? await decoded(image, prompts, interventions, outputs) : {};
+  if (asked.includes(OF_IMAGE)) tensors[OF_IMAGE] = asMap((await quickFor(image)).ofImage.image_tokens!);
   return tensors;
+}
+
+async function decoded(image: string, prompts: Prompts, interventions: Intervention[], outputs: string[]): Promise<Tensors> {
+  const { decoder, sizes } = await quickFor(image);
+  const isQuick = outputs.every(inQuick) && interventions.every(({ point }) => decoder.inputNames.includes(`${point}.gate`));
+  const gates = await gateFeeds(interventions, tokenCount(prompts), isQuick ? sizes : null);
+  const feeds = { ...promptFeeds(image, prompts), ...gates };
+  // What the gates took from another image has put its decoder into the place of this one's.
+  const now = await quickFor(image);
+  if (isQuick) return fromQuick(now, outputs, feeds);
+  return plain(await run(await whole(), { ...positions, ...now.ofImage, ...feeds }, outputs));
 }
 
 /** The outputs of these names, from those of the feeds that the graph takes. */
@@ -223,12 +326,12 @@ function plain(found: Feeds): Tensors {
 }
 
 /** The tensors of these names, by way of the quick decoder. */
-async function fromQuick(names: string[], feeds: Feeds): Promise<Tensors> {
+async function fromQuick({ decoder, behind }: Quick, names: string[], feeds: Feeds): Promise<Tensors> {
   const outputs = [...new Set(names.map((name) => inQuick(name)!))];
   const after = behind.map((session) => ({ session, wanted: outputs.filter((name) => session.outputNames.includes(name)) }));
   const needed = after.flatMap(({ session, wanted }) => (wanted.length ? session.inputNames : []));
-  const ofQuick = quick.outputNames.filter((name) => outputs.includes(name) || needed.includes(name));
-  let found = await run(quick, feeds, ofQuick);
+  const ofQuick = decoder.outputNames.filter((name) => outputs.includes(name) || needed.includes(name));
+  let found = await run(decoder, feeds, ofQuick);
   for (const { session, wanted } of after) {
     if (wanted.length) found = { ...found, ...(await run(session, { ...feeds, ...found }, wanted)) };
   }
@@ -243,7 +346,7 @@ async function fromQuick(names: string[], feeds: Feeds): Promise<Tensors> {
 }
 
 /** Give a tensor's memory back now: a worker's garbage is collected late. */
-function free({ data }: Tensor): void {
+function free({ data }: { data: ArrayBufferView }): void {
   (data.buffer as ArrayBuffer & { transfer?: (size: number) => void }).transfer?.(0); // not in older browsers
 }
 
@@ -464,9 +567,7 @@ async function keptTensor(source: Source, name: string): Promise<Tensor> {
     // What the next switch may ask for is taken along: of keys and values both, else what heads and units put out.
     const [attention, kind] = [name.slice(0, name.lastIndexOf(".")), name.slice(name.lastIndexOf("."))];
     const outputs = /^\.[kv]$/.test(kind) ? [`${attention}.k`, `${attention}.v`] : inQuick(name) ? [...new Set([name, ...ALONG])] : [name];
-    const isShown = embedded.has(source.image);
     tensors = { ...tensors, ...(await decode({ ...source, interventions: [], outputs })) };
-    if (!isShown) embedded.delete(source.image); // what is kept of it is much less
     kept.set(key, tensors);
     if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value!);
   }
